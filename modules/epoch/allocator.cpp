@@ -1,0 +1,329 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Raw memory: the checks a pointer or handle passes before anything is touched, and the ways that are not common.
+module;
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+module tslab.epoch;
+
+import tslab.stats;
+import tslab.slab;
+import tslab.tls_cache;
+
+namespace tslab {
+
+namespace {
+
+std::uint32_t checked_epoch_count(std::uint32_t n)
+{
+    if (n < allocator::least_epochs || n > allocator::most_epochs)
+        throw std::invalid_argument{"tslab: epoch_count must be from 2 to 65,536"};
+    return n;
+}
+
+unsigned slot_of(void const* p, unsigned bin) noexcept
+{
+    auto const offset = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(p) & (page_bytes - 1));
+    auto const slot = static_cast<unsigned>((offset * bins[bin].reciprocal) >> 32);
+    return slot * bins[bin].size == offset && slot < bins[bin].slots ? slot : max_slots;
+}
+
+std::size_t slot_bytes(slab const& s) noexcept
+{
+    unsigned const bin = s.bin();
+    return bin < bin_count ? bins[bin].size : 0;
+}
+
+}
+
+allocator::allocator(options const& o)
+    : core_{{.name = o.name,
+             .slots = checked_epoch_count(o.epoch_count),
+             .policy = o.reclaim,
+             .slab_cache = o.slab_cache,
+             .reserve_bytes = o.reserve_bytes},
+            sizeof(epoch_record)},
+      strict_{o.strict},
+      // Different heaps' handles differ in more than the eight bits of the heap's number; even, so that parity stays.
+      handle_salt_{static_cast<std::uint32_t>(core_.number() * 0x9e3779b97f4a7c15U >> 40) & ~1U}
+{
+    lock_guard const guard{advance_lock_};
+    advance_locked();
+}
+
+allocator::~allocator()
+{
+    std::uint64_t objects = 0;
+    std::uint64_t bytes = 0;
+    for (std::uint32_t i = 0; i < core_.pages().used_pages(); ++i) {
+        slab const& s = core_.pages().at(i);
+        residence const where = s.where.load(std::memory_order_relaxed);
+        if (where == residence::large) {
+            ++objects;
+            bytes += s.local.load(std::memory_order_relaxed);
+        } else if (where != residence::unused && where != residence::cached) {
+            auto const& b = bins[s.bin()];
+            std::uint64_t const free = s.shared.load(std::memory_order_relaxed) | s.local.load(std::memory_order_relaxed);
+            auto const live = static_cast<unsigned>(std::popcount(b.full_mask & ~free));
+            objects += live;
+            bytes += std::uint64_t{live} * b.size;
+        }
+    }
+    std::uint64_t open = 0;
+    for (std::uint32_t i = 0; i < slots_opened_.load(std::memory_order_relaxed); ++i)
+        open += core_.shelf_at(i).holds.load(std::memory_order_relaxed);
+    if (open != 0)
+        core_.misused({.kind = misuse::heap_open, .fatal = strict_, .objects = open});
+    if (objects != 0)
+        core_.misused({.kind = misuse::heap_live, .fatal = strict_, .objects = objects, .bytes = bytes});
+}
+
+unsigned allocator::class_of_rare(std::size_t bytes, std::size_t alignment) noexcept
+{
+    return class_of(bytes, alignment);
+}
+
+void* allocator::refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept
+{
+    thread_record* const me = core_.record();
+    if (e.index >= core_.slots()) {
+        why = refusal::closed;
+        core_.counts_of(me, class_of_bin(bin))[class_event::epoch_closed].add();
+    } else {
+        why = refusal::out_of_memory;
+        core_.counts_of(me, class_of_bin(bin))[class_event::out_of_memory].add();
+        if (me != nullptr)
+            core_.misused({.kind = misuse::reentry});
+    }
+    return nullptr;
+}
+
+refusal allocator::refused(thread_record& me, unsigned bin, bool closed) noexcept
+{
+    // A refill that finds no memory has counted that itself.
+    if (closed)
+        me.classes[class_of_bin(bin)][class_event::epoch_closed].add();
+    return closed ? refusal::closed : refusal::out_of_memory;
+}
+
+void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
+                                refusal& why) noexcept
+{
+    thread_record* const me = core_.record();
+    class_counters& counts = core_.counts_of(me, large_class);
+    why = refusal::out_of_memory;
+    if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || !std::has_single_bit(alignment)) {
+        counts[class_event::out_of_memory].add();
+        return nullptr;
+    }
+    if (!is_active(e)) {
+        why = refusal::closed;
+        counts[class_event::epoch_closed].add();
+        return nullptr;
+    }
+    std::size_t const pages = std::max<std::size_t>((bytes + page_bytes - 1) >> page_shift, 1);
+    restructuring_section const section{me};
+    slab* const s = pages <= core_.pages().max_pages()
+                        ? core_.pages().take(static_cast<std::uint32_t>(pages), std::max(alignment, page_bytes))
+                        : nullptr;
+    if (s == nullptr) {
+        counts[class_event::out_of_memory].add();
+        return nullptr;
+    }
+    s->shared.store(0, std::memory_order_relaxed);
+    s->local.store(bytes, std::memory_order_relaxed);
+    s->owner.store(owner, std::memory_order_relaxed);
+    s->pages.store(static_cast<std::uint32_t>(pages), std::memory_order_relaxed);
+    if (!core_.shelf_at(e.index).add_large(*s, e.era)) {
+        core_.pages().give(*s, static_cast<std::uint32_t>(pages));
+        why = refusal::closed;
+        counts[class_event::epoch_closed].add();
+        return nullptr;
+    }
+    if (me != nullptr)
+        me->counts[heap_event::large_allocation].add();
+    why = refusal::none;
+    return s->base;
+}
+
+void allocator::free_located(slab& s, unsigned bin, unsigned slot, void* p) noexcept
+{
+    if (bin >= class_count && !retire_generation(s, slot))
+        return misused(misuse::double_free, p, &s);
+    thread_record* const me = core_.record();
+    if (me != nullptr && !me->enter())
+        return core_.misused({.kind = misuse::reentry, .address = p});
+    bool const freed = core_.free_slot(s, bin, slot, me);
+    if (me != nullptr)
+        me->leave();
+    if (!freed)
+        misused(misuse::double_free, p, &s);
+}
+
+/// Makes the handle of a slot that is freed by pointer stale. False when the slot is not allocated.
+bool allocator::retire_generation(slab const& s, unsigned slot) noexcept
+{
+    auto& generation = core_.pages().generation(core_.pages().index_of(s), slot);
+    std::uint32_t now = generation.load(std::memory_order_relaxed);
+    // relaxed: the number only elects who frees; the slot itself is published by the free that follows.
+    return (now & 1U) != 0 && generation.compare_exchange_strong(now, now + 1, std::memory_order_relaxed);
+}
+
+void allocator::free_rare(void* p) noexcept
+{
+    if (p == nullptr)
+        return;
+    slab* const s = core_.pages().find(p);
+    std::uint8_t const tag = s != nullptr ? s->tag.load(std::memory_order_relaxed) : tag_none;
+    if (tag == tag_none)
+        return report_unknown(p, s);
+    if (tag == tag_large) {
+        if (p != s->base)
+            return misused(misuse::interior_pointer, p, s);
+        std::uint32_t const page = core_.pages().index_of(*s);
+        if (core_.pages().has_generations(page))
+            static_cast<void>(retire_generation(*s, 0));   // it may have a handle
+        if (!free_large(*s, core_.record()))
+            misused(misuse::double_free, p, nullptr);
+        return;
+    }
+    unsigned const slot = slot_of(p, tag - 1U);
+    if (slot == max_slots)
+        return misused(misuse::interior_pointer, p, s);
+    free_located(*s, tag - 1U, slot, p);
+}
+
+void allocator::deallocate_checked(void* p, std::size_t bytes, std::size_t alignment, epoch_id e) noexcept
+{
+    slab* const s = core_.pages().find(p);
+    std::uint8_t const tag = s != nullptr ? s->tag.load(std::memory_order_relaxed) : tag_none;
+    if (tag == tag_none)
+        return p != nullptr ? report_unknown(p, s) : void();
+    unsigned const c = class_of(bytes, alignment);
+    bool const is_large = tag == tag_large;
+    unsigned const slot = is_large ? (p == s->base ? 0 : max_slots) : slot_of(p, tag - 1U);
+    if (slot == max_slots)
+        return misused(misuse::interior_pointer, p, s);
+    if (is_large ? c != large_class || s->local.load(std::memory_order_relaxed) != bytes : c != class_of_bin(tag - 1U))
+        return misused(misuse::wrong_size, p, s, bytes);
+    auto const* const home = static_cast<shelf const*>(s->home.load(std::memory_order_relaxed));
+    if (home != nullptr && home != &core_.shelf_at(e.index))
+        return misused(misuse::wrong_resource, p, s, 0, label_of(e).view());
+    if (is_large)
+        free_rare(p);
+    else
+        free_located(*s, tag - 1U, slot, p);
+}
+
+void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
+{
+    refusal why{};
+    h = {};
+    unsigned const c = bytes <= max_class_size ? class_of(bytes) : large_class;
+    void* const p = c == large_class ? allocate_large(bytes, page_bytes, e, nullptr, why)
+                                     : allocate_slot(c + class_count, e, why);
+    if (p == nullptr)
+        return nullptr;
+    slab const& s = *core_.pages().find(p);
+    std::uint32_t const page = core_.pages().index_of(s);
+    unsigned const slot = c == large_class ? 0 : slot_of(p, c);
+    if (!core_.pages().commit_generations(page)) {   // for slabs this was done when the slab was taken
+        free(p);
+        return nullptr;
+    }
+    auto& generation = core_.pages().generation(page, slot);
+    std::uint32_t const now = generation.load(std::memory_order_relaxed);
+    std::uint32_t const next = (now & 1U) != 0 ? now + 2 : now + 1;   // odd while allocated
+    generation.store(next, std::memory_order_relaxed);
+    h = handle_fields{next + handle_salt_, slot, page, heap_tag(core_.number())}.pack();
+    return p;
+}
+
+free_result allocator::free(handle h) noexcept
+{
+    handle_fields const f = handle_fields::unpack(h);
+    auto const refuse = [&](free_result r) {
+        if (thread_record* const me = core_.record())
+            me->counts[heap_event::stale_handle].add();
+        return r;
+    };
+    if (f.heap != heap_tag(core_.number()))
+        return refuse(free_result::foreign);
+    std::uint32_t const issued = (f.generation - handle_salt_) & handle_fields::generation_mask;
+    if (f.page >= core_.pages().used_pages() || !core_.pages().has_generations(f.page) || (issued & 1U) == 0)
+        return refuse(free_result::corrupt);
+    auto& generation = core_.pages().generation(f.page, f.slot);
+    std::uint32_t now = generation.load(std::memory_order_relaxed);
+    std::uint32_t const age = (now - issued) & handle_fields::generation_mask;
+    // relaxed: as in retire_generation.
+    if (age == 0 && generation.compare_exchange_strong(now, now + 1, std::memory_order_relaxed)) {
+        slab& s = core_.pages().at(f.page);
+        std::uint8_t const tag = s.tag.load(std::memory_order_relaxed);
+        if (tag == tag_large)
+            return free_large(s, core_.record()) ? free_result::ok : refuse(free_result::already_free);
+        thread_record* const me = core_.record();
+        if (tag == tag_none || (me != nullptr && !me->enter()))
+            return refuse(free_result::corrupt);
+        bool const freed = core_.free_slot(s, tag - 1U, f.slot, me);
+        if (me != nullptr)
+            me->leave();
+        return freed ? free_result::ok : refuse(free_result::already_free);
+    }
+    if (age <= 1)   // another thread's free of the same handle won
+        return refuse(free_result::already_free);
+    return refuse(age <= handle_fields::generation_mask / 2 ? free_result::stale : free_result::corrupt);
+}
+
+slab* allocator::large_head(slab* s) noexcept
+{
+    std::uint32_t const index = core_.pages().index_of(*s);
+    for (std::uint32_t i = index; i-- > 0;) {
+        slab& candidate = core_.pages().at(i);
+        std::uint8_t const tag = candidate.tag.load(std::memory_order_relaxed);
+        if (tag == tag_none)
+            continue;
+        bool const covers = tag == tag_large && index - i < candidate.pages.load(std::memory_order_relaxed);
+        return covers ? &candidate : nullptr;
+    }
+    return nullptr;
+}
+
+/// What to say of a pointer that is in no slab and begins no large allocation.
+void allocator::report_unknown(void const* p, slab const* s) noexcept
+{
+    if (s == nullptr) {
+        std::string other;
+        if (heap_core::owner_of(p, &core_, other))
+            return misused(misuse::wrong_heap, p, nullptr, 0, other);
+        return misused(misuse::foreign_pointer, p, nullptr);
+    }
+    if (slab const* const head = large_head(const_cast<slab*>(s)))
+        return misused(misuse::interior_pointer, p, head);
+    // The page was handed out once and has been taken back since: everything in it has been freed.
+    bool const used = core_.pages().index_of(*s) < core_.pages().used_pages();
+    misused(used ? misuse::double_free : misuse::foreign_pointer, p, nullptr);
+}
+
+void allocator::misused(misuse kind, void const* p, slab const* s, std::size_t given, std::string_view other) noexcept
+{
+    misuse_report r{.kind = kind, .address = p, .other = other, .given = given};
+    shared_text::copy label;
+    if (s != nullptr) {
+        r.size_class = slot_bytes(*s);
+        if (auto const* const home = static_cast<shelf const*>(s->home.load(std::memory_order_relaxed))) {
+            label = home->label.read();
+            r.epoch_label = label.view();
+        }
+    }
+    core_.misused(r);
+}
+
+}

@@ -1,0 +1,239 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The allocator: one heap. It opens, advances and closes epochs, serves raw memory and handles from them, checks every
+// pointer that comes back, and tells what it holds. Everything public here is thread safe unless it says otherwise.
+module;
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <source_location>
+#include <string>
+#include <string_view>
+export module tslab.epoch:allocator;
+
+import tslab.stats;
+import tslab.slab;
+import tslab.tls_cache;
+import :label;
+import :ring;
+
+export namespace tslab {
+
+/// Thrown by resources whose epoch is closed. A std::bad_alloc, since for the caller it is one.
+class epoch_closed : public std::bad_alloc {
+public:
+    [[nodiscard]] char const* what() const noexcept override { return "tslab: allocation in a closed epoch"; }
+};
+
+struct allocator_options {
+    std::string_view name = "tslab";          ///< in reports and statistics
+    std::uint32_t epoch_count = 256;          ///< slots of the ring, 2 to 65,536
+    reclaim_policy reclaim = reclaim_policy::cached;
+    std::uint32_t slab_cache = 32;            ///< empty slabs kept per size class
+    std::size_t reserve_bytes = 0;            ///< address space for pages; 0: by the machine's memory
+    bool strict = false;                      ///< a leak aborts instead of being reported and counted
+};
+
+/// How an allocation was refused.
+enum class refusal : std::uint8_t { none, closed, out_of_memory };
+
+class allocator {
+public:
+    using options = allocator_options;
+
+    static constexpr std::uint32_t least_epochs = 2;
+    static constexpr std::uint32_t most_epochs = 65'536;
+
+    allocator() : allocator(options{}) {}
+    /// Reserves address space and opens the first epoch. Throws std::invalid_argument for an epoch count out of range,
+    /// std::bad_alloc when address space cannot be had.
+    explicit allocator(options const& o);
+    /// Reports objects that are still live and scopes or resources still open, then unmaps everything.
+    /// Precondition: no other thread uses the heap any more.
+    ~allocator();
+    allocator(allocator const&) = delete;
+    allocator& operator=(allocator const&) = delete;
+
+    // Epochs.
+
+    /// The epoch that allocations without one of their own belong to. It is always ACTIVE.
+    [[nodiscard]] inline epoch_id current_epoch() const noexcept
+    {
+        std::uint64_t const packed = current_.load(std::memory_order_acquire);   // pairs with the store in advance
+        return {static_cast<std::uint32_t>(packed & 0xffff), packed >> 16};
+    }
+
+    /// Turns the current epoch CLOSING and opens the next free ring slot as the new one, which is returned. Slots that
+    /// still hold something are skipped; when all do, nothing changes and `ring_exhausted` is counted.
+    /// A few stores and one short lock; no system call.
+    epoch_id advance() noexcept;
+
+    /// Turns `e` CLOSING and takes back every slab of it that is empty, claims of idle threads included; live objects
+    /// stay valid. What overflows the slab caches goes to the kernel at once. Closing the current epoch advances first;
+    /// when no slot is free for another it stays ACTIVE and only gives back what is empty. Closing again takes back what
+    /// has become empty since.
+    close_report close(epoch_id e) noexcept;
+
+    /// Takes back empty slabs of an epoch that stays open, and of all of them; the second empties the slab caches too.
+    close_report trim(epoch_id e) noexcept;
+    close_report trim() noexcept;
+
+    /// Names the epoch; more than 31 bytes are cut and counted. False when `e` is gone.
+    bool set_label(epoch_id e, std::string_view label) noexcept;
+    [[nodiscard]] bool is_active(epoch_id e) const noexcept;
+
+    // Memory by pointer. These do not throw.
+
+    /// `bytes` (0 counts as 1) in epoch `e`, aligned for any fundamental type. Null when the epoch is not ACTIVE or
+    /// memory is out, which the snapshot's counters tell apart.
+    [[nodiscard]] inline void* malloc(std::size_t bytes, epoch_id e) noexcept
+    {
+        refusal why{};
+        return allocate_bytes(bytes, common_alignment, e, why);
+    }
+    [[nodiscard]] inline void* malloc(std::size_t bytes) noexcept { return malloc(bytes, current_epoch()); }
+
+    /// Frees what malloc, allocate or a resource of this heap handed out, on any thread, also after its epoch closed.
+    /// Null is ignored; everything else that is no live allocation of this heap is reported and not touched.
+    inline void free(void* p) noexcept
+    {
+        slab* const s = core_.pages().find(p);
+        if (s == nullptr) [[unlikely]]
+            return free_rare(p);
+        // acquire is not needed: whoever handed p over published the slab's identity with it.
+        unsigned const bin = s->bin();
+        if (bin >= class_count) [[unlikely]]   // no slab, a large allocation, or a slab of handles
+            return free_rare(p);
+        auto const offset = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(p) & (page_bytes - 1));
+        auto const slot = static_cast<unsigned>((offset * bins[bin].reciprocal) >> 32);
+        thread_record* const me = core_.record();
+        if (slot * bins[bin].size != offset || slot >= bins[bin].slots || me == nullptr || !me->enter()) [[unlikely]]
+            return free_rare(p);
+        bool const freed = core_.free_slot(*s, bin, slot, me);
+        me->leave();
+        if (!freed) [[unlikely]]
+            misused(misuse::double_free, p, s);
+    }
+
+    // Memory by handle.
+
+    /// As malloc, and `h` names the allocation; `h` is empty when null is returned.
+    [[nodiscard]] void* allocate(std::size_t bytes, epoch_id e, handle& h) noexcept;
+    /// Frees by handle. Never crashes and never reports: what is wrong with the handle is the result, and is counted.
+    free_result free(handle h) noexcept;
+
+    // For whoever builds on the heap: resources, domains, tools.
+
+    /// `bytes` at `alignment` (a power of two) in epoch `e`; null, and why, when refused.
+    [[nodiscard]] inline void* allocate_bytes(std::size_t bytes, std::size_t alignment, epoch_id e, refusal& why) noexcept
+    {
+        unsigned const c = alignment <= common_alignment && bytes <= max_class_size ? class_of(bytes)
+                                                                                    : class_of_rare(bytes, alignment);
+        if (c == large_class) [[unlikely]]
+            return allocate_large(bytes, alignment, e, nullptr, why);
+        return allocate_slot(c, e, why);
+    }
+    /// A slot of `bin`, from the calling thread's lane in the epoch.
+    [[nodiscard]] inline void* allocate_slot(unsigned bin, epoch_id e, refusal& why) noexcept
+    {
+        thread_record* const me = core_.record();
+        if (e.index >= core_.slots() || me == nullptr || !me->enter()) [[unlikely]]
+            return refuse_early(bin, e, why);
+        bool closed = false;
+        void* p = nullptr;
+        if (lane* const l = core_.lane_for(*me, e.index, e.era, closed)) [[likely]] {
+            p = l->allocate(bin);
+            if (p == nullptr) [[unlikely]]
+                p = l->refill(bin, *me);
+        }
+        me->leave();
+        if (p == nullptr) [[unlikely]]
+            why = refused(*me, bin, closed);
+        return p;
+    }
+    /// Pages of their own for what no class serves. `owner`: a resource that shares its epoch, else null.
+    [[nodiscard]] void* allocate_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
+                                       refusal& why) noexcept;
+    /// Frees `p`, which `by` handed out as `bytes` at `alignment`; checks that and reports what is wrong.
+    void deallocate_checked(void* p, std::size_t bytes, std::size_t alignment, epoch_id e) noexcept;
+
+    struct opened {
+        epoch_id epoch;
+        bool shared = false;          ///< no ring slot was free: this is the current epoch
+        std::uint32_t place = 0;      ///< of the entry noted, see epoch_record
+    };
+    /// Opens an epoch and, if `enter`, notes one domain's enter into it.
+    [[nodiscard]] opened open_epoch(std::string_view label, bool enter, std::source_location const& at) noexcept;
+    /// Notes a domain's enter into an existing epoch; false when `e` is gone.
+    bool enter_epoch(epoch_id e, bool first, std::source_location const& at, std::uint32_t& place) noexcept;
+    /// How the last hold on an epoch, or a further exit, is noted.
+    struct leaving {
+        epoch_id epoch;
+        std::uint32_t place = 0;
+        bool last = true;                               ///< the domain's last exit
+        bool close = false;                             ///< close the epoch if nobody else holds it
+        std::atomic<lane*>* binding = nullptr;          ///< a resource's lane, handed back first
+        bool drop = false;                              ///< give everything back, live or not
+        bool count_leaks = false;
+    };
+    struct left {
+        bool was_last = false;                          ///< nobody holds the epoch any more
+        std::uint64_t leaked_objects = 0;
+        std::uint64_t leaked_bytes = 0;
+        std::uint64_t dropped_objects = 0;
+    };
+    left leave_epoch(leaving const& how) noexcept;
+    /// Hands back the claims of a resource's lane, on the resource's own thread.
+    void hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept;
+    /// Counts a deallocation that is not carried out.
+    void count_free() noexcept;
+    /// Gives back everything in the epoch, live or not, except what other threads are using this moment; the lane behind
+    /// `keep` stays attached. Returns how many objects were live.
+    std::uint64_t release_epoch(epoch_id e, std::atomic<lane*>& keep) noexcept;
+    /// The same for a resource that shares its epoch: what the lane behind `keep` and the resource `owner` handed out.
+    std::uint64_t release_part(epoch_id e, std::atomic<lane*>& keep, void const* owner) noexcept;
+
+    [[nodiscard]] shared_text::copy label_of(epoch_id e) const noexcept;
+    [[nodiscard]] inline heap_core& core() noexcept { return core_; }
+    [[nodiscard]] inline epoch_record& record_of(epoch_id e) const noexcept
+    {
+        return static_cast<epoch_record&>(core_.shelf_at(e.index));
+    }
+    [[nodiscard]] inline std::string const& name() const noexcept { return core_.name(); }
+    [[nodiscard]] inline std::uint32_t epoch_count() const noexcept { return core_.slots(); }
+    [[nodiscard]] inline bool strict() const noexcept { return strict_; }
+    /// Counts and reports a misuse of this heap.
+    void misused(misuse kind, void const* p, slab const* s, std::size_t given = 0, std::string_view other = {}) noexcept;
+
+    /// One moment of the heap. Stops nobody. Throws std::bad_alloc when its own vectors cannot be had.
+    [[nodiscard]] tslab::snapshot snapshot() const;
+
+private:
+    [[gnu::cold]] void free_rare(void* p) noexcept;
+    [[gnu::cold]] static unsigned class_of_rare(std::size_t bytes, std::size_t alignment) noexcept;
+    [[gnu::cold]] void* refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept;
+    [[gnu::cold]] refusal refused(thread_record& me, unsigned bin, bool closed) noexcept;
+    void free_located(slab& s, unsigned bin, unsigned slot, void* p) noexcept;
+    [[gnu::cold]] void report_unknown(void const* p, slab const* s) noexcept;
+    [[nodiscard]] slab* large_head(slab* s) noexcept;
+    [[nodiscard]] bool retire_generation(slab const& s, unsigned slot) noexcept;
+    epoch_id advance_locked() noexcept __attribute__((requires_capability(advance_lock_)));
+    epoch_record& prepare_slot(std::uint32_t index) noexcept;
+    epoch_id begin_epoch(epoch_record& r, std::string_view label, std::uint32_t label_id) noexcept
+        __attribute__((requires_capability(r.lock)));
+    close_report take_back(epoch_id e, bool closing) noexcept;
+
+    heap_core core_;
+    label_registry labels_;
+    mutex advance_lock_;
+    std::atomic<std::uint64_t> eras_{0};
+    std::atomic<std::uint64_t> current_{0};          // ring index in 16 bits, era above
+    std::atomic<std::uint32_t> slots_opened_{0};     // slots at or above were never opened
+    bool strict_;
+    std::uint32_t handle_salt_;
+};
+
+}

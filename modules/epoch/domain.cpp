@@ -1,0 +1,167 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <source_location>
+#include <string_view>
+module tslab.epoch;
+
+import tslab.slab;
+import tslab.tls_cache;
+
+namespace tslab {
+
+namespace {
+
+std::uint64_t this_thread_id() noexcept
+{
+    if (this_thread.id == 0 || !this_thread.hooked) [[unlikely]]
+        register_this_thread();
+    return this_thread.id;
+}
+
+void grow_scopes()
+{
+    constexpr std::uint32_t least = 64;
+    std::uint32_t const capacity = std::max(least, this_thread.scope_capacity * 2);
+    auto* const grown = static_cast<void**>(std::realloc(this_thread.scopes, capacity * sizeof(void*)));
+    if (grown == nullptr)
+        throw std::bad_alloc{};
+    this_thread.scopes = grown;
+    this_thread.scope_capacity = capacity;
+}
+
+}
+
+epoch_domain::epoch_domain(allocator& heap, options const& o, std::source_location at) noexcept
+    : heap_{&heap}, thread_{this_thread_id()}, auto_close_{o.auto_close}
+{
+    allocator::opened const opened = heap.open_epoch(o.label, false, at);
+    epoch_ = opened.epoch;
+    shared_ = opened.shared;
+    unentered_ = !opened.shared;
+    auto_close_ = auto_close_ && !opened.shared;
+}
+
+epoch_domain::epoch_domain(allocator& heap, epoch_id e, options const& o) noexcept
+    : heap_{&heap}, epoch_{e}, thread_{this_thread_id()}, auto_close_{o.auto_close}, shared_{true}
+{
+    if (!o.label.empty())
+        heap.set_label(e, o.label);
+}
+
+epoch_domain::epoch_domain(already_entered, allocator& heap, options const& o, bool share,
+                           std::source_location const& at) noexcept
+    : heap_{&heap}, thread_{this_thread_id()}, depth_{1}, auto_close_{o.auto_close}
+{
+    if (share) {
+        shared_ = true;
+        auto_close_ = false;
+        do
+            epoch_ = heap.current_epoch();
+        while (!heap.enter_epoch(epoch_, true, at, place_));   // advanced away under us: the new one then
+        return;
+    }
+    allocator::opened const opened = heap.open_epoch(o.label, true, at);
+    epoch_ = opened.epoch;
+    place_ = opened.place;
+    shared_ = opened.shared;
+    auto_close_ = auto_close_ && !opened.shared;
+}
+
+epoch_domain::~epoch_domain()
+{
+    if (depth_ != 0) {
+        report_misuse(misuse::destroyed_entered);
+        if (on_own_thread())
+            while (pop(true) != order::absent) {
+            }
+        leave({.epoch = epoch_, .place = place_, .close = auto_close_});
+        return;
+    }
+    if (unentered_ && auto_close_)
+        heap_->close(epoch_);
+}
+
+bool epoch_domain::on_own_thread() const noexcept { return this_thread_id() == thread_; }
+
+void epoch_domain::push()
+{
+    if (this_thread.scope_count == this_thread.scope_capacity)
+        grow_scopes();
+    this_thread.scopes[this_thread.scope_count++] = this;
+}
+
+/// Takes the innermost entry of this domain off the thread's list; only from its end, unless `whatever_order`.
+epoch_domain::order epoch_domain::pop(bool whatever_order) noexcept
+{
+    void** const begin = this_thread.scopes;
+    std::uint32_t& n = this_thread.scope_count;
+    if (n != 0 && begin[n - 1] == this) [[likely]] {
+        --n;
+        return order::kept;
+    }
+    for (std::uint32_t i = n; i-- > 0;) {
+        if (begin[i] != this)
+            continue;
+        if (whatever_order) {
+            std::move(begin + i + 1, begin + n, begin + i);
+            --n;
+        }
+        return order::broken;
+    }
+    return order::absent;
+}
+
+void epoch_domain::enter(std::source_location at)
+{
+    if (!on_own_thread())
+        return report_misuse(misuse::wrong_thread);
+    push();
+    unentered_ = false;
+    heap_->enter_epoch(epoch_, depth_ == 0, at, place_);
+    ++depth_;
+}
+
+void epoch_domain::exit()
+{
+    if (!on_own_thread())
+        return report_misuse(misuse::wrong_thread);
+    epoch_domain const* const innermost = current();
+    switch (pop(false)) {
+    case order::absent: report_misuse(misuse::not_entered); return;
+    case order::broken: report_misuse(misuse::scope_order, heap_->label_of(innermost->epoch_).view()); return;
+    case order::kept: break;
+    }
+    leave(ordinary_exit());
+}
+
+void epoch_domain::pop_at_end() noexcept
+{
+    if (!on_own_thread())
+        return report_misuse(misuse::wrong_thread);
+    epoch_domain const* const innermost = current();
+    switch (pop(true)) {
+    case order::absent: report_misuse(misuse::not_entered); break;
+    case order::broken: report_misuse(misuse::scope_order, heap_->label_of(innermost->epoch_).view()); break;
+    case order::kept: break;
+    }
+}
+
+allocator::left epoch_domain::leave(allocator::leaving const& how) noexcept
+{
+    allocator::left const left = heap_->leave_epoch(how);
+    depth_ = how.last ? 0 : depth_ - 1;
+    return left;
+}
+
+void epoch_domain::report_misuse(misuse kind, std::string_view other) noexcept
+{
+    shared_text::copy const label = heap_->label_of(epoch_);
+    heap_->core().misused({.kind = kind, .epoch_label = label.view(), .other = other});
+}
+
+}

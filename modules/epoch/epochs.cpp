@@ -1,0 +1,400 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The allocator's epochs: opening, advancing, entering, leaving, closing. Each is one short time under one shelf's lock.
+module;
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <source_location>
+#include <string_view>
+module tslab.epoch;
+
+import tslab.stats;
+import tslab.slab;
+import tslab.tls_cache;
+
+namespace tslab {
+
+namespace {
+
+void count(thread_record* me, heap_event e, std::uint64_t n = 1) noexcept
+{
+    if (me != nullptr && n != 0)
+        me->counts[e].add(n);
+}
+
+void count_close(thread_record* me, take_back_result const& done) noexcept
+{
+    count(me, heap_event::epoch_close, done.closed ? 1 : 0);
+    count(me, heap_event::close_scanned, done.scanned);
+    count(me, heap_event::close_recycled, done.recycled);
+    count(me, heap_event::close_deferred, done.deferred);
+}
+
+}
+
+/// The record of a claimed slot, made when the slot is used for the first time.
+epoch_record& allocator::prepare_slot(std::uint32_t index) noexcept
+{
+    auto& record = static_cast<epoch_record&>(core_.shelf_at(index));
+    if (record.heap != nullptr)
+        return record;
+    std::construct_at(&record);
+    record.index = index;
+    record.heap = &core_;
+    std::uint32_t seen = slots_opened_.load(std::memory_order_relaxed);
+    // release: whoever sees the number sees the record made.
+    while (seen <= index &&
+           !slots_opened_.compare_exchange_weak(seen, index + 1, std::memory_order_release, std::memory_order_relaxed)) {
+    }
+    return record;
+}
+
+/// Turns a claimed slot ACTIVE with a new era.
+epoch_id allocator::begin_epoch(epoch_record& r, std::string_view label, std::uint32_t label_id) noexcept
+{
+    epoch_id const now{r.index, eras_.fetch_add(1, std::memory_order_relaxed) + 1};
+    r.label.assign(label);
+    r.label_id.store(label_id, std::memory_order_relaxed);
+    r.opened_ns.store(now_ns_coarse(), std::memory_order_relaxed);
+    r.enters.reset();
+    r.exits.reset();
+    r.allocations.reset();
+    r.rss_before_close.store(0, std::memory_order_relaxed);
+    r.rss_after_close.store(0, std::memory_order_relaxed);
+    r.closed_madvise_bytes.store(0, std::memory_order_relaxed);
+    r.era.store(now.era, std::memory_order_relaxed);
+    r.state.store(lifecycle::active, std::memory_order_relaxed);
+    return now;
+}
+
+allocator::opened allocator::open_epoch(std::string_view label, bool enter, std::source_location const& at) noexcept
+{
+    thread_record* const me = core_.record();
+    restructuring_section const section{me};
+    std::uint32_t const index = core_.free_slots().claim(me != nullptr ? me->slot_hint : 0);
+    opened result;
+    if (index == slot_set::none) {
+        count(me, heap_event::ring_exhausted);
+        result.shared = true;
+        do
+            result.epoch = current_epoch();
+        while (enter && !enter_epoch(result.epoch, true, at, result.place));   // advanced away under us: the new one then
+        return result;
+    }
+    if (me != nullptr)
+        me->slot_hint = index;
+    std::uint32_t const label_id = labels_.number_of(label);
+    epoch_record& r = prepare_slot(index);
+    lock_guard const guard{r.lock};
+    result.epoch = begin_epoch(r, label, label_id);
+    count(me, heap_event::epoch_open);
+    if (enter) {
+        result.place = r.note_enter(true, at);
+        count(me, heap_event::domain_enter);
+    }
+    return result;
+}
+
+bool allocator::enter_epoch(epoch_id e, bool first, std::source_location const& at, std::uint32_t& place) noexcept
+{
+    if (e.index >= slots_opened_.load(std::memory_order_acquire))
+        return false;
+    thread_record* const me = core_.record();
+    restructuring_section const section{me};
+    epoch_record& r = record_of(e);
+    lock_guard const guard{r.lock};
+    if (r.era.load(std::memory_order_relaxed) != e.era || r.state.load(std::memory_order_relaxed) == lifecycle::drained)
+        return false;
+    std::uint32_t const got = r.note_enter(first, at);
+    if (first)
+        place = got;
+    count(me, heap_event::domain_enter);
+    return true;
+}
+
+allocator::left allocator::leave_epoch(leaving const& how) noexcept
+{
+    if (how.last && how.close && how.epoch == current_epoch()) {
+        // A domain around the current epoch: there must be a new one before this one closes, which close sees to.
+        leaving stay = how;
+        stay.close = false;
+        left const result = leave_epoch(stay);
+        if (result.was_last)
+            close(how.epoch);
+        return result;
+    }
+    thread_record* const me = core_.record();
+    restructuring_section const section{me};
+    epoch_record& r = record_of(how.epoch);
+    take_back_result done;
+    left result;
+    lane* detached = nullptr;
+    {
+        lock_guard const guard{r.lock};
+        bool const own = how.close;
+        lane* const l = how.binding != nullptr ? how.binding->load(std::memory_order_relaxed) : &no_lane;
+        if (l != &no_lane) {
+            if (how.drop && me != nullptr)
+                result.dropped_objects += l->drop(*me);
+            if (how.count_leaks && !own)
+                l->count_live(result.leaked_objects, result.leaked_bytes);
+            r.hand_back(*l, me, done);
+            detached = l;
+        }
+        r.note_exit(how.last, how.place);
+        result.was_last = r.holds.load(std::memory_order_relaxed) == 0;
+        if (how.last && how.close && result.was_last) {
+            if (r.lanes != nullptr || r.slab_count != 0) {
+                r.take_back_locked(me, true, done);
+            } else {
+                done.closed = r.state.load(std::memory_order_relaxed) == lifecycle::active;
+                r.state.store(lifecycle::closing, std::memory_order_relaxed);
+            }
+            if (how.drop)
+                result.dropped_objects += r.drop_all(me);
+        }
+        if (how.count_leaks && own && (r.slab_count != 0 || r.large_count != 0))
+            r.count_live(result.leaked_objects, result.leaked_bytes);
+        done.drained = r.settle() || done.drained;
+    }
+    if (detached != nullptr)
+        heap_core::return_lane(*detached);
+    count(me, heap_event::domain_exit);
+    count(me, heap_event::released, result.dropped_objects);
+    count(me, heap_event::leaked, result.leaked_objects);
+    count_close(me, done);
+    if (done.drained)
+        core_.slot_drained(r, me);
+    else if (done.recycled != 0)
+        core_.slabs().settle(false);
+    return result;
+}
+
+void allocator::hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept
+{
+    thread_record* const me = core_.record();
+    restructuring_section const section{me};
+    epoch_record& r = record_of(e);
+    take_back_result done;
+    lane* l = nullptr;
+    {
+        lock_guard const guard{r.lock};
+        l = binding.load(std::memory_order_relaxed);
+        if (l == &no_lane)
+            return;
+        r.hand_back(*l, me, done);
+        done.drained = r.settle();
+    }
+    heap_core::return_lane(*l);
+    count_close(me, done);
+    if (done.drained)
+        core_.slot_drained(r, me);
+}
+
+void allocator::count_free() noexcept { count(core_.record(), heap_event::counted_free); }
+
+std::uint64_t allocator::release_epoch(epoch_id e, std::atomic<lane*>& keep) noexcept
+{
+    thread_record* const me = core_.record();
+    if (me == nullptr)
+        return 0;
+    restructuring_section const section{me};
+    epoch_record& r = record_of(e);
+    take_back_result done;
+    std::uint64_t live = 0;
+    {
+        lock_guard const guard{r.lock};
+        if (lane* const l = keep.load(std::memory_order_relaxed); l != &no_lane)
+            live += l->drop(*me);
+        if (r.lane_count > 1 || (r.lane_count == 1 && keep.load(std::memory_order_relaxed) == &no_lane))
+            r.take_back_locked(me, false, done);
+        live += r.drop_all(me);
+        done.drained = r.settle() || done.drained;
+    }
+    count(me, heap_event::released, live);
+    core_.slabs().settle(false);
+    if (done.drained)
+        core_.slot_drained(r, me);
+    return live;
+}
+
+std::uint64_t allocator::release_part(epoch_id e, std::atomic<lane*>& keep, void const* owner) noexcept
+{
+    thread_record* const me = core_.record();
+    if (me == nullptr)
+        return 0;
+    epoch_record& r = record_of(e);
+    std::uint64_t live = 0;
+    for (slab* next = nullptr;;) {
+        {
+            restructuring_section const section{me};
+            lock_guard const guard{r.lock};
+            if (lane* const l = keep.load(std::memory_order_relaxed); l != &no_lane)
+                live += l->drop(*me);
+            for (next = r.large.front(); next != nullptr && next->owner.load(std::memory_order_relaxed) != owner;)
+                next = next->next;
+        }
+        if (next == nullptr)
+            break;
+        static_cast<void>(core_.retire_live(*next, 0, 0, true));
+        live += free_large(*next, me) ? 1 : 0;
+    }
+    count(me, heap_event::released, live);
+    core_.slabs().settle(false);
+    return live;
+}
+
+epoch_id allocator::advance() noexcept
+{
+    restructuring_section const section{core_.record()};
+    lock_guard const guard{advance_lock_};
+    return advance_locked();
+}
+
+epoch_id allocator::advance_locked() noexcept
+{
+    thread_record* const me = core_.record();
+    epoch_id const before = current_epoch();
+    std::uint32_t const from = before.era == 0 ? 0 : (before.index + 1) % core_.slots();
+    std::uint32_t const index = core_.free_slots().claim(from);
+    if (index == slot_set::none) {
+        count(me, heap_event::ring_exhausted);
+        return before;
+    }
+    epoch_record& next = prepare_slot(index);
+    epoch_id now;
+    {
+        lock_guard const guard{next.lock};
+        now = begin_epoch(next, {}, label_registry::unlabeled);
+    }
+    count(me, heap_event::epoch_open);
+    // release: whoever reads the new epoch finds its slot open.
+    current_.store(std::uint64_t{now.index} | now.era << 16, std::memory_order_release);
+    if (before.era == 0)
+        return now;
+    count(me, heap_event::epoch_advance);
+    epoch_record& old = record_of(before);
+    bool drained = false;
+    {
+        lock_guard const guard{old.lock};
+        if (old.state.load(std::memory_order_relaxed) == lifecycle::active)
+            count(me, heap_event::epoch_close);
+        old.begin_closing(me);
+        drained = old.settle();
+    }
+    if (drained) {   // not slot_drained: nothing here may call into the kernel
+        count(me, heap_event::epoch_drained);
+        core_.free_slots().release(old.index);
+    }
+    return now;
+}
+
+close_report allocator::take_back(epoch_id e, bool closing) noexcept
+{
+    close_report report{.epoch = e};
+    if (e.index >= slots_opened_.load(std::memory_order_acquire) || e.era == 0)
+        return report;
+    epoch_record& r = record_of(e);
+    thread_record* const me = core_.record();
+    std::uint64_t const begin = now_ns();
+    report.rss_before = read_rss_bytes();
+    take_back_result const done = r.take_back(me, e.era, closing);
+    report.found = done.found;
+    if (!done.found)
+        return report;
+    purge_result const purged = core_.slabs().settle(true);
+    if (done.drained)
+        core_.slot_drained(r, me);
+    report.drained = done.drained;
+    report.closed = closing;
+    report.scanned_slabs = done.scanned;
+    report.recycled_slabs = done.recycled;
+    report.deferred_claims = done.deferred;
+    report.madvise_calls = purged.calls;
+    report.madvise_bytes = purged.bytes;
+    report.madvise_failures = purged.failures;
+    report.rss_after = read_rss_bytes();
+    report.nanoseconds = now_ns() - begin;
+    if (r.era.load(std::memory_order_relaxed) == e.era) {   // else the slot has been opened anew already
+        r.rss_before_close.store(report.rss_before, std::memory_order_relaxed);
+        r.rss_after_close.store(report.rss_after, std::memory_order_relaxed);
+        r.closed_madvise_bytes.store(report.madvise_bytes, std::memory_order_relaxed);
+    }
+    count_close(me, done);
+    count(me, heap_event::close_nanoseconds, report.nanoseconds);
+    return report;
+}
+
+close_report allocator::close(epoch_id e) noexcept
+{
+    if (e == current_epoch()) {
+        restructuring_section const section{core_.record()};
+        lock_guard const guard{advance_lock_};
+        if (e == current_epoch())
+            static_cast<void>(advance_locked());
+    }
+    // Still current: no slot was free for another, and the current epoch is always ACTIVE. What is empty comes back.
+    return take_back(e, e != current_epoch());
+}
+
+close_report allocator::trim(epoch_id e) noexcept { return take_back(e, false); }
+
+close_report allocator::trim() noexcept
+{
+    close_report all{.found = true};
+    all.rss_before = read_rss_bytes();
+    std::uint64_t const begin = now_ns();
+    for (std::uint32_t i = 0; i < slots_opened_.load(std::memory_order_acquire); ++i) {
+        shelf& s = core_.shelf_at(i);
+        lifecycle const state = s.state.load(std::memory_order_relaxed);
+        if (state != lifecycle::active && state != lifecycle::closing)
+            continue;
+        close_report const one = take_back({i, s.era.load(std::memory_order_relaxed)}, false);
+        all.scanned_slabs += one.scanned_slabs;
+        all.recycled_slabs += one.recycled_slabs;
+        all.deferred_claims += one.deferred_claims;
+    }
+    thread_record* const me = core_.record();
+    restructuring_section const section{me};
+    if (me != nullptr)
+        core_.flush_warm(*me);
+    purge_result const purged = core_.slabs().trim();
+    all.madvise_calls = purged.calls;
+    all.madvise_bytes = purged.bytes;
+    all.madvise_failures = purged.failures;
+    all.rss_after = read_rss_bytes();
+    all.nanoseconds = now_ns() - begin;
+    return all;
+}
+
+bool allocator::set_label(epoch_id e, std::string_view label) noexcept
+{
+    if (e.index >= slots_opened_.load(std::memory_order_acquire))
+        return false;
+    restructuring_section const section{core_.record()};
+    std::uint32_t const label_id = labels_.number_of(label);
+    epoch_record& r = record_of(e);
+    lock_guard const guard{r.lock};
+    if (r.era.load(std::memory_order_relaxed) != e.era)
+        return false;
+    r.label.assign(label);
+    r.label_id.store(label_id, std::memory_order_relaxed);
+    return true;
+}
+
+bool allocator::is_active(epoch_id e) const noexcept
+{
+    if (e.index >= slots_opened_.load(std::memory_order_acquire))
+        return false;
+    shelf const& s = core_.shelf_at(e.index);
+    return s.state.load(std::memory_order_relaxed) == lifecycle::active &&
+           s.era.load(std::memory_order_relaxed) == e.era;
+}
+
+shared_text::copy allocator::label_of(epoch_id e) const noexcept { return core_.shelf_at(e.index).label.read(); }
+
+}

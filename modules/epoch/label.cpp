@@ -1,0 +1,44 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+module tslab.epoch;
+
+import tslab.slab;
+import tslab.tls_cache;
+
+namespace tslab {
+
+std::uint32_t label_registry::add(std::string_view label) noexcept
+{
+    lock_guard const guard{lock_};
+    std::uint32_t const known = used_.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < known; ++i)
+        if (names_[i].read().view() == label)
+            return i + 1;
+    if (known == named) {
+        overflows_.add();
+        return other;
+    }
+    names_[known].assign(label);
+    used_.store(known + 1, std::memory_order_release);
+    return known + 1;
+}
+
+shared_text::copy label_registry::name_of(std::uint32_t number) const noexcept
+{
+    shared_text fixed;
+    if (number == unlabeled || number > other) {
+        fixed.assign("unlabeled");
+        return fixed.read();
+    }
+    if (number == other || number > used_.load(std::memory_order_acquire)) {
+        fixed.assign("other");
+        return fixed.read();
+    }
+    return names_[number - 1].read();
+}
+
+}

@@ -1,0 +1,29 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <atomic>
+#include <cstdint>
+module tslab.epoch;
+
+import tslab.stats;
+
+namespace tslab {
+
+source_entry epoch_record::oldest_entry() const noexcept
+{
+    open_entry const* oldest = nullptr;
+    std::uint64_t least = ~std::uint64_t{0};
+    for (open_entry const& e : entries) {
+        std::uint64_t const order = e.order.load(std::memory_order_relaxed);
+        if (order != 0 && order < least) {
+            least = order;
+            oldest = &e;
+        }
+    }
+    if (oldest == nullptr)
+        return {};
+    return {oldest->file.load(std::memory_order_relaxed), oldest->line.load(std::memory_order_relaxed),
+            oldest->function.load(std::memory_order_relaxed)};
+}
+
+}

@@ -1,0 +1,100 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The record of a ring slot: the shelf with the epoch's slabs, and what is known of the epoch itself. Written under the
+// shelf's lock; single fields may be read by anyone, and belong to the era that is read before and after them.
+module;
+#include <array>
+#include <atomic>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+#include <string_view>
+export module tslab.epoch:ring;
+
+import tslab.stats;
+import tslab.slab;
+import tslab.tls_cache;
+
+export namespace tslab {
+
+/// Names one epoch for ever: the ring slot and the era, a counter of the heap that never goes back. Era 0 is none.
+struct epoch_id {
+    std::uint32_t index = 0;
+    std::uint64_t era = 0;
+
+    friend constexpr auto operator<=>(epoch_id, epoch_id) noexcept = default;
+};
+
+/// What a close did.
+struct close_report {
+    epoch_id epoch{};
+    bool found = false;                   ///< false: no such epoch, or it is gone already; nothing was done
+    bool closed = false;                  ///< it is CLOSING now; false for a trim, and for a current epoch without successor
+    bool drained = false;                 ///< nothing of the epoch remains
+    std::uint64_t scanned_slabs = 0;
+    std::uint64_t recycled_slabs = 0;
+    std::uint64_t deferred_claims = 0;    ///< lanes of live resources of other threads, or of interrupted threads
+    std::uint64_t nanoseconds = 0;
+    std::uint64_t rss_before = 0;         ///< bytes, the whole process
+    std::uint64_t rss_after = 0;
+    std::uint64_t madvise_calls = 0;
+    std::uint64_t madvise_bytes = 0;      ///< of the calls that succeeded
+    std::uint64_t madvise_failures = 0;
+};
+
+/// Where a domain that is still inside came in.
+struct open_entry {
+    std::atomic<char const*> file{nullptr};
+    std::atomic<char const*> function{nullptr};
+    std::atomic<std::uint32_t> line{0};
+    std::atomic<std::uint64_t> order{0};   ///< 0: free; else the n-th enter, the smallest is the oldest
+};
+
+struct alignas(64) epoch_record : shelf {
+    static constexpr std::uint32_t tracked_entries = 4;
+    static constexpr std::uint32_t untracked = tracked_entries;
+
+    std::atomic<std::uint64_t> opened_ns{0};
+    counter enters;
+    counter exits;
+    std::array<open_entry, tracked_entries> entries;
+    std::atomic<std::uint64_t> rss_before_close{0};
+    std::atomic<std::uint64_t> rss_after_close{0};
+    std::atomic<std::uint64_t> closed_madvise_bytes{0};
+
+    /// Notes an enter, the first or a further one of a domain; returns the place of its source location.
+    std::uint32_t note_enter(bool first, std::source_location const& at) noexcept __attribute__((requires_capability(lock)))
+    {
+        enters.add();
+        if (!first)
+            return untracked;
+        holds.store(holds.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        for (std::uint32_t i = 0; i < tracked_entries; ++i) {
+            open_entry& e = entries[i];
+            if (e.order.load(std::memory_order_relaxed) != 0)
+                continue;
+            e.file.store(at.file_name(), std::memory_order_relaxed);
+            e.function.store(at.function_name(), std::memory_order_relaxed);
+            e.line.store(at.line(), std::memory_order_relaxed);
+            e.order.store(enters.value(), std::memory_order_relaxed);
+            return i;
+        }
+        return untracked;   // more domains at once than places: the oldest ones are what a leak is told by
+    }
+    /// Notes an exit; `last`: of this domain, whose enter got `place`.
+    void note_exit(bool last, std::uint32_t place) noexcept __attribute__((requires_capability(lock)))
+    {
+        exits.add();
+        if (!last)
+            return;
+        holds.store(holds.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+        if (place < tracked_entries)
+            entries[place].order.store(0, std::memory_order_relaxed);
+    }
+    /// The oldest entry that is still open; thread safe.
+    [[nodiscard]] source_entry oldest_entry() const noexcept;
+};
+
+}

@@ -1,0 +1,41 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <atomic>
+#include <cstdint>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+module tslab.slab;
+
+namespace tslab {
+
+namespace {
+
+long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) noexcept
+{
+    static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
+    return ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value, nullptr, nullptr, 0);
+}
+
+}
+
+// The three-state futex lock of U. Drepper, "Futexes Are Tricky" (2011), section 5, after a short spin.
+[[gnu::cold, gnu::noinline]] void mutex::wait() noexcept
+{
+    constexpr int spins = 64;
+    for (int i = 0; i < spins; ++i) {
+        std::uint32_t expected = free;
+        if (state_.load(std::memory_order_relaxed) == free &&
+            state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed))
+            return;
+        spin_pause();
+    }
+    // acquire: as in lock(). The word says "with waiters" from now on, since others may be asleep already.
+    while (state_.exchange(held_with_waiters, std::memory_order_acquire) != free)
+        futex(state_, FUTEX_WAIT_PRIVATE, held_with_waiters);
+}
+
+[[gnu::cold, gnu::noinline]] void mutex::wake() noexcept { futex(state_, FUTEX_WAKE_PRIVATE, 1); }
+
+}

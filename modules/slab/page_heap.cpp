@@ -1,0 +1,231 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+module tslab.slab;
+
+namespace tslab {
+
+namespace {
+
+constexpr std::uint32_t no_page = ~std::uint32_t{0};
+constexpr std::size_t smallest_reservation = std::size_t{16} << 20;
+constexpr std::uint32_t smallest_step = 256;      // pages committed at once: 1 MiB at first,
+constexpr std::uint32_t largest_step = 16384;     // 64 MiB in a heap that has grown
+constexpr std::size_t range_alignment = std::size_t{2} << 20;
+constexpr std::uint32_t generation_step = 4096;   // pages whose generations are committed at once: 1 MiB
+
+constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+
+struct layout {
+    std::size_t pages, slabs, generations, sets, total;
+
+    explicit layout(std::size_t page_count) noexcept
+        : pages{page_count * page_bytes},
+          slabs{round_up(page_count * sizeof(slab), page_bytes)},
+          generations{round_up(page_count * max_slots * sizeof(std::uint32_t), page_bytes)},
+          sets{round_up(2 * page_set::bytes_for(page_count), page_bytes)},
+          total{pages + slabs + generations + sets + range_alignment}
+    {
+    }
+};
+
+}
+
+page_heap::page_heap(std::size_t reserve_bytes)
+{
+    std::size_t want = reserve_bytes != 0 ? reserve_bytes : default_reservation();
+    want = std::clamp(want, smallest_reservation, std::size_t{1} << (handle_fields::page_bits + page_shift));
+    // A system that refuses this much address space may still grant half of it.
+    for (; mapping_ == nullptr && want >= smallest_reservation; want /= 2) {
+        max_pages_ = static_cast<std::uint32_t>(want / page_bytes);
+        mapping_bytes_ = layout{max_pages_}.total;
+        mapping_ = os().reserve(mapping_bytes_);
+    }
+    if (mapping_ == nullptr)
+        throw std::bad_alloc{};
+    layout const sizes{max_pages_};
+    base_ = round_up(reinterpret_cast<std::uintptr_t>(mapping_), range_alignment);
+    slabs_ = reinterpret_cast<slab*>(base_ + sizes.pages);
+    generations_ = reinterpret_cast<std::atomic<std::uint32_t>*>(base_ + sizes.pages + sizes.slabs);
+    auto* const sets = reinterpret_cast<std::byte*>(base_ + sizes.pages + sizes.slabs + sizes.generations);
+    sets_bytes_ = sizes.sets;
+    if (!os().commit(sets, sizes.sets)) {
+        os().release(mapping_, mapping_bytes_);
+        throw std::bad_alloc{};
+    }
+    lock_guard const guard{lock_};
+    resident_.attach(sets, max_pages_);
+    purged_.attach(sets + page_set::bytes_for(max_pages_), max_pages_);
+}
+
+page_heap::~page_heap() { os().release(mapping_, mapping_bytes_); }
+
+bool page_heap::grow(std::uint32_t pages) noexcept
+{
+    std::size_t const have = committed_.load(std::memory_order_relaxed);
+    auto const have_pages = static_cast<std::uint32_t>(have >> page_shift);
+    std::uint32_t const step = std::clamp(have_pages / 2, smallest_step, largest_step);
+    // A generous step first; where that is refused, exactly what is needed.
+    for (std::uint32_t const ask : {std::max(pages, step), pages}) {
+        auto const end = static_cast<std::uint32_t>(
+            std::min<std::size_t>(round_up(std::size_t{have_pages} + ask, 64), max_pages_));
+        if (end - have_pages < pages)
+            return false;
+        auto const meta_begin = round_up(have_pages * sizeof(slab), page_bytes);
+        auto const meta_end = round_up(end * sizeof(slab), page_bytes);
+        auto* const meta = reinterpret_cast<std::byte*>(slabs_);
+        if (!os().commit(meta + meta_begin, meta_end - meta_begin))
+            continue;
+        if (!os().commit(reinterpret_cast<void*>(base_ + have), (std::size_t{end} << page_shift) - have))
+            continue;
+        for (std::uint32_t i = have_pages; i < end; ++i)
+            std::construct_at(slabs_ + i);
+        // release: whoever sees the pages sees their descriptors.
+        committed_.store(std::size_t{end} << page_shift, std::memory_order_release);
+        return true;
+    }
+    return false;
+}
+
+std::uint32_t page_heap::find_free(std::uint32_t pages, std::uint32_t step) const noexcept
+{
+    // Resident pages first: they cost no page fault.
+    for (page_set const* set : {&resident_, &purged_}) {
+        if (set->size() < pages)
+            continue;
+        for (std::uint32_t from = 0;;) {
+            page_run const run = set->next_run(from, pages + step - 1);
+            if (run.count == 0)
+                break;
+            std::uint32_t const skip = (step - (static_cast<std::uint32_t>(base_ >> page_shift) + run.first) % step) % step;
+            if (run.count >= skip && run.count - skip >= pages)
+                return run.first + skip;
+            from = run.first + run.count;
+        }
+    }
+    return no_page;
+}
+
+std::uint32_t page_heap::take_fresh(std::uint32_t pages, std::uint32_t step) noexcept
+{
+    std::uint32_t const next = next_.load(std::memory_order_relaxed);
+    std::uint32_t const skip = (step - (static_cast<std::uint32_t>(base_ >> page_shift) + next) % step) % step;
+    if (std::uint64_t{next} + skip + pages > max_pages_)
+        return no_page;
+    auto const committed_pages = static_cast<std::uint32_t>(committed_.load(std::memory_order_relaxed) >> page_shift);
+    std::uint32_t const end = next + skip + pages;
+    if (end > committed_pages && !grow(end - committed_pages))
+        return no_page;
+    if (skip != 0)
+        purged_.insert(next, skip);   // never touched: as good as given back
+    next_.store(end, std::memory_order_release);
+    return next + skip;
+}
+
+void page_heap::publish_sizes() noexcept
+{
+    free_resident_.store(resident_.size(), std::memory_order_relaxed);
+    free_purged_.store(purged_.size(), std::memory_order_relaxed);
+}
+
+slab* page_heap::take(std::uint32_t pages, std::size_t alignment) noexcept
+{
+    if (pages == 0 || pages > max_pages_ || alignment >> page_shift > max_pages_)
+        return nullptr;
+    auto const step = static_cast<std::uint32_t>(std::max<std::size_t>(alignment >> page_shift, 1));
+    lock_guard const guard{lock_};
+    std::uint32_t first = find_free(pages, step);
+    if (first != no_page)
+        (resident_.contains(first) ? resident_ : purged_).erase(first, pages);
+    else if ((first = take_fresh(pages, step)) == no_page)
+        return nullptr;
+    publish_sizes();
+    slab& s = slabs_[first];
+    s.base = reinterpret_cast<std::byte*>(base_ + (std::size_t{first} << page_shift));
+    return &s;
+}
+
+void page_heap::give(slab& first, std::uint32_t pages) noexcept
+{
+    lock_guard const guard{lock_};
+    resident_.insert(index_of(first), pages);
+    publish_sizes();
+}
+
+purge_result page_heap::purge() noexcept
+{
+    purge_result done;
+    std::array<page_run, 64> runs;
+    for (std::uint32_t from = 0; from < max_pages_ && done.failures == 0;) {
+        std::size_t n = 0;
+        {
+            lock_guard const guard{lock_};
+            for (; n < runs.size(); ++n) {
+                page_run const run = resident_.next_run(from, max_pages_);
+                if (run.count == 0)
+                    break;
+                resident_.erase(run.first, run.count);
+                from = run.first + run.count;
+                runs[n] = run;
+            }
+            publish_sizes();
+        }
+        if (n == 0)
+            break;
+        // The pages are in no set and no hand: nobody can take them while the kernel drops them.
+        std::array<bool, 64> dropped{};
+        for (std::size_t i = 0; i < n; ++i) {
+            std::size_t const bytes = std::size_t{runs[i].count} << page_shift;
+            dropped[i] = os().purge(reinterpret_cast<void*>(base_ + (std::size_t{runs[i].first} << page_shift)), bytes);
+            ++done.calls;
+            if (dropped[i])
+                done.bytes += bytes;
+            else
+                ++done.failures;
+        }
+        lock_guard const guard{lock_};
+        for (std::size_t i = 0; i < n; ++i)
+            (dropped[i] ? purged_ : resident_).insert(runs[i].first, runs[i].count);
+        publish_sizes();
+    }
+    madvise_calls_.fetch_add(done.calls, std::memory_order_relaxed);
+    madvise_bytes_.fetch_add(done.bytes, std::memory_order_relaxed);
+    madvise_failures_.fetch_add(done.failures, std::memory_order_relaxed);
+    return done;
+}
+
+bool page_heap::commit_generations(std::uint32_t page) noexcept
+{
+    if (has_generations(page))
+        return true;
+    lock_guard const guard{lock_};
+    std::uint32_t const have = generation_pages_.load(std::memory_order_relaxed);
+    if (page < have)
+        return true;
+    std::uint32_t const end = std::min(max_pages_, (page / generation_step + 1) * generation_step);
+    constexpr std::size_t each = max_slots * sizeof(std::uint32_t);
+    auto* const bytes = reinterpret_cast<std::byte*>(generations_);
+    auto const end_bytes = round_up(end * each, page_bytes);
+    auto const begin_bytes = have * each / page_bytes * page_bytes;
+    if (!os().commit(bytes + begin_bytes, end_bytes - begin_bytes))
+        return false;
+    // release: pairs with has_generations, so that a reader who sees the number may touch the words.
+    generation_pages_.store(end, std::memory_order_release);
+    return true;
+}
+
+std::uint64_t page_heap::metadata_bytes() const noexcept
+{
+    return (committed_.load(std::memory_order_relaxed) >> page_shift) * sizeof(slab) + sets_bytes_ +
+           std::uint64_t{generation_pages_.load(std::memory_order_relaxed)} * max_slots * sizeof(std::uint32_t);
+}
+
+}

@@ -1,0 +1,139 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The pages of one heap: one reserved range of addresses, descriptor i beside page i, and two sets of free pages,
+// those still resident and those given back. From pointer to descriptor is a subtraction and a shift.
+// Address space is committed in chunks and never moves or goes away while the heap lives.
+module;
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+export module tslab.slab:page_heap;
+
+import :size_class;
+import :descriptor;
+import :mutex;
+import :page_set;
+
+export namespace tslab {
+
+/// What handing pages back to the kernel came to.
+struct purge_result {
+    std::uint64_t calls = 0;      ///< madvise calls, one for each run of neighbouring pages
+    std::uint64_t bytes = 0;      ///< bytes of the calls that succeeded
+    std::uint64_t failures = 0;   ///< calls that failed: their pages stay resident and usable
+
+    inline purge_result& operator+=(purge_result const& o) noexcept
+    {
+        calls += o.calls;
+        bytes += o.bytes;
+        failures += o.failures;
+        return *this;
+    }
+};
+
+class page_heap {
+public:
+    /// Reserves up to `reserve_bytes` (0: a default by the machine's memory), less where the system refuses so much.
+    /// Throws std::bad_alloc when not even a small range can be had.
+    explicit page_heap(std::size_t reserve_bytes);
+    ~page_heap();
+    page_heap(page_heap const&) = delete;
+    page_heap& operator=(page_heap const&) = delete;
+
+    /// The descriptor of the page `p` lies in; null when `p` is not in a page this heap ever used. Thread safe.
+    [[nodiscard]] inline slab* find(void const* p) const noexcept
+    {
+        // relaxed: a pointer that was handed out was published by whatever handed it over.
+        std::uintptr_t const offset = reinterpret_cast<std::uintptr_t>(p) - base_;
+        if (offset >= committed_.load(std::memory_order_relaxed)) [[unlikely]]
+            return nullptr;
+        return slabs_ + (offset >> page_shift);
+    }
+    [[nodiscard]] inline std::uint32_t index_of(slab const& s) const noexcept
+    {
+        return static_cast<std::uint32_t>(&s - slabs_);
+    }
+    [[nodiscard]] inline slab& at(std::uint32_t index) const noexcept { return slabs_[index]; }
+
+    /// Whether `p` lies in the reserved range, used or not. Thread safe.
+    [[nodiscard]] inline bool reserves(void const* p) const noexcept
+    {
+        return reinterpret_cast<std::uintptr_t>(p) - base_ < std::size_t{max_pages_} << page_shift;
+    }
+
+    /// `pages` neighbouring free pages at a multiple of `alignment` (bytes, a power of two, at least a page), resident
+    /// ones first; null when there is no memory. The descriptor of the first has its base set and is otherwise as it was
+    /// left. Thread safe.
+    [[nodiscard]] slab* take(std::uint32_t pages, std::size_t alignment) noexcept;
+
+    /// Takes free pages back; they are counted as resident until a purge. Thread safe.
+    void give(slab& first, std::uint32_t pages) noexcept;
+
+    /// Hands every free resident page to the kernel, neighbours in one call. Thread safe; the calls are made without
+    /// the lock, their pages in nobody's hands meanwhile.
+    purge_result purge() noexcept;
+
+    /// The generation of a slot that is handed out by handle. The page's generations must be committed.
+    [[nodiscard]] inline std::atomic<std::uint32_t>& generation(std::uint32_t page, std::uint32_t slot) const noexcept
+    {
+        return generations_[std::size_t{page} * max_slots + slot];
+    }
+    /// Makes the generations of `page` usable; false when there is no memory. Thread safe.
+    [[nodiscard]] bool commit_generations(std::uint32_t page) noexcept;
+    [[nodiscard]] inline bool has_generations(std::uint32_t page) const noexcept
+    {
+        return page < generation_pages_.load(std::memory_order_acquire);
+    }
+
+    [[nodiscard]] inline std::uint32_t used_pages() const noexcept { return next_.load(std::memory_order_acquire); }
+    [[nodiscard]] inline std::uint32_t max_pages() const noexcept { return max_pages_; }
+    [[nodiscard]] inline std::uint64_t free_resident_pages() const noexcept
+    {
+        return free_resident_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] inline std::uint64_t free_purged_pages() const noexcept
+    {
+        return free_purged_.load(std::memory_order_relaxed);
+    }
+    /// Bytes of descriptors, generations and page sets that have been made usable.
+    [[nodiscard]] std::uint64_t metadata_bytes() const noexcept;
+    [[nodiscard]] inline purge_result purged() const noexcept
+    {
+        return {madvise_calls_.load(std::memory_order_relaxed), madvise_bytes_.load(std::memory_order_relaxed),
+                madvise_failures_.load(std::memory_order_relaxed)};
+    }
+    [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
+
+private:
+    [[nodiscard]] bool grow(std::uint32_t pages) noexcept __attribute__((requires_capability(lock_)));
+    [[nodiscard]] std::uint32_t find_free(std::uint32_t pages, std::uint32_t step) const noexcept
+        __attribute__((requires_capability(lock_)));
+    [[nodiscard]] std::uint32_t take_fresh(std::uint32_t pages, std::uint32_t step) noexcept
+        __attribute__((requires_capability(lock_)));
+    void publish_sizes() noexcept __attribute__((requires_capability(lock_)));
+
+    // Read on every free; written when the range grows.
+    std::uintptr_t base_ = 0;
+    std::atomic<std::size_t> committed_{0};   // bytes of pages that may be touched, descriptors included
+    slab* slabs_ = nullptr;
+    std::atomic<std::uint32_t>* generations_ = nullptr;
+
+    alignas(64) mutex lock_;
+    page_set resident_ __attribute__((guarded_by(lock_)));   // free, memory still behind them
+    page_set purged_ __attribute__((guarded_by(lock_)));     // free, given back
+    std::atomic<std::uint32_t> next_{0};                     // first page never taken
+    std::atomic<std::uint32_t> generation_pages_{0};
+    std::atomic<std::uint64_t> free_resident_{0};
+    std::atomic<std::uint64_t> free_purged_{0};
+    std::atomic<std::uint64_t> madvise_calls_{0};
+    std::atomic<std::uint64_t> madvise_bytes_{0};
+    std::atomic<std::uint64_t> madvise_failures_{0};
+
+    std::uint32_t max_pages_ = 0;
+    void* mapping_ = nullptr;
+    std::size_t mapping_bytes_ = 0;
+    std::size_t sets_bytes_ = 0;
+};
+
+}

@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+module tslab.slab;
+
+namespace tslab {
+
+void page_set::attach(void* memory, std::size_t pages) noexcept
+{
+    word_count_ = static_cast<std::uint32_t>((pages + 63) / 64);
+    words_ = static_cast<std::uint64_t*>(memory);
+    summary_ = words_ + word_count_;
+    size_ = 0;
+}
+
+/// Calls apply(word, mask) for each word the range touches and keeps the summary right.
+template <class Change> void page_set::change(std::uint32_t first, std::uint32_t count, Change apply) noexcept
+{
+    std::uint32_t const end = first + count;
+    while (first < end) {
+        std::uint32_t const w = first / 64;
+        std::uint32_t const bit = first % 64;
+        std::uint32_t const n = std::min(64 - bit, end - first);
+        std::uint64_t const mask = (n == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1) << bit;
+        apply(words_[w], mask);
+        std::uint64_t const flag = std::uint64_t{1} << (w % 64);
+        summary_[w / 64] = words_[w] != 0 ? summary_[w / 64] | flag : summary_[w / 64] & ~flag;
+        first += n;
+    }
+}
+
+void page_set::insert(std::uint32_t first, std::uint32_t count) noexcept
+{
+    change(first, count, [](std::uint64_t& word, std::uint64_t mask) { word |= mask; });
+    size_ += count;
+}
+
+void page_set::erase(std::uint32_t first, std::uint32_t count) noexcept
+{
+    change(first, count, [](std::uint64_t& word, std::uint64_t mask) { word &= ~mask; });
+    size_ -= count;
+}
+
+page_run page_set::next_run(std::uint32_t from, std::uint32_t longest) const noexcept
+{
+    std::uint32_t w = from / 64;
+    if (w >= word_count_)
+        return {};
+    std::uint64_t word = words_[w] & (~std::uint64_t{0} << (from % 64));
+    while (word == 0) {
+        // Behind w: the rest of its summary word first, then summary word by summary word.
+        std::uint32_t s = (w + 1) / 64;
+        std::uint32_t const summary_count = (word_count_ + 63) / 64;
+        std::uint64_t flags = s < summary_count ? summary_[s] & (~std::uint64_t{0} << ((w + 1) % 64)) : 0;
+        while (flags == 0 && ++s < summary_count)
+            flags = summary_[s];
+        if (flags == 0)
+            return {};
+        w = s * 64 + static_cast<std::uint32_t>(std::countr_zero(flags));
+        word = words_[w];
+    }
+    auto const bit = static_cast<std::uint32_t>(std::countr_zero(word));
+    page_run run{w * 64 + bit, 0};
+    run.count = static_cast<std::uint32_t>(std::countr_one(word >> bit));
+    bool goes_on = bit + run.count == 64;   // the run reaches the word's end
+    while (goes_on && run.count < longest && ++w < word_count_) {
+        auto const ones = static_cast<std::uint32_t>(std::countr_one(words_[w]));
+        run.count += ones;
+        goes_on = ones == 64;
+    }
+    run.count = std::min(run.count, longest);
+    return run;
+}
+
+}

@@ -1,0 +1,138 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <array>
+#include <atomic>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+#include <unistd.h>
+module tslab.slab;
+
+namespace tslab {
+
+namespace {
+
+/// Appends to a fixed buffer and drops what does not fit.
+class line_writer {
+public:
+    line_writer(char* out, std::size_t size) noexcept : out_{out}, left_{size} {}
+
+    line_writer& text(std::string_view s) noexcept
+    {
+        for (char c : s)
+            put(c);
+        return *this;
+    }
+    // Names are data: what a terminal would obey must not reach it.
+    line_writer& name(std::string_view s) noexcept
+    {
+        put('"');
+        for (char c : s)
+            put(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c);
+        put('"');
+        return *this;
+    }
+    line_writer& number(std::uint64_t n, int base = 10) noexcept
+    {
+        std::array<char, 20> digits;
+        auto const end = std::to_chars(digits.data(), digits.data() + digits.size(), n, base).ptr;
+        return text({digits.data(), static_cast<std::size_t>(end - digits.data())});
+    }
+    line_writer& address(void const* p) noexcept
+    {
+        return text("0x").number(reinterpret_cast<std::uintptr_t>(p), 16);
+    }
+    [[nodiscard]] std::size_t finish(char const* begin) noexcept
+    {
+        if (left_ == 0)
+            out_[-1] = '\n';   // the newline stays, whatever was cut
+        else
+            put('\n');
+        return static_cast<std::size_t>(out_ - begin);
+    }
+
+private:
+    void put(char c) noexcept
+    {
+        if (left_ == 0)
+            return;
+        *out_++ = c;
+        --left_;
+    }
+
+    char* out_;
+    std::size_t left_;
+};
+
+void describe(line_writer& w, misuse_report const& r) noexcept
+{
+    switch (r.kind) {
+    case misuse::double_free: w.text("double free of ").address(r.address); break;
+    case misuse::foreign_pointer: w.text("free of foreign pointer ").address(r.address); break;
+    case misuse::interior_pointer: w.text("free of interior pointer ").address(r.address); break;
+    case misuse::wrong_size: w.text("free of ").address(r.address).text(" with the wrong size ").number(r.given); break;
+    case misuse::wrong_heap:
+        w.text("free of ").address(r.address).text(" in the wrong heap: it belongs to heap ").name(r.other);
+        break;
+    case misuse::wrong_resource:
+        w.text("free of ").address(r.address).text(" through the wrong resource ").name(r.other);
+        break;
+    case misuse::scope_order: w.text("scope left out of order: ").name(r.other).text(" was entered later and is open"); break;
+    case misuse::wrong_thread: w.text("domain used on a thread that did not create it"); break;
+    case misuse::not_entered: w.text("domain left that was not entered"); break;
+    case misuse::destroyed_entered: w.text("domain destroyed while entered"); break;
+    case misuse::reentry: w.text("call from inside a tslab operation (a signal handler?)"); break;
+    case misuse::leak:
+        w.text("leak: resource ended with ").number(r.objects).text(" live objects, ").number(r.bytes).text(" bytes");
+        if (r.file != nullptr)
+            w.text(", made at ").text(r.file).text(":").number(r.line);
+        break;
+    case misuse::heap_live:
+        w.text("heap destroyed with ").number(r.objects).text(" live objects, ").number(r.bytes).text(" bytes");
+        break;
+    case misuse::heap_open: w.text("heap destroyed with ").number(r.objects).text(" open scopes or resources"); break;
+    case misuse::count_: break;
+    }
+}
+
+void print_and_abort(misuse_report const& r)
+{
+    std::array<char, 512> line;
+    std::size_t const length = format(r, line.data(), line.size());
+    [[maybe_unused]] auto const written = ::write(STDERR_FILENO, line.data(), length);
+    if (r.fatal)
+        std::abort();
+}
+
+constinit std::atomic<error_handler> handler_in_use{print_and_abort};
+
+}
+
+std::size_t format(misuse_report const& r, char* out, std::size_t size) noexcept
+{
+    if (size == 0)
+        return 0;
+    line_writer w{out, size};
+    w.text("tslab: ");
+    describe(w, r);
+    w.text(" (heap ").name(r.heap);
+    if (!r.epoch_label.empty())
+        w.text(", epoch ").name(r.epoch_label);
+    if (r.size_class != 0)
+        w.text(", class ").number(r.size_class);
+    w.text(")");
+    return w.finish(out);
+}
+
+error_handler set_error_handler(error_handler handler) noexcept
+{
+    // acq_rel: what the handler relies on is visible to the thread that calls it, and the returned one's likewise.
+    return handler_in_use.exchange(handler != nullptr ? handler : print_and_abort, std::memory_order_acq_rel);
+}
+
+void report(misuse_report const& r) { handler_in_use.load(std::memory_order_acquire)(r); }
+
+}

@@ -1,0 +1,17 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// tslab.slab: pages and what is cut from them. Size classes, the slab word, the address range, handles,
+// the caches of empty slabs, the operating system seam and the reports of misuse.
+export module tslab.slab;
+
+export import :size_class;
+export import :os;
+export import :report;
+export import :mutex;
+export import :descriptor;
+export import :handle;
+export import :page_set;
+export import :page_heap;
+export import :slab_cache;
+export import :arena;

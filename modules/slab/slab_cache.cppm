@@ -1,0 +1,81 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where empty slabs wait and where new ones come from: a cache per size class, still resident and warm, above the
+// page heap. The reclaim policy decides what stays resident. Everything here is thread safe.
+module;
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+export module tslab.slab:slab_cache;
+
+import tslab.stats;
+import :size_class;
+import :descriptor;
+import :mutex;
+import :page_heap;
+
+export namespace tslab {
+
+/// What happens to pages whose slab is empty.
+enum class reclaim_policy : std::uint8_t {
+    eager,    ///< nothing is cached; every close hands all free pages to the kernel
+    cached,   ///< up to `slab_cache` empty slabs a class stay; what overflows goes back at an explicit close, or when much
+    never     ///< pages stay resident for reuse
+};
+
+class slab_cache {
+public:
+    /// `capacity`: slabs kept per size class. `reserve_bytes`: see page_heap. Throws std::bad_alloc.
+    slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes);
+
+    /// An empty slab of `bin`: every slot free in `local`, nothing in `shared`, no owner, no home. Null when out of memory.
+    /// `counts`: the caller's own counters of the class.
+    [[nodiscard]] slab* take(unsigned bin, class_counters& counts) noexcept;
+
+    /// Takes an empty slab back. The caller holds every slot of it and has unlinked it.
+    void put(slab& s, class_counters& counts) noexcept;
+
+    /// What a close does at its end. `asked`: the program called for it, so overflow goes back at once.
+    purge_result settle(bool asked) noexcept;
+
+    /// Empties the caches and hands every free page to the kernel, whatever the policy.
+    purge_result trim() noexcept;
+
+    [[nodiscard]] inline page_heap& pages() noexcept { return pages_; }
+    [[nodiscard]] inline page_heap const& pages() const noexcept { return pages_; }
+    [[nodiscard]] inline reclaim_policy policy() const noexcept { return policy_; }
+    [[nodiscard]] inline std::uint32_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] inline std::uint32_t cached(unsigned c) const noexcept
+    {
+        return shelves_[c].count.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] inline mutex& lock_for_fork(unsigned c) noexcept { return shelves_[c].lock; }
+
+private:
+    struct alignas(64) class_cache {
+        mutex lock;
+        slab_list slabs __attribute__((guarded_by(lock)));
+        std::atomic<std::uint32_t> count{0};   // written under the lock, read by statistics
+    };
+
+    void discard(slab& s) noexcept;
+
+    page_heap pages_;
+    std::array<class_cache, class_count> shelves_;
+    reclaim_policy const policy_;
+    std::uint32_t const capacity_;
+    std::uint64_t const resident_limit_;   // free resident pages that no unasked settle bothers about
+};
+
+/// Makes a slab that was just taken, or is about to be cached, an empty one.
+inline void mark_empty(slab& s, unsigned bin) noexcept
+{
+    s.shared.store(0, std::memory_order_relaxed);
+    s.local.store(bins[bin].full_mask, std::memory_order_relaxed);
+    s.owner.store(nullptr, std::memory_order_relaxed);
+    s.home.store(nullptr, std::memory_order_relaxed);
+}
+
+}

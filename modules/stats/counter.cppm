@@ -1,0 +1,93 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Counters with one writer: a plain load, add and store that any thread may read at any time.
+// Each thread has its own block of them; a total is the sum over all blocks, exact once threads are quiet.
+module;
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+export module tslab.stats:counter;
+
+export namespace tslab {
+
+/// A count that one thread at a time advances and every thread may read.
+/// Whoever calls `add` must be the only writer (its own block, or a lock held); `add_shared` has no such condition.
+class counter {
+public:
+    inline void add(std::uint64_t n = 1) noexcept
+    {
+        value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    }
+    inline void add_shared(std::uint64_t n = 1) noexcept { value_.fetch_add(n, std::memory_order_relaxed); }
+    [[nodiscard]] inline std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
+    /// For the writer only, when what is counted starts anew.
+    inline void reset() noexcept { value_.store(0, std::memory_order_relaxed); }
+
+private:
+    std::atomic<std::uint64_t> value_{0};
+};
+
+static_assert(sizeof(counter) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
+
+/// What is counted per size class, all of it on the slow path: a refill, a hand-over, a refusal.
+enum class class_event : std::uint8_t {
+    slow_path,          ///< a lane's current slab had no free slot
+    epoch_closed,       ///< an allocation was refused because its epoch is CLOSING
+    out_of_memory,      ///< an allocation was refused because no page could be had
+    collect,            ///< slots freed by other threads were taken over by the slab's owner
+    adopt,              ///< a lane claimed the free slots of a slab that no lane held
+    cache_hit,          ///< an empty slab came from a thread's or the heap's slab cache
+    cache_miss,         ///< neither had one: a page was taken from the page heap
+    recycled,           ///< an empty slab went into a slab cache
+    overflowed,         ///< an empty slab found the caches full and became a plain page again
+    partial_to_full,    ///< a slab's last free slot was handed out
+    full_to_partial,    ///< a full slab got its first free slot back
+    remote_free,        ///< a free by a thread that does not own the slab
+    repair_full,        ///< a slab listed as partial turned out to be full
+    count_              ///< how many there are
+};
+
+/// What is counted per heap.
+enum class heap_event : std::uint8_t {
+    epoch_open,         ///< a ring slot turned ACTIVE
+    epoch_advance,      ///< `advance` moved the current epoch
+    epoch_close,        ///< an epoch turned CLOSING
+    close_scanned,      ///< slabs looked at by closes
+    close_recycled,     ///< slabs taken back by closes
+    close_nanoseconds,  ///< time spent in closes that were timed: explicit ones, and those that call madvise
+    close_deferred,     ///< claims a close had to leave to their owner
+    epoch_drained,      ///< a closed epoch gave back its last slab
+    ring_exhausted,     ///< no free ring slot: a newcomer shares the current epoch
+    domain_enter,       ///< every enter of a domain
+    domain_exit,        ///< every exit of a domain
+    large_allocation,   ///< allocations above the largest size class
+    large_free,         ///< frees of those
+    counted_free,       ///< deallocations a count-only resource counted and did not carry out
+    released,           ///< objects still live when `release` gave them back
+    leaked,             ///< objects still live when their resource ended
+    stale_handle,       ///< handle operations refused, whatever the reason
+    count_
+};
+
+inline constexpr std::size_t class_event_count = static_cast<std::size_t>(class_event::count_);
+inline constexpr std::size_t heap_event_count = static_cast<std::size_t>(heap_event::count_);
+
+/// The events of one size class.
+struct class_counters {
+    std::array<counter, class_event_count> events;
+
+    inline counter& operator[](class_event e) noexcept { return events[static_cast<std::size_t>(e)]; }
+    inline counter const& operator[](class_event e) const noexcept { return events[static_cast<std::size_t>(e)]; }
+};
+
+/// The events of a heap.
+struct heap_counters {
+    std::array<counter, heap_event_count> events;
+
+    inline counter& operator[](heap_event e) noexcept { return events[static_cast<std::size_t>(e)]; }
+    inline counter const& operator[](heap_event e) const noexcept { return events[static_cast<std::size_t>(e)]; }
+};
+
+}

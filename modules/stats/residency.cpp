@@ -1,0 +1,54 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+module tslab.stats;
+
+namespace tslab {
+
+std::uint64_t read_rss_bytes() noexcept
+{
+    // Opened each time: a kept descriptor would still name the parent after a fork.
+    int const fd = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    std::array<char, 128> text{};
+    auto const got = ::read(fd, text.data(), text.size());
+    ::close(fd);
+    if (got <= 0)
+        return 0;
+    char const* const end = text.data() + got;
+    char const* const second = std::find(static_cast<char const*>(text.data()), end, ' ');   // "size resident shared ...", in pages
+    std::uint64_t pages = 0;
+    if (second == end || std::from_chars(second + 1, end, pages).ec != std::errc{})
+        return 0;
+    return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t resident_bytes(void const* begin, std::size_t bytes) noexcept
+{
+    auto const page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    auto at = reinterpret_cast<std::uintptr_t>(begin) & ~(page - 1);
+    auto const end = reinterpret_cast<std::uintptr_t>(begin) + bytes;
+    std::array<unsigned char, 4096> flags{};
+    std::uint64_t resident = 0;
+    while (at < end) {
+        auto const pages = std::min<std::uintptr_t>((end - at + page - 1) / page, flags.size());
+        if (::mincore(reinterpret_cast<void*>(at), pages * page, flags.data()) != 0)
+            return resident;
+        resident += static_cast<std::uint64_t>(
+            std::count_if(flags.begin(), flags.begin() + static_cast<std::ptrdiff_t>(pages),
+                          [](unsigned char f) { return (f & 1U) != 0; }));
+        at += pages * page;
+    }
+    return resident * page;
+}
+
+}

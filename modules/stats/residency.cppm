@@ -1,0 +1,20 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the kernel says about memory: the process's resident set, and which pages of a range are resident.
+// Read, never guessed; each call is a system call, so none of it lies on the way of an allocation.
+module;
+#include <cstddef>
+#include <cstdint>
+export module tslab.stats:residency;
+
+export namespace tslab {
+
+/// Bytes of this process that are resident, from /proc/self/statm; 0 where it cannot be read. Thread safe.
+[[nodiscard]] std::uint64_t read_rss_bytes() noexcept;
+
+/// Bytes of [begin, begin + bytes) that are resident, by mincore(2); whole pages, `begin` rounded down to one.
+/// 0 where the range is not mapped. Thread safe.
+[[nodiscard]] std::uint64_t resident_bytes(void const* begin, std::size_t bytes) noexcept;
+
+}

@@ -1,0 +1,11 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// tslab.stats: what is counted, and the plain types in which it is told.
+// The lowest layer: it knows neither slabs nor epochs, so every other layer may count.
+export module tslab.stats;
+
+export import :counter;
+export import :clock;
+export import :residency;
+export import :snapshot;

@@ -1,0 +1,165 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What all threads of one heap share: the slabs, the shelves of the epoch ring, the records of its threads.
+// Above it the allocator adds epochs and domains; below it nothing knows of threads.
+module;
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+export module tslab.tls_cache:core;
+
+import tslab.stats;
+import tslab.slab;
+import :slot_set;
+import :thread;
+import :shelf;
+import :lane;
+
+export namespace tslab {
+
+class heap_core {
+public:
+    struct options {
+        std::string_view name;
+        std::uint32_t slots;
+        reclaim_policy policy;
+        std::uint32_t slab_cache;
+        std::size_t reserve_bytes;
+    };
+    /// `shelf_bytes`: the size of the record that begins with each slot's shelf; the memory is zeroed, the epoch layer
+    /// makes a record in it before a slot's first use. Throws std::bad_alloc.
+    heap_core(options const& o, std::size_t shelf_bytes);
+    ~heap_core();
+    heap_core(heap_core const&) = delete;
+    heap_core& operator=(heap_core const&) = delete;
+
+    /// The calling thread's record; null when there is no memory for one.
+    [[nodiscard]] inline thread_record* record() noexcept
+    {
+        auto const& recent = this_thread.recent[number_ % thread_state::recent_count];
+        if (recent.number == number_) [[likely]]
+            return recent.record;
+        return find_or_make_record();
+    }
+
+    /// A lane of the calling thread, not attached; null when there is no memory. `me` is its record.
+    [[nodiscard]] lane* take_lane(thread_record& me) noexcept;
+    /// Returns a detached lane to its thread. Thread safe.
+    static void return_lane(lane& l) noexcept;
+
+    /// The calling thread's lane for (slot, era), attached if need be; null when that epoch is not ACTIVE or there is no
+    /// memory, which `closed` tells. The caller is between enter and leave of `me`.
+    [[nodiscard]] inline lane* lane_for(thread_record& me, std::uint32_t slot, std::uint64_t era, bool& closed) noexcept
+    {
+        lane* const l = me.lanes[slot].load(std::memory_order_relaxed);
+        if (l != nullptr && l->key() == era) [[likely]]
+            return l;
+        return attach_lane(me, slot, era, closed);
+    }
+
+    /// Frees `slot` of `s`, whoever holds the slab; false when it is free already. `me` may be null; if it is not, the
+    /// caller is between enter and leave.
+    [[nodiscard]] inline bool free_slot(slab& s, unsigned bin, unsigned slot, thread_record* me) noexcept
+    {
+        auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
+        if (me != nullptr && home != nullptr) [[likely]] {
+            lane* const l = me->lanes[home->index].load(std::memory_order_relaxed);
+            if (l != nullptr && l->key() != closed_key) {
+                lane_free const r = l->deallocate(s, bin, slot);
+                if (r != lane_free::not_mine)
+                    return r == lane_free::done;
+            }
+        }
+        return free_remote(s, bin, slot, me);
+    }
+
+    /// Puts an empty slab where the next one is taken from: the thread's own few, or the heap's cache.
+    /// The caller holds every slot.
+    void recycle(slab& s, thread_record* me) noexcept;
+    /// The caller's counters of a class; shared ones, then not exact, for a thread that could get no record.
+    [[nodiscard]] inline class_counters& counts_of(thread_record* me, unsigned c) noexcept
+    {
+        return me != nullptr ? me->classes[c] : strays_[c];
+    }
+    [[nodiscard]] inline class_counters const& strays(unsigned c) const noexcept { return strays_[c]; }
+    /// An empty slab; null when out of memory.
+    [[nodiscard]] slab* take_slab(unsigned bin, thread_record& me, class_counters& counts) noexcept;
+
+    /// Counts the objects of a slab, or the large allocation, that are about to be given back live, and makes their
+    /// handles stale. `free`: the slab's free slots.
+    std::uint64_t retire_live(slab& s, unsigned bin, std::uint64_t free, bool is_large = false) noexcept;
+
+    /// What a drained epoch's last event must do once the shelf is unlocked.
+    void slot_drained(shelf& s, thread_record* me) noexcept;
+
+    /// Forgets the warm slabs of the calling thread, into the heap's cache.
+    void flush_warm(thread_record& me) noexcept;
+
+    /// Reports misuse of an address or epoch of this heap, and counts it.
+    void misused(misuse_report r) noexcept;
+    [[nodiscard]] inline std::uint64_t misuses(misuse kind) const noexcept
+    {
+        return misuses_[static_cast<std::size_t>(kind)].value();
+    }
+
+    [[nodiscard]] inline shelf& shelf_at(std::uint32_t slot) const noexcept
+    {
+        return *reinterpret_cast<shelf*>(shelves_ + slot * shelf_bytes_);
+    }
+    [[nodiscard]] inline std::uint32_t slots() const noexcept { return slots_; }
+    [[nodiscard]] inline std::uint64_t number() const noexcept { return number_; }
+    [[nodiscard]] inline std::string const& name() const noexcept { return name_; }
+    [[nodiscard]] inline slab_cache& slabs() noexcept { return slabs_; }
+    [[nodiscard]] inline slab_cache const& slabs() const noexcept { return slabs_; }
+    [[nodiscard]] inline page_heap& pages() noexcept { return slabs_.pages(); }
+    [[nodiscard]] inline page_heap const& pages() const noexcept { return slabs_.pages(); }
+    [[nodiscard]] inline arena& meta() noexcept { return meta_; }
+    [[nodiscard]] inline arena const& meta() const noexcept { return meta_; }
+    [[nodiscard]] inline slot_set& free_slots() noexcept { return free_slots_; }
+    /// The newest record; the others follow by next_of_heap. Records are never removed. Thread safe.
+    [[nodiscard]] inline thread_record* first_record() const noexcept
+    {
+        return records_.load(std::memory_order_acquire);   // pairs with the publication of a new record
+    }
+    /// The lanes of a record, newest first. Thread safe.
+    template <class F> inline void for_each_lane(thread_record const& r, F visit) const
+    {
+        for (lane* l = r.all_lanes.load(std::memory_order_acquire); l != nullptr; l = l->next_of_record_)
+            visit(*l);
+    }
+    /// The heap whose reserved range `p` lies in; null when none. The name is copied into `name`. Thread safe.
+    static bool owner_of(void const* p, heap_core const* except, std::string& name);
+
+    /// Takes or gives back all locks of the heap, for a fork. Called by the registry.
+    void lock_for_fork() noexcept __attribute__((no_thread_safety_analysis));
+    void unlock_after_fork(bool in_child) noexcept __attribute__((no_thread_safety_analysis));
+
+private:
+    friend class thread_registry;
+    friend struct thread_record;
+
+    [[nodiscard]] thread_record* find_or_make_record() noexcept;
+    [[nodiscard]] lane* attach_lane(thread_record& me, std::uint32_t slot, std::uint64_t era, bool& closed) noexcept;
+    void take_over_returned(thread_record& me) noexcept;
+    static void hand_back_lane(lane& l, thread_record& me, bool only_wanted) noexcept;
+    void thread_ends(thread_record& r) noexcept;
+
+    std::uint64_t number_;
+    slab_cache slabs_;
+    arena meta_;
+    std::byte* shelves_ = nullptr;
+    std::size_t shelf_bytes_;
+    std::uint32_t slots_;
+    slot_set free_slots_;
+    std::atomic<thread_record*> records_{nullptr};
+    std::array<counter, misuse_count> misuses_{};
+    std::array<class_counters, class_count + 1> strays_{};
+    std::string name_;
+    heap_core* next_heap_ = nullptr;   // guarded by the registry's lock
+};
+
+}

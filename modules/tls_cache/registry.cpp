@@ -1,0 +1,250 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <linux/membarrier.h>
+#include <new>
+#include <pthread.h>
+#include <sched.h>
+#include <string>
+#include <sys/syscall.h>
+#include <unistd.h>
+#if !defined(__has_feature)
+#define __has_feature(x) 0
+#endif
+module tslab.tls_cache;
+
+import tslab.stats;
+import tslab.slab;
+import :registry;
+
+namespace tslab {
+
+namespace {
+
+constinit std::atomic<std::uint64_t> thread_ids{0};
+constinit std::atomic<bool> exit_key_made{false};
+pthread_key_t exit_key;   // written once, before exit_key_made
+
+void ask_kernel_for_barriers() noexcept
+{
+    bool const ready = ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    barrier_by_kernel.store(ready, std::memory_order_relaxed);
+}
+
+void on_thread_exit(void*) { registry().thread_ends(); }
+void on_fork_prepare() { registry().before_fork(); }
+void on_fork_parent() { registry().after_fork(false); }
+void on_fork_child() { registry().after_fork(true); }
+
+}
+
+thread_registry& registry() noexcept
+{
+    alignas(thread_registry) static std::byte storage[sizeof(thread_registry)];
+    static thread_registry* const one = ::new (storage) thread_registry;
+    return *one;
+}
+
+void heavy_barrier() noexcept
+{
+    if (barrier_by_kernel.load(std::memory_order_relaxed)) {
+        ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+        return;
+    }
+#if __has_feature(thread_sanitizer)
+    static constinit std::atomic<std::uint32_t> word{0};
+    word.fetch_add(0, std::memory_order_seq_cst);
+#else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+
+void register_this_thread() noexcept
+{
+    if (this_thread.id == 0)
+        this_thread.id = thread_ids.fetch_add(1, std::memory_order_relaxed) + 1;
+    // A key's destructor and not a thread_local's: it runs after those, and again if one of them used tslab.
+    if (!this_thread.hooked && exit_key_made.load(std::memory_order_acquire))
+        this_thread.hooked = ::pthread_setspecific(exit_key, &this_thread) == 0;
+}
+
+void thread_registry::install_hooks() noexcept
+{
+    if (hooks_installed_)
+        return;
+    hooks_installed_ = true;
+    ask_kernel_for_barriers();
+    if (::pthread_key_create(&exit_key, on_thread_exit) == 0)
+        exit_key_made.store(true, std::memory_order_release);
+    ::pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child);
+}
+
+void thread_registry::add(heap_core& h) noexcept
+{
+    lock_guard const guard{lock_};
+    install_hooks();
+    h.next_heap_ = heaps_;
+    heaps_ = &h;
+}
+
+void thread_registry::remove(heap_core& h) noexcept
+{
+    lock_guard const guard{lock_};
+    for (heap_core** at = &heaps_; *at != nullptr; at = &(*at)->next_heap_)
+        if (*at == &h) {
+            *at = h.next_heap_;
+            break;
+        }
+    for (thread_record* r = h.first_record(); r != nullptr; r = r->next_of_heap) {
+        if (r->state == nullptr)
+            continue;
+        for (thread_record** at = &r->state->records; *at != nullptr; at = &(*at)->next_of_thread)
+            if (*at == r) {
+                *at = r->next_of_thread;
+                break;
+            }
+    }
+}
+
+thread_record* thread_registry::adopt_record(heap_core& h) noexcept
+{
+    register_this_thread();
+    lock_guard const guard{lock_};
+    for (thread_record* r = this_thread.records; r != nullptr; r = r->next_of_thread)
+        if (&r->heap == &h)
+            return r;
+    thread_record* r = h.first_record();
+    while (r != nullptr && r->in_use.load(std::memory_order_relaxed))
+        r = r->next_of_heap;
+    if (r == nullptr) {
+        auto* const table = h.meta().make_array<std::atomic<lane*>>(h.slots());
+        r = table != nullptr ? h.meta().make<thread_record>(h, table) : nullptr;
+        if (r == nullptr)
+            return nullptr;
+        r->next_of_heap = h.first_record();
+        h.records_.store(r, std::memory_order_release);   // publishes the record to readers of statistics
+    }
+    r->in_use.store(true, std::memory_order_relaxed);
+    r->thread_id.store(this_thread.id, std::memory_order_relaxed);
+    r->state = &this_thread;
+    r->next_of_thread = this_thread.records;
+    this_thread.records = r;
+    return r;
+}
+
+[[gnu::cold, gnu::noinline]] thread_record* heap_core::find_or_make_record() noexcept
+{
+    thread_record* const r = registry().adopt_record(*this);
+    if (r != nullptr)
+        this_thread.recent[number_ % thread_state::recent_count] = {number_, r};
+    return r;
+}
+
+void thread_registry::thread_ends() noexcept
+{
+    lock_guard const guard{lock_};
+    for (thread_record* r = this_thread.records; r != nullptr;) {
+        thread_record* const next = r->next_of_thread;
+        r->heap.thread_ends(*r);
+        r->state = nullptr;
+        r->next_of_thread = nullptr;
+        r->in_use.store(false, std::memory_order_relaxed);
+        r = next;
+    }
+    this_thread.records = nullptr;
+    this_thread.recent = {};
+    std::free(this_thread.scopes);
+    this_thread.scopes = nullptr;
+    this_thread.scope_count = this_thread.scope_capacity = 0;
+    this_thread.hooked = false;   // a destructor that runs after this one may use tslab again: then we are called again
+}
+
+bool thread_registry::name_of_owner(void const* p, heap_core const* except, std::string& name)
+{
+    lock_guard const guard{lock_};
+    for (heap_core const* h = heaps_; h != nullptr; h = h->next_heap_)
+        if (h != except && h->pages().reserves(p)) {
+            name = h->name();
+            return true;
+        }
+    return false;
+}
+
+void restructuring_section::wait_for_fork() noexcept
+{
+    while (fork_under_way.load(std::memory_order_relaxed)) {
+        me_->activity.store(before_, std::memory_order_release);
+        while (fork_under_way.load(std::memory_order_acquire))
+            ::sched_yield();
+        me_->activity.store(before_ | thread_record::restructuring, std::memory_order_relaxed);
+        light_barrier(me_->activity);
+    }
+}
+
+// Before a fork every thread finishes what it is doing to lists, then every lock is taken: the child finds both whole.
+void thread_registry::before_fork() noexcept
+{
+    lock_.lock();
+    restructuring_section::fork_under_way.store(true, std::memory_order_relaxed);
+    heavy_barrier();
+    for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
+        for (thread_record* r = h->first_record(); r != nullptr; r = r->next_of_heap)
+            while (r->state != &this_thread &&
+                   (r->activity.load(std::memory_order_acquire) & thread_record::restructuring) != 0)
+                ::sched_yield();
+    for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
+        h->lock_for_fork();
+}
+
+void thread_registry::after_fork(bool in_child) noexcept
+{
+    for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
+        h->unlock_after_fork(in_child);
+    if (in_child) {
+        ask_kernel_for_barriers();
+        // Threads that did not come along: whoever closes an epoch takes their claims without asking.
+        for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
+            for (thread_record* r = h->first_record(); r != nullptr; r = r->next_of_heap)
+                if (r->state != nullptr && r->state != &this_thread)
+                    r->vanished.store(true, std::memory_order_relaxed);
+    }
+    restructuring_section::fork_under_way.store(false, std::memory_order_release);
+    if (in_child)
+        lock_.reset_after_fork();
+    else
+        lock_.unlock();
+}
+
+void heap_core::lock_for_fork() noexcept
+{
+    for (std::uint32_t i = 0; i < slots_; ++i)
+        if (shelf_at(i).heap != nullptr)
+            shelf_at(i).lock.lock();
+    for (unsigned c = 0; c < class_count; ++c)
+        slabs_.lock_for_fork(c).lock();
+    slabs_.pages().lock_for_fork().lock();
+    meta_.lock_for_fork().lock();
+}
+
+void heap_core::unlock_after_fork(bool in_child) noexcept
+{
+    auto const open = [in_child](mutex& m) __attribute__((no_thread_safety_analysis)) {
+        if (in_child)
+            m.reset_after_fork();
+        else
+            m.unlock();
+    };
+    open(meta_.lock_for_fork());
+    open(slabs_.pages().lock_for_fork());
+    for (unsigned c = 0; c < class_count; ++c)
+        open(slabs_.lock_for_fork(c));
+    for (std::uint32_t i = slots_; i-- > 0;)
+        if (shelf_at(i).heap != nullptr)
+            open(shelf_at(i).lock);
+}
+
+}

@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one thing all heaps of the process share: the list of heaps, the hooks at thread exit and at fork, and the
+// membarrier registration. Its lock is the outermost; it is taken when heaps and threads come and go, and by fork.
+module;
+#include <cstdint>
+#include <string>
+export module tslab.tls_cache:registry;
+
+import tslab.stats;
+import tslab.slab;
+import :thread;
+import :core;
+
+namespace tslab {
+
+class thread_registry {
+public:
+    void add(heap_core& h) noexcept;
+    /// Forgets a heap and unlinks its records from the threads that have them.
+    void remove(heap_core& h) noexcept;
+
+    /// A record of `h` for the calling thread; null when there is no memory.
+    [[nodiscard]] thread_record* adopt_record(heap_core& h) noexcept;
+
+    /// What the hook at thread exit does: hands back every claim of the calling thread.
+    void thread_ends() noexcept;
+
+    [[nodiscard]] bool name_of_owner(void const* p, heap_core const* except, std::string& name);
+
+    void before_fork() noexcept __attribute__((no_thread_safety_analysis));
+    void after_fork(bool in_child) noexcept __attribute__((no_thread_safety_analysis));
+
+private:
+    void install_hooks() noexcept __attribute__((requires_capability(lock_)));
+
+    mutex lock_;
+    heap_core* heaps_ __attribute__((guarded_by(lock_))) = nullptr;
+    bool hooks_installed_ __attribute__((guarded_by(lock_))) = false;
+};
+
+/// Never destroyed: a thread may end after the static objects of the program have.
+thread_registry& registry() noexcept;
+
+}

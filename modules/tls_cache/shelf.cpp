@@ -1,0 +1,396 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Lock order: registry, shelf, slab cache, page heap. A holder of every slot of a slab may recycle it; a slab on a
+// shelf's list is unlinked under the shelf's lock first.
+module;
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+module tslab.tls_cache;
+
+import tslab.stats;
+import tslab.slab;
+
+namespace tslab {
+
+namespace {
+
+/// Takes every slot of an empty slab that nobody owns. Exactly one of those who see it empty succeeds.
+bool elect(slab& s, unsigned bin) noexcept
+{
+    std::uint64_t expected = bins[bin].full_mask;
+    // acquire: what every freer did to its slot happened before the page is used again.
+    return s.shared.compare_exchange_strong(expected, 0, std::memory_order_acquire, std::memory_order_relaxed);
+}
+
+slab_list& list_of(shelf& home, slab const& s, unsigned bin) noexcept
+{
+    return s.where.load(std::memory_order_relaxed) == residence::shelved_full ? home.full[bin] : home.partial[bin];
+}
+
+void set_where(slab& s, residence r) noexcept { s.where.store(r, std::memory_order_relaxed); }
+
+}
+
+bool shelf::attach(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<lane*>* binding) noexcept
+{
+    lock_guard const guard{lock};
+    if (era.load(std::memory_order_relaxed) != for_era || state.load(std::memory_order_relaxed) != lifecycle::active)
+        return false;
+    l.binding_ = binding;
+    l.era_.store(for_era, std::memory_order_relaxed);
+    l.slot_.store(index, std::memory_order_relaxed);
+    l.prev_ = nullptr;
+    l.next_ = lanes;
+    if (lanes != nullptr)
+        lanes->prev_ = &l;
+    lanes = &l;
+    ++lane_count;
+    l.attached_.store(this, std::memory_order_relaxed);
+    l.key_.store(key, std::memory_order_relaxed);   // from here on a closer revokes it, under this lock
+    if (binding != nullptr)
+        binding->store(&l, std::memory_order_relaxed);
+    return true;
+}
+
+void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexcept
+{
+    l.key_.store(closed_key, std::memory_order_relaxed);
+    if (l.binding_ != nullptr)
+        l.binding_->store(&no_lane, std::memory_order_relaxed);
+    l.binding_ = nullptr;
+    for (std::uint32_t used = l.used_bins_; used != 0; used &= used - 1) {
+        auto const bin = static_cast<unsigned>(std::countr_zero(used));
+        std::uint64_t const unsettled = l.allocations_[bin].value() - l.settled_[bin].value();
+        allocations.add(unsettled);
+        l.settled_[bin].add(unsettled);
+        if (slab* const s = l.current_[bin]; s != &no_slab)
+            put_down(*s, bin, me, done);
+        l.current_[bin] = &no_slab;
+        while (slab* const s = l.ready_[bin].pop())
+            put_down(*s, bin, me, done);
+        while (slab* const s = l.full_[bin].pop())
+            put_down(*s, bin, me, done);
+    }
+    l.used_bins_ = 0;
+    (l.prev_ != nullptr ? l.prev_->next_ : lanes) = l.next_;
+    if (l.next_ != nullptr)
+        l.next_->prev_ = l.prev_;
+    --lane_count;
+    l.attached_.store(nullptr, std::memory_order_relaxed);
+}
+
+void shelf::list_partial(slab& s, unsigned bin) noexcept
+{
+    set_where(s, residence::shelved_partial);
+    partial[bin].push(s);
+    partial_bins.store(partial_bins.load(std::memory_order_relaxed) | 1U << bin, std::memory_order_relaxed);
+}
+
+/// A lane lets go of a slab: recycled when empty, else listed. The lane's lists no longer hold it.
+void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
+{
+    ++done.scanned;
+    std::uint64_t const full_mask = bins[bin].full_mask;
+    std::uint64_t free = s.local.load(std::memory_order_relaxed);
+    if (free != full_mask)   // acquire: takes over what other threads freed
+        free |= s.shared.load(std::memory_order_relaxed) != 0 ? s.shared.exchange(0, std::memory_order_acquire) : 0;
+    if (free == full_mask) {
+        heap->recycle(s, me);   // no object is live, so nobody has a right to touch it
+        ++done.recycled;
+        return;
+    }
+    // First the list, then the owner, then the slots: a freer that sees no owner and completes the word waits for our
+    // lock and finds the slab listed. `local` is cleared before its bits appear in `shared`: never in both.
+    list_partial(s, bin);
+    ++slab_count;
+    s.local.store(0, std::memory_order_relaxed);
+    s.owner.store(nullptr, std::memory_order_relaxed);
+    // release: publishes the owner's going to whoever frees into the word next; acquire: as in elect.
+    std::uint64_t const now = s.shared.fetch_or(free, std::memory_order_acq_rel) | free;
+    if (now == full_mask && elect(s, bin)) {
+        partial[bin].remove(s);
+        --slab_count;
+        heap->recycle(s, me);
+        ++done.recycled;
+    } else if (now == 0) {
+        partial[bin].remove(s);
+        set_where(s, residence::shelved_full);
+        full[bin].push(s);
+    }
+}
+
+slab* shelf::adopt(lane& l, unsigned bin, class_counters& counts) noexcept
+{
+    lock_guard const guard{lock};
+    while (slab* const s = partial[bin].front()) {
+        // acquire: takes over every slot that was freed, and with it the right to hand it out.
+        std::uint64_t const free = s->shared.exchange(0, std::memory_order_acquire);
+        if (free == 0) {
+            // Somebody was elected to recycle it and waits for our lock: to him it may be on either list.
+            partial[bin].remove(*s);
+            set_where(*s, residence::shelved_full);
+            full[bin].push(*s);
+            counts[class_event::repair_full].add();
+            continue;
+        }
+        partial[bin].remove(*s);
+        --slab_count;
+        s->local.store(free, std::memory_order_relaxed);
+        s->owner.store(&l, std::memory_order_relaxed);
+        set_where(*s, residence::held);
+        counts[class_event::adopt].add();
+        return s;
+    }
+    partial_bins.store(partial_bins.load(std::memory_order_relaxed) & ~(1U << bin), std::memory_order_relaxed);
+    return nullptr;
+}
+
+void shelf::revoke_lanes(thread_record* me, bool& others) noexcept
+{
+    for (lane* l = lanes; l != nullptr; l = l->next_) {
+        l->key_.store(closed_key, std::memory_order_relaxed);
+        if (l->binding_ == nullptr && l->record_ != me) {
+            l->record_->wanted_back.store(true, std::memory_order_relaxed);
+            others = true;
+        }
+    }
+}
+
+/// Hands back the lanes nobody is using; returns how many threads' lanes are in use.
+std::uint64_t shelf::take_idle_lanes(thread_record* me, take_back_result& done) noexcept
+{
+    std::uint64_t busy = 0;
+    for (lane* l = lanes; l != nullptr;) {
+        lane* const next = l->next_;
+        thread_record const& r = *l->record_;
+        bool const gone = r.vanished.load(std::memory_order_relaxed);
+        bool const bound_elsewhere = l->binding_ != nullptr && &r != me && !gone;
+        // acquire: pairs with leave(), whose release makes the last operation's work visible.
+        bool const in_use = l->binding_ == nullptr && &r != me && !gone &&
+                            (r.activity.load(std::memory_order_acquire) & thread_record::inside) != 0;
+        if (l->key() == closed_key && !bound_elsewhere) {
+            if (in_use) {
+                ++busy;
+            } else {
+                hand_back(*l, me, done);
+                heap_core::return_lane(*l);
+            }
+        }
+        l = next;
+    }
+    return busy;
+}
+
+void shelf::sweep(thread_record* me, take_back_result& done) noexcept
+{
+    done.scanned += slab_count;
+    for (unsigned bin = 0; bin < bin_count; ++bin) {
+        for (slab* s = partial[bin].front(); s != nullptr;) {
+            slab* const next = s->next;
+            if (s->shared.load(std::memory_order_relaxed) == bins[bin].full_mask && elect(*s, bin)) {
+                partial[bin].remove(*s);
+                --slab_count;
+                heap->recycle(*s, me);
+                ++done.recycled;
+            }
+            s = next;
+        }
+    }
+}
+
+void shelf::begin_closing(thread_record* me) noexcept
+{
+    if (state.load(std::memory_order_relaxed) == lifecycle::active)
+        state.store(lifecycle::closing, std::memory_order_relaxed);
+    bool others = false;
+    revoke_lanes(me, others);
+}
+
+void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& done) noexcept
+{
+    // A thread in the middle of an operation is given this many chances to finish before its lane is left to it.
+    constexpr int patience = 64;
+    done.found = true;
+    if (closing && state.load(std::memory_order_relaxed) == lifecycle::active) {
+        state.store(lifecycle::closing, std::memory_order_relaxed);
+        done.closed = true;
+    }
+    sweep(me, done);
+    bool others = false;
+    revoke_lanes(me, others);
+    if (others)
+        heavy_barrier();   // from here on a thread that is not inside cannot have missed the revocation
+    std::uint64_t busy = take_idle_lanes(me, done);
+    std::uint64_t const this_era = era.load(std::memory_order_relaxed);
+    for (int i = 0; busy != 0 && i < patience; ++i) {
+        lock.unlock();   // the thread may be waiting for this lock
+        spin_pause();
+        lock.lock();
+        if (era.load(std::memory_order_relaxed) != this_era)
+            return;      // drained and opened anew meanwhile: nothing of ours is left
+        busy = take_idle_lanes(me, done);
+    }
+    done.deferred = lane_count;
+    done.drained = settle();
+}
+
+take_back_result shelf::take_back(thread_record* me, std::uint64_t for_era, bool closing) noexcept
+{
+    take_back_result done;
+    restructuring_section const section{me};
+    lock_guard const guard{lock};
+    if (era.load(std::memory_order_relaxed) == for_era && state.load(std::memory_order_relaxed) != lifecycle::drained)
+        take_back_locked(me, closing, done);
+    return done;
+}
+
+void shelf::count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept
+{
+    for (unsigned bin = 0; bin < bin_count; ++bin)
+        for (slab_list const* const list : {&partial[bin], &full[bin]})
+            for (slab const* s = list->front(); s != nullptr; s = s->next) {
+                std::uint64_t const free = s->shared.load(std::memory_order_relaxed);
+                auto const n = static_cast<unsigned>(std::popcount(bins[bin].full_mask & ~free));
+                objects += n;
+                bytes += std::uint64_t{n} * bins[bin].size;
+            }
+    for (slab const* s = large.front(); s != nullptr; s = s->next) {
+        ++objects;
+        bytes += s->local.load(std::memory_order_relaxed);
+    }
+}
+
+std::uint64_t shelf::drop_all(thread_record* me) noexcept
+{
+    std::uint64_t live = 0;
+    for (unsigned bin = 0; bin < bin_count; ++bin) {
+        for (slab_list* const list : {&partial[bin], &full[bin]}) {
+            while (slab* const s = list->pop()) {
+                std::uint64_t const free = s->shared.exchange(0, std::memory_order_acquire);
+                live += heap->retire_live(*s, bin, free);
+                --slab_count;
+                heap->recycle(*s, me);
+            }
+        }
+    }
+    while (slab* const s = large.pop()) {
+        live += heap->retire_live(*s, 0, 0, true);
+        --large_count;
+        std::uint32_t const pages = s->pages.load(std::memory_order_relaxed);
+        s->tag.store(tag_none, std::memory_order_relaxed);
+        set_where(*s, residence::unused);
+        heap->pages().give(*s, pages);
+    }
+    return live;
+}
+
+bool shelf::add_large(slab& s, std::uint64_t for_era) noexcept
+{
+    lock_guard const guard{lock};
+    if (era.load(std::memory_order_relaxed) != for_era || state.load(std::memory_order_relaxed) != lifecycle::active)
+        return false;
+    s.home.store(this, std::memory_order_relaxed);
+    set_where(s, residence::large);
+    s.tag.store(tag_large, std::memory_order_relaxed);
+    large.push(s);
+    ++large_count;
+    allocations.add();
+    return true;
+}
+
+bool shelf::settle() noexcept
+{
+    if (state.load(std::memory_order_relaxed) != lifecycle::closing || lanes != nullptr || slab_count != 0 ||
+        large_count != 0 || holds.load(std::memory_order_relaxed) != 0)
+        return false;
+    state.store(lifecycle::drained, std::memory_order_relaxed);
+    return true;
+}
+
+namespace {
+
+/// A free was the first into a slab nobody holds, or the last: move or recycle it.
+[[gnu::noinline]] void shelved_slab_changed(slab& s, unsigned bin, std::uint64_t now, thread_record* me) noexcept
+{
+    restructuring_section const section{me};
+    bool const won = now == bins[bin].full_mask && elect(s, bin);
+    if (now == bins[bin].full_mask && !won)
+        return;   // somebody else takes it; it is no longer ours to look at
+    auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
+    if (home == nullptr)
+        return;
+    bool drained = false;
+    {
+        lock_guard const guard{home->lock};
+        if (won) {   // every slot is ours, so the slab is where it was, on one of this shelf's lists
+            list_of(*home, s, bin).remove(s);
+            --home->slab_count;
+            home->heap->recycle(s, me);
+            drained = home->settle();
+        } else if (s.home.load(std::memory_order_relaxed) == home && s.bin() == bin &&
+                   s.where.load(std::memory_order_relaxed) == residence::shelved_full &&
+                   s.shared.load(std::memory_order_relaxed) != 0) {
+            home->full[bin].remove(s);
+            home->list_partial(s, bin);
+            home->heap->counts_of(me, class_of_bin(bin))[class_event::full_to_partial].add();
+        }
+    }
+    if (drained)
+        home->heap->slot_drained(*home, me);
+}
+
+}
+
+bool free_remote(slab& s, unsigned bin, unsigned slot, thread_record* me) noexcept
+{
+    std::uint64_t const bit = std::uint64_t{1} << slot;
+    if (((s.shared.load(std::memory_order_relaxed) | s.local.load(std::memory_order_relaxed)) & bit) != 0)
+        return false;
+    auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
+    if (home == nullptr)
+        return false;
+    home->heap->counts_of(me, class_of_bin(bin))[class_event::remote_free].add();
+    // release: this thread's use of the slot ends before anyone hands it out again; acquire: sees whether the owner
+    // that put the slab down before us is gone.
+    std::uint64_t const before = s.shared.fetch_or(bit, std::memory_order_acq_rel);
+    if ((before & bit) != 0)
+        return false;
+    std::uint64_t const now = before | bit;
+    if ((before == 0 || now == bins[bin].full_mask) && s.owner.load(std::memory_order_relaxed) == nullptr)
+        shelved_slab_changed(s, bin, now, me);
+    return true;
+}
+
+bool free_large(slab& s, thread_record* me) noexcept
+{
+    restructuring_section const section{me};
+    auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
+    if (home == nullptr)
+        return false;
+    bool drained = false;
+    std::uint32_t pages = 0;
+    {
+        lock_guard const guard{home->lock};
+        if (s.tag.load(std::memory_order_relaxed) != tag_large || s.home.load(std::memory_order_relaxed) != home)
+            return false;
+        home->large.remove(s);
+        --home->large_count;
+        pages = s.pages.load(std::memory_order_relaxed);
+        s.tag.store(tag_none, std::memory_order_relaxed);
+        set_where(s, residence::unused);
+        s.home.store(nullptr, std::memory_order_relaxed);
+        drained = home->settle();
+    }
+    heap_core& heap = *home->heap;
+    heap.pages().give(s, pages);
+    if (me != nullptr)
+        me->counts[heap_event::large_free].add();
+    if (drained)
+        heap.slot_drained(*home, me);
+    return true;
+}
+
+}

@@ -1,0 +1,136 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A shelf: what one ring slot holds for the epoch that lives in it. The slabs no lane claims, the large allocations,
+// the lanes at work for the epoch, its holds and its state, all under one lock that no common allocation or free takes.
+module;
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+export module tslab.tls_cache:shelf;
+
+import tslab.stats;
+import tslab.slab;
+import :thread;
+
+export namespace tslab {
+
+/// Up to 31 bytes of text that one thread at a time writes and any thread reads, whole words at a time.
+class shared_text {
+public:
+    static constexpr std::size_t capacity = 31;
+
+    /// Cuts what is longer, at a byte. Returns whether it had to.
+    inline bool assign(std::string_view text) noexcept
+    {
+        std::array<std::uint64_t, 4> words{};
+        std::size_t const n = text.size() < capacity ? text.size() : capacity;
+        if (n != 0)
+            std::memcpy(words.data(), text.data(), n);
+        for (std::size_t i = 0; i < words.size(); ++i)
+            words_[i].store(words[i], std::memory_order_relaxed);
+        return n < text.size();
+    }
+    struct copy {
+        std::array<char, 32> bytes{};
+        [[nodiscard]] inline std::string_view view() const noexcept { return {bytes.data(), std::strlen(bytes.data())}; }
+    };
+    [[nodiscard]] inline copy read() const noexcept
+    {
+        copy out;
+        for (std::size_t i = 0; i < words_.size(); ++i) {
+            std::uint64_t const word = words_[i].load(std::memory_order_relaxed);
+            std::memcpy(out.bytes.data() + i * sizeof(word), &word, sizeof(word));
+        }
+        out.bytes.back() = '\0';
+        return out;
+    }
+
+private:
+    std::array<std::atomic<std::uint64_t>, 4> words_{};
+};
+
+/// What a close, or taking claims back, did.
+struct take_back_result {
+    std::uint64_t scanned = 0;    ///< slabs looked at
+    std::uint64_t recycled = 0;   ///< slabs taken back
+    std::uint64_t deferred = 0;   ///< lanes left to their owner: in use, or interrupted in an operation
+    bool found = false;           ///< the epoch was there
+    bool closed = false;          ///< this call turned it from ACTIVE to CLOSING
+    bool drained = false;         ///< this call found it closed and holding nothing any more
+};
+
+struct alignas(64) shelf {
+    mutex lock;
+
+    std::atomic<std::uint64_t> era{0};
+    std::atomic<lifecycle> state{lifecycle::idle};
+    heap_core* heap = nullptr;
+    std::uint32_t index = 0;                         ///< ring slot; set once
+
+    // Guarded by lock.
+    lane* lanes = nullptr;                           ///< attached, linked by the lanes' own links
+    std::uint32_t lane_count = 0;
+    std::uint32_t slab_count = 0;                    ///< on the lists below
+    std::uint32_t large_count = 0;
+    std::array<slab_list, bin_count> partial{};
+    std::array<slab_list, bin_count> full{};
+    slab_list large{};
+
+    std::atomic<std::uint32_t> holds{0};             ///< domains inside: written under the lock, read by anyone
+    std::atomic<std::uint32_t> partial_bins{0};      ///< a hint: bins whose partial list may have slabs
+
+    counter allocations;                             ///< of lanes no longer attached, and large ones; under the lock
+    shared_text label;
+    std::atomic<std::uint32_t> label_id{0};
+
+    /// Lets `l` work for the epoch of `era` under `key`; false when that epoch is not ACTIVE here. Thread safe.
+    [[nodiscard]] bool attach(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<lane*>* binding) noexcept;
+
+    /// Hands every claim of `l` back: empty slabs are recycled, the others go on the lists. `me` may be null.
+    void hand_back(lane& l, thread_record* me, take_back_result& done) noexcept __attribute__((requires_capability(lock)));
+
+    /// The free slots of a slab no lane holds, claimed for `l`; null when there is none. Thread safe.
+    [[nodiscard]] slab* adopt(lane& l, unsigned bin, class_counters& counts) noexcept;
+
+    /// Takes back what every lane claims, as far as nobody is using it, and every empty slab on the lists.
+    /// `closing`: no allocation is served afterwards. Does nothing when the slot holds another era. Thread safe.
+    take_back_result take_back(thread_record* me, std::uint64_t for_era, bool closing) noexcept;
+    /// The same, begun with the lock held and ended with it held; it is let go in between when a thread must be waited for.
+    void take_back_locked(thread_record* me, bool closing, take_back_result& done) noexcept
+        __attribute__((requires_capability(lock)));
+    /// Refuses further allocations; claims come back as their threads next pass by. `era` must be the slot's.
+    void begin_closing(thread_record* me) noexcept __attribute__((requires_capability(lock)));
+    /// Live objects and their bytes in the slabs and large allocations on the lists.
+    void count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept __attribute__((requires_capability(lock)));
+
+    /// Gives back every slab and large allocation on the lists, live or not; returns how many objects were live.
+    std::uint64_t drop_all(thread_record* me) noexcept __attribute__((requires_capability(lock)));
+
+    /// Links a large allocation; false when the epoch of `for_era` is not ACTIVE here. Thread safe.
+    [[nodiscard]] bool add_large(slab& s, std::uint64_t for_era) noexcept;
+
+    /// Turns a closed epoch that holds nothing to `drained`; the caller that gets true releases the slot after unlocking.
+    [[nodiscard]] bool settle() noexcept __attribute__((requires_capability(lock)));
+
+    void list_partial(slab& s, unsigned bin) noexcept __attribute__((requires_capability(lock)));
+
+private:
+    void put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
+        __attribute__((requires_capability(lock)));
+    void sweep(thread_record* me, take_back_result& done) noexcept __attribute__((requires_capability(lock)));
+    void revoke_lanes(thread_record* me, bool& others) noexcept __attribute__((requires_capability(lock)));
+    [[nodiscard]] std::uint64_t take_idle_lanes(thread_record* me, take_back_result& done) noexcept
+        __attribute__((requires_capability(lock)));
+};
+
+/// Frees a slot of a slab the caller's lanes do not hold. Returns false when the slot is free already. Thread safe.
+[[nodiscard]] bool free_remote(slab& s, unsigned bin, unsigned slot, thread_record* me) noexcept;
+
+/// Frees a large allocation. False when it is gone already. Thread safe.
+[[nodiscard]] bool free_large(slab& s, thread_record* me) noexcept;
+
+}

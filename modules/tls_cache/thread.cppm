@@ -1,0 +1,156 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A thread as tslab sees it: a number of its own that is never reused, and one record for each heap it has used.
+// Records are never unmapped while their heap lives; when a thread ends, its record waits for the next thread.
+module;
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#if !defined(__has_feature)
+#define __has_feature(x) 0
+#endif
+export module tslab.tls_cache:thread;
+
+import tslab.stats;
+import tslab.slab;
+
+export namespace tslab {
+
+class lane;
+class heap_core;
+struct thread_record;
+
+/// What a thread knows of itself. Trivial, so that reaching it is one load; emptied by a hook at thread exit.
+struct thread_state {
+    struct recent_heap {
+        std::uint64_t number;
+        thread_record* record;
+    };
+    static constexpr std::size_t recent_count = 4;
+
+    std::uint64_t id;                                  ///< 0 until the thread first uses tslab
+    std::array<recent_heap, recent_count> recent;      ///< by heap number: the last heap used in that place
+    thread_record* records;                            ///< all of them; guarded by the registry's lock
+    void** scopes;                                     ///< the domains entered, innermost last
+    std::uint32_t scope_count;
+    std::uint32_t scope_capacity;
+    bool hooked;
+};
+
+inline constinit thread_local thread_state this_thread{};
+
+/// No thread's number, no epoch's era: what a lane's key says when the lane is not to be used.
+inline constexpr std::uint64_t closed_key = ~std::uint64_t{0};
+
+/// Gives the calling thread its number, if it has none, and arranges for the hook at its end.
+void register_this_thread() noexcept;
+
+/// True once the kernel's membarrier serves this process: then the threads' side of the protocol needs no fence.
+inline constinit std::atomic<bool> barrier_by_kernel{false};
+
+/// The threads' half of an asymmetric barrier: orders an earlier store before a later load as far as a thread that calls
+/// `heavy_barrier` in between can see.
+inline void light_barrier(std::atomic<std::uint32_t>& word) noexcept
+{
+    if (barrier_by_kernel.load(std::memory_order_relaxed)) [[likely]] {
+        std::atomic_signal_fence(std::memory_order_seq_cst);   // the compiler keeps the order, membarrier does the rest
+        return;
+    }
+#if __has_feature(thread_sanitizer)
+    word.fetch_add(0, std::memory_order_seq_cst);   // the sanitizer does not see fences
+#else
+    static_cast<void>(word);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+
+/// The closer's half: every running thread of the process passes a full barrier before it returns.
+void heavy_barrier() noexcept;
+
+/// One thread's part of one heap.
+struct alignas(64) thread_record {
+    static constexpr std::uint32_t inside = 1;          ///< in an operation
+    static constexpr std::uint32_t restructuring = 2;   ///< changing lists: a fork waits for the end of it
+    static constexpr std::uint32_t warm_limit = 4;      ///< empty slabs kept per class
+
+    explicit thread_record(heap_core& h, std::atomic<lane*>* table) noexcept : heap{h}, lanes{table} {}
+
+    /// Announces an operation that relies on claims no one may take meanwhile. False when the thread is in one already:
+    /// then it was interrupted in it (a signal handler), and must not go on.
+    [[nodiscard]] inline bool enter() noexcept
+    {
+        if (activity.load(std::memory_order_relaxed) != 0) [[unlikely]]
+            return false;
+        activity.store(inside, std::memory_order_relaxed);
+        light_barrier(activity);   // announce, then look
+        return true;
+    }
+
+    /// Ends it, and hands back claims that a closer asked for in between.
+    inline void leave() noexcept
+    {
+        // release: a closer that sees 0 sees all this operation did.
+        activity.store(0, std::memory_order_release);
+        light_barrier(activity);
+        if (wanted_back.load(std::memory_order_relaxed)) [[unlikely]]
+            hand_back_wanted();
+    }
+
+    void hand_back_wanted() noexcept;
+
+    std::atomic<std::uint32_t> activity{0};
+    std::atomic<bool> wanted_back{false};     ///< a closer found the thread busy
+    std::atomic<bool> in_use{true};
+    std::atomic<bool> vanished{false};        ///< in a forked child: a thread that did not come along
+    heap_core& heap;
+    std::atomic<lane*>* const lanes;          ///< by ring index: the lane for the epoch in that slot; written by the thread
+    lane* spare = nullptr;                    ///< lanes not in use; the thread's own
+    std::atomic<lane*> returned{nullptr};     ///< lanes that came back, by whichever thread; taken over by the thread
+    std::atomic<lane*> all_lanes{nullptr};    ///< every lane ever made here; only grows
+    std::uint32_t slot_hint = 0;              ///< ring slot this thread used last
+    std::array<slab*, class_count> warm{};    ///< empty slabs, linked by next
+    std::array<std::uint32_t, class_count> warm_count{};
+
+    std::array<class_counters, class_count + 1> classes;   ///< the last one: large allocations
+    heap_counters counts;
+
+    std::atomic<std::uint64_t> thread_id{0};
+    thread_state* state = nullptr;                  ///< of the thread it belongs to; guarded by the registry's lock
+    thread_record* next_of_thread = nullptr;        ///< likewise
+    thread_record* next_of_heap = nullptr;          ///< set once, before the record is published
+};
+
+/// Marks the calling thread as changing lists, for as long as it lives. A fork waits until no thread is, and a thread
+/// that finds a fork under way waits for its end before it starts.
+class restructuring_section {
+public:
+    inline explicit restructuring_section(thread_record* me) noexcept
+        : me_{me}, before_{me != nullptr ? me->activity.load(std::memory_order_relaxed) : 0}
+    {
+        if (me_ == nullptr || (before_ & thread_record::restructuring) != 0)
+            return;
+        me_->activity.store(before_ | thread_record::restructuring, std::memory_order_relaxed);
+        light_barrier(me_->activity);
+        if (fork_under_way.load(std::memory_order_relaxed)) [[unlikely]]
+            wait_for_fork();
+    }
+    inline ~restructuring_section()
+    {
+        if (me_ != nullptr)
+            me_->activity.store(before_, std::memory_order_release);   // as in leave()
+    }
+    restructuring_section(restructuring_section const&) = delete;
+    restructuring_section& operator=(restructuring_section const&) = delete;
+
+    static inline constinit std::atomic<bool> fork_under_way{false};
+
+private:
+    void wait_for_fork() noexcept;
+
+    thread_record* me_;
+    std::uint32_t before_;
+};
+
+}

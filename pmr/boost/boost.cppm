@@ -1,0 +1,36 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// tslab.boost: the adapter by which Boost containers and Boost.JSON take their memory from any std::pmr resource.
+// Boost 1.81's pmr is a class of its own, so a std::pmr::memory_resource cannot be passed where it is wanted.
+module;
+#include <boost/container/pmr/memory_resource.hpp>
+#include <cstddef>
+#include <memory_resource>
+export module tslab.boost;
+
+export namespace tslab {
+
+/// A boost::container::pmr::memory_resource over a std::pmr one, which must outlive it. As thread safe as that one is.
+/// Two adapters are equal when their resources are.
+class boost_resource final : public boost::container::pmr::memory_resource {
+public:
+    explicit boost_resource(std::pmr::memory_resource* upstream) noexcept : upstream_{upstream} {}
+    [[nodiscard]] std::pmr::memory_resource* upstream() const noexcept { return upstream_; }
+
+private:
+    void* do_allocate(std::size_t bytes, std::size_t alignment) override { return upstream_->allocate(bytes, alignment); }
+    void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override
+    {
+        upstream_->deallocate(p, bytes, alignment);
+    }
+    [[nodiscard]] bool do_is_equal(boost::container::pmr::memory_resource const& other) const noexcept override
+    {
+        auto const* const adapter = dynamic_cast<boost_resource const*>(&other);
+        return adapter != nullptr && upstream_->is_equal(*adapter->upstream_);
+    }
+
+    std::pmr::memory_resource* upstream_;
+};
+
+}

@@ -1,0 +1,146 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory_resource>
+#include <new>
+#include <source_location>
+module tslab.pmr;
+
+import tslab.stats;
+import tslab.slab;
+import tslab.tls_cache;
+import tslab.epoch;
+
+namespace tslab {
+
+epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_location at)
+    : pages_{&heap.core().pages()},
+      count_only_{o.deallocate == deallocate_policy::count_only ? count_only_bit : 0},
+      domain_{epoch_domain::already_entered{}, heap, {.label = o.label, .auto_close = o.auto_close}, o.share_epoch, at},
+      made_at_{at}
+{
+    if (thread_record* const me = heap.core().record())
+        static_cast<void>(usable_lane(*me));
+}
+
+epoch_resource::~epoch_resource()
+{
+    bool const count_only = count_only_ != 0;
+    if (domain_.depth() > 1)
+        domain_.report_misuse(misuse::destroyed_entered);
+    if (count_only && domain_.shares_epoch())
+        heap().release_part(epoch(), lane_, this);
+    allocator::leaving how = domain_.ordinary_exit();
+    how.last = true;
+    how.close = domain_.closes_epoch();
+    how.binding = &lane_;
+    how.drop = count_only && !domain_.shares_epoch();
+    how.count_leaks = !count_only;
+    allocator::left const left = domain_.leave(how);
+    if (left.leaked_objects == 0)
+        return;
+    shared_text::copy const label = heap().label_of(epoch());
+    heap().core().misused({.kind = misuse::leak,
+                           .fatal = heap().strict(),
+                           .epoch_label = label.view(),
+                           .objects = left.leaked_objects,
+                           .bytes = left.leaked_bytes,
+                           .file = made_at_.file_name(),
+                           .line = made_at_.line()});
+}
+
+void* epoch_resource::do_allocate(std::size_t bytes, std::size_t alignment) { return allocate(bytes, alignment); }
+
+void epoch_resource::do_deallocate(void* p, std::size_t bytes, std::size_t alignment)
+{
+    deallocate(p, bytes, alignment);
+}
+
+bool epoch_resource::do_is_equal(std::pmr::memory_resource const& other) const noexcept { return this == &other; }
+
+/// The lane of this resource for the thread that made it, attached anew if a closer took it back; null when the epoch is
+/// closed or memory is out.
+lane* epoch_resource::usable_lane(thread_record& me) noexcept
+{
+    lane* l = lane_.load(std::memory_order_relaxed);
+    if (l->key() == this_thread.id)
+        return l;
+    heap_core& core = heap().core();
+    if (l != &no_lane)
+        heap().hand_back(epoch(), lane_);
+    if (!heap().is_active(epoch()) || (l = core.take_lane(me)) == nullptr)
+        return nullptr;
+    l->set_exclusive(domain_.shares_epoch());
+    if (core.shelf_at(epoch().index).attach(*l, epoch().era, this_thread.id, &lane_))
+        return l;
+    heap_core::return_lane(*l);
+    return nullptr;
+}
+
+void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
+{
+    thread_record* const me = heap().core().record();
+    if (me != nullptr && domain_.on_own_thread()) {
+        if (lane* const l = usable_lane(*me)) {
+            void* p = l->allocate(c);
+            if (p == nullptr)
+                p = l->refill(c, *me);
+            why = refusal::out_of_memory;   // told only if p is null
+            return p;
+        }
+    }
+    return heap().allocate_slot(c, epoch(), why);
+}
+
+[[gnu::noinline]] void* epoch_resource::allocate_slow(std::size_t bytes, std::size_t alignment)
+{
+    if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || !std::has_single_bit(alignment))
+        throw std::bad_alloc{};
+    refusal why{};
+    unsigned const c = class_of(bytes, alignment);
+    void* const p = c == large_class ? heap().allocate_large(bytes, alignment, epoch(),
+                                                                     domain_.shares_epoch() ? this : nullptr, why)
+                                     : allocate_class(c, why);
+    if (p != nullptr)
+        return p;
+    if (why == refusal::closed)
+        throw epoch_closed{};
+    throw std::bad_alloc{};
+}
+
+[[gnu::noinline]] void epoch_resource::deallocate_slow(void* p, std::size_t bytes, std::size_t alignment)
+{
+    lane& l = *lane_.load(std::memory_order_relaxed);
+    bool const at_home = domain_.on_own_thread();
+    if (count_only_ != 0) {
+        if (at_home && &l != &no_lane)
+            l.counted_frees.add();
+        else
+            heap().count_free();
+        return;
+    }
+    if (at_home && &l != &no_lane && l.key() == closed_key)
+        heap().hand_back(epoch(), lane_);   // a closer asked for it
+    slab* const s = pages_->find(p);
+    if (at_home && l.key() == this_thread.id && s != nullptr && std::has_single_bit(alignment)) {
+        unsigned const c = class_of(bytes, alignment);
+        auto const offset = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(p) & (page_bytes - 1));
+        if (c != large_class && s->tag.load(std::memory_order_relaxed) == c + 1 && offset % bins[c].size == 0 &&
+            l.deallocate(*s, c, offset / bins[c].size) == lane_free::done)
+            return;
+    }
+    heap().deallocate_checked(p, bytes, alignment, epoch());
+}
+
+std::uint64_t epoch_resource::release() noexcept
+{
+    return domain_.shares_epoch() ? heap().release_part(epoch(), lane_, this)
+                           : heap().release_epoch(epoch(), lane_);
+}
+
+}

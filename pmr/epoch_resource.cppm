@@ -1,0 +1,111 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// epoch_resource: a std::pmr::memory_resource whose memory belongs to one epoch. Construction enters its domain,
+// destruction leaves it. Any thread may allocate and free through it; the thread that made it does so without atomic
+// read-modify-writes and without announcing itself, since its lane's key admits nobody else.
+module;
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory_resource>
+#include <source_location>
+#include <string_view>
+export module tslab.pmr:epoch_resource;
+
+import tslab.stats;
+import tslab.slab;
+import tslab.tls_cache;
+import tslab.epoch;
+
+export namespace tslab {
+
+/// What `deallocate` does.
+enum class deallocate_policy : std::uint8_t {
+    carry_out,    ///< frees, with every check
+    count_only    ///< counts; for phases that end in `release` or with the resource, which then gives everything back
+};
+
+struct resource_options {
+    std::string_view label{};        ///< of the epoch, up to 31 bytes
+    bool share_epoch = false;        ///< live in the current epoch instead of one of its own
+    deallocate_policy deallocate = deallocate_policy::carry_out;
+    bool auto_close = true;          ///< the end of the resource closes an epoch of its own
+};
+
+class epoch_resource final : public std::pmr::memory_resource {
+public:
+    using options = resource_options;
+
+    /// Opens an epoch and enters it. When no ring slot is free it shares the current epoch (counted as ring_exhausted).
+    /// Throws nothing; where memory for the thread's own record is out, allocation says so.
+    explicit epoch_resource(allocator& heap, options const& o = {},
+                            std::source_location at = std::source_location::current());
+    /// Leaves the domain, on whichever thread. Objects still live are counted and reported as a leak (in strict mode the
+    /// program aborts); their memory stays valid until it is freed by `heap.free` or the heap ends.
+    /// Precondition: no other thread is using the resource.
+    ~epoch_resource() override;
+    epoch_resource(epoch_resource const&) = delete;
+    epoch_resource& operator=(epoch_resource const&) = delete;
+
+    /// As std::pmr::memory_resource::allocate, inlined: at least `bytes` (0 counts as 1) at `alignment`, a power of two.
+    /// Throws epoch_closed when the epoch is CLOSING, std::bad_alloc when memory is out or the request is absurd.
+    [[nodiscard]] inline void* allocate(std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
+    {
+        lane& l = *lane_.load(std::memory_order_relaxed);
+        if (l.key() == this_thread.id && bytes <= max_class_size && alignment <= common_alignment) [[likely]]
+            if (void* const p = l.allocate(class_of(bytes))) [[likely]]
+                return p;
+        return allocate_slow(bytes, alignment);
+    }
+
+    /// As std::pmr::memory_resource::deallocate. Anything but a live allocation of this resource, of this size class, is
+    /// reported and not touched.
+    inline void deallocate(void* p, std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
+    {
+        lane& l = *lane_.load(std::memory_order_relaxed);
+        slab* const s = pages_->find(p);
+        if (l.key() == free_key_of(this_thread.id) && s != nullptr && bytes <= max_class_size &&
+            alignment <= common_alignment) [[likely]] {
+            unsigned const c = class_of(bytes);
+            auto const offset = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(p) & (page_bytes - 1));
+            auto const slot = static_cast<unsigned>((offset * bins[c].reciprocal) >> 32);
+            if (s->tag.load(std::memory_order_relaxed) == c + 1 && slot * bins[c].size == offset) [[likely]]
+                if (l.deallocate(*s, c, slot) == lane_free::done) [[likely]]
+                    return;
+        }
+        deallocate_slow(p, bytes, alignment);
+    }
+
+    /// Gives back everything the resource handed out, live or not, and stays usable, as monotonic_buffer_resource does.
+    /// A resource that shares its epoch gives back what its own thread took. Returns how many objects were live.
+    /// Precondition: nothing else is using the resource or freeing its memory meanwhile.
+    std::uint64_t release() noexcept;
+
+    [[nodiscard]] inline allocator& heap() const noexcept { return domain_.heap(); }
+    [[nodiscard]] inline epoch_id epoch() const noexcept { return domain_.epoch(); }
+    [[nodiscard]] inline epoch_domain& domain() noexcept { return domain_; }
+
+private:
+    // No lane's key has this bit set, closed_key apart, and no thread's number reaches it: a count-only resource compares
+    // with a key that never fits, and the common way of the others tests one thing only.
+    static constexpr std::uint64_t count_only_bit = std::uint64_t{1} << 62;
+    [[nodiscard]] inline std::uint64_t free_key_of(std::uint64_t id) const noexcept { return id | count_only_; }
+
+    void* do_allocate(std::size_t bytes, std::size_t alignment) override;
+    void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override;
+    [[nodiscard]] bool do_is_equal(std::pmr::memory_resource const& other) const noexcept override;
+
+    void* allocate_slow(std::size_t bytes, std::size_t alignment);
+    void deallocate_slow(void* p, std::size_t bytes, std::size_t alignment);
+    [[nodiscard]] void* allocate_class(unsigned c, refusal& why) noexcept;
+    [[nodiscard]] lane* usable_lane(thread_record& me) noexcept;
+
+    std::atomic<lane*> lane_{&no_lane};
+    page_heap const* pages_;
+    std::uint64_t count_only_;   // count_only_bit or 0
+    epoch_domain domain_;
+    std::source_location made_at_;
+};
+
+}
