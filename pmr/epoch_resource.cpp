@@ -19,8 +19,7 @@ import tslab.epoch;
 namespace tslab {
 
 epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_location at)
-    : pages_{&heap.core().pages()},
-      count_only_{o.deallocate == deallocate_policy::count_only ? count_only_bit : 0},
+    : map_{o.deallocate == deallocate_policy::count_only ? &empty_map : &heap.core().pages().map()},
       domain_{epoch_domain::already_entered{}, heap, {.label = o.label, .auto_close = o.auto_close}, o.share_epoch, at},
       made_at_{at}
 {
@@ -30,7 +29,7 @@ epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_lo
 
 epoch_resource::~epoch_resource()
 {
-    bool const count_only = count_only_ != 0;
+    bool const count_only = map_ == &empty_map;
     if (domain_.depth() > 1)
         domain_.report_misuse(misuse::destroyed_entered);
     if (count_only && domain_.shares_epoch())
@@ -41,6 +40,7 @@ epoch_resource::~epoch_resource()
     how.binding = &lane_;
     how.drop = count_only && !domain_.shares_epoch();
     how.count_leaks = !count_only;
+    how.owner = this;
     allocator::left const left = domain_.leave(how);
     if (left.leaked_objects == 0)
         return;
@@ -71,8 +71,11 @@ lane* epoch_resource::usable_lane(thread_record& me) noexcept
     if (l->key() == this_thread.id)
         return l;
     heap_core& core = heap().core();
-    if (l != &no_lane)
+    if (l != &no_lane) {
         heap().hand_back(epoch(), lane_);
+        if (lane_.load(std::memory_order_relaxed) == l)   // exclusive: it keeps what is not empty
+            return core.shelf_at(epoch().index).reopen(*l, this_thread.id) ? l : nullptr;
+    }
     if (!heap().is_active(epoch()) || (l = core.take_lane(me)) == nullptr)
         return nullptr;
     l->set_exclusive(domain_.shares_epoch());
@@ -117,7 +120,7 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
 {
     lane& l = *lane_.load(std::memory_order_relaxed);
     bool const at_home = domain_.on_own_thread();
-    if (count_only_ != 0) {
+    if (map_ == &empty_map) {
         if (at_home && &l != &no_lane)
             l.counted_frees.add();
         else
@@ -126,12 +129,12 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
     }
     if (at_home && &l != &no_lane && l.key() == closed_key)
         heap().hand_back(epoch(), lane_);   // a closer asked for it
-    slab* const s = pages_->find(p);
-    if (at_home && l.key() == this_thread.id && s != nullptr && std::has_single_bit(alignment)) {
+    bool const holds_lane = at_home && lane_.load(std::memory_order_relaxed) == &l && &l != &no_lane;
+    slab* const s = map_->find(p);
+    if (holds_lane && s != nullptr && std::has_single_bit(alignment)) {
         unsigned const c = class_of(bytes, alignment);
-        auto const offset = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(p) & (page_bytes - 1));
-        if (c != large_class && s->tag.load(std::memory_order_relaxed) == c + 1 && offset % bins[c].size == 0 &&
-            l.deallocate(*s, c, offset / bins[c].size) == lane_free::done)
+        slot_position const at = c != large_class ? slot_at(reinterpret_cast<std::uintptr_t>(p), bins[c]) : slot_position{};
+        if (at.exact && s->tag.load(std::memory_order_relaxed) == c + 1 && l.deallocate(*s, c, at.slot) == lane_free::done)
             return;
     }
     heap().deallocate_checked(p, bytes, alignment, epoch());

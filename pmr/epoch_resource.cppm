@@ -50,7 +50,7 @@ public:
 
     /// As std::pmr::memory_resource::allocate, inlined: at least `bytes` (0 counts as 1) at `alignment`, a power of two.
     /// Throws epoch_closed when the epoch is CLOSING, std::bad_alloc when memory is out or the request is absurd.
-    [[nodiscard]] inline void* allocate(std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
+    [[nodiscard, gnu::always_inline]] inline void* allocate(std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
     {
         lane& l = *lane_.load(std::memory_order_relaxed);
         if (l.key() == this_thread.id && bytes <= max_class_size && alignment <= common_alignment) [[likely]]
@@ -61,18 +61,16 @@ public:
 
     /// As std::pmr::memory_resource::deallocate. Anything but a live allocation of this resource, of this size class, is
     /// reported and not touched.
-    inline void deallocate(void* p, std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
+    [[gnu::always_inline]] inline void deallocate(void* p, std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
     {
         lane& l = *lane_.load(std::memory_order_relaxed);
-        slab* const s = pages_->find(p);
-        if (l.key() == free_key_of(this_thread.id) && s != nullptr && bytes <= max_class_size &&
-            alignment <= common_alignment) [[likely]] {
+        slab* const s = map_->find(p);
+        if (s != nullptr && l.key() == this_thread.id && bytes <= max_class_size && alignment <= common_alignment) [[likely]] {
             unsigned const c = class_of(bytes);
-            auto const offset = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(p) & (page_bytes - 1));
-            auto const slot = static_cast<unsigned>((offset * bins[c].reciprocal) >> 32);
-            if (s->tag.load(std::memory_order_relaxed) == c + 1 && slot * bins[c].size == offset) [[likely]]
-                if (l.deallocate(*s, c, slot) == lane_free::done) [[likely]]
-                    return;
+            slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[c]);
+            if (s->tag.load(std::memory_order_relaxed) == c + 1 && at.exact &&
+                l.deallocate(*s, c, at.slot) == lane_free::done) [[likely]]
+                return;
         }
         deallocate_slow(p, bytes, alignment);
     }
@@ -87,11 +85,6 @@ public:
     [[nodiscard]] inline epoch_domain& domain() noexcept { return domain_; }
 
 private:
-    // No lane's key has this bit set, closed_key apart, and no thread's number reaches it: a count-only resource compares
-    // with a key that never fits, and the common way of the others tests one thing only.
-    static constexpr std::uint64_t count_only_bit = std::uint64_t{1} << 62;
-    [[nodiscard]] inline std::uint64_t free_key_of(std::uint64_t id) const noexcept { return id | count_only_; }
-
     void* do_allocate(std::size_t bytes, std::size_t alignment) override;
     void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override;
     [[nodiscard]] bool do_is_equal(std::pmr::memory_resource const& other) const noexcept override;
@@ -102,8 +95,7 @@ private:
     [[nodiscard]] lane* usable_lane(thread_record& me) noexcept;
 
     std::atomic<lane*> lane_{&no_lane};
-    page_heap const* pages_;
-    std::uint64_t count_only_;   // count_only_bit or 0
+    address_map const* map_;   // of a count-only resource: the empty one, so that no free goes the common way
     epoch_domain domain_;
     std::source_location made_at_;
 };

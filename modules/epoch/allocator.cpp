@@ -29,11 +29,11 @@ std::uint32_t checked_epoch_count(std::uint32_t n)
     return n;
 }
 
+/// The slot that begins at `p`; max_slots when none does.
 unsigned slot_of(void const* p, unsigned bin) noexcept
 {
-    auto const offset = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(p) & (page_bytes - 1));
-    auto const slot = static_cast<unsigned>((offset * bins[bin].reciprocal) >> 32);
-    return slot * bins[bin].size == offset && slot < bins[bin].slots ? slot : max_slots;
+    slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]);
+    return at.exact && at.slot < bins[bin].slots ? at.slot : max_slots;
 }
 
 std::size_t slot_bytes(slab const& s) noexcept
@@ -56,7 +56,8 @@ allocator::allocator(options const& o)
       handle_salt_{static_cast<std::uint32_t>(core_.number() * 0x9e3779b97f4a7c15U >> 40) & ~1U}
 {
     lock_guard const guard{advance_lock_};
-    advance_locked();
+    bool drained = false;
+    advance_locked(drained);
 }
 
 allocator::~allocator()
@@ -78,7 +79,7 @@ allocator::~allocator()
         }
     }
     std::uint64_t open = 0;
-    for (std::uint32_t i = 0; i < slots_opened_.load(std::memory_order_relaxed); ++i)
+    for (std::uint32_t i = 0; i < core_.prepared_slots(); ++i)
         open += core_.shelf_at(i).holds.load(std::memory_order_relaxed);
     if (open != 0)
         core_.misused({.kind = misuse::heap_open, .fatal = strict_, .objects = open});
@@ -94,7 +95,7 @@ unsigned allocator::class_of_rare(std::size_t bytes, std::size_t alignment) noex
 void* allocator::refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept
 {
     thread_record* const me = core_.record();
-    if (e.index >= core_.slots()) {
+    if (e.index >= core_.slots() || e.era == closed_key) {   // no such epoch ever was
         why = refusal::closed;
         core_.counts_of(me, class_of_bin(bin))[class_event::epoch_closed].add();
     } else {

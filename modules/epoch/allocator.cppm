@@ -107,12 +107,11 @@ public:
         unsigned const bin = s->bin();
         if (bin >= class_count) [[unlikely]]   // no slab, a large allocation, or a slab of handles
             return free_rare(p);
-        auto const offset = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(p) & (page_bytes - 1));
-        auto const slot = static_cast<unsigned>((offset * bins[bin].reciprocal) >> 32);
+        slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]);
         thread_record* const me = core_.record();
-        if (slot * bins[bin].size != offset || slot >= bins[bin].slots || me == nullptr || !me->enter()) [[unlikely]]
+        if (!at.exact || at.slot >= bins[bin].slots || me == nullptr || !me->enter()) [[unlikely]]
             return free_rare(p);
-        bool const freed = core_.free_slot(*s, bin, slot, me);
+        bool const freed = core_.free_slot(*s, bin, at.slot, me);
         me->leave();
         if (!freed) [[unlikely]]
             misused(misuse::double_free, p, s);
@@ -140,7 +139,7 @@ public:
     [[nodiscard]] inline void* allocate_slot(unsigned bin, epoch_id e, refusal& why) noexcept
     {
         thread_record* const me = core_.record();
-        if (e.index >= core_.slots() || me == nullptr || !me->enter()) [[unlikely]]
+        if (e.index >= core_.slots() || e.era == closed_key || me == nullptr || !me->enter()) [[unlikely]]
             return refuse_early(bin, e, why);
         bool closed = false;
         void* p = nullptr;
@@ -175,7 +174,9 @@ public:
         std::uint32_t place = 0;
         bool last = true;                               ///< the domain's last exit
         bool close = false;                             ///< close the epoch if nobody else holds it
+        bool own = false;                               ///< nobody else allocates in it: all that lives in it is the leaver's
         std::atomic<lane*>* binding = nullptr;          ///< a resource's lane, handed back first
+        void const* owner = nullptr;                    ///< of large allocations in an epoch that is not its own
         bool drop = false;                              ///< give everything back, live or not
         bool count_leaks = false;
     };
@@ -220,7 +221,8 @@ private:
     [[gnu::cold]] void report_unknown(void const* p, slab const* s) noexcept;
     [[nodiscard]] slab* large_head(slab* s) noexcept;
     [[nodiscard]] bool retire_generation(slab const& s, unsigned slot) noexcept;
-    epoch_id advance_locked() noexcept __attribute__((requires_capability(advance_lock_)));
+    /// `drained`: set when the epoch that was current held nothing and is gone.
+    epoch_id advance_locked(bool& drained) noexcept __attribute__((requires_capability(advance_lock_)));
     epoch_record& prepare_slot(std::uint32_t index) noexcept;
     epoch_id begin_epoch(epoch_record& r, std::string_view label, std::uint32_t label_id) noexcept
         __attribute__((requires_capability(r.lock)));
@@ -231,7 +233,7 @@ private:
     mutex advance_lock_;
     std::atomic<std::uint64_t> eras_{0};
     std::atomic<std::uint64_t> current_{0};          // ring index in 16 bits, era above
-    std::atomic<std::uint32_t> slots_opened_{0};     // slots at or above were never opened
+    mutex prepare_lock_;                             // making records of ring slots
     bool strict_;
     std::uint32_t handle_salt_;
 };

@@ -55,7 +55,7 @@ epoch_domain::epoch_domain(allocator& heap, epoch_id e, options const& o) noexce
 
 epoch_domain::epoch_domain(already_entered, allocator& heap, options const& o, bool share,
                            std::source_location const& at) noexcept
-    : heap_{&heap}, thread_{this_thread_id()}, depth_{1}, auto_close_{o.auto_close}
+    : heap_{&heap}, thread_{this_thread_id()}, depth_{1}, auto_close_{o.auto_close}, held_{true}
 {
     if (share) {
         shared_ = true;
@@ -79,7 +79,7 @@ epoch_domain::~epoch_domain()
         if (on_own_thread())
             while (pop(true) != order::absent) {
             }
-        leave({.epoch = epoch_, .place = place_, .close = auto_close_});
+        leave({.epoch = epoch_, .place = place_, .close = auto_close_, .own = !shared_});
         return;
     }
     if (unentered_ && auto_close_)
@@ -122,8 +122,9 @@ void epoch_domain::enter(std::source_location at)
         return report_misuse(misuse::wrong_thread);
     push();
     unentered_ = false;
-    heap_->enter_epoch(epoch_, depth_ == 0, at, place_);
-    ++depth_;
+    bool const there = heap_->enter_epoch(epoch_, depth_ == 0, at, place_);
+    if (depth_++ == 0)
+        held_ = there;
 }
 
 void epoch_domain::exit()
@@ -153,9 +154,8 @@ void epoch_domain::pop_at_end() noexcept
 
 allocator::left epoch_domain::leave(allocator::leaving const& how) noexcept
 {
-    allocator::left const left = heap_->leave_epoch(how);
     depth_ = how.last ? 0 : depth_ - 1;
-    return left;
+    return held_ ? heap_->leave_epoch(how) : allocator::left{};
 }
 
 void epoch_domain::report_misuse(misuse kind, std::string_view other) noexcept

@@ -75,7 +75,7 @@ public:
     [[nodiscard]] inline allocator::leaving ordinary_exit() const noexcept
     {
         bool const last = depth_ == 1;
-        return {.epoch = epoch_, .place = place_, .last = last, .close = last && auto_close_};
+        return {.epoch = epoch_, .place = place_, .last = last, .close = last && auto_close_, .own = !shared_};
     }
     void report_misuse(misuse kind, std::string_view other = {}) noexcept;
     /// Whether the calling thread is the one that made the domain.
@@ -91,6 +91,7 @@ private:
     std::uint32_t depth_ = 0;     // enters not yet left
     std::uint32_t place_ = 0;     // of the first enter's source location
     bool auto_close_;
+    bool held_ = false;           // the first enter found the epoch there, so the exits count
     bool unentered_ = false;      // opened an epoch of its own and was never entered
     bool shared_ = false;
 };

@@ -36,21 +36,19 @@ void count_close(thread_record* me, take_back_result const& done) noexcept
 
 }
 
-/// The record of a claimed slot, made when the slot is used for the first time.
+/// The record of a claimed slot. Records are made in order, so that every slot below `prepared_slots` has one.
 epoch_record& allocator::prepare_slot(std::uint32_t index) noexcept
 {
-    auto& record = static_cast<epoch_record&>(core_.shelf_at(index));
-    if (record.heap != nullptr)
-        return record;
-    std::construct_at(&record);
-    record.index = index;
-    record.heap = &core_;
-    std::uint32_t seen = slots_opened_.load(std::memory_order_relaxed);
-    // release: whoever sees the number sees the record made.
-    while (seen <= index &&
-           !slots_opened_.compare_exchange_weak(seen, index + 1, std::memory_order_release, std::memory_order_relaxed)) {
+    if (index >= core_.prepared_slots()) {
+        lock_guard const guard{prepare_lock_};
+        for (std::uint32_t i = core_.prepared_slots(); i <= index; ++i) {
+            auto* const r = std::construct_at(&static_cast<epoch_record&>(core_.shelf_at(i)));
+            r->index = i;
+            r->heap = &core_;
+            core_.set_prepared_slots(i + 1);
+        }
     }
-    return record;
+    return static_cast<epoch_record&>(core_.shelf_at(index));
 }
 
 /// Turns a claimed slot ACTIVE with a new era.
@@ -101,7 +99,7 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
 
 bool allocator::enter_epoch(epoch_id e, bool first, std::source_location const& at, std::uint32_t& place) noexcept
 {
-    if (e.index >= slots_opened_.load(std::memory_order_acquire))
+    if (e.index >= core_.prepared_slots())
         return false;
     thread_record* const me = core_.record();
     restructuring_section const section{me};
@@ -129,37 +127,45 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
     }
     thread_record* const me = core_.record();
     restructuring_section const section{me};
+    if (how.epoch.index >= core_.prepared_slots())
+        return {};
     epoch_record& r = record_of(how.epoch);
     take_back_result done;
     left result;
     lane* detached = nullptr;
     {
         lock_guard const guard{r.lock};
-        bool const own = how.close;
+        auto const gone = [&] { return r.era.load(std::memory_order_relaxed) != how.epoch.era; };
+        if (gone())
+            return {};
         lane* const l = how.binding != nullptr ? how.binding->load(std::memory_order_relaxed) : &no_lane;
         if (l != &no_lane) {
             if (how.drop && me != nullptr)
                 result.dropped_objects += l->drop(*me);
-            if (how.count_leaks && !own)
+            if (how.count_leaks && !how.own)
                 l->count_live(result.leaked_objects, result.leaked_bytes);
             r.hand_back(*l, me, done);
             detached = l;
         }
+        if (how.count_leaks && !how.own)
+            r.count_large(how.owner, result.leaked_objects, result.leaked_bytes);
         r.note_exit(how.last, how.place);
         result.was_last = r.holds.load(std::memory_order_relaxed) == 0;
-        if (how.last && how.close && result.was_last) {
-            if (r.lanes != nullptr || r.slab_count != 0) {
-                r.take_back_locked(me, true, done);
-            } else {
-                done.closed = r.state.load(std::memory_order_relaxed) == lifecycle::active;
-                r.state.store(lifecycle::closing, std::memory_order_relaxed);
-            }
-            if (how.drop)
-                result.dropped_objects += r.drop_all(me);
+        bool const closing = how.last && how.close && result.was_last;
+        if (r.lanes != nullptr || r.slab_count != 0) {
+            if (closing || (how.own && how.count_leaks && how.last))
+                r.take_back_locked(me, closing, done);   // may let go of the lock: the epoch may be gone afterwards
+        } else if (closing) {
+            done.closed = r.state.load(std::memory_order_relaxed) == lifecycle::active;
+            r.state.store(lifecycle::closing, std::memory_order_relaxed);
         }
-        if (how.count_leaks && own && (r.slab_count != 0 || r.large_count != 0))
-            r.count_live(result.leaked_objects, result.leaked_bytes);
-        done.drained = r.settle() || done.drained;
+        if (!gone()) {
+            if (how.drop && how.own)
+                result.dropped_objects += r.drop_all(me);
+            if (how.count_leaks && how.own)
+                r.count_live(result.leaked_objects, result.leaked_bytes);
+            done.drained = r.settle() || done.drained;
+        }
     }
     if (detached != nullptr)
         heap_core::return_lane(*detached);
@@ -180,16 +186,18 @@ void allocator::hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept
     restructuring_section const section{me};
     epoch_record& r = record_of(e);
     take_back_result done;
-    lane* l = nullptr;
+    lane* detached = nullptr;
     {
         lock_guard const guard{r.lock};
-        l = binding.load(std::memory_order_relaxed);
+        lane* const l = binding.load(std::memory_order_relaxed);
         if (l == &no_lane)
             return;
-        r.hand_back(*l, me, done);
+        if (r.give_up(*l, me, done))
+            detached = l;
         done.drained = r.settle();
     }
-    heap_core::return_lane(*l);
+    if (detached != nullptr)
+        heap_core::return_lane(*detached);
     count_close(me, done);
     if (done.drained)
         core_.slot_drained(r, me);
@@ -212,8 +220,10 @@ std::uint64_t allocator::release_epoch(epoch_id e, std::atomic<lane*>& keep) noe
             live += l->drop(*me);
         if (r.lane_count > 1 || (r.lane_count == 1 && keep.load(std::memory_order_relaxed) == &no_lane))
             r.take_back_locked(me, false, done);
-        live += r.drop_all(me);
-        done.drained = r.settle() || done.drained;
+        if (r.era.load(std::memory_order_relaxed) == e.era) {   // taking back may have let go of the lock
+            live += r.drop_all(me);
+            done.drained = r.settle() || done.drained;
+        }
     }
     count(me, heap_event::released, live);
     core_.slabs().settle(false);
@@ -252,10 +262,11 @@ epoch_id allocator::advance() noexcept
 {
     restructuring_section const section{core_.record()};
     lock_guard const guard{advance_lock_};
-    return advance_locked();
+    bool drained = false;
+    return advance_locked(drained);
 }
 
-epoch_id allocator::advance_locked() noexcept
+epoch_id allocator::advance_locked(bool& drained) noexcept
 {
     thread_record* const me = core_.record();
     epoch_id const before = current_epoch();
@@ -278,7 +289,6 @@ epoch_id allocator::advance_locked() noexcept
         return now;
     count(me, heap_event::epoch_advance);
     epoch_record& old = record_of(before);
-    bool drained = false;
     {
         lock_guard const guard{old.lock};
         if (old.state.load(std::memory_order_relaxed) == lifecycle::active)
@@ -296,7 +306,7 @@ epoch_id allocator::advance_locked() noexcept
 close_report allocator::take_back(epoch_id e, bool closing) noexcept
 {
     close_report report{.epoch = e};
-    if (e.index >= slots_opened_.load(std::memory_order_acquire) || e.era == 0)
+    if (e.index >= core_.prepared_slots() || e.era == 0)
         return report;
     epoch_record& r = record_of(e);
     thread_record* const me = core_.record();
@@ -331,14 +341,18 @@ close_report allocator::take_back(epoch_id e, bool closing) noexcept
 
 close_report allocator::close(epoch_id e) noexcept
 {
+    bool drained = false;
     if (e == current_epoch()) {
         restructuring_section const section{core_.record()};
         lock_guard const guard{advance_lock_};
         if (e == current_epoch())
-            static_cast<void>(advance_locked());
+            static_cast<void>(advance_locked(drained));
     }
     // Still current: no slot was free for another, and the current epoch is always ACTIVE. What is empty comes back.
-    return take_back(e, e != current_epoch());
+    close_report report = take_back(e, e != current_epoch());
+    if (drained)   // it held nothing, so advancing was closing it
+        report.found = report.closed = report.drained = true;
+    return report;
 }
 
 close_report allocator::trim(epoch_id e) noexcept { return take_back(e, false); }
@@ -348,7 +362,7 @@ close_report allocator::trim() noexcept
     close_report all{.found = true};
     all.rss_before = read_rss_bytes();
     std::uint64_t const begin = now_ns();
-    for (std::uint32_t i = 0; i < slots_opened_.load(std::memory_order_acquire); ++i) {
+    for (std::uint32_t i = 0; i < core_.prepared_slots(); ++i) {
         shelf& s = core_.shelf_at(i);
         lifecycle const state = s.state.load(std::memory_order_relaxed);
         if (state != lifecycle::active && state != lifecycle::closing)
@@ -373,13 +387,13 @@ close_report allocator::trim() noexcept
 
 bool allocator::set_label(epoch_id e, std::string_view label) noexcept
 {
-    if (e.index >= slots_opened_.load(std::memory_order_acquire))
+    if (e.index >= core_.prepared_slots())
         return false;
     restructuring_section const section{core_.record()};
     std::uint32_t const label_id = labels_.number_of(label);
     epoch_record& r = record_of(e);
     lock_guard const guard{r.lock};
-    if (r.era.load(std::memory_order_relaxed) != e.era)
+    if (r.era.load(std::memory_order_relaxed) != e.era || r.state.load(std::memory_order_relaxed) == lifecycle::drained)
         return false;
     r.label.assign(label);
     r.label_id.store(label_id, std::memory_order_relaxed);
@@ -388,13 +402,18 @@ bool allocator::set_label(epoch_id e, std::string_view label) noexcept
 
 bool allocator::is_active(epoch_id e) const noexcept
 {
-    if (e.index >= slots_opened_.load(std::memory_order_acquire))
+    if (e.index >= core_.prepared_slots())
         return false;
     shelf const& s = core_.shelf_at(e.index);
     return s.state.load(std::memory_order_relaxed) == lifecycle::active &&
            s.era.load(std::memory_order_relaxed) == e.era;
 }
 
-shared_text::copy allocator::label_of(epoch_id e) const noexcept { return core_.shelf_at(e.index).label.read(); }
+shared_text::copy allocator::label_of(epoch_id e) const noexcept
+{
+    if (e.index >= core_.prepared_slots() || core_.shelf_at(e.index).era.load(std::memory_order_relaxed) != e.era)
+        return {};
+    return core_.shelf_at(e.index).label.read();
+}
 
 }

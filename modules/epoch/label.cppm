@@ -24,15 +24,15 @@ public:
     static constexpr std::uint32_t count = other + 1;
 
     /// The number of `label`, given to it if it is new and a number is left; `unlabeled` for an empty one. Labels are
-    /// told apart by their first 31 bytes. Thread safe; takes a lock only for a name not seen before.
+    /// told apart by their first 31 bytes, up to a NUL. Thread safe; takes a lock only for a name not seen before.
     [[nodiscard]] inline std::uint32_t number_of(std::string_view label) noexcept
     {
+        std::string_view const kept = shared_text::fitting(label);
+        if (kept.size() < label.size())
+            cut_.add_shared();
+        label = kept;
         if (label.empty())
             return unlabeled;
-        if (label.size() > shared_text::capacity) {
-            label = label.substr(0, shared_text::capacity);
-            cut_.add_shared();
-        }
         // acquire: pairs with the release in add; names below the count never change.
         std::uint32_t const known = used_.load(std::memory_order_acquire);
         for (std::uint32_t i = 0; i < known; ++i)

@@ -63,18 +63,15 @@ void sum_records(heap_core const& core, snapshot& s)
         thread_stats t;
         t.thread_id = r->thread_id.load(std::memory_order_relaxed);
         t.alive = r->in_use.load(std::memory_order_relaxed) && !r->vanished.load(std::memory_order_relaxed);
-        for (unsigned c = 0; c <= class_count; ++c) {
+        t.allocations = r->allocations() - r->allocations_before.load(std::memory_order_relaxed);
+        t.slow_path_hits = r->slow_paths() - r->slow_paths_before.load(std::memory_order_relaxed);
+        for (unsigned c = 0; c <= class_count; ++c)
             add_class(s.classes[c], r->classes[c]);
-            t.slow_path_hits += r->classes[c][class_event::slow_path].value();
-        }
         add_heap(s.global, r->counts);
         s.classes[large_class].allocations += r->counts[heap_event::large_allocation].value();
-        t.allocations += r->counts[heap_event::large_allocation].value();
         core.for_each_lane(*r, [&](lane const& l) {
-            for (unsigned bin = 0; bin < bin_count; ++bin) {
+            for (unsigned bin = 0; bin < bin_count; ++bin)
                 s.classes[class_of_bin(bin)].allocations += l.allocations(bin).value();
-                t.allocations += l.allocations(bin).value();
-            }
             s.global.counted_frees += l.counted_frees.value();
         });
         s.threads.push_back(t);
@@ -165,13 +162,13 @@ tslab::snapshot allocator::snapshot() const
         s.classes[c].class_index = c;
         s.classes[c].object_size = c < class_count ? class_sizes[c] : 0;
     }
-    std::uint32_t const opened = slots_opened_.load(std::memory_order_acquire);
+    std::uint32_t const opened = core_.prepared_slots();
     std::uint64_t const now = now_ns_coarse();
     s.epochs.reserve(opened);
     std::vector<epoch_stats*> of_slot(opened, nullptr);
     for (std::uint32_t i = 0; i < opened; ++i) {
         epoch_record const& r = record_of({i, 0});
-        if (r.heap == nullptr)
+        if (r.state.load(std::memory_order_relaxed) == lifecycle::idle)
             continue;   // a higher slot was opened first
         of_slot[i] = &s.epochs.emplace_back(read_epoch(r, now));
         s.global.active_epochs += s.epochs.back().lifecycle == lifecycle::active ? 1 : 0;

@@ -52,10 +52,10 @@ page_heap::page_heap(std::size_t reserve_bytes)
     if (mapping_ == nullptr)
         throw std::bad_alloc{};
     layout const sizes{max_pages_};
-    base_ = round_up(reinterpret_cast<std::uintptr_t>(mapping_), range_alignment);
-    slabs_ = reinterpret_cast<slab*>(base_ + sizes.pages);
-    generations_ = reinterpret_cast<std::atomic<std::uint32_t>*>(base_ + sizes.pages + sizes.slabs);
-    auto* const sets = reinterpret_cast<std::byte*>(base_ + sizes.pages + sizes.slabs + sizes.generations);
+    map_.base_ = round_up(reinterpret_cast<std::uintptr_t>(mapping_), range_alignment);
+    map_.slabs_ = reinterpret_cast<slab*>(map_.base_ + sizes.pages);
+    generations_ = reinterpret_cast<std::atomic<std::uint32_t>*>(map_.base_ + sizes.pages + sizes.slabs);
+    auto* const sets = reinterpret_cast<std::byte*>(map_.base_ + sizes.pages + sizes.slabs + sizes.generations);
     sets_bytes_ = sizes.sets;
     if (!os().commit(sets, sizes.sets)) {
         os().release(mapping_, mapping_bytes_);
@@ -70,7 +70,7 @@ page_heap::~page_heap() { os().release(mapping_, mapping_bytes_); }
 
 bool page_heap::grow(std::uint32_t pages) noexcept
 {
-    std::size_t const have = committed_.load(std::memory_order_relaxed);
+    std::size_t const have = map_.committed_.load(std::memory_order_relaxed);
     auto const have_pages = static_cast<std::uint32_t>(have >> page_shift);
     std::uint32_t const step = std::clamp(have_pages / 2, smallest_step, largest_step);
     // A generous step first; where that is refused, exactly what is needed.
@@ -81,15 +81,15 @@ bool page_heap::grow(std::uint32_t pages) noexcept
             return false;
         auto const meta_begin = round_up(have_pages * sizeof(slab), page_bytes);
         auto const meta_end = round_up(end * sizeof(slab), page_bytes);
-        auto* const meta = reinterpret_cast<std::byte*>(slabs_);
+        auto* const meta = reinterpret_cast<std::byte*>(map_.slabs_);
         if (!os().commit(meta + meta_begin, meta_end - meta_begin))
             continue;
-        if (!os().commit(reinterpret_cast<void*>(base_ + have), (std::size_t{end} << page_shift) - have))
+        if (!os().commit(reinterpret_cast<void*>(map_.base_ + have), (std::size_t{end} << page_shift) - have))
             continue;
         for (std::uint32_t i = have_pages; i < end; ++i)
-            std::construct_at(slabs_ + i);
+            std::construct_at(map_.slabs_ + i);
         // release: whoever sees the pages sees their descriptors.
-        committed_.store(std::size_t{end} << page_shift, std::memory_order_release);
+        map_.committed_.store(std::size_t{end} << page_shift, std::memory_order_release);
         return true;
     }
     return false;
@@ -105,7 +105,7 @@ std::uint32_t page_heap::find_free(std::uint32_t pages, std::uint32_t step) cons
             page_run const run = set->next_run(from, pages + step - 1);
             if (run.count == 0)
                 break;
-            std::uint32_t const skip = (step - (static_cast<std::uint32_t>(base_ >> page_shift) + run.first) % step) % step;
+            std::uint32_t const skip = (step - (static_cast<std::uint32_t>(map_.base_ >> page_shift) + run.first) % step) % step;
             if (run.count >= skip && run.count - skip >= pages)
                 return run.first + skip;
             from = run.first + run.count;
@@ -117,10 +117,10 @@ std::uint32_t page_heap::find_free(std::uint32_t pages, std::uint32_t step) cons
 std::uint32_t page_heap::take_fresh(std::uint32_t pages, std::uint32_t step) noexcept
 {
     std::uint32_t const next = next_.load(std::memory_order_relaxed);
-    std::uint32_t const skip = (step - (static_cast<std::uint32_t>(base_ >> page_shift) + next) % step) % step;
+    std::uint32_t const skip = (step - (static_cast<std::uint32_t>(map_.base_ >> page_shift) + next) % step) % step;
     if (std::uint64_t{next} + skip + pages > max_pages_)
         return no_page;
-    auto const committed_pages = static_cast<std::uint32_t>(committed_.load(std::memory_order_relaxed) >> page_shift);
+    auto const committed_pages = static_cast<std::uint32_t>(map_.committed_.load(std::memory_order_relaxed) >> page_shift);
     std::uint32_t const end = next + skip + pages;
     if (end > committed_pages && !grow(end - committed_pages))
         return no_page;
@@ -148,8 +148,8 @@ slab* page_heap::take(std::uint32_t pages, std::size_t alignment) noexcept
     else if ((first = take_fresh(pages, step)) == no_page)
         return nullptr;
     publish_sizes();
-    slab& s = slabs_[first];
-    s.base = reinterpret_cast<std::byte*>(base_ + (std::size_t{first} << page_shift));
+    slab& s = map_.slabs_[first];
+    s.base = reinterpret_cast<std::byte*>(map_.base_ + (std::size_t{first} << page_shift));
     return &s;
 }
 
@@ -184,7 +184,7 @@ purge_result page_heap::purge() noexcept
         std::array<bool, 64> dropped{};
         for (std::size_t i = 0; i < n; ++i) {
             std::size_t const bytes = std::size_t{runs[i].count} << page_shift;
-            dropped[i] = os().purge(reinterpret_cast<void*>(base_ + (std::size_t{runs[i].first} << page_shift)), bytes);
+            dropped[i] = os().purge(reinterpret_cast<void*>(map_.base_ + (std::size_t{runs[i].first} << page_shift)), bytes);
             ++done.calls;
             if (dropped[i])
                 done.bytes += bytes;
@@ -224,7 +224,7 @@ bool page_heap::commit_generations(std::uint32_t page) noexcept
 
 std::uint64_t page_heap::metadata_bytes() const noexcept
 {
-    return (committed_.load(std::memory_order_relaxed) >> page_shift) * sizeof(slab) + sets_bytes_ +
+    return (map_.committed_.load(std::memory_order_relaxed) >> page_shift) * sizeof(slab) + sets_bytes_ +
            std::uint64_t{generation_pages_.load(std::memory_order_relaxed)} * max_slots * sizeof(std::uint32_t);
 }
 

@@ -32,6 +32,34 @@ struct purge_result {
     }
 };
 
+/// From an address to its page's descriptor: a subtraction, a comparison and a shift. Read on every free.
+class address_map {
+public:
+    constexpr address_map() noexcept = default;
+
+    /// The descriptor of the page `p` lies in; null when `p` is in no page that may be touched. Thread safe.
+    [[nodiscard]] inline slab* find(void const* p) const noexcept
+    {
+        std::uintptr_t const offset = reinterpret_cast<std::uintptr_t>(p) - base_;
+        // relaxed: a pointer that was handed out was published by whatever handed it over.
+        if (offset >= committed_.load(std::memory_order_relaxed)) [[unlikely]]
+            return nullptr;
+        slab* const s = slabs_ + (offset >> page_shift);
+        __builtin_assume(s != nullptr);
+        return s;
+    }
+
+private:
+    friend class page_heap;
+
+    std::uintptr_t base_ = 0;
+    std::atomic<std::size_t> committed_{0};   // bytes of pages that may be touched, descriptors included
+    slab* slabs_ = nullptr;
+};
+
+/// Knows no address: every pointer goes the way of the unknown ones.
+inline constinit address_map const empty_map{};
+
 class page_heap {
 public:
     /// Reserves up to `reserve_bytes` (0: a default by the machine's memory), less where the system refuses so much.
@@ -41,25 +69,19 @@ public:
     page_heap(page_heap const&) = delete;
     page_heap& operator=(page_heap const&) = delete;
 
-    /// The descriptor of the page `p` lies in; null when `p` is not in a page this heap ever used. Thread safe.
-    [[nodiscard]] inline slab* find(void const* p) const noexcept
-    {
-        // relaxed: a pointer that was handed out was published by whatever handed it over.
-        std::uintptr_t const offset = reinterpret_cast<std::uintptr_t>(p) - base_;
-        if (offset >= committed_.load(std::memory_order_relaxed)) [[unlikely]]
-            return nullptr;
-        return slabs_ + (offset >> page_shift);
-    }
+    /// See address_map. Thread safe.
+    [[nodiscard]] inline slab* find(void const* p) const noexcept { return map_.find(p); }
+    [[nodiscard]] inline address_map const& map() const noexcept { return map_; }
     [[nodiscard]] inline std::uint32_t index_of(slab const& s) const noexcept
     {
-        return static_cast<std::uint32_t>(&s - slabs_);
+        return static_cast<std::uint32_t>(&s - map_.slabs_);
     }
-    [[nodiscard]] inline slab& at(std::uint32_t index) const noexcept { return slabs_[index]; }
+    [[nodiscard]] inline slab& at(std::uint32_t index) const noexcept { return map_.slabs_[index]; }
 
     /// Whether `p` lies in the reserved range, used or not. Thread safe.
     [[nodiscard]] inline bool reserves(void const* p) const noexcept
     {
-        return reinterpret_cast<std::uintptr_t>(p) - base_ < std::size_t{max_pages_} << page_shift;
+        return reinterpret_cast<std::uintptr_t>(p) - map_.base_ < std::size_t{max_pages_} << page_shift;
     }
 
     /// `pages` neighbouring free pages at a multiple of `alignment` (bytes, a power of two, at least a page), resident
@@ -113,10 +135,7 @@ private:
         __attribute__((requires_capability(lock_)));
     void publish_sizes() noexcept __attribute__((requires_capability(lock_)));
 
-    // Read on every free; written when the range grows.
-    std::uintptr_t base_ = 0;
-    std::atomic<std::size_t> committed_{0};   // bytes of pages that may be touched, descriptors included
-    slab* slabs_ = nullptr;
+    address_map map_;
     std::atomic<std::uint32_t>* generations_ = nullptr;
 
     alignas(64) mutex lock_;

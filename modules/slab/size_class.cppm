@@ -34,8 +34,23 @@ struct bin_geometry {
     std::uint32_t size;         ///< bytes of a slot
     std::uint32_t slots;        ///< slots of a slab, at most 64
     std::uint64_t full_mask;    ///< the word of an empty slab: every slot free
-    std::uint64_t reciprocal;   ///< ceil(2^32 / size): (offset * reciprocal) >> 32 is offset / size within a page
+    std::uint64_t reciprocal;   ///< ceil(2^32 / size), see slot_at
 };
+
+/// Where in a slab an address lies.
+struct slot_position {
+    unsigned slot;
+    bool exact;     ///< on a slot's first byte (the page's tail, too short for a slot, counts as one more slot)
+};
+
+/// Division and remainder by one multiplication, after Granlund and Montgomery, "Division by Invariant Integers using
+/// Multiplication" (1994): the product's high half is the quotient, and its low half is below the reciprocal exactly
+/// when nothing remains.
+[[nodiscard]] constexpr slot_position slot_at(std::uintptr_t address, bin_geometry const& b) noexcept
+{
+    std::uint64_t const product = (address & (page_bytes - 1)) * b.reciprocal;
+    return {static_cast<unsigned>(product >> 32), static_cast<std::uint32_t>(product) < b.reciprocal};
+}
 
 inline constexpr std::array<bin_geometry, bin_count> bins = [] {
     std::array<bin_geometry, bin_count> table{};
@@ -130,7 +145,7 @@ static_assert(class_of(0) == 0 && class_of(65) == 1 && class_of(768) == 7 && cla
 static_assert([] {
     for (auto const& b : bins)
         for (std::uint64_t offset = 0; offset < page_bytes; ++offset)
-            if ((offset * b.reciprocal) >> 32 != offset / b.size)
+            if (slot_position const at = slot_at(offset, b); at.slot != offset / b.size || at.exact != (offset % b.size == 0))
                 return false;
     return true;
 }(), "the reciprocals divide exactly");

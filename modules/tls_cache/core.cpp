@@ -132,6 +132,23 @@ void heap_core::hand_back_lane(lane& l, thread_record& me, bool only_wanted) noe
             heap_core::hand_back_lane(*l, *this, true);
 }
 
+std::uint64_t thread_record::allocations() const noexcept
+{
+    std::uint64_t n = counts[heap_event::large_allocation].value();
+    for (lane const* l = all_lanes.load(std::memory_order_acquire); l != nullptr; l = l->next_of_record_)
+        for (unsigned bin = 0; bin < bin_count; ++bin)
+            n += l->allocations(bin).value();
+    return n;
+}
+
+std::uint64_t thread_record::slow_paths() const noexcept
+{
+    std::uint64_t n = 0;
+    for (class_counters const& c : classes)
+        n += c[class_event::slow_path].value();
+    return n;
+}
+
 void heap_core::thread_ends(thread_record& r) noexcept
 {
     restructuring_section const section{&r};

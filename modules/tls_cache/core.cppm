@@ -111,6 +111,12 @@ public:
         return *reinterpret_cast<shelf*>(shelves_ + slot * shelf_bytes_);
     }
     [[nodiscard]] inline std::uint32_t slots() const noexcept { return slots_; }
+    /// Slots below this number have a record; the others are zeroed memory.
+    [[nodiscard]] inline std::uint32_t prepared_slots() const noexcept
+    {
+        return prepared_slots_.load(std::memory_order_acquire);   // pairs with set_prepared_slots
+    }
+    inline void set_prepared_slots(std::uint32_t n) noexcept { prepared_slots_.store(n, std::memory_order_release); }
     [[nodiscard]] inline std::uint64_t number() const noexcept { return number_; }
     [[nodiscard]] inline std::string const& name() const noexcept { return name_; }
     [[nodiscard]] inline slab_cache& slabs() noexcept { return slabs_; }
@@ -155,6 +161,7 @@ private:
     std::size_t shelf_bytes_;
     std::uint32_t slots_;
     slot_set free_slots_;
+    std::atomic<std::uint32_t> prepared_slots_{0};
     std::atomic<thread_record*> records_{nullptr};
     std::array<counter, misuse_count> misuses_{};
     std::array<class_counters, class_count + 1> strays_{};

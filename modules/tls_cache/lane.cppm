@@ -42,6 +42,7 @@ public:
             return nullptr;
         s.local.store(word & (word - 1), std::memory_order_relaxed);
         allocations_[bin].add();
+        __builtin_assume(s.base != nullptr);   // a held slab has its page; saves the caller's test for null
         return s.base + static_cast<std::size_t>(std::countr_zero(word)) * bins[bin].size;
     }
 
@@ -58,7 +59,7 @@ public:
             return lane_free::already_free;
         std::uint64_t const after = before | bit;
         s.local.store(after, std::memory_order_relaxed);
-        if ((before == 0 || after == bins[bin].full_mask) && &s != current_[bin]) [[unlikely]]
+        if (&s != current_[bin] && (before == 0 || after == bins[bin].full_mask)) [[unlikely]]
             restock(s, bin, before, after);
         return lane_free::done;
     }
@@ -88,6 +89,7 @@ public:
     /// Whether the lane may claim slots of slabs in which others' objects live. A lane whose resource shares its epoch
     /// may not: it must be able to give back all it handed out and nothing else.
     inline void set_exclusive(bool exclusive) noexcept { exclusive_ = exclusive; }
+    [[nodiscard]] inline bool exclusive() const noexcept { return exclusive_; }
 
     /// Counted frees of a count-only resource on this lane's thread.
     counter counted_frees;

@@ -129,6 +129,9 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
         h.records_.store(r, std::memory_order_release);   // publishes the record to readers of statistics
     }
     r->in_use.store(true, std::memory_order_relaxed);
+    r->vanished.store(false, std::memory_order_relaxed);
+    r->allocations_before.store(r->allocations(), std::memory_order_relaxed);
+    r->slow_paths_before.store(r->slow_paths(), std::memory_order_relaxed);
     r->thread_id.store(this_thread.id, std::memory_order_relaxed);
     r->state = &this_thread;
     r->next_of_thread = this_thread.records;
@@ -221,9 +224,8 @@ void thread_registry::after_fork(bool in_child) noexcept
 
 void heap_core::lock_for_fork() noexcept
 {
-    for (std::uint32_t i = 0; i < slots_; ++i)
-        if (shelf_at(i).heap != nullptr)
-            shelf_at(i).lock.lock();
+    for (std::uint32_t i = 0; i < prepared_slots(); ++i)
+        shelf_at(i).lock.lock();
     for (unsigned c = 0; c < class_count; ++c)
         slabs_.lock_for_fork(c).lock();
     slabs_.pages().lock_for_fork().lock();
@@ -242,9 +244,8 @@ void heap_core::unlock_after_fork(bool in_child) noexcept
     open(slabs_.pages().lock_for_fork());
     for (unsigned c = 0; c < class_count; ++c)
         open(slabs_.lock_for_fork(c));
-    for (std::uint32_t i = slots_; i-- > 0;)
-        if (shelf_at(i).heap != nullptr)
-            open(shelf_at(i).lock);
+    for (std::uint32_t i = prepared_slots(); i-- > 0;)
+        open(shelf_at(i).lock);
 }
 
 }

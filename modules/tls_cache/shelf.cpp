@@ -89,6 +89,47 @@ void shelf::list_partial(slab& s, unsigned bin) noexcept
     partial_bins.store(partial_bins.load(std::memory_order_relaxed) | 1U << bin, std::memory_order_relaxed);
 }
 
+bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
+{
+    if (!l.exclusive_) {
+        hand_back(l, me, done);
+        return true;
+    }
+    l.key_.store(closed_key, std::memory_order_relaxed);
+    for (std::uint32_t used = l.used_bins_; used != 0; used &= used - 1) {
+        auto const bin = static_cast<unsigned>(std::countr_zero(used));
+        slab_list held;
+        if (l.current_[bin] != &no_slab)
+            held.push(*l.current_[bin]);
+        l.current_[bin] = &no_slab;
+        for (slab_list* const list : {&l.ready_[bin], &l.full_[bin]})
+            while (slab* const s = list->pop())
+                held.push(*s);
+        while (slab* const s = held.pop()) {
+            ++done.scanned;
+            std::uint64_t const free =   // acquire: takes over what other threads freed
+                s->local.load(std::memory_order_relaxed) | s->shared.exchange(0, std::memory_order_acquire);
+            s->local.store(free, std::memory_order_relaxed);
+            if (free == bins[bin].full_mask) {
+                heap->recycle(*s, me);
+                ++done.recycled;
+            } else {
+                (free != 0 ? l.ready_[bin] : l.full_[bin]).push(*s);
+            }
+        }
+    }
+    return false;
+}
+
+bool shelf::reopen(lane& l, std::uint64_t key) noexcept
+{
+    lock_guard const guard{lock};
+    if (l.attached_.load(std::memory_order_relaxed) != this || state.load(std::memory_order_relaxed) != lifecycle::active)
+        return false;
+    l.key_.store(key, std::memory_order_relaxed);
+    return true;
+}
+
 /// A lane lets go of a slab: recycled when empty, else listed. The lane's lists no longer hold it.
 void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
 {
@@ -175,8 +216,10 @@ std::uint64_t shelf::take_idle_lanes(thread_record* me, take_back_result& done) 
             if (in_use) {
                 ++busy;
             } else {
-                hand_back(*l, me, done);
-                heap_core::return_lane(*l);
+                if (gone)
+                    hand_back(*l, me, done);
+                if (gone || give_up(*l, me, done))
+                    heap_core::return_lane(*l);
             }
         }
         l = next;
@@ -245,6 +288,15 @@ take_back_result shelf::take_back(thread_record* me, std::uint64_t for_era, bool
     if (era.load(std::memory_order_relaxed) == for_era && state.load(std::memory_order_relaxed) != lifecycle::drained)
         take_back_locked(me, closing, done);
     return done;
+}
+
+void shelf::count_large(void const* owner, std::uint64_t& objects, std::uint64_t& bytes) const noexcept
+{
+    for (slab const* s = large.front(); s != nullptr; s = s->next)
+        if (s->owner.load(std::memory_order_relaxed) == owner) {
+            ++objects;
+            bytes += s->local.load(std::memory_order_relaxed);
+        }
 }
 
 void shelf::count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept

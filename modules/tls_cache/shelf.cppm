@@ -23,16 +23,21 @@ class shared_text {
 public:
     static constexpr std::size_t capacity = 31;
 
-    /// Cuts what is longer, at a byte. Returns whether it had to.
-    inline bool assign(std::string_view text) noexcept
+    /// What can be kept of a text: up to its first NUL, `capacity` bytes at most.
+    [[nodiscard]] static constexpr std::string_view fitting(std::string_view text) noexcept
     {
+        return text.substr(0, text.find('\0')).substr(0, capacity);
+    }
+
+    /// Keeps what fits.
+    inline void assign(std::string_view text) noexcept
+    {
+        text = fitting(text);
         std::array<std::uint64_t, 4> words{};
-        std::size_t const n = text.size() < capacity ? text.size() : capacity;
-        if (n != 0)
-            std::memcpy(words.data(), text.data(), n);
+        if (!text.empty())
+            std::memcpy(words.data(), text.data(), text.size());
         for (std::size_t i = 0; i < words.size(); ++i)
             words_[i].store(words[i], std::memory_order_relaxed);
-        return n < text.size();
     }
     struct copy {
         std::array<char, 32> bytes{};
@@ -93,6 +98,15 @@ struct alignas(64) shelf {
     /// Hands every claim of `l` back: empty slabs are recycled, the others go on the lists. `me` may be null.
     void hand_back(lane& l, thread_record* me, take_back_result& done) noexcept __attribute__((requires_capability(lock)));
 
+    /// What a lane's own thread, or a closer in its place, does when claims are wanted back: hands the lane back, or, for
+    /// an exclusive lane, only the empty slabs, since the others must stay known as its resource's. True when it was
+    /// detached, and must be returned.
+    [[nodiscard]] bool give_up(lane& l, thread_record* me, take_back_result& done) noexcept
+        __attribute__((requires_capability(lock)));
+
+    /// Lets an exclusive lane that gave up its empty slabs serve its thread again, if the epoch is ACTIVE. Thread safe.
+    [[nodiscard]] bool reopen(lane& l, std::uint64_t key) noexcept;
+
     /// The free slots of a slab no lane holds, claimed for `l`; null when there is none. Thread safe.
     [[nodiscard]] slab* adopt(lane& l, unsigned bin, class_counters& counts) noexcept;
 
@@ -104,6 +118,9 @@ struct alignas(64) shelf {
         __attribute__((requires_capability(lock)));
     /// Refuses further allocations; claims come back as their threads next pass by. `era` must be the slot's.
     void begin_closing(thread_record* me) noexcept __attribute__((requires_capability(lock)));
+    /// Large allocations of `owner`, and their bytes.
+    void count_large(void const* owner, std::uint64_t& objects, std::uint64_t& bytes) const noexcept
+        __attribute__((requires_capability(lock)));
     /// Live objects and their bytes in the slabs and large allocations on the lists.
     void count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept __attribute__((requires_capability(lock)));
 

@@ -100,6 +100,10 @@ struct alignas(64) thread_record {
 
     void hand_back_wanted() noexcept;
 
+    /// Everything ever handed out, and every slow path taken, by threads with this record. Thread safe.
+    [[nodiscard]] std::uint64_t allocations() const noexcept;
+    [[nodiscard]] std::uint64_t slow_paths() const noexcept;
+
     std::atomic<std::uint32_t> activity{0};
     std::atomic<bool> wanted_back{false};     ///< a closer found the thread busy
     std::atomic<bool> in_use{true};
@@ -117,6 +121,9 @@ struct alignas(64) thread_record {
     heap_counters counts;
 
     std::atomic<std::uint64_t> thread_id{0};
+    // What the record's counters stood at when its present thread got it: the threads before are not this one's.
+    std::atomic<std::uint64_t> allocations_before{0};
+    std::atomic<std::uint64_t> slow_paths_before{0};
     thread_state* state = nullptr;                  ///< of the thread it belongs to; guarded by the registry's lock
     thread_record* next_of_thread = nullptr;        ///< likewise
     thread_record* next_of_heap = nullptr;          ///< set once, before the record is published
