@@ -30,8 +30,10 @@ epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_lo
 epoch_resource::~epoch_resource()
 {
     bool const count_only = map_ == &empty_map;
-    if (domain_.depth() > 1)
+    if (domain_.depth() > 1) {
         domain_.report_misuse(misuse::destroyed_entered);
+        domain_.forget();
+    }
     if (count_only && domain_.shares_epoch())
         heap().release_part(epoch(), lane_, this);
     allocator::leaving how = domain_.ordinary_exit();
@@ -106,6 +108,14 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
         throw std::bad_alloc{};
     refusal why{};
     unsigned const c = class_of(bytes, alignment);
+    if (lane& l = *lane_.load(std::memory_order_relaxed); c != large_class && l.key() == this_thread.id) [[likely]] {
+        if (void* const p = l.allocate(c))   // an alignment that the inlined way does not serve
+            return p;
+        // The lane's thread has a record: the lane is part of it.
+        if (void* const p = l.refill(c, *l.record()))
+            return p;
+        throw std::bad_alloc{};
+    }
     void* const p = c == large_class ? heap().allocate_large(bytes, alignment, epoch(),
                                                                      domain_.shares_epoch() ? this : nullptr, why)
                                      : allocate_class(c, why);

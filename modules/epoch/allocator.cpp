@@ -107,11 +107,13 @@ void* allocator::refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept
     return nullptr;
 }
 
-refusal allocator::refused(thread_record& me, unsigned bin, bool closed) noexcept
+refusal allocator::refused(thread_record& me, unsigned bin, bool closed, bool had_lane) noexcept
 {
-    // A refill that finds no memory has counted that itself.
+    class_counters& counts = me.classes[class_of_bin(bin)];
     if (closed)
-        me.classes[class_of_bin(bin)][class_event::epoch_closed].add();
+        counts[class_event::epoch_closed].add();
+    else if (!had_lane)
+        counts[class_event::out_of_memory].add();   // a refill that finds no memory has counted that itself
     return closed ? refusal::closed : refusal::out_of_memory;
 }
 
@@ -123,6 +125,10 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
     why = refusal::out_of_memory;
     if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || !std::has_single_bit(alignment)) {
         counts[class_event::out_of_memory].add();
+        return nullptr;
+    }
+    if (inside_operation()) {
+        core_.misused({.kind = misuse::reentry});
         return nullptr;
     }
     if (!is_active(e)) {
@@ -141,7 +147,7 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
     }
     s->shared.store(0, std::memory_order_relaxed);
     s->local.store(bytes, std::memory_order_relaxed);
-    s->owner.store(owner, std::memory_order_relaxed);
+    s->owner.store(owner != nullptr ? owner : &nowhere, std::memory_order_relaxed);
     s->pages.store(static_cast<std::uint32_t>(pages), std::memory_order_relaxed);
     if (!core_.shelf_at(e.index).add_large(*s, e.era)) {
         core_.pages().give(*s, static_cast<std::uint32_t>(pages));
@@ -157,16 +163,22 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
 
 void allocator::free_located(slab& s, unsigned bin, unsigned slot, void* p) noexcept
 {
-    if (bin >= class_count && !retire_generation(s, slot))
-        return misused(misuse::double_free, p, &s);
     thread_record* const me = core_.record();
-    if (me != nullptr && !me->enter())
+    if (me != nullptr && !me->enter())   // before anything is changed: the free can be done later
         return core_.misused({.kind = misuse::reentry, .address = p});
-    bool const freed = core_.free_slot(s, bin, slot, me);
+    bool const live = bin < class_count || retire_generation(s, slot);
+    bool const freed = live && core_.free_slot(s, bin, slot, me);
     if (me != nullptr)
         me->leave();
     if (!freed)
         misused(misuse::double_free, p, &s);
+}
+
+/// Whether the calling thread is in an operation of this heap already: a signal handler, or a hook of a test.
+bool allocator::inside_operation() noexcept
+{
+    thread_record const* const me = core_.record();
+    return me != nullptr && me->activity.load(std::memory_order_relaxed) != 0;
 }
 
 /// Makes the handle of a slot that is freed by pointer stale. False when the slot is not allocated.
@@ -189,6 +201,8 @@ void allocator::free_rare(void* p) noexcept
     if (tag == tag_large) {
         if (p != s->base)
             return misused(misuse::interior_pointer, p, s);
+        if (inside_operation())
+            return core_.misused({.kind = misuse::reentry, .address = p});
         std::uint32_t const page = core_.pages().index_of(*s);
         if (core_.pages().has_generations(page))
             static_cast<void>(retire_generation(*s, 0));   // it may have a handle
@@ -238,6 +252,7 @@ void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
     unsigned const slot = c == large_class ? 0 : slot_of(p, c);
     if (!core_.pages().commit_generations(page)) {   // for slabs this was done when the slab was taken
         free(p);
+        core_.counts_of(core_.record(), c)[class_event::out_of_memory].add();
         return nullptr;
     }
     auto& generation = core_.pages().generation(page, slot);
@@ -264,13 +279,15 @@ free_result allocator::free(handle h) noexcept
     auto& generation = core_.pages().generation(f.page, f.slot);
     std::uint32_t now = generation.load(std::memory_order_relaxed);
     std::uint32_t const age = (now - issued) & handle_fields::generation_mask;
+    if (age == 0 && inside_operation())   // before anything is changed: the free can be done later
+        return refuse(free_result::corrupt);
     // relaxed: as in retire_generation.
     if (age == 0 && generation.compare_exchange_strong(now, now + 1, std::memory_order_relaxed)) {
         slab& s = core_.pages().at(f.page);
         std::uint8_t const tag = s.tag.load(std::memory_order_relaxed);
-        if (tag == tag_large)
-            return free_large(s, core_.record()) ? free_result::ok : refuse(free_result::already_free);
         thread_record* const me = core_.record();
+        if (tag == tag_large)
+            return free_large(s, me) ? free_result::ok : refuse(free_result::already_free);
         if (tag == tag_none || (me != nullptr && !me->enter()))
             return refuse(free_result::corrupt);
         bool const freed = core_.free_slot(s, tag - 1U, f.slot, me);

@@ -143,14 +143,15 @@ public:
             return refuse_early(bin, e, why);
         bool closed = false;
         void* p = nullptr;
-        if (lane* const l = core_.lane_for(*me, e.index, e.era, closed)) [[likely]] {
+        lane* const l = core_.lane_for(*me, e.index, e.era, closed);
+        if (l != nullptr) [[likely]] {
             p = l->allocate(bin);
             if (p == nullptr) [[unlikely]]
                 p = l->refill(bin, *me);
         }
         me->leave();
         if (p == nullptr) [[unlikely]]
-            why = refused(*me, bin, closed);
+            why = refused(*me, bin, closed, l != nullptr);
         return p;
     }
     /// Pages of their own for what no class serves. `owner`: a resource that shares its epoch, else null.
@@ -216,9 +217,10 @@ private:
     [[gnu::cold]] void free_rare(void* p) noexcept;
     [[gnu::cold]] static unsigned class_of_rare(std::size_t bytes, std::size_t alignment) noexcept;
     [[gnu::cold]] void* refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept;
-    [[gnu::cold]] refusal refused(thread_record& me, unsigned bin, bool closed) noexcept;
+    [[gnu::cold]] refusal refused(thread_record& me, unsigned bin, bool closed, bool had_lane) noexcept;
     void free_located(slab& s, unsigned bin, unsigned slot, void* p) noexcept;
     [[gnu::cold]] void report_unknown(void const* p, slab const* s) noexcept;
+    [[nodiscard]] bool inside_operation() noexcept;
     [[nodiscard]] slab* large_head(slab* s) noexcept;
     [[nodiscard]] bool retire_generation(slab const& s, unsigned slot) noexcept;
     /// `drained`: set when the epoch that was current held nothing and is gone.
@@ -226,7 +228,7 @@ private:
     epoch_record& prepare_slot(std::uint32_t index) noexcept;
     epoch_id begin_epoch(epoch_record& r, std::string_view label, std::uint32_t label_id) noexcept
         __attribute__((requires_capability(r.lock)));
-    close_report take_back(epoch_id e, bool closing) noexcept;
+    close_report take_back(epoch_id e, bool closing, bool drained_before) noexcept;
 
     heap_core core_;
     label_registry labels_;

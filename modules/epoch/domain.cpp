@@ -76,9 +76,7 @@ epoch_domain::~epoch_domain()
 {
     if (depth_ != 0) {
         report_misuse(misuse::destroyed_entered);
-        if (on_own_thread())
-            while (pop(true) != order::absent) {
-            }
+        forget();
         leave({.epoch = epoch_, .place = place_, .close = auto_close_, .own = !shared_});
         return;
     }
@@ -150,6 +148,13 @@ void epoch_domain::pop_at_end() noexcept
     case order::broken: report_misuse(misuse::scope_order, heap_->label_of(innermost->epoch_).view()); break;
     case order::kept: break;
     }
+}
+
+void epoch_domain::forget() noexcept
+{
+    if (on_own_thread())
+        while (pop(true) != order::absent) {
+        }
 }
 
 allocator::left epoch_domain::leave(allocator::leaving const& how) noexcept

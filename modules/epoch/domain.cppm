@@ -69,6 +69,8 @@ public:
     void push();
     /// Undoes push at the end of a guard, which goes whatever is wrong: that is reported and then put right.
     void pop_at_end() noexcept;
+    /// Takes every entry of this domain off the calling thread's list, for an end that was reported as wrong.
+    void forget() noexcept;
     /// Notes the exit `how` describes.
     allocator::left leave(allocator::leaving const& how) noexcept;
     /// `how` for an ordinary exit.

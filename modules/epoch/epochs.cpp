@@ -162,7 +162,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
         if (!gone()) {
             if (how.drop && how.own)
                 result.dropped_objects += r.drop_all(me);
-            if (how.count_leaks && how.own)
+            if (how.count_leaks && how.own && (r.slab_count != 0 || r.large_count != 0))
                 r.count_live(result.leaked_objects, result.leaked_bytes);
             done.drained = r.settle() || done.drained;
         }
@@ -293,7 +293,7 @@ epoch_id allocator::advance_locked(bool& drained) noexcept
         lock_guard const guard{old.lock};
         if (old.state.load(std::memory_order_relaxed) == lifecycle::active)
             count(me, heap_event::epoch_close);
-        old.begin_closing(me);
+        old.begin_closing();
         drained = old.settle();
     }
     if (drained) {   // not slot_drained: nothing here may call into the kernel
@@ -303,7 +303,7 @@ epoch_id allocator::advance_locked(bool& drained) noexcept
     return now;
 }
 
-close_report allocator::take_back(epoch_id e, bool closing) noexcept
+close_report allocator::take_back(epoch_id e, bool closing, bool drained_before) noexcept
 {
     close_report report{.epoch = e};
     if (e.index >= core_.prepared_slots() || e.era == 0)
@@ -313,13 +313,13 @@ close_report allocator::take_back(epoch_id e, bool closing) noexcept
     std::uint64_t const begin = now_ns();
     report.rss_before = read_rss_bytes();
     take_back_result const done = r.take_back(me, e.era, closing);
-    report.found = done.found;
-    if (!done.found)
+    report.found = done.found || drained_before;
+    if (!report.found)
         return report;
     purge_result const purged = core_.slabs().settle(true);
     if (done.drained)
         core_.slot_drained(r, me);
-    report.drained = done.drained;
+    report.drained = done.drained || drained_before;
     report.closed = closing;
     report.scanned_slabs = done.scanned;
     report.recycled_slabs = done.recycled;
@@ -349,13 +349,11 @@ close_report allocator::close(epoch_id e) noexcept
             static_cast<void>(advance_locked(drained));
     }
     // Still current: no slot was free for another, and the current epoch is always ACTIVE. What is empty comes back.
-    close_report report = take_back(e, e != current_epoch());
-    if (drained)   // it held nothing, so advancing was closing it
-        report.found = report.closed = report.drained = true;
-    return report;
+    // If it held nothing, advancing has closed it already, and what is left to do is to give pages back.
+    return take_back(e, e != current_epoch(), drained);
 }
 
-close_report allocator::trim(epoch_id e) noexcept { return take_back(e, false); }
+close_report allocator::trim(epoch_id e) noexcept { return take_back(e, false, false); }
 
 close_report allocator::trim() noexcept
 {
@@ -367,19 +365,22 @@ close_report allocator::trim() noexcept
         lifecycle const state = s.state.load(std::memory_order_relaxed);
         if (state != lifecycle::active && state != lifecycle::closing)
             continue;
-        close_report const one = take_back({i, s.era.load(std::memory_order_relaxed)}, false);
+        close_report const one = take_back({i, s.era.load(std::memory_order_relaxed)}, false, false);
         all.scanned_slabs += one.scanned_slabs;
         all.recycled_slabs += one.recycled_slabs;
         all.deferred_claims += one.deferred_claims;
+        all.madvise_calls += one.madvise_calls;
+        all.madvise_bytes += one.madvise_bytes;
+        all.madvise_failures += one.madvise_failures;
     }
     thread_record* const me = core_.record();
     restructuring_section const section{me};
     if (me != nullptr)
         core_.flush_warm(*me);
     purge_result const purged = core_.slabs().trim();
-    all.madvise_calls = purged.calls;
-    all.madvise_bytes = purged.bytes;
-    all.madvise_failures = purged.failures;
+    all.madvise_calls += purged.calls;
+    all.madvise_bytes += purged.bytes;
+    all.madvise_failures += purged.failures;
     all.rss_after = read_rss_bytes();
     all.nanoseconds = now_ns() - begin;
     return all;

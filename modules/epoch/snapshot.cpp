@@ -81,13 +81,14 @@ void sum_records(heap_core const& core, snapshot& s)
 }
 
 /// Counts one page into its class and, through `of_slot`, its epoch.
-void add_page(slab const& page, std::vector<epoch_stats*> const& of_slot, snapshot& s) noexcept
+void add_page(heap_core const& core, slab const& page, std::vector<epoch_stats*> const& of_slot, snapshot& s) noexcept
 {
     residence const where = page.where.load(std::memory_order_relaxed);
     if (where == residence::unused)
         return;
     auto const* const home = static_cast<shelf const*>(page.home.load(std::memory_order_relaxed));
-    epoch_stats* const epoch = home != nullptr && home->index < of_slot.size() ? of_slot[home->index] : nullptr;
+    std::uint32_t const slot = home != nullptr ? core.slot_of(*home) : core.slots();
+    epoch_stats* const epoch = slot < of_slot.size() ? of_slot[slot] : nullptr;
     if (where == residence::large) {
         std::uint64_t const pages = page.pages.load(std::memory_order_relaxed);
         std::uint64_t const bytes = page.local.load(std::memory_order_relaxed);
@@ -178,7 +179,7 @@ tslab::snapshot allocator::snapshot() const
     }
     sum_records(core_, s);
     for (std::uint32_t i = 0; i < core_.pages().used_pages(); ++i)
-        add_page(core_.pages().at(i), of_slot, s);
+        add_page(core_, core_.pages().at(i), of_slot, s);
     for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
         core_.for_each_lane(*r, [&](lane const& l) {
             epoch_stats* const e = l.slot() < opened ? of_slot[l.slot()] : nullptr;

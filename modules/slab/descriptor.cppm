@@ -29,16 +29,22 @@ inline constexpr std::uint8_t tag_none = 0;
 inline constexpr std::uint8_t tag_large = 0xff;
 static_assert(bin_count < tag_large);
 
-/// Slots are free if their bit is set in `shared` or in `local`, never in both; allocated otherwise.
-/// - `shared` is changed by atomic read-modify-writes of any thread: frees set bits, claims take all of them.
+/// What `owner` says when it names no lane: null is a slab on a shelf, whose slots may be claimed.
+inline constinit char const reclaiming{};   ///< somebody was elected to take the slab back, or is finding that out
+inline constinit char const nowhere{};      ///< cached, or no slab at all: out of everybody's reach
+
+/// Slots are free if their bit is set in `shared` or in `local`, allocated if in neither.
+/// - `shared` is changed by atomic read-modify-writes of any thread: frees set bits, claims move them to `local`.
 /// - `local` is the claim of the lane in `owner`; only that lane's thread changes it, or whoever took the lane over.
-/// Whoever turns `shared` from full_mask to 0 by compare-exchange holds every slot and alone may take the slab back;
-/// nobody touches a slab after an operation that made it reclaimable unless that operation elected him.
+/// A bit on its way from one word to the other is in both for a moment, never in neither, so that a free of a free slot
+/// always finds it; whoever looks loads `shared` first.
+/// A slab on a shelf changes hands by compare-exchange of `owner` from null. Who then finds `shared` full holds every slot
+/// and alone takes it back; nobody else touches a slab after the operation that made it reclaimable.
 /// A cached slab has local == full_mask and shared == 0: a free that comes too late finds its bit set.
 struct alignas(64) slab {
     std::atomic<std::uint64_t> shared{0};
     std::atomic<std::uint64_t> local{0};      ///< for a large allocation: its size in bytes
-    std::atomic<void const*> owner{nullptr};  ///< the lane that holds it, compared and never followed
+    std::atomic<void const*> owner{&nowhere}; ///< the lane that holds it, or one of the words above; never followed
     std::byte* base = nullptr;                ///< the page; never changes once set
     slab* next = nullptr;                     ///< links of the one list the slab is on, guarded as that list is
     slab* prev = nullptr;
@@ -52,6 +58,19 @@ struct alignas(64) slab {
 
 static_assert(sizeof(slab) == 64 && alignof(slab) == 64, "one descriptor, one cache line");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<void*>::is_always_lock_free);
+
+/// Moves what others freed from `shared` to `local`, which the caller owns; returns `local`.
+inline std::uint64_t claim_freed(slab& s) noexcept
+{
+    std::uint64_t const mine = s.local.load(std::memory_order_relaxed);
+    // acquire: the freeing threads' use of the slots ended before they are handed out again.
+    std::uint64_t const freed = s.shared.load(std::memory_order_acquire);
+    if (freed == 0)
+        return mine;
+    s.local.store(mine | freed, std::memory_order_relaxed);
+    s.shared.fetch_and(~freed, std::memory_order_acq_rel);   // release: who sees the bits gone sees them in local
+    return mine | freed;
+}
 
 /// What a lane without slabs points at: no free slot, so the first allocation goes the slow way. Never written.
 inline constinit slab no_slab{};

@@ -40,7 +40,7 @@ public:
     }
 
     /// Makes the mutex free in a forked child, whose only thread holds every lock since before the fork.
-    inline void reset_after_fork() noexcept __attribute__((no_thread_safety_analysis))
+    inline void reset_after_fork() noexcept __attribute__((release_capability(), no_thread_safety_analysis))
     {
         state_.store(free, std::memory_order_relaxed);
     }

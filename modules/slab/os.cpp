@@ -48,7 +48,7 @@ std::size_t default_reservation() noexcept
     std::uint64_t bytes = std::clamp<std::uint64_t>(std::bit_ceil(pages * page * 2), 1ULL << 32, 1ULL << 38);
     rlimit limit{};
     if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-        bytes = std::min<std::uint64_t>(bytes, std::bit_floor(limit.rlim_cur / 2));
+        bytes = std::min<std::uint64_t>(bytes, std::bit_floor(limit.rlim_cur / 4));
     return static_cast<std::size_t>(bytes);
 }
 

@@ -28,7 +28,7 @@ struct os_calls {
 /// Not thread safe: call it while no other thread uses tslab.
 os_calls const* set_os_calls(os_calls const* calls) noexcept;
 
-/// The largest reservation worth asking for: twice the physical memory, half of RLIMIT_AS where that is less.
+/// The largest reservation worth asking for: twice the physical memory, a quarter of RLIMIT_AS where that is less.
 [[nodiscard]] std::size_t default_reservation() noexcept;
 
 }

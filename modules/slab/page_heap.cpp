@@ -7,6 +7,7 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <new>
 module tslab.slab;

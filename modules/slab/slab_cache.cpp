@@ -34,7 +34,9 @@ slab* slab_cache::take(unsigned bin, class_counters& counts) noexcept
         discard(*s);
         return nullptr;
     }
-    mark_empty(*s, bin);
+    s->local.store(bins[bin].full_mask, std::memory_order_relaxed);
+    s->owner.store(&nowhere, std::memory_order_relaxed);
+    s->home.store(nullptr, std::memory_order_relaxed);
     s->pages.store(1, std::memory_order_relaxed);
     s->tag.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
     return s;
@@ -63,6 +65,7 @@ void slab_cache::put(slab& s, class_counters& counts) noexcept
 void slab_cache::discard(slab& s) noexcept
 {
     s.tag.store(tag_none, std::memory_order_relaxed);
+    s.owner.store(&nowhere, std::memory_order_relaxed);
     s.where.store(residence::unused, std::memory_order_relaxed);
     pages_.give(s, 1);
 }

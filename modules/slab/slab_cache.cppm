@@ -30,7 +30,8 @@ public:
     /// `capacity`: slabs kept per size class. `reserve_bytes`: see page_heap. Throws std::bad_alloc.
     slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes);
 
-    /// An empty slab of `bin`: every slot free in `local`, nothing in `shared`, no owner, no home. Null when out of memory.
+    /// An empty slab of `bin`: every slot free in `local`, no owner, no home. Null when out of memory. A bit in `shared` is
+    /// the trace of a free that raced with the one that emptied the slab; the caller removes and reports it.
     /// `counts`: the caller's own counters of the class.
     [[nodiscard]] slab* take(unsigned bin, class_counters& counts) noexcept;
 
@@ -69,12 +70,12 @@ private:
     std::uint64_t const resident_limit_;   // free resident pages that no unasked settle bothers about
 };
 
-/// Makes a slab that was just taken, or is about to be cached, an empty one.
+/// Makes a slab whose every slot the caller holds an empty one that is out of reach.
 inline void mark_empty(slab& s, unsigned bin) noexcept
 {
-    s.shared.store(0, std::memory_order_relaxed);
+    s.owner.store(&nowhere, std::memory_order_relaxed);
     s.local.store(bins[bin].full_mask, std::memory_order_relaxed);
-    s.owner.store(nullptr, std::memory_order_relaxed);
+    s.shared.store(0, std::memory_order_release);   // after local: see slab
     s.home.store(nullptr, std::memory_order_relaxed);
 }
 

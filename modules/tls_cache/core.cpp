@@ -17,14 +17,15 @@ import :registry;
 namespace tslab {
 
 namespace {
-constexpr std::size_t arena_reservation = std::size_t{1} << 30;
+constexpr std::size_t arena_reservation = std::size_t{1} << 30;   // an eighth of the pages where those are few
 constinit std::atomic<std::uint64_t> heap_numbers{0};
 }
 
 heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     : number_{heap_numbers.fetch_add(1, std::memory_order_relaxed) + 1},
       slabs_{o.policy, o.slab_cache, o.reserve_bytes},
-      meta_{std::max(arena_reservation, 2 * o.slots * shelf_bytes)},
+      meta_{std::max(std::min(arena_reservation, (std::size_t{slabs_.pages().max_pages()} << page_shift) / 8),
+                     2 * o.slots * shelf_bytes)},
       shelf_bytes_{shelf_bytes},
       slots_{o.slots},
       name_{o.name}
@@ -188,12 +189,16 @@ void heap_core::recycle(slab& s, thread_record* me) noexcept
 slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& counts) noexcept
 {
     unsigned const c = class_of_bin(bin);
-    slab* const s = me.warm[c];
-    if (s == nullptr || s->bin() != bin)
-        return slabs_.take(bin, counts);
-    me.warm[c] = s->next;
-    --me.warm_count[c];
-    counts[class_event::cache_hit].add();
+    slab* s = me.warm[c];
+    if (s != nullptr && s->bin() == bin) {
+        me.warm[c] = s->next;
+        --me.warm_count[c];
+        counts[class_event::cache_hit].add();
+    } else if ((s = slabs_.take(bin, counts)) == nullptr) {
+        return nullptr;
+    }
+    if (s->shared.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        freed_twice(*s, bin, s->shared.exchange(0, std::memory_order_acquire));
     return s;
 }
 
@@ -216,6 +221,14 @@ void heap_core::slot_drained(shelf& s, thread_record* me) noexcept
         me->counts[heap_event::epoch_drained].add();
     free_slots_.release(s.index);
     slabs_.settle(false);
+}
+
+void heap_core::freed_twice(slab const& s, unsigned bin, std::uint64_t slots) noexcept
+{
+    for (slots &= bins[bin].full_mask; slots != 0; slots &= slots - 1)
+        misused({.kind = misuse::double_free,
+                 .address = s.base + static_cast<std::size_t>(std::countr_zero(slots)) * bins[bin].size,
+                 .size_class = bins[bin].size});
 }
 
 void heap_core::misused(misuse_report r) noexcept

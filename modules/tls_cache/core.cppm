@@ -99,6 +99,8 @@ public:
     /// Forgets the warm slabs of the calling thread, into the heap's cache.
     void flush_warm(thread_record& me) noexcept;
 
+    /// Reports slots that two threads freed at the same time: neither could see it, but their bits could be seen later.
+    void freed_twice(slab const& s, unsigned bin, std::uint64_t slots) noexcept;
     /// Reports misuse of an address or epoch of this heap, and counts it.
     void misused(misuse_report r) noexcept;
     [[nodiscard]] inline std::uint64_t misuses(misuse kind) const noexcept
@@ -109,6 +111,12 @@ public:
     [[nodiscard]] inline shelf& shelf_at(std::uint32_t slot) const noexcept
     {
         return *reinterpret_cast<shelf*>(shelves_ + slot * shelf_bytes_);
+    }
+    /// The ring slot of a shelf, by its address: the record itself need not be looked at.
+    [[nodiscard]] inline std::uint32_t slot_of(shelf const& s) const noexcept
+    {
+        auto const offset = reinterpret_cast<std::byte const*>(&s) - shelves_;
+        return static_cast<std::uint32_t>(static_cast<std::size_t>(offset) / shelf_bytes_);
     }
     [[nodiscard]] inline std::uint32_t slots() const noexcept { return slots_; }
     /// Slots below this number have a record; the others are zeroed memory.

@@ -5,6 +5,7 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 module tslab.tls_cache;
 
 import tslab.stats;
@@ -36,17 +37,14 @@ template <class F> void lane::for_each_slab(F visit) noexcept
 /// Takes over what other threads freed in a slab this lane holds. False when that was nothing.
 bool lane::collect(slab& s, unsigned bin, class_counters& counts) noexcept
 {
-    if (s.shared.load(std::memory_order_relaxed) == 0)
+    std::uint64_t const freed = s.shared.load(std::memory_order_relaxed);
+    if (freed == 0)
         return false;
-    // acquire: the freeing threads' use of the slots ended before we hand them out again.
-    std::uint64_t const freed = s.shared.exchange(0, std::memory_order_acquire);
-    std::uint64_t const mine = s.local.load(std::memory_order_relaxed);
-    s.local.store(mine | freed, std::memory_order_relaxed);
+    std::uint64_t const twice = freed & s.local.load(std::memory_order_relaxed);
+    claim_freed(s);
     counts[class_event::collect].add();
-    if ((mine & freed) != 0) [[unlikely]]   // two threads freed one slot at the same time: found late, but found
-        record_->heap.misused({.kind = misuse::double_free,
-                               .address = s.base + static_cast<std::size_t>(std::countr_zero(mine & freed)) * bins[bin].size,
-                               .size_class = bins[bin].size});
+    if (twice != 0) [[unlikely]]
+        record_->heap.freed_twice(s, bin, twice);
     return true;
 }
 
@@ -93,13 +91,13 @@ slab* lane::next_slab(unsigned bin, thread_record& me, class_counters& counts) n
     restructuring_section const section{&me};
     class_counters& counts = me.classes[class_of_bin(bin)];
     counts[class_event::slow_path].add();
-    slab* const s = next_slab(bin, me, counts);
-    if (s == nullptr) {
-        counts[class_event::out_of_memory].add();
-        return nullptr;
+    while (slab* const s = next_slab(bin, me, counts)) {
+        current_[bin] = s;
+        if (void* const p = allocate(bin)) [[likely]]
+            return p;
     }
-    current_[bin] = s;
-    return allocate(bin);
+    counts[class_event::out_of_memory].add();
+    return nullptr;
 }
 
 /// A free changed which list a slab belongs on: its first free slot, or its last live one.
@@ -123,8 +121,7 @@ std::uint64_t lane::drop(thread_record& me) noexcept
     restructuring_section const section{&me};
     std::uint64_t live = 0;
     for_each_slab([&](slab& s, unsigned bin) {
-        std::uint64_t const free =
-            s.local.load(std::memory_order_relaxed) | s.shared.load(std::memory_order_acquire);
+        std::uint64_t const free = claim_freed(s);
         live += me.heap.retire_live(s, bin, free);
         me.heap.recycle(s, &me);
     });

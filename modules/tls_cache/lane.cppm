@@ -32,15 +32,17 @@ public:
     /// `closed_key` for nobody.
     [[nodiscard]] inline std::uint64_t key() const noexcept { return key_.load(std::memory_order_relaxed); }
 
-    /// A free slot of the current slab; null when it has none.
+    /// A free slot of the current slab; null when it has none, or when the next one was freed by two threads at once.
     [[nodiscard]] inline void* allocate(unsigned bin) noexcept
     {
         slab& s = *current_[bin];
         // relaxed: this thread is the word's only writer; statistics may read it.
         std::uint64_t const word = s.local.load(std::memory_order_relaxed);
-        if (word == 0) [[unlikely]]
+        std::uint64_t const rest = word & (word - 1);
+        // No free slot, or one that is in both words: two frees raced, and refill finds out before it is handed out twice.
+        if (word == 0 || (s.shared.load(std::memory_order_relaxed) & (word ^ rest)) != 0) [[unlikely]]
             return nullptr;
-        s.local.store(word & (word - 1), std::memory_order_relaxed);
+        s.local.store(rest, std::memory_order_relaxed);
         allocations_[bin].add();
         __builtin_assume(s.base != nullptr);   // a held slab has its page; saves the caller's test for null
         return s.base + static_cast<std::size_t>(std::countr_zero(word)) * bins[bin].size;

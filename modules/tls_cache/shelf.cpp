@@ -8,6 +8,7 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 module tslab.tls_cache;
 
 import tslab.stats;
@@ -17,12 +18,29 @@ namespace tslab {
 
 namespace {
 
-/// Takes every slot of an empty slab that nobody owns. Exactly one of those who see it empty succeeds.
-bool elect(slab& s, unsigned bin) noexcept
+enum class election : std::uint8_t { won, lost, let_go };
+
+/// Takes an empty slab that is on a shelf out of everybody's reach. Exactly one of those who see it empty wins; who comes
+/// late, and finds the slab taken back and in use again on some shelf, lets go of it: what others left undone in
+/// between because they saw it owned, he must do (see relist).
+/// seq_cst: he gives up `owner` and then looks at `shared`; a freer changes `shared` and then looks at `owner`. One of them
+/// must see the other.
+election elect(slab& s) noexcept
 {
-    std::uint64_t expected = bins[bin].full_mask;
-    // acquire: what every freer did to its slot happened before the page is used again.
-    return s.shared.compare_exchange_strong(expected, 0, std::memory_order_acquire, std::memory_order_relaxed);
+    for (;;) {
+        void const* none = nullptr;
+        if (!s.owner.compare_exchange_strong(none, &reclaiming, std::memory_order_seq_cst, std::memory_order_relaxed))
+            return election::lost;
+        auto const empty = [&] {
+            unsigned const bin = s.bin();
+            return bin < bin_count && s.shared.load(std::memory_order_seq_cst) == bins[bin].full_mask;
+        };
+        if (empty())
+            return election::won;
+        s.owner.exchange(nullptr, std::memory_order_seq_cst);
+        if (!empty())
+            return election::let_go;
+    }
 }
 
 slab_list& list_of(shelf& home, slab const& s, unsigned bin) noexcept
@@ -107,9 +125,7 @@ bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
                 held.push(*s);
         while (slab* const s = held.pop()) {
             ++done.scanned;
-            std::uint64_t const free =   // acquire: takes over what other threads freed
-                s->local.load(std::memory_order_relaxed) | s->shared.exchange(0, std::memory_order_acquire);
-            s->local.store(free, std::memory_order_relaxed);
+            std::uint64_t const free = claim_freed(*s);
             if (free == bins[bin].full_mask) {
                 heap->recycle(*s, me);
                 ++done.recycled;
@@ -135,23 +151,21 @@ void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result&
 {
     ++done.scanned;
     std::uint64_t const full_mask = bins[bin].full_mask;
-    std::uint64_t free = s.local.load(std::memory_order_relaxed);
-    if (free != full_mask)   // acquire: takes over what other threads freed
-        free |= s.shared.load(std::memory_order_relaxed) != 0 ? s.shared.exchange(0, std::memory_order_acquire) : 0;
+    std::uint64_t const free = claim_freed(s);
     if (free == full_mask) {
         heap->recycle(s, me);   // no object is live, so nobody has a right to touch it
         ++done.recycled;
         return;
     }
-    // First the list, then the owner, then the slots: a freer that sees no owner and completes the word waits for our
-    // lock and finds the slab listed. `local` is cleared before its bits appear in `shared`: never in both.
+    // First the list, then the slots, then the owner: a freer that sees no owner waits for our lock and finds the slab
+    // listed; what a freer that still saw one left undone, we see when we look at the word again.
     list_partial(s, bin);
     ++slab_count;
+    s.shared.fetch_or(free, std::memory_order_release);   // release: with the slots goes what was done in them
     s.local.store(0, std::memory_order_relaxed);
-    s.owner.store(nullptr, std::memory_order_relaxed);
-    // release: publishes the owner's going to whoever frees into the word next; acquire: as in elect.
-    std::uint64_t const now = s.shared.fetch_or(free, std::memory_order_acq_rel) | free;
-    if (now == full_mask && elect(s, bin)) {
+    s.owner.exchange(nullptr, std::memory_order_seq_cst);   // seq_cst: as in elect
+    std::uint64_t const now = s.shared.load(std::memory_order_seq_cst);
+    if (now == full_mask && elect(s) == election::won) {
         partial[bin].remove(s);
         --slab_count;
         heap->recycle(s, me);
@@ -167,20 +181,27 @@ slab* shelf::adopt(lane& l, unsigned bin, class_counters& counts) noexcept
 {
     lock_guard const guard{lock};
     while (slab* const s = partial[bin].front()) {
-        // acquire: takes over every slot that was freed, and with it the right to hand it out.
-        std::uint64_t const free = s->shared.exchange(0, std::memory_order_acquire);
-        if (free == 0) {
-            // Somebody was elected to recycle it and waits for our lock: to him it may be on either list.
+        void const* none = nullptr;
+        // seq_cst: as in elect.
+        bool const claimed =
+            s->owner.compare_exchange_strong(none, &l, std::memory_order_seq_cst, std::memory_order_relaxed);
+        if (!claimed || claim_freed(*s) == 0) {
+            // Somebody was elected to take it back and waits for our lock, or it is on the wrong list.
             partial[bin].remove(*s);
             set_where(*s, residence::shelved_full);
             full[bin].push(*s);
             counts[class_event::repair_full].add();
+            if (claimed) {
+                s->owner.exchange(nullptr, std::memory_order_seq_cst);
+                if (s->shared.load(std::memory_order_seq_cst) != 0) {   // freed into while we had it: it was for us to move it
+                    full[bin].remove(*s);
+                    list_partial(*s, bin);
+                }
+            }
             continue;
         }
         partial[bin].remove(*s);
         --slab_count;
-        s->local.store(free, std::memory_order_relaxed);
-        s->owner.store(&l, std::memory_order_relaxed);
         set_where(*s, residence::held);
         counts[class_event::adopt].add();
         return s;
@@ -233,7 +254,7 @@ void shelf::sweep(thread_record* me, take_back_result& done) noexcept
     for (unsigned bin = 0; bin < bin_count; ++bin) {
         for (slab* s = partial[bin].front(); s != nullptr;) {
             slab* const next = s->next;
-            if (s->shared.load(std::memory_order_relaxed) == bins[bin].full_mask && elect(*s, bin)) {
+            if (s->shared.load(std::memory_order_relaxed) == bins[bin].full_mask && elect(*s) == election::won) {
                 partial[bin].remove(*s);
                 --slab_count;
                 heap->recycle(*s, me);
@@ -244,12 +265,12 @@ void shelf::sweep(thread_record* me, take_back_result& done) noexcept
     }
 }
 
-void shelf::begin_closing(thread_record* me) noexcept
+void shelf::begin_closing() noexcept
 {
     if (state.load(std::memory_order_relaxed) == lifecycle::active)
         state.store(lifecycle::closing, std::memory_order_relaxed);
     bool others = false;
-    revoke_lanes(me, others);
+    revoke_lanes(nullptr, others);   // the caller's own lane too: its next operation hands it back
 }
 
 void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& done) noexcept
@@ -364,31 +385,43 @@ bool shelf::settle() noexcept
 
 namespace {
 
+/// Puts a slab that has free slots, and is listed as full, on the partial list.
+void relist(slab& s, thread_record* me) noexcept
+{
+    auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
+    if (home == nullptr)
+        return;
+    lock_guard const guard{home->lock};
+    unsigned const bin = s.bin();
+    if (s.home.load(std::memory_order_relaxed) != home || s.shared.load(std::memory_order_relaxed) == 0 ||
+        s.where.load(std::memory_order_relaxed) != residence::shelved_full)
+        return;   // it has been taken back, or moved, meanwhile
+    home->full[bin].remove(s);
+    home->list_partial(s, bin);
+    home->heap->counts_of(me, class_of_bin(bin))[class_event::full_to_partial].add();
+}
+
 /// A free was the first into a slab nobody holds, or the last: move or recycle it.
 [[gnu::noinline]] void shelved_slab_changed(slab& s, unsigned bin, std::uint64_t now, thread_record* me) noexcept
 {
     restructuring_section const section{me};
-    bool const won = now == bins[bin].full_mask && elect(s, bin);
-    if (now == bins[bin].full_mask && !won)
+    if (now != bins[bin].full_mask)
+        return relist(s, me);
+    election const result = elect(s);
+    if (result == election::let_go)
+        return relist(s, me);
+    if (result == election::lost)
         return;   // somebody else takes it; it is no longer ours to look at
+    // Every slot is ours, so the slab is where it was, on one of its shelf's lists.
     auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
-    if (home == nullptr)
-        return;
+    unsigned const its_bin = s.bin();
     bool drained = false;
     {
         lock_guard const guard{home->lock};
-        if (won) {   // every slot is ours, so the slab is where it was, on one of this shelf's lists
-            list_of(*home, s, bin).remove(s);
-            --home->slab_count;
-            home->heap->recycle(s, me);
-            drained = home->settle();
-        } else if (s.home.load(std::memory_order_relaxed) == home && s.bin() == bin &&
-                   s.where.load(std::memory_order_relaxed) == residence::shelved_full &&
-                   s.shared.load(std::memory_order_relaxed) != 0) {
-            home->full[bin].remove(s);
-            home->list_partial(s, bin);
-            home->heap->counts_of(me, class_of_bin(bin))[class_event::full_to_partial].add();
-        }
+        list_of(*home, s, its_bin).remove(s);
+        --home->slab_count;
+        home->heap->recycle(s, me);
+        drained = home->settle();
     }
     if (drained)
         home->heap->slot_drained(*home, me);
@@ -399,19 +432,19 @@ namespace {
 bool free_remote(slab& s, unsigned bin, unsigned slot, thread_record* me) noexcept
 {
     std::uint64_t const bit = std::uint64_t{1} << slot;
-    if (((s.shared.load(std::memory_order_relaxed) | s.local.load(std::memory_order_relaxed)) & bit) != 0)
+    // shared first, acquire: bits that have left it are in local by then.
+    if ((s.shared.load(std::memory_order_acquire) & bit) != 0 || (s.local.load(std::memory_order_relaxed) & bit) != 0)
         return false;
     auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
     if (home == nullptr)
         return false;
     home->heap->counts_of(me, class_of_bin(bin))[class_event::remote_free].add();
-    // release: this thread's use of the slot ends before anyone hands it out again; acquire: sees whether the owner
-    // that put the slab down before us is gone.
-    std::uint64_t const before = s.shared.fetch_or(bit, std::memory_order_acq_rel);
+    // release: this thread's use of the slot ends before anyone hands it out again. seq_cst: as in elect.
+    std::uint64_t const before = s.shared.fetch_or(bit, std::memory_order_seq_cst);
     if ((before & bit) != 0)
         return false;
     std::uint64_t const now = before | bit;
-    if ((before == 0 || now == bins[bin].full_mask) && s.owner.load(std::memory_order_relaxed) == nullptr)
+    if ((before == 0 || now == bins[bin].full_mask) && s.owner.load(std::memory_order_seq_cst) == nullptr)
         shelved_slab_changed(s, bin, now, me);
     return true;
 }

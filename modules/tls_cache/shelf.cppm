@@ -117,7 +117,7 @@ struct alignas(64) shelf {
     void take_back_locked(thread_record* me, bool closing, take_back_result& done) noexcept
         __attribute__((requires_capability(lock)));
     /// Refuses further allocations; claims come back as their threads next pass by. `era` must be the slot's.
-    void begin_closing(thread_record* me) noexcept __attribute__((requires_capability(lock)));
+    void begin_closing() noexcept __attribute__((requires_capability(lock)));
     /// Large allocations of `owner`, and their bytes.
     void count_large(void const* owner, std::uint64_t& objects, std::uint64_t& bytes) const noexcept
         __attribute__((requires_capability(lock)));

@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: 2026 The tslab authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What is installed: the libraries, the sources of the module interfaces, and a package that find_package(tslab) finds.
+# Users compile the interfaces themselves, with their own flags, so no compiled interface (BMI) is installed.
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+
+set(tslab_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tslab)
+
+# Each component has an export set of its own, so that the core asks for nothing that only a component needs.
+function(tslab_install_component target export_name)
+    install(TARGETS ${target} EXPORT ${export_name}
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        FILE_SET CXX_MODULES DESTINATION ${CMAKE_INSTALL_DATADIR}/tslab)
+    install(EXPORT ${export_name} NAMESPACE tslab:: DESTINATION ${tslab_package_dir}
+        CXX_MODULES_DIRECTORY ${export_name}-modules)
+endfunction()
+
+tslab_install_component(tslab tslab-core)
+if(TARGET tslab_boost)
+    tslab_install_component(tslab_boost tslab-boost)
+endif()
+
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/tslab-config.cmake.in ${PROJECT_BINARY_DIR}/tslab-config.cmake
+    INSTALL_DESTINATION ${tslab_package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/tslab-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/tslab-config.cmake ${PROJECT_BINARY_DIR}/tslab-config-version.cmake
+    DESTINATION ${tslab_package_dir})
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

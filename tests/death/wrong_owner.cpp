@@ -1,0 +1,165 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Memory given back as something else than it is, or to somebody else than it came from: another size class, another
+// size of a large allocation, another heap, another resource. The line names both sides.
+#define BOOST_TEST_MODULE death_wrong_owner
+#include "death.hpp"
+#include <boost/test/unit_test.hpp>
+#include <cstddef>
+#include <string>
+#include <thread>
+import tslab;
+
+namespace {
+
+std::string wrong_size(std::size_t given, std::size_t size)
+{
+    return "tslab: free of {0} with the wrong size " + std::to_string(given) + " (heap \"h\", epoch \"e\"" +
+           (size != 0 ? ", class " + std::to_string(size) : std::string{}) + ")";
+}
+
+auto allocate_then_deallocate(std::size_t bytes, std::size_t given)
+{
+    return [=](death::notes& note) {
+        tslab::allocator heap{{.name = "h"}};
+        tslab::epoch_resource r{heap, {.label = "e"}};
+        void* const p = r.allocate(bytes);
+        note(p);
+        r.deallocate(p, given);
+    };
+}
+
+}
+
+BOOST_AUTO_TEST_CASE(the_next_and_the_last_class_for_every_class)
+{
+    auto const& sizes = tslab::class_sizes;
+    for (std::size_t c = 0; c < sizes.size(); ++c) {
+        if (c + 1 < sizes.size())
+            TSLAB_ABORTS(wrong_size(sizes[c] + 1U, sizes[c]), allocate_then_deallocate(sizes[c], sizes[c] + 1U));
+        if (c > 0)
+            TSLAB_ABORTS(wrong_size(sizes[c - 1], sizes[c]), allocate_then_deallocate(sizes[c], sizes[c - 1]));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(another_size_of_the_same_class_is_no_misuse)
+{
+    TSLAB_SURVIVES("", allocate_then_deallocate(97, 128));
+}
+
+BOOST_AUTO_TEST_CASE(another_alignment_that_means_another_class)
+{
+    TSLAB_ABORTS(wrong_size(64, 128), [](death::notes& note) {
+        tslab::allocator heap{{.name = "h"}};
+        tslab::epoch_resource r{heap, {.label = "e"}};
+        void* const p = r.allocate(64, 128);
+        note(p);
+        r.deallocate(p, 64, 16);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(large_as_another_large_size)
+{
+    TSLAB_ABORTS(wrong_size(6000, 0), allocate_then_deallocate(5000, 6000));
+    TSLAB_ABORTS(wrong_size(5001, 0), allocate_then_deallocate(5000, 5001));
+}
+
+BOOST_AUTO_TEST_CASE(large_as_small_and_small_as_large)
+{
+    TSLAB_ABORTS(wrong_size(64, 0), allocate_then_deallocate(5000, 64));
+    TSLAB_ABORTS(wrong_size(5000, 64), allocate_then_deallocate(64, 5000));
+}
+
+BOOST_AUTO_TEST_CASE(wrong_size_on_another_thread)
+{
+    TSLAB_ABORTS(wrong_size(700, 128), [](death::notes& note) {
+        tslab::allocator heap{{.name = "h"}};
+        tslab::epoch_resource r{heap, {.label = "e"}};
+        void* const p = r.allocate(128);
+        note(p);
+        std::thread{[&] { r.deallocate(p, 700); }}.join();
+    });
+}
+
+BOOST_AUTO_TEST_CASE(another_heap_is_named)
+{
+    TSLAB_ABORTS("tslab: free of {0} in the wrong heap: it belongs to heap \"owner\" (heap \"other\")",
+                 [](death::notes& note) {
+                     tslab::allocator owner{{.name = "owner"}};
+                     tslab::allocator other{{.name = "other"}};
+                     tslab::allocator third{{.name = "third"}};
+                     void* const p = owner.malloc(64);
+                     note(p);
+                     other.free(p);
+                 });
+}
+
+BOOST_AUTO_TEST_CASE(another_heap_through_a_resource_and_for_large_memory)
+{
+    for (std::size_t const bytes : {std::size_t{64}, std::size_t{50'000}})
+        TSLAB_ABORTS("tslab: free of {0} in the wrong heap: it belongs to heap \"owner\" (heap \"other\")",
+                     [bytes](death::notes& note) {
+                         tslab::allocator owner{{.name = "owner"}};
+                         tslab::allocator other{{.name = "other"}};
+                         tslab::epoch_resource from{owner};
+                         tslab::epoch_resource into{other};
+                         void* const p = from.allocate(bytes);
+                         note(p);
+                         into.deallocate(p, bytes);
+                     });
+}
+
+BOOST_AUTO_TEST_CASE(another_resource_is_named)
+{
+    TSLAB_ABORTS("tslab: free of {0} through the wrong resource \"second\" (heap \"h\", epoch \"first\", class 128)",
+                 [](death::notes& note) {
+                     tslab::allocator heap{{.name = "h"}};
+                     tslab::epoch_resource first{heap, {.label = "first"}};
+                     tslab::epoch_resource second{heap, {.label = "second"}};
+                     void* const p = first.allocate(128);
+                     note(p);
+                     second.deallocate(p, 128);
+                 });
+}
+
+BOOST_AUTO_TEST_CASE(another_resource_for_large_memory)
+{
+    TSLAB_ABORTS("tslab: free of {0} through the wrong resource \"second\" (heap \"h\", epoch \"first\")",
+                 [](death::notes& note) {
+                     tslab::allocator heap{{.name = "h"}};
+                     tslab::epoch_resource first{heap, {.label = "first"}};
+                     tslab::epoch_resource second{heap, {.label = "second"}};
+                     void* const p = first.allocate(9000);
+                     note(p);
+                     second.deallocate(p, 9000);
+                 });
+}
+
+BOOST_AUTO_TEST_CASE(another_resource_whose_thread_is_another)
+{
+    TSLAB_ABORTS("tslab: free of {0} through the wrong resource \"second\" (heap \"h\", epoch \"first\", class 64)",
+                 [](death::notes& note) {
+                     tslab::allocator heap{{.name = "h"}};
+                     tslab::epoch_resource second{heap, {.label = "second"}};
+                     std::thread{[&] {
+                         tslab::epoch_resource first{heap, {.label = "first"}};
+                         void* const p = first.allocate(64);
+                         note(p);
+                         second.deallocate(p, 64);
+                     }}.join();
+                 });
+}
+
+// The name of a heap is data: what a terminal would obey does not reach it.
+BOOST_AUTO_TEST_CASE(control_characters_in_names_are_shown_as_question_marks)
+{
+    TSLAB_ABORTS("tslab: double free of {0} (heap \"a?[31mb\", epoch \"x?y\", class 64)", [](death::notes& note) {
+        tslab::allocator heap{{.name = "a\033[31mb"}};
+        heap.set_label(heap.current_epoch(), "x\ny");
+        void* const p = heap.malloc(64);
+        note(p);
+        heap.free(p);
+        heap.free(p);
+    });
+}

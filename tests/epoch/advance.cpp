@@ -1,0 +1,100 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// advance: the next epoch opens, the old one refuses, and objects stay where they are; also from many threads.
+#define BOOST_TEST_MODULE advance
+#include <boost/test/unit_test.hpp>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "recorder.hpp"
+
+using support::scaled;
+using support::stats_of;
+
+BOOST_AUTO_TEST_CASE(the_first_epoch_is_active_from_the_start)
+{
+    tslab::allocator heap;
+    BOOST_TEST(heap.current_epoch().era == 1u);
+    BOOST_TEST(heap.current_epoch().index == 0u);
+    BOOST_TEST(heap.is_active(heap.current_epoch()));
+    BOOST_TEST(heap.snapshot().global.active_epochs == 1u);
+    BOOST_TEST(heap.snapshot().global.epoch_advances == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(an_epoch_advanced_away_from_drains_by_the_frees_and_the_next_operation)
+{
+    tslab::allocator heap;
+    auto const old = heap.current_epoch();
+    void* const p = heap.malloc(100);
+    heap.advance();
+    BOOST_TEST((stats_of(heap, old).lifecycle == tslab::lifecycle::closing));
+    heap.free(p);   // this thread's claims were asked for: it hands them back at this operation
+    BOOST_TEST((stats_of(heap, old).lifecycle == tslab::lifecycle::drained));
+    BOOST_TEST(heap.snapshot().global.epoch_closes == 1u);
+    BOOST_TEST(heap.snapshot().global.epoch_drains == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(an_empty_epoch_drains_at_once)
+{
+    tslab::allocator heap{{.epoch_count = 2}};
+    for (int i = 0; i < 10; ++i)
+        heap.advance();
+    BOOST_TEST(heap.snapshot().global.epoch_advances == 10u);
+    BOOST_TEST(heap.snapshot().global.epoch_drains == 10u);
+    BOOST_TEST(heap.snapshot().global.ring_exhausted == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_stale_or_impossible_epoch_is_never_served)
+{
+    tslab::allocator heap{{.epoch_count = 4}};
+    auto const old = heap.current_epoch();
+    heap.free(heap.malloc(10));
+    for (int i = 0; i < 4; ++i) {
+        auto const e = heap.current_epoch();
+        heap.advance();
+        heap.close(e);
+    }
+    BOOST_TEST(heap.current_epoch().index == old.index);   // the slot is back, the era is not
+    for (tslab::epoch_id e : {old, tslab::epoch_id{old.index, 0}, tslab::epoch_id{old.index, ~std::uint64_t{0}},
+                              tslab::epoch_id{old.index, heap.current_epoch().era + 1}, tslab::epoch_id{4, 1},
+                              tslab::epoch_id{3, 0}, tslab::epoch_id{~0u, 1}, tslab::epoch_id{65'536, 5}}) {
+        BOOST_TEST(heap.malloc(10, e) == nullptr);
+        BOOST_TEST(heap.malloc(5000, e) == nullptr);
+        tslab::handle h;
+        BOOST_TEST(heap.allocate(10, e, h) == nullptr);
+        BOOST_TEST(!heap.is_active(e));
+    }
+    BOOST_TEST(heap.snapshot().global.slow_path_epoch_closed == 24u);
+    BOOST_TEST(heap.snapshot().global.misuses == 0u);
+    void* const p = heap.malloc(10, heap.current_epoch());
+    BOOST_TEST(p != nullptr);
+    heap.free(p);
+}
+
+BOOST_AUTO_TEST_CASE(concurrent_advances_open_distinct_eras)
+{
+    tslab::allocator heap{{.epoch_count = 1024}};
+    std::size_t const rounds = scaled(2000);
+    std::vector<std::thread> threads;
+    std::atomic<std::uint64_t> last{0};
+    for (int t = 0; t < 4; ++t)
+        threads.emplace_back([&] {
+            for (std::size_t i = 0; i < rounds; ++i) {
+                auto const e = heap.advance();
+                std::uint64_t seen = last.load();
+                while (seen < e.era && !last.compare_exchange_weak(seen, e.era)) {
+                }
+                heap.free(heap.malloc(20, e));
+            }
+        });
+    for (auto& t : threads)
+        t.join();
+    auto const s = heap.snapshot();
+    BOOST_TEST(s.global.epoch_advances == 4 * rounds);
+    BOOST_TEST(last == 4 * rounds + 1);
+    BOOST_TEST(heap.current_epoch().era == 4 * rounds + 1);
+    BOOST_TEST(s.global.active_epochs == 1u);
+}

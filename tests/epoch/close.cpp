@@ -1,0 +1,370 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// close and trim: what comes back, what is reported, and every odd way to ask for it.
+#define BOOST_TEST_MODULE close
+#include <boost/test/unit_test.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <optional>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "os_hook.hpp"
+#include "recorder.hpp"
+
+using support::scaled;
+using support::stats_of;
+using tslab::lifecycle;
+using tslab::reclaim_policy;
+
+namespace {
+
+std::vector<void*> fill(tslab::allocator& heap, tslab::epoch_id e, std::size_t n, std::size_t bytes)
+{
+    std::vector<void*> all;
+    for (std::size_t i = 0; i < n; ++i)
+        all.push_back(std::memset(heap.malloc(bytes, e), 1, bytes));
+    return all;
+}
+
+}
+
+BOOST_AUTO_TEST_CASE(counts_every_slab_once_as_scanned_and_empty_ones_as_recycled)
+{
+    tslab::allocator heap;
+    auto const e = heap.current_epoch();
+    auto const all = fill(heap, e, 640, 64);   // ten slabs
+    for (std::size_t i = 0; i < all.size(); ++i)
+        if (i / 64 < 7)
+            heap.free(all[i]);
+    heap.advance();
+    auto const before = stats_of(heap, e);
+    BOOST_TEST(before.live_objects == 192u);
+    auto const r = heap.close(e);
+    BOOST_TEST(r.found);
+    BOOST_TEST(!r.drained);
+    BOOST_TEST(r.scanned_slabs == before.slabs);
+    BOOST_TEST(r.recycled_slabs == before.slabs - 3);
+    BOOST_TEST(stats_of(heap, e).slabs == 3u);
+    BOOST_TEST(stats_of(heap, e).empty_slabs == 0u);
+    for (std::size_t i = 0; i < all.size(); ++i)
+        if (i / 64 >= 7)
+            heap.free(all[i]);
+    BOOST_TEST((stats_of(heap, e).lifecycle == lifecycle::drained));
+}
+
+BOOST_AUTO_TEST_CASE(eager_leaves_nothing_resident_and_cached_keeps_its_32)
+{
+    for (auto policy : {reclaim_policy::eager, reclaim_policy::cached, reclaim_policy::never}) {
+        support::os_hook hook;
+        tslab::allocator heap{{.reclaim = policy}};
+        auto const e = heap.current_epoch();
+        auto const all = fill(heap, e, 500, 512);   // 63 slabs
+        for (void* p : all)
+            heap.free(p);
+        auto const r = heap.close(e);
+        std::uint64_t resident = 0;
+        for (std::size_t i = 0; i < all.size(); i += 8)
+            resident += tslab::resident_bytes(all[i], 1);
+        auto const s = heap.snapshot();
+        std::uint64_t const kept = s.global.slabs_cached * tslab::page_bytes;
+        BOOST_TEST(s.global.slabs_in_use == 0u);
+        BOOST_TEST(r.madvise_bytes == hook.purge_bytes);
+        switch (policy) {
+        case reclaim_policy::eager:
+            BOOST_TEST(resident == 0u);
+            BOOST_TEST(s.global.slabs_cached == 0u);
+            BOOST_TEST(r.madvise_bytes == 63 * tslab::page_bytes);
+            BOOST_TEST(r.madvise_calls == 1u);   // neighbours in one call
+            break;
+        case reclaim_policy::cached:
+            BOOST_TEST(s.global.slabs_cached == 36u);   // the heap's 32 and the thread's own four
+            BOOST_TEST(resident == kept);
+            BOOST_TEST(s.global.free_resident_pages == 0u);
+            BOOST_TEST(r.madvise_bytes == 27 * tslab::page_bytes);
+            break;
+        case reclaim_policy::never:
+            BOOST_TEST(resident == 63 * tslab::page_bytes);
+            BOOST_TEST(r.madvise_calls == 0u);
+            BOOST_TEST(s.global.free_resident_pages == 27u);
+            break;
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(closing_twice_takes_back_what_has_become_empty_and_counts_one_close)
+{
+    tslab::allocator heap;
+    auto const e = heap.current_epoch();
+    auto const all = fill(heap, e, 100, 700);
+    auto const first = heap.close(e);
+    BOOST_TEST(first.closed);
+    BOOST_TEST(!first.drained);
+    auto const second = heap.close(e);
+    BOOST_TEST(second.found);
+    BOOST_TEST(second.closed);
+    BOOST_TEST(!second.drained);
+    BOOST_TEST(second.recycled_slabs == 0u);
+    for (void* p : all)
+        heap.free(p);
+    auto const third = heap.close(e);
+    BOOST_TEST(!third.found);   // the last free drained it
+    BOOST_TEST(!third.closed);
+    BOOST_TEST(third.scanned_slabs == 0u);
+    BOOST_TEST(heap.snapshot().global.epoch_closes == 1u);
+    BOOST_TEST(heap.snapshot().global.epoch_drains == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(closing_the_current_epoch_opens_the_next_one_first)
+{
+    tslab::allocator heap;
+    auto const e = heap.current_epoch();
+    void* const p = heap.malloc(10);
+    auto const r = heap.close(e);
+    BOOST_TEST(r.closed);
+    BOOST_TEST((heap.current_epoch() != e));
+    BOOST_TEST(heap.is_active(heap.current_epoch()));
+    void* const q = heap.malloc(10);
+    BOOST_TEST(q != nullptr);
+    heap.free(p);
+    heap.free(q);
+    BOOST_TEST(heap.snapshot().global.epoch_advances == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(what_does_not_exist_is_not_found_and_nothing_happens)
+{
+    tslab::allocator heap{{.epoch_count = 4}};
+    auto const gone = heap.current_epoch();
+    heap.advance();
+    heap.close(gone);
+    auto const before = heap.snapshot();
+    for (tslab::epoch_id e : {gone, tslab::epoch_id{}, tslab::epoch_id{0, 99}, tslab::epoch_id{3, 1}, tslab::epoch_id{4, 1},
+                              tslab::epoch_id{~0u, ~std::uint64_t{0}}, tslab::epoch_id{0, ~std::uint64_t{0}}}) {
+        for (auto const& r : {heap.close(e), heap.trim(e)}) {
+            BOOST_TEST(!r.found);
+            BOOST_TEST(!r.closed);
+            BOOST_TEST(!r.drained);
+            BOOST_TEST((r.epoch == e));
+        }
+    }
+    auto const after = heap.snapshot();
+    BOOST_TEST(after.global.epoch_closes == before.global.epoch_closes);
+    BOOST_TEST(after.global.epoch_close_total_ns == before.global.epoch_close_total_ns);
+    BOOST_TEST((heap.current_epoch().index == 1u));
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_that_idles_gives_up_its_claims_and_goes_on_afterwards)
+{
+    tslab::allocator heap{{.reclaim = reclaim_policy::eager}};
+    support::worker idle;
+    auto const e = heap.current_epoch();
+    void* p = nullptr;
+    idle([&] {
+        heap.free(heap.malloc(64, e));
+        heap.free(heap.malloc(768, e));
+        p = heap.malloc(300, e);
+    });
+    auto const r = heap.close(e);
+    BOOST_TEST(r.deferred_claims == 0u);
+    BOOST_TEST(r.scanned_slabs == 3u);
+    BOOST_TEST(r.recycled_slabs == 2u);
+    idle([&] {
+        BOOST_TEST(heap.malloc(64, e) == nullptr);
+        heap.free(p);
+        void* const q = heap.malloc(64);
+        BOOST_TEST(q != nullptr);
+        heap.free(q);
+    });
+    BOOST_TEST((stats_of(heap, e).lifecycle == lifecycle::drained));
+}
+
+BOOST_AUTO_TEST_CASE(the_claims_of_the_closing_threads_own_resource_come_back_at_once)
+{
+    tslab::allocator heap;
+    tslab::epoch_resource mine{heap, {.label = "mine"}};
+    void* const p = mine.allocate(64);
+    mine.deallocate(mine.allocate(500), 500);
+    auto const r = heap.close(mine.epoch());
+    BOOST_TEST(r.deferred_claims == 0u);
+    BOOST_TEST(stats_of(heap, mine.epoch()).slabs == 1u);
+    BOOST_CHECK_THROW((void)mine.allocate(64), tslab::epoch_closed);
+    mine.deallocate(p, 64);
+    BOOST_TEST(stats_of(heap, mine.epoch()).slabs == 0u);
+    BOOST_TEST((stats_of(heap, mine.epoch()).lifecycle == lifecycle::closing));   // the resource is inside
+}
+
+BOOST_AUTO_TEST_CASE(the_claims_of_another_threads_resource_come_back_when_it_ends)
+{
+    tslab::allocator heap;
+    support::worker owner;
+    std::optional<tslab::epoch_resource> theirs;
+    owner([&] {
+        theirs.emplace(heap, tslab::resource_options{.label = "theirs"});
+        theirs->deallocate(theirs->allocate(64), 64);
+    });
+    auto const e = theirs->epoch();
+    BOOST_TEST(heap.close(e).deferred_claims == 1u);
+    BOOST_TEST(heap.close(e).deferred_claims == 1u);   // still
+    BOOST_TEST(heap.snapshot().global.epoch_close_deferred == 2u);
+    owner([&] { theirs.reset(); });
+    BOOST_TEST((stats_of(heap, e).lifecycle == lifecycle::drained));
+    BOOST_TEST(heap.snapshot().global.slabs_in_use == 0u);
+    BOOST_TEST(heap.snapshot().global.leaked_objects == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(frees_that_come_late_take_slabs_back_one_by_one)
+{
+    tslab::allocator heap;
+    auto const e = heap.current_epoch();
+    auto const all = fill(heap, e, 10 * 32, 128);
+    void* const large = heap.malloc(20'000, e);
+    heap.close(e);
+    BOOST_TEST(stats_of(heap, e).slabs == 10u);
+    for (std::size_t slab = 0; slab < 10; ++slab) {
+        for (std::size_t i = 0; i < 31; ++i)
+            heap.free(all[slab * 32 + i]);
+        BOOST_TEST(stats_of(heap, e).slabs == 10 - slab);
+        if (slab % 2 == 0)
+            heap.free(all[slab * 32 + 31]);
+        else
+            support::on_other_thread([&] { heap.free(all[slab * 32 + 31]); });
+        BOOST_TEST(stats_of(heap, e).slabs == 9 - slab);
+    }
+    BOOST_TEST((stats_of(heap, e).lifecycle == lifecycle::closing));
+    heap.free(large);
+    BOOST_TEST((stats_of(heap, e).lifecycle == lifecycle::drained));
+}
+
+BOOST_AUTO_TEST_CASE(a_failing_madvise_is_reported_and_nothing_is_claimed_about_rss)
+{
+    support::os_hook hook;
+    tslab::allocator heap{{.reclaim = reclaim_policy::eager}};
+    auto const e = heap.current_epoch();
+    auto const all = fill(heap, e, 500, 768);
+    for (void* p : all)
+        heap.free(p);
+    hook.fail_purge = true;
+    auto const r = heap.close(e);
+    BOOST_TEST(r.drained);
+    BOOST_TEST(r.madvise_failures >= 1u);
+    BOOST_TEST(r.madvise_bytes == 0u);
+    BOOST_TEST(heap.snapshot().global.free_resident_pages == 100u);
+    BOOST_TEST(stats_of(heap, e).madvise_bytes == 0u);
+    hook.fail_purge = false;
+    BOOST_TEST(heap.trim().madvise_bytes == 100 * tslab::page_bytes);
+    BOOST_TEST(heap.snapshot().global.free_resident_pages == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(trim_leaves_the_epoch_open_and_its_live_objects_alone)
+{
+    tslab::allocator heap;
+    auto const e = heap.current_epoch();
+    support::worker other;
+    auto const all = fill(heap, e, 64 * 5, 64);
+    std::vector<void*> theirs;
+    other([&] { theirs = fill(heap, e, 64 * 5, 64); });
+    for (std::size_t i = 1; i < all.size(); ++i) {
+        heap.free(all[i]);
+        heap.free(theirs[i]);
+    }
+    std::memset(all[0], 7, 64);
+    auto const r = heap.trim(e);
+    BOOST_TEST(r.found);
+    BOOST_TEST(!r.closed);
+    BOOST_TEST(!r.drained);
+    BOOST_TEST(heap.is_active(e));
+    BOOST_TEST(stats_of(heap, e).slabs == 2u);
+    BOOST_TEST(static_cast<char*>(all[0])[63] == 7);
+    void* const more = heap.malloc(64, e);   // from the slab that is left, not from a new one
+    BOOST_TEST(stats_of(heap, e).slabs == 2u);
+    other([&] { heap.free(heap.malloc(64, e)); });
+    BOOST_TEST(stats_of(heap, e).slabs == 2u);
+    heap.free(more);
+    heap.free(all[0]);
+    heap.free(theirs[0]);
+}
+
+BOOST_AUTO_TEST_CASE(trimming_everything_empties_the_caches_too)
+{
+    tslab::allocator heap;
+    tslab::epoch_resource r{heap};
+    for (int i = 0; i < 300; ++i)
+        r.deallocate(r.allocate(64), 64);
+    auto const all = fill(heap, heap.current_epoch(), 1000, 500);
+    for (void* p : all)
+        heap.free(p);
+    heap.close(heap.current_epoch());
+    BOOST_TEST(heap.snapshot().global.slabs_cached >= 32u);
+    auto const done = heap.trim();
+    auto const s = heap.snapshot();
+    BOOST_TEST(s.global.slabs_cached == 0u);
+    BOOST_TEST(s.global.free_resident_pages == 0u);
+    BOOST_TEST(s.global.slabs_in_use == 0u);
+    BOOST_TEST(done.madvise_bytes > 32 * tslab::page_bytes);
+    BOOST_TEST(heap.is_active(r.epoch()));
+    r.deallocate(r.allocate(64), 64);
+}
+
+BOOST_AUTO_TEST_CASE(threads_closing_the_same_epoch_at_once_close_it_once)
+{
+    tslab::allocator heap{{.epoch_count = 64}};
+    std::size_t const rounds = scaled(300);
+    std::array<support::worker, 3> closers;
+    for (std::size_t i = 0; i < rounds; ++i) {
+        auto const e = heap.current_epoch();
+        for (void* p : fill(heap, e, 50, 100))
+            heap.free(p);
+        std::vector<std::thread> threads;
+        std::atomic<int> drained{0};
+        for (int t = 0; t < 3; ++t)
+            threads.emplace_back([&] { drained += heap.close(e).drained; });
+        for (auto& t : threads)
+            t.join();
+        BOOST_REQUIRE(drained == 1);
+    }
+    BOOST_TEST(heap.snapshot().global.epoch_closes == rounds);
+    BOOST_TEST(heap.snapshot().global.epoch_drains == rounds);
+    BOOST_TEST(heap.snapshot().global.epoch_advances == rounds);
+}
+
+BOOST_AUTO_TEST_CASE(trim_beside_allocation_and_free_loses_nothing)
+{
+    tslab::allocator heap;
+    std::atomic<bool> stop{false};
+    std::atomic<std::uint64_t> wrong{0};
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < 3; ++t)
+        threads.emplace_back([&, t] {
+            std::mt19937 random{t};
+            std::vector<std::pair<unsigned char*, std::size_t>> mine;
+            while (!stop.load(std::memory_order_relaxed)) {
+                if (mine.size() < 200 && random() % 2 == 0) {
+                    std::size_t const n = 1 + random() % 768;
+                    auto* const p = static_cast<unsigned char*>(heap.malloc(n));
+                    std::memset(p, static_cast<int>(t + 1), n);
+                    mine.emplace_back(p, n);
+                } else if (!mine.empty()) {
+                    std::swap(mine[random() % mine.size()], mine.back());
+                    wrong += mine.back().first[0] != t + 1 || mine.back().first[mine.back().second - 1] != t + 1;
+                    heap.free(mine.back().first);
+                    mine.pop_back();
+                }
+            }
+            for (auto [p, n] : mine)
+                heap.free(p);
+        });
+    for (std::size_t i = 0; i < scaled(3000); ++i)
+        heap.trim(heap.current_epoch());
+    stop = true;
+    for (auto& t : threads)
+        t.join();
+    heap.trim();
+    BOOST_TEST(wrong == 0u);
+    BOOST_TEST(heap.snapshot().global.live_objects == 0u);
+    BOOST_TEST(heap.snapshot().global.slabs_in_use == 0u);
+    BOOST_TEST(heap.snapshot().global.misuses == 0u);
+}

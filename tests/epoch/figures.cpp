@@ -1,0 +1,225 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Snapshot figures after scripted runs: every gauge and counter has the one value it can have.
+#define BOOST_TEST_MODULE figures
+#include <boost/test/unit_test.hpp>
+
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include "os_hook.hpp"
+#include "recorder.hpp"
+
+using support::stats_of;
+
+BOOST_AUTO_TEST_CASE(a_new_heap_shows_one_open_epoch_and_nothing_else)
+{
+    tslab::allocator heap{{.name = "fresh", .epoch_count = 17}};
+    auto const s = heap.snapshot();
+    BOOST_TEST(s.name == "fresh");
+    BOOST_TEST(s.pid == ::getpid());
+    BOOST_TEST(s.page_size == 4096u);
+    BOOST_TEST(s.epoch_count == 17u);
+    BOOST_TEST(s.current_epoch == 0u);
+    BOOST_TEST(s.timestamp_ns > 1'600'000'000'000'000'000u);
+    BOOST_TEST(s.classes.size() == tslab::class_count + 1);
+    for (unsigned c = 0; c <= tslab::class_count; ++c) {
+        BOOST_TEST(s.classes[c].class_index == c);
+        BOOST_TEST(s.classes[c].object_size == (c < tslab::class_count ? tslab::class_sizes[c] : 0));
+    }
+    BOOST_TEST(s.epochs.size() == 1u);
+    BOOST_TEST((s.epochs[0].lifecycle == tslab::lifecycle::active));
+    BOOST_TEST((s.epochs[0].state == tslab::epoch_state::active));
+    auto const& g = s.global;
+    BOOST_TEST(g.allocations + g.frees + g.live_objects + g.live_bytes + g.slabs_in_use + g.slabs_cached + g.large_pages == 0u);
+    BOOST_TEST(g.madvise_calls + g.misuses + g.ring_exhausted + g.domain_enters + g.epoch_closes == 0u);
+    BOOST_TEST(g.epoch_opens == 1u);
+    BOOST_TEST(g.active_epochs == 1u);
+    BOOST_TEST(g.closing_epochs == 0u);
+    BOOST_TEST(g.rss_bytes > 0u);
+    BOOST_TEST(g.metadata_bytes > 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_scripted_run_has_exact_figures_per_class)
+{
+    tslab::allocator heap;
+    auto const e = heap.current_epoch();
+    std::vector<void*> all;
+    for (unsigned c = 0; c < tslab::class_count; ++c)
+        for (unsigned i = 0; i < 100 + c; ++i)
+            all.push_back(heap.malloc(tslab::class_sizes[c], e));
+    auto s = heap.snapshot();
+    std::uint64_t objects = 0, bytes = 0, slabs = 0;
+    for (unsigned c = 0; c < tslab::class_count; ++c) {
+        std::uint64_t const n = 100 + c;
+        auto const& one = s.classes[c];
+        std::uint64_t const per = tslab::bins[c].slots;
+        BOOST_TEST(one.allocations == n);
+        BOOST_TEST(one.live_objects == n);
+        BOOST_TEST(one.full_slabs == n / per);
+        BOOST_TEST(one.partial_slabs == (n % per != 0 ? 1u : 0u));
+        BOOST_TEST(one.empty_slabs == 0u);
+        BOOST_TEST(one.slow_path_hits == (n + per - 1) / per);
+        BOOST_TEST(one.slow_path_cache_miss == (n + per - 1) / per);
+        BOOST_TEST(one.cache_hits == 0u);
+        BOOST_TEST(one.list_move_partial_to_full == (n - 1) / per);
+        objects += n;
+        bytes += n * tslab::class_sizes[c];
+        slabs += (n + per - 1) / per;
+    }
+    BOOST_TEST(s.global.allocations == objects);
+    BOOST_TEST(s.global.live_objects == objects);
+    BOOST_TEST(s.global.live_bytes == bytes);
+    BOOST_TEST(s.global.slabs_in_use == slabs);
+    BOOST_TEST(s.global.frees == 0u);
+    auto const one = stats_of(s, e);
+    BOOST_TEST(one.allocations == objects);
+    BOOST_TEST(one.live_objects == objects);
+    BOOST_TEST(one.live_bytes == bytes);
+    BOOST_TEST(one.slabs == slabs);
+    for (void* p : all)
+        heap.free(p);
+    s = heap.snapshot();
+    BOOST_TEST(s.global.frees == objects);
+    BOOST_TEST(s.global.live_objects == 0u);
+    BOOST_TEST(s.global.slabs_in_use + s.global.slabs_cached + s.global.free_resident_pages == slabs);
+    heap.close(e);
+    s = heap.snapshot();
+    BOOST_TEST(s.global.slabs_in_use == 0u);
+    BOOST_TEST(stats_of(s, e).allocations == objects);   // a drained epoch's total stays until its slot is used again
+    BOOST_TEST(s.global.slabs_cached + s.global.free_purged_pages + s.global.free_resident_pages == slabs);
+    std::uint64_t recycled = 0;
+    for (auto const& c : s.classes)
+        recycled += c.empty_slab_recycled + c.empty_slab_overflowed;
+    BOOST_TEST(recycled == slabs);
+}
+
+BOOST_AUTO_TEST_CASE(large_allocations_are_counted_apart)
+{
+    tslab::allocator heap;
+    std::vector<void*> all;
+    for (std::size_t n : {769u, 4096u, 4097u, 1'000'000u})
+        all.push_back(heap.malloc(n));
+    auto s = heap.snapshot();
+    auto const& large = s.classes[tslab::large_class];
+    BOOST_TEST(large.allocations == 4u);
+    BOOST_TEST(large.live_objects == 4u);
+    BOOST_TEST(s.global.large_pages == 1u + 1 + 2 + 245);
+    BOOST_TEST(s.global.live_bytes == 769u + 4096 + 4097 + 1'000'000);
+    BOOST_TEST(s.global.slabs_in_use == 0u);
+    BOOST_TEST(s.epochs[0].allocations == 4u);
+    BOOST_TEST(s.epochs[0].large_pages == 249u);
+    for (void* p : all)
+        heap.free(p);
+    s = heap.snapshot();
+    BOOST_TEST(s.global.large_pages == 0u);
+    BOOST_TEST(s.global.frees == 4u);
+    BOOST_TEST(s.global.free_resident_pages == 249u);
+}
+
+BOOST_AUTO_TEST_CASE(the_figures_of_an_epoch_begin_anew_with_each_era)
+{
+    tslab::allocator heap{{.epoch_count = 2}};
+    for (std::uint64_t round = 1; round <= 6; ++round) {
+        auto const e = heap.current_epoch();
+        tslab::epoch_domain d{heap, e, {.label = "round", .auto_close = false}};
+        d.enter();
+        for (std::uint64_t i = 0; i < round; ++i)
+            heap.free(heap.malloc(64));
+        d.exit();
+        auto const s = stats_of(heap, e);
+        BOOST_TEST(s.allocations == round);
+        BOOST_TEST(s.enters == 1u);
+        BOOST_TEST(s.exits == 1u);
+        BOOST_TEST(s.madvise_bytes == 0u);
+        BOOST_TEST(s.rss_before_close == 0u);
+        heap.close(e);
+        BOOST_TEST(stats_of(heap, e).rss_before_close > 0u);
+        BOOST_TEST(stats_of(heap, e).allocations == round);
+    }
+    BOOST_TEST(heap.snapshot().global.allocations == 21u);
+}
+
+BOOST_AUTO_TEST_CASE(counters_never_fall)
+{
+    tslab::allocator heap{{.epoch_count = 8}};
+    auto before = heap.snapshot().global;
+    for (int i = 0; i < 50; ++i) {
+        {
+            tslab::epoch_scope s{heap, "scope"};
+            (void)s.resource()->allocate(static_cast<std::size_t>(i) * 50);
+            s.resource()->release();
+        }
+        if (i % 5 == 0)
+            heap.close(heap.current_epoch());
+        heap.free(heap.malloc(static_cast<std::size_t>(i) * 31));
+        auto const now = heap.snapshot().global;
+        for (auto counter : {&tslab::global_stats::allocations, &tslab::global_stats::frees, &tslab::global_stats::madvise_calls,
+                             &tslab::global_stats::madvise_bytes, &tslab::global_stats::slow_path_hits,
+                             &tslab::global_stats::epoch_opens, &tslab::global_stats::epoch_closes,
+                             &tslab::global_stats::epoch_drains, &tslab::global_stats::domain_enters,
+                             &tslab::global_stats::domain_exits, &tslab::global_stats::released_objects,
+                             &tslab::global_stats::lock_fast_acquire, &tslab::global_stats::epoch_close_total_ns,
+                             &tslab::global_stats::epoch_close_scanned_slabs, &tslab::global_stats::epoch_close_recycled_slabs})
+            BOOST_REQUIRE(now.*counter >= before.*counter);
+        before = now;
+    }
+    BOOST_TEST(before.epoch_opens == before.epoch_drains + before.active_epochs + before.closing_epochs);
+    BOOST_TEST(before.epoch_closes == before.epoch_drains + before.closing_epochs);
+    BOOST_TEST(before.domain_enters == before.domain_exits);
+}
+
+BOOST_AUTO_TEST_CASE(threads_are_listed_with_what_they_did)
+{
+    tslab::allocator heap;
+    support::worker a, b;
+    std::uint64_t id_a = 0, id_b = 0;
+    a([&] {
+        for (int i = 0; i < 10; ++i)
+            heap.free(heap.malloc(64));
+        id_a = tslab::this_thread.id;
+    });
+    b([&] {
+        for (int i = 0; i < 20; ++i)
+            heap.free(heap.malloc(5000));
+        id_b = tslab::this_thread.id;
+    });
+    BOOST_TEST(id_a != id_b);
+    std::uint64_t found = 0;
+    for (auto const& t : heap.snapshot().threads) {
+        if (t.thread_id == id_a) {
+            BOOST_TEST(t.alive);
+            BOOST_TEST(t.allocations == 10u);
+            BOOST_TEST(t.slow_path_hits == 1u);
+            ++found;
+        } else if (t.thread_id == id_b) {
+            BOOST_TEST(t.allocations == 20u);
+            ++found;
+        }
+    }
+    BOOST_TEST(found == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(madvise_figures_are_those_of_the_calls_made)
+{
+    support::os_hook hook;
+    tslab::allocator heap{{.reclaim = tslab::reclaim_policy::eager}};
+    for (int i = 0; i < 10; ++i) {
+        tslab::epoch_scope s{heap, "scope"};
+        for (int k = 0; k < 100; ++k)
+            (void)s.resource()->allocate(300);
+        s.resource()->release();
+    }
+    std::uint64_t const good = hook.purges;
+    hook.fail_purge = true;
+    heap.free(heap.malloc(9000));
+    heap.trim();
+    auto const g = heap.snapshot().global;
+    BOOST_TEST(g.madvise_calls == hook.purges);
+    BOOST_TEST(g.madvise_bytes == hook.purge_bytes);
+    BOOST_TEST(g.madvise_failures == hook.purges - good);
+    BOOST_TEST(g.madvise_failures >= 1u);
+    BOOST_TEST(g.madvise_bytes == 10u * 10 * 4096);
+}

@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The adapter to Boost's own pmr: containers and Boost.JSON in a scope, and when two adapters are the same.
+#define BOOST_TEST_MODULE boost_adapter
+#include <boost/test/unit_test.hpp>
+
+#include <boost/container/pmr/map.hpp>
+#include <boost/container/pmr/string.hpp>
+#include <boost/container/pmr/vector.hpp>
+#include <boost/json.hpp>
+#include <string>
+
+#include "recorder.hpp"
+import tslab.boost;
+
+using support::stats_of;
+
+BOOST_AUTO_TEST_CASE(boost_json_parses_into_a_scope)
+{
+    tslab::allocator heap;
+    tslab::epoch_id e{};
+    {
+        tslab::epoch_scope scope{heap, "parse"};
+        e = scope.epoch();
+        tslab::boost_resource adapter{scope.resource()};
+        std::string text = "[";
+        for (int i = 0; i < 500; ++i)
+            text += (i != 0 ? "," : "") + std::string{R"({"name":"a name that is longer than a small string","n":)"} +
+                    std::to_string(i) + R"(,"list":[1,2,3,null,true,4.5]})";
+        text += "]";
+        boost::json::value const v = boost::json::parse(text, boost::json::storage_ptr{&adapter});
+        BOOST_TEST(v.storage().get() == &adapter);
+        BOOST_TEST(v.as_array().size() == 500u);
+        BOOST_TEST(v.at(321).at("n").as_int64() == 321);
+        BOOST_TEST(std::string{v.at(7).at("name").as_string()} == "a name that is longer than a small string");
+        BOOST_TEST(boost::json::serialize(v).size() > 10'000u);
+        BOOST_TEST(stats_of(heap, e).live_objects > 1000u);
+    }
+    BOOST_TEST(!heap.is_active(e));
+    BOOST_TEST(heap.snapshot().global.live_objects == 0u);
+    BOOST_TEST(heap.snapshot().global.misuses == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(boost_containers_take_their_memory_from_the_resource)
+{
+    tslab::allocator heap;
+    tslab::epoch_resource r{heap};
+    tslab::boost_resource adapter{&r};
+    BOOST_TEST(adapter.upstream() == &r);
+    {
+        boost::container::pmr::map<int, boost::container::pmr::string> m{&adapter};
+        boost::container::pmr::vector<double> v{&adapter};
+        for (int i = 0; i < 1000; ++i) {
+            m.emplace(i, "a string that is longer than the small buffer holds");
+            v.push_back(i);
+        }
+        BOOST_TEST(m.at(999) == "a string that is longer than the small buffer holds");
+        BOOST_TEST(v.back() == 999.0);
+        BOOST_TEST(stats_of(heap, r.epoch()).live_objects >= 2000u);
+    }
+    BOOST_TEST(stats_of(heap, r.epoch()).live_objects == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(adapters_are_equal_when_their_resources_are)
+{
+    tslab::allocator heap;
+    tslab::epoch_resource a{heap}, b{heap};
+    tslab::boost_resource const of_a{&a}, again{&a}, of_b{&b};
+    BOOST_TEST(of_a.is_equal(again));
+    BOOST_TEST(!of_a.is_equal(of_b));
+    BOOST_TEST(!of_a.is_equal(*boost::container::pmr::new_delete_resource()));
+    BOOST_TEST(!boost::container::pmr::new_delete_resource()->is_equal(of_a));
+}
+
+BOOST_AUTO_TEST_CASE(a_closed_epoch_is_a_bad_alloc_through_the_adapter_too)
+{
+    tslab::allocator heap;
+    tslab::epoch_resource r{heap};
+    tslab::boost_resource adapter{&r};
+    heap.close(r.epoch());
+    BOOST_CHECK_THROW((void)adapter.allocate(10, 8), tslab::epoch_closed);
+    boost::container::pmr::vector<int> v{&adapter};
+    BOOST_CHECK_THROW(v.push_back(1), std::bad_alloc);
+}

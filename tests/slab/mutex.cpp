@@ -1,0 +1,77 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The mutex: one holder at a time, its writes visible to the next one, and every acquisition counted as what it was.
+#define BOOST_TEST_MODULE mutex
+#include <boost/test/unit_test.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "recorder.hpp"
+
+BOOST_AUTO_TEST_CASE(one_thread_at_a_time_is_inside)
+{
+    tslab::mutex m;
+    std::uint64_t plain = 0;   // not atomic: the mutex is what keeps it whole
+    std::atomic<int> inside{0};
+    std::atomic<bool> crowded{false};
+    std::vector<std::thread> threads;
+    std::size_t const rounds = support::scaled(100'000);
+    for (int t = 0; t < 4; ++t)
+        threads.emplace_back([&] {
+            for (std::size_t i = 0; i < rounds; ++i) {
+                tslab::lock_guard const guard{m};
+                crowded = crowded || inside.fetch_add(1) != 0;
+                ++plain;
+                inside.fetch_sub(1);
+            }
+        });
+    for (auto& t : threads)
+        t.join();
+    BOOST_TEST(!crowded);
+    BOOST_TEST(plain == 4 * rounds);
+    BOOST_TEST(m.fast_acquires() + m.contended_acquires() == 4 * rounds);
+}
+
+BOOST_AUTO_TEST_CASE(an_acquisition_that_did_not_wait_is_counted_as_fast)
+{
+    tslab::mutex m;
+    for (int i = 0; i < 10; ++i)
+        tslab::lock_guard const guard{m};
+    BOOST_TEST(m.fast_acquires() == 10u);
+    BOOST_TEST(m.contended_acquires() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(waiters_sleep_and_every_one_is_woken)
+{
+    tslab::mutex m;
+    std::atomic<int> done{0};
+    std::vector<std::thread> threads;
+    m.lock();
+    for (int t = 0; t < 5; ++t)
+        threads.emplace_back([&] {
+            tslab::lock_guard const guard{m};
+            ++done;
+        });
+    std::this_thread::sleep_for(std::chrono::milliseconds{100});   // longer than they spin
+    BOOST_TEST(done == 0);
+    m.unlock();
+    for (auto& t : threads)
+        t.join();
+    BOOST_TEST(done == 5);
+    BOOST_TEST(m.contended_acquires() >= 1u);
+    BOOST_TEST(m.fast_acquires() + m.contended_acquires() == 6u);
+}
+
+BOOST_AUTO_TEST_CASE(a_reset_makes_it_free)
+{
+    tslab::mutex m;
+    m.lock();
+    m.reset_after_fork();
+    m.lock();
+    m.unlock();
+    BOOST_TEST(m.fast_acquires() == 2u);
+}
