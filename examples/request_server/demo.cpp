@@ -116,6 +116,17 @@ void drain(tslab::allocator& heap, std::size_t scopes_to_stay)
     heap.trim();
 }
 
+tslab::error_handler print_and_abort = nullptr;   // tslab's own
+
+/// The report has told what was forgotten: the heap need not say so again when it ends.
+void told_already()
+{
+    print_and_abort = tslab::set_error_handler([](tslab::misuse_report const& r) {
+        if (r.kind != tslab::misuse::heap_open && r.kind != tslab::misuse::heap_live)
+            print_and_abort(r);
+    });
+}
+
 void block_signals(sigset_t& blocked)
 {
     sigemptyset(&blocked);
@@ -158,6 +169,7 @@ bool run_demo(options const& chosen, catalog const& data)
     result.left = live_by_label(after);
     result.leaks = entered_scopes(after);
     print_report(std::cout, result);
+    told_already();
     return result.good();
 }
 
@@ -169,6 +181,7 @@ void run_service(options const& chosen, catalog const& data)
     serve_until(ending, chosen, data, heap);   // what is entered after it will never be left
     std::cout << '\n';
     print_leaks(std::cout, entered_scopes(heap.snapshot()));
+    told_already();
 }
 
 }

@@ -126,8 +126,9 @@ BOOST_AUTO_TEST_CASE(resources_agree_with_an_interval_map)
                 } else if (!m.live.empty()) {
                     auto const at = m.pick();
                     m.check(at);
-                    auto const [p, i] = *at;
-                    here_or_there([&, p = p, i = i] { resources[i.resource]->deallocate(p, i.bytes, i.alignment); });
+                    auto const p = at->first;
+                    auto const i = at->second;
+                    here_or_there([&] { resources[i.resource]->deallocate(p, i.bytes, i.alignment); });
                     --count[i.resource];
                     m.live.erase(at);
                 }

@@ -173,9 +173,10 @@ BOOST_AUTO_TEST_CASE(of_racing_frees_of_a_pointer_exactly_one_goes_unreported)
         [&](random_source& r) {
             // On a thread of its own that has ended, or in a closed epoch: no thread's lane holds the slabs.
             std::thread{[&] {
-                std::lock_guard const guard{ledger_lock};
-                for (void*& p : pointers) {
+                for (void*& p : pointers)   // may report a free of the last round, so not under the lock
                     p = heap.malloc(stress::mixed_size(r));
+                std::lock_guard const guard{ledger_lock};
+                for (void* const p : pointers) {
                     null += p == nullptr ? 1 : 0;
                     ++ledger[p][0];
                 }

@@ -149,6 +149,22 @@ BOOST_AUTO_TEST_CASE(a_thread_that_ends_hands_its_claims_back)
     BOOST_TEST(heap.snapshot().global.slabs_in_use == 0u);   // taken back by the free that emptied each
 }
 
+BOOST_AUTO_TEST_CASE(the_warm_slabs_of_a_thread_that_ended_serve_the_others)
+{
+    tslab::allocator heap;
+    on_other_thread([&] {
+        for (void* p : take(heap, 64 * 4, 64))
+            heap.free(p);
+    });
+    BOOST_TEST(heap.snapshot().classes[0].slow_path_cache_miss == 4u);
+    for (void* p : take(heap, 64 * 4, 64))
+        heap.free(p);
+    BOOST_TEST(heap.snapshot().classes[0].slow_path_cache_miss == 4u);
+    heap.close(heap.current_epoch());
+    heap.trim();
+    BOOST_TEST(heap.snapshot().global.slabs_cached == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(slabs_nobody_holds_are_adopted_before_new_ones_are_taken)
 {
     tslab::allocator heap;
