@@ -111,3 +111,28 @@ BOOST_AUTO_TEST_CASE(a_ring_of_two_with_a_closer)
     b.run(all);
     finish(b);
 }
+
+// Every ring slot is closed with one object in it, small or large: none is used again before that object is freed.
+BOOST_AUTO_TEST_CASE(one_live_object_keeps_its_slot_whatever_the_closer_does)
+{
+    stress::report_watch const watch;
+    for (std::size_t const size : {std::size_t{64}, std::size_t{768}, std::size_t{769}, std::size_t{50'000}}) {
+        tslab::allocator heap{{.name = "held", .epoch_count = 8}};
+        random_source r = stress::source_for(size);
+        bench b{heap};
+        std::vector<std::pair<tslab::epoch_id, stress::object>> held(7);
+        for (auto& [e, o] : held) {
+            e = heap.current_epoch();
+            BOOST_TEST(b.allocate(o, size, r));
+            BOOST_TEST(!heap.close(e).drained);
+        }
+        for (int i = 0; i < 100; ++i)
+            heap.close(heap.advance());
+        BOOST_TEST(heap.snapshot().global.closing_epochs == 7U);
+        for (auto const& [e, o] : held) {
+            BOOST_TEST((heap.malloc(8, e) == nullptr));
+            b.free(o);
+        }
+        finish(b);
+    }
+}

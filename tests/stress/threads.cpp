@@ -20,6 +20,8 @@ void finish(bench& b)
     stress::close_everything(b.heap);
     BOOST_TEST(stress::wrong_with(b.heap, &b.done) == "");
     BOOST_TEST(stress::report_watch::unexpected() == 0U);
+    b.heap.trim();
+    BOOST_TEST(b.heap.snapshot().global.slabs_cached == 0U);   // threads that have ended keep no slabs
 }
 
 bench* for_the_dying = nullptr;
