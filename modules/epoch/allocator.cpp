@@ -36,6 +36,17 @@ unsigned slot_of(void const* p, unsigned bin) noexcept
     return at.exact && at.slot < bins[bin].slots ? at.slot : max_slots;
 }
 
+/// What is added to a slot's generation in its handles: another number for each slot and heap, so that a handle whose page
+/// or slot bits were changed does not fit the slot it then names. Even, since parity says whether the slot is allocated.
+/// The finalizer of MurmurHash3 (A. Appleby, public domain), which spreads neighbouring slots over all bits.
+std::uint32_t generation_salt(std::uint32_t heap_salt, std::uint32_t page, std::uint32_t slot) noexcept
+{
+    std::uint32_t h = heap_salt ^ (page * max_slots + slot);
+    h = (h ^ h >> 16) * 0x85ebca6bU;
+    h = (h ^ h >> 13) * 0xc2b2ae35U;
+    return (h ^ h >> 16) & ~1U;
+}
+
 std::size_t slot_bytes(slab const& s) noexcept
 {
     unsigned const bin = s.bin();
@@ -52,8 +63,8 @@ allocator::allocator(options const& o)
              .reserve_bytes = o.reserve_bytes},
             sizeof(epoch_record)},
       strict_{o.strict},
-      // Different heaps' handles differ in more than the eight bits of the heap's number; even, so that parity stays.
-      handle_salt_{static_cast<std::uint32_t>(core_.number() * 0x9e3779b97f4a7c15U >> 40) & ~1U}
+      // Different heaps' handles differ in more than the eight bits of the heap's number.
+      handle_salt_{static_cast<std::uint32_t>(core_.number() * 0x9e3779b97f4a7c15U >> 32)}
 {
     lock_guard const guard{advance_lock_};
     bool drained = false;
@@ -259,7 +270,7 @@ void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
     std::uint32_t const now = generation.load(std::memory_order_relaxed);
     std::uint32_t const next = (now & 1U) != 0 ? now + 2 : now + 1;   // odd while allocated
     generation.store(next, std::memory_order_relaxed);
-    h = handle_fields{next + handle_salt_, slot, page, heap_tag(core_.number())}.pack();
+    h = handle_fields{next + generation_salt(handle_salt_, page, slot), slot, page, heap_tag(core_.number())}.pack();
     return p;
 }
 
@@ -273,7 +284,8 @@ free_result allocator::free(handle h) noexcept
     };
     if (f.heap != heap_tag(core_.number()))
         return refuse(free_result::foreign);
-    std::uint32_t const issued = (f.generation - handle_salt_) & handle_fields::generation_mask;
+    std::uint32_t const issued =
+        (f.generation - generation_salt(handle_salt_, f.page, f.slot)) & handle_fields::generation_mask;
     if (f.page >= core_.pages().used_pages() || !core_.pages().has_generations(f.page) || (issued & 1U) == 0)
         return refuse(free_result::corrupt);
     auto& generation = core_.pages().generation(f.page, f.slot);
