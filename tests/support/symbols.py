@@ -29,8 +29,9 @@ def demangled(names):
 
 
 def read_hot(path):
+    """Pairs (function, whether the importer may call a copy of its own)."""
     lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
-    return [line for line in lines if line]
+    return [(line.removeprefix("copy:").strip(), line.startswith("copy:")) for line in lines if line]
 
 
 def is_function(entry, name):
@@ -38,9 +39,10 @@ def is_function(entry, name):
     return name == entry or ("(" not in entry and name.startswith(entry + "("))
 
 
-def defined_out_of_line(library):
-    lines = (line.split() for line in output_of("nm", "--defined-only", library).splitlines())
-    return {fields[2] for fields in lines if len(fields) == 3 and fields[1] == "T"}
+def defined_in(file, kinds):
+    """The functions that the file defines: T as the only ones of their name, W as copies of inline ones."""
+    lines = (line.split() for line in output_of("nm", "--defined-only", file).splitlines())
+    return {fields[2] for fields in lines if len(fields) == 3 and fields[1] in kinds}
 
 
 def referred_to(importer):
@@ -49,7 +51,7 @@ def referred_to(importer):
     for line in output_of("objdump", "-dr", "--no-show-raw-insn", importer).splitlines():
         if start := re.match(r"[0-9a-f]+ <(.+)>:$", line):
             function = start[1]
-        elif relocation := re.search(r"\tR_X86_64_\w+\t(_Z\w+)", line):
+        elif relocation := re.search(r": R_X86_64_\w+\t(_Z\w+)", line):
             pairs.add((function, relocation[1]))
     return pairs
 
@@ -71,17 +73,17 @@ def main():
         return SKIPPED
 
     hot = read_hot(args.hot)
-    defined, references, known = (
-        defined_out_of_line(args.library), referred_to(args.importer), known_names(args.importer))
+    defined, copies = defined_in(args.library, "T"), defined_in(args.importer, "W")
+    references, known = referred_to(args.importer), known_names(args.importer)
     plain = demangled(defined | known | {name for pair in references for name in pair})
 
     problems = []
-    for entry in hot:
+    for entry, copy_will_do in hot:
         for name in sorted(defined):
             if is_function(entry, plain[name]):
                 problems.append(f"{plain[name]} is defined out of line in the library: is it declared inline?")
         for function, name in sorted(references):
-            if is_function(entry, plain[name]):
+            if is_function(entry, plain[name]) and not (copy_will_do and name in copies):
                 problems.append(f"{plain[function]} in the importer refers to {plain[name]} instead of inlining it")
         if "-g" in args.compiled_with and not any(is_function(entry, plain[name]) for name in known):
             problems.append(f"{entry} is not used by the importer: renamed, or missing there?")
