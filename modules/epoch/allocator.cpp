@@ -76,14 +76,16 @@ allocator::~allocator()
     std::uint64_t objects = 0;
     std::uint64_t bytes = 0;
     for (std::uint32_t i = 0; i < core_.pages().used_pages(); ++i) {
-        slab const& s = core_.pages().at(i);
+        slab& s = core_.pages().at(i);
         residence const where = s.where.load(std::memory_order_relaxed);
-        if (where == residence::large) {
+        if (where == residence::unused || where == residence::cached) {
+            core_.report_late_frees(s);
+        } else if (where == residence::large) {
             ++objects;
             bytes += s.local.load(std::memory_order_relaxed);
-        } else if (where != residence::unused && where != residence::cached) {
+        } else {
             auto const& b = bins[s.bin()];
-            std::uint64_t const free = s.shared.load(std::memory_order_relaxed) | s.local.load(std::memory_order_relaxed);
+            std::uint64_t const free = core_.claim(s, s.bin());
             auto const live = static_cast<unsigned>(std::popcount(b.full_mask & ~free));
             objects += live;
             bytes += std::uint64_t{live} * b.size;
@@ -156,7 +158,8 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
         counts[class_event::out_of_memory].add();
         return nullptr;
     }
-    s->shared.store(0, std::memory_order_relaxed);
+    core_.report_late_frees(*s);
+    s->was = tag_large;
     s->local.store(bytes, std::memory_order_relaxed);
     s->owner.store(owner != nullptr ? owner : &nowhere, std::memory_order_relaxed);
     s->pages.store(static_cast<std::uint32_t>(pages), std::memory_order_relaxed);

@@ -52,6 +52,7 @@ struct alignas(64) slab {
     std::atomic<std::uint32_t> pages{1};      ///< pages of a large allocation, 1 for a slab
     std::atomic<std::uint8_t> tag{tag_none};
     std::atomic<residence> where{residence::unused};
+    std::uint8_t was = tag_none;              ///< the last tag that was none of tag_none; the holder's to write
 
     [[nodiscard]] inline unsigned bin() const noexcept { return tag.load(std::memory_order_relaxed) - 1U; }
 };
@@ -59,17 +60,24 @@ struct alignas(64) slab {
 static_assert(sizeof(slab) == 64 && alignof(slab) == 64, "one descriptor, one cache line");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<void*>::is_always_lock_free);
 
-/// Moves what others freed from `shared` to `local`, which the caller owns; returns `local`.
-inline std::uint64_t claim_freed(slab& s) noexcept
+/// What a claim found: the slots that are free now, and those of them that were in both words, since two threads freed
+/// them at the same time.
+struct claimed {
+    std::uint64_t free;
+    std::uint64_t twice;
+};
+
+/// Moves what others freed from `shared` to `local`, which the caller owns.
+inline claimed claim_freed(slab& s) noexcept
 {
     std::uint64_t const mine = s.local.load(std::memory_order_relaxed);
     // acquire: the freeing threads' use of the slots ended before they are handed out again.
     std::uint64_t const freed = s.shared.load(std::memory_order_acquire);
     if (freed == 0)
-        return mine;
+        return {mine, 0};
     s.local.store(mine | freed, std::memory_order_relaxed);
     s.shared.fetch_and(~freed, std::memory_order_acq_rel);   // release: who sees the bits gone sees them in local
-    return mine | freed;
+    return {mine | freed, mine & freed};
 }
 
 /// What a lane without slabs points at: no free slot, so the first allocation goes the slow way. Never written.

@@ -44,9 +44,7 @@ slab* slab_cache::take(unsigned bin, class_counters& counts) noexcept
 
 void slab_cache::put(slab& s, class_counters& counts) noexcept
 {
-    unsigned const bin = s.bin();
-    class_cache& cache = shelves_[class_of_bin(bin)];
-    mark_empty(s, bin);
+    class_cache& cache = shelves_[class_of_bin(s.bin())];
     if (cache.count.load(std::memory_order_relaxed) < capacity_) {
         lock_guard const guard{cache.lock};
         auto const n = cache.count.load(std::memory_order_relaxed);

@@ -35,7 +35,7 @@ public:
     /// `counts`: the caller's own counters of the class.
     [[nodiscard]] slab* take(unsigned bin, class_counters& counts) noexcept;
 
-    /// Takes an empty slab back. The caller holds every slot of it and has unlinked it.
+    /// Takes an empty slab back that the caller holds, has unlinked and marked empty.
     void put(slab& s, class_counters& counts) noexcept;
 
     /// What a close does at its end. `asked`: the program called for it, so overflow goes back at once.
@@ -70,13 +70,18 @@ private:
     std::uint64_t const resident_limit_;   // free resident pages that no unasked settle bothers about
 };
 
-/// Makes a slab whose every slot the caller holds an empty one that is out of reach.
-inline void mark_empty(slab& s, unsigned bin) noexcept
+/// Makes a slab whose every slot the caller holds an empty one that is out of reach. Returns the slots that were in both
+/// words: two threads freed them at the same time. What such a free sets later stays in `shared`, to be found there.
+[[nodiscard]] inline std::uint64_t mark_empty(slab& s, unsigned bin) noexcept
 {
     s.owner.store(&nowhere, std::memory_order_relaxed);
+    std::uint64_t const mine = s.local.load(std::memory_order_relaxed);
     s.local.store(bins[bin].full_mask, std::memory_order_relaxed);
-    s.shared.store(0, std::memory_order_release);   // after local: see slab
+    std::uint64_t const freed = s.shared.load(std::memory_order_relaxed);
+    if (freed != 0)
+        s.shared.fetch_and(~freed, std::memory_order_acq_rel);   // release: after local, see slab
     s.home.store(nullptr, std::memory_order_relaxed);
+    return mine & freed;
 }
 
 }

@@ -172,13 +172,15 @@ void heap_core::flush_warm(thread_record& me) noexcept
 
 void heap_core::recycle(slab& s, thread_record* me) noexcept
 {
-    unsigned const c = class_of_bin(s.bin());
+    unsigned const bin = s.bin();
+    unsigned const c = class_of_bin(bin);
+    if (std::uint64_t const twice = mark_empty(s, bin); twice != 0) [[unlikely]]
+        freed_twice(s, bin, twice);
     if (me == nullptr || slabs_.policy() == reclaim_policy::eager ||
         me->warm_count[c] >= std::min(thread_record::warm_limit, slabs_.capacity())) {
         slabs_.put(s, counts_of(me, c));
         return;
     }
-    mark_empty(s, s.bin());
     s.where.store(residence::cached, std::memory_order_relaxed);
     s.next = me->warm[c];
     me->warm[c] = &s;
@@ -197,8 +199,8 @@ slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& coun
     } else if ((s = slabs_.take(bin, counts)) == nullptr) {
         return nullptr;
     }
-    if (s->shared.load(std::memory_order_relaxed) != 0) [[unlikely]]
-        freed_twice(*s, bin, s->shared.exchange(0, std::memory_order_acquire));
+    report_late_frees(*s);
+    s->was = s->tag.load(std::memory_order_relaxed);
     return s;
 }
 
@@ -229,6 +231,15 @@ void heap_core::freed_twice(slab const& s, unsigned bin, std::uint64_t slots) no
         misused({.kind = misuse::double_free,
                  .address = s.base + static_cast<std::size_t>(std::countr_zero(slots)) * bins[bin].size,
                  .size_class = bins[bin].size});
+}
+
+void heap_core::report_late_frees(slab& s) noexcept
+{
+    if (s.shared.load(std::memory_order_relaxed) == 0) [[likely]]
+        return;
+    std::uint64_t const late = s.shared.exchange(0, std::memory_order_acquire);
+    if (s.was != tag_none && s.was != tag_large)
+        freed_twice(s, s.was - 1U, late);
 }
 
 void heap_core::misused(misuse_report r) noexcept

@@ -99,8 +99,18 @@ public:
     /// Forgets the warm slabs of the calling thread, into the heap's cache.
     void flush_warm(thread_record& me) noexcept;
 
+    /// Moves what others freed from `shared` to `local`, which the caller owns; returns the free slots.
+    std::uint64_t claim(slab& s, unsigned bin) noexcept
+    {
+        claimed const got = claim_freed(s);
+        if (got.twice != 0) [[unlikely]]
+            freed_twice(s, bin, got.twice);
+        return got.free;
+    }
     /// Reports slots that two threads freed at the same time: neither could see it, but their bits could be seen later.
     void freed_twice(slab const& s, unsigned bin, std::uint64_t slots) noexcept;
+    /// The same for a page in the caller's hands that is no slab now: the bits are of what it was before.
+    void report_late_frees(slab& s) noexcept;
     /// Reports misuse of an address or epoch of this heap, and counts it.
     void misused(misuse_report r) noexcept;
     [[nodiscard]] inline std::uint64_t misuses(misuse kind) const noexcept

@@ -37,14 +37,10 @@ template <class F> void lane::for_each_slab(F visit) noexcept
 /// Takes over what other threads freed in a slab this lane holds. False when that was nothing.
 bool lane::collect(slab& s, unsigned bin, class_counters& counts) noexcept
 {
-    std::uint64_t const freed = s.shared.load(std::memory_order_relaxed);
-    if (freed == 0)
+    if (s.shared.load(std::memory_order_relaxed) == 0)
         return false;
-    std::uint64_t const twice = freed & s.local.load(std::memory_order_relaxed);
-    claim_freed(s);
     counts[class_event::collect].add();
-    if (twice != 0) [[unlikely]]
-        record_->heap.freed_twice(s, bin, twice);
+    static_cast<void>(record_->heap.claim(s, bin));
     return true;
 }
 
@@ -121,7 +117,7 @@ std::uint64_t lane::drop(thread_record& me) noexcept
     restructuring_section const section{&me};
     std::uint64_t live = 0;
     for_each_slab([&](slab& s, unsigned bin) {
-        std::uint64_t const free = claim_freed(s);
+        std::uint64_t const free = me.heap.claim(s, bin);
         live += me.heap.retire_live(s, bin, free);
         me.heap.recycle(s, &me);
     });

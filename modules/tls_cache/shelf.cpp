@@ -125,7 +125,7 @@ bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
                 held.push(*s);
         while (slab* const s = held.pop()) {
             ++done.scanned;
-            std::uint64_t const free = claim_freed(*s);
+            std::uint64_t const free = heap->claim(*s, bin);
             if (free == bins[bin].full_mask) {
                 heap->recycle(*s, me);
                 ++done.recycled;
@@ -151,7 +151,7 @@ void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result&
 {
     ++done.scanned;
     std::uint64_t const full_mask = bins[bin].full_mask;
-    std::uint64_t const free = claim_freed(s);
+    std::uint64_t const free = heap->claim(s, bin);
     if (free == full_mask) {
         heap->recycle(s, me);   // no object is live, so nobody has a right to touch it
         ++done.recycled;
@@ -185,7 +185,7 @@ slab* shelf::adopt(lane& l, unsigned bin, class_counters& counts) noexcept
         // seq_cst: as in elect.
         bool const claimed =
             s->owner.compare_exchange_strong(none, &l, std::memory_order_seq_cst, std::memory_order_relaxed);
-        if (!claimed || claim_freed(*s) == 0) {
+        if (!claimed || heap->claim(*s, bin) == 0) {
             // Somebody was elected to take it back and waits for our lock, or it is on the wrong list.
             partial[bin].remove(*s);
             set_where(*s, residence::shelved_full);

@@ -50,6 +50,7 @@ BOOST_AUTO_TEST_CASE(a_slab_comes_out_empty_whatever_state_it_went_in)
             s->shared = 9;
             s->owner = &cache;
             s->home = &cache;
+            BOOST_TEST(tslab::mark_empty(*s, bin) == (tslab::bins[bin].full_mask & 1U));   // 5 and 9: bit 0 was in both
             cache.put(*s, counts);
             BOOST_TEST((s->where.load() == tslab::residence::cached));
             BOOST_TEST(s->local.load() == tslab::bins[bin].full_mask);   // a late free finds its bit set
