@@ -11,9 +11,9 @@ constexpr auto sampling_interval = std::chrono::milliseconds{5};
 
 std::string entered_at(tslab::epoch_stats const& epoch)
 {
-    if (epoch.opened_at.file == nullptr)
+    if (epoch.opened_at.file.empty())
         return "an unknown place";
-    return std::string{epoch.opened_at.file} + ":" + std::to_string(epoch.opened_at.line);
+    return epoch.opened_at.file + ":" + std::to_string(epoch.opened_at.line);
 }
 
 }

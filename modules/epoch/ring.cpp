@@ -3,13 +3,14 @@
 module;
 #include <atomic>
 #include <cstdint>
+#include <string>
 module tslab.epoch;
 
 import tslab.stats;
 
 namespace tslab {
 
-source_entry epoch_record::oldest_entry() const noexcept
+source_entry epoch_record::oldest_entry() const
 {
     open_entry const* oldest = nullptr;
     std::uint64_t least = ~std::uint64_t{0};
@@ -22,8 +23,11 @@ source_entry epoch_record::oldest_entry() const noexcept
     }
     if (oldest == nullptr)
         return {};
-    return {oldest->file.load(std::memory_order_relaxed), oldest->line.load(std::memory_order_relaxed),
-            oldest->function.load(std::memory_order_relaxed)};
+    auto const text = [](std::atomic<char const*> const& of) {
+        char const* const s = of.load(std::memory_order_relaxed);
+        return std::string{s != nullptr ? s : ""};
+    };
+    return {text(oldest->file), oldest->line.load(std::memory_order_relaxed), text(oldest->function)};
 }
 
 }

@@ -93,8 +93,8 @@ struct alignas(64) epoch_record : shelf {
         if (place < tracked_entries)
             entries[place].order.store(0, std::memory_order_relaxed);
     }
-    /// The oldest entry that is still open; thread safe.
-    [[nodiscard]] source_entry oldest_entry() const noexcept;
+    /// The oldest entry that is still open; thread safe. Throws std::bad_alloc.
+    [[nodiscard]] source_entry oldest_entry() const;
 };
 
 }

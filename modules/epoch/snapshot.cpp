@@ -34,7 +34,7 @@ void add_class(class_stats& to, class_counters const& from) noexcept
     to.list_move_partial_to_full += from[class_event::partial_to_full].value();
     to.list_move_full_to_partial += from[class_event::full_to_partial].value();
     to.remote_frees += from[class_event::remote_free].value();
-    to.repairs += from[class_event::repair_full].value();
+    to.repairs += from[class_event::adopt_mismatch].value();
 }
 
 void add_heap(global_stats& to, heap_counters const& from) noexcept
@@ -113,7 +113,8 @@ void add_page(heap_core const& core, slab const& page, std::vector<epoch_stats*>
     }
     std::uint64_t const free = page.shared.load(std::memory_order_relaxed) | page.local.load(std::memory_order_relaxed);
     auto const live = static_cast<std::uint64_t>(std::popcount(bins[bin].full_mask & ~free));
-    ++(live == 0 ? c.empty_slabs : live == bins[bin].slots ? c.full_slabs : c.partial_slabs);
+    ++(live == bins[bin].slots ? c.full_slabs : c.partial_slabs);
+    c.empty_slabs += live == 0 ? 1 : 0;
     ++s.global.slabs_in_use;
     c.live_objects += live;
     s.global.live_bytes += live * bins[bin].size;
@@ -125,7 +126,7 @@ void add_page(heap_core const& core, slab const& page, std::vector<epoch_stats*>
     }
 }
 
-epoch_stats read_epoch(epoch_record const& r, std::uint64_t now) noexcept
+epoch_stats read_epoch(epoch_record const& r, std::uint64_t now)
 {
     epoch_stats e;
     e.index = r.index;

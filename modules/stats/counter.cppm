@@ -12,15 +12,33 @@ export module tslab.stats:counter;
 
 export namespace tslab {
 
+/// False in a build that is made to measure what counting costs (TSLAB_COUNTERS=OFF): then every count stays 0.
+#if defined(TSLAB_WITHOUT_COUNTERS)
+inline constexpr bool counting = false;
+#else
+inline constexpr bool counting = true;
+#endif
+
 /// A count that one thread at a time advances and every thread may read.
 /// Whoever calls `add` must be the only writer (its own block, or a lock held); `add_shared` has no such condition.
 class counter {
 public:
     inline void add(std::uint64_t n = 1) noexcept
     {
-        value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+        if constexpr (counting)
+            value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
     }
-    inline void add_shared(std::uint64_t n = 1) noexcept { value_.fetch_add(n, std::memory_order_relaxed); }
+    inline void add_shared(std::uint64_t n = 1) noexcept
+    {
+        if constexpr (counting)
+            value_.fetch_add(n, std::memory_order_relaxed);
+    }
+    /// Makes it the largest of the values it was given; same condition as add.
+    inline void raise(std::uint64_t n) noexcept
+    {
+        if (n > value_.load(std::memory_order_relaxed))
+            value_.store(n, std::memory_order_relaxed);
+    }
     [[nodiscard]] inline std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
     /// For the writer only, when what is counted starts anew.
     inline void reset() noexcept { value_.store(0, std::memory_order_relaxed); }
@@ -34,10 +52,15 @@ static_assert(sizeof(counter) == 8 && std::atomic<std::uint64_t>::is_always_lock
 /// What is counted per size class, all of it on the slow path: a refill, a hand-over, a refusal.
 enum class class_event : std::uint8_t {
     slow_path,          ///< a lane's current slab had no free slot
+    current_null,       ///< of those: the lane had no slab of the class
+    current_full,       ///< of those: it had one, in which every slot was handed out
     epoch_closed,       ///< an allocation was refused because its epoch is CLOSING
     out_of_memory,      ///< an allocation was refused because no page could be had
     collect,            ///< slots freed by other threads were taken over by the slab's owner
-    adopt,              ///< a lane claimed the free slots of a slab that no lane held
+    adopt_attempt,      ///< a lane tried to claim a slab that no lane held
+    adopt,              ///< and got its free slots
+    adopt_lost,         ///< and lost it to a thread that was taking the slab back
+    adopt_mismatch,     ///< and found no free slot in it, though it was listed with some
     cache_hit,          ///< an empty slab came from a thread's or the heap's slab cache
     cache_miss,         ///< neither had one: a page was taken from the page heap
     recycled,           ///< an empty slab went into a slab cache
@@ -45,7 +68,13 @@ enum class class_event : std::uint8_t {
     partial_to_full,    ///< a slab's last free slot was handed out
     full_to_partial,    ///< a full slab got its first free slot back
     remote_free,        ///< a free by a thread that does not own the slab
-    repair_full,        ///< a slab listed as partial turned out to be full
+    repair_twice,       ///< a slot was in both words: two threads had freed it at the same time
+    close_call,         ///< a close that looked at a slab of the class
+    close_scanned,      ///< slabs of the class looked at by closes
+    close_recycled,     ///< slabs of the class taken back by closes
+    close_nanoseconds,  ///< whole duration of the timed closes that looked at a slab of the class
+    scan_check,         ///< a window of slow paths ended, and the order of looking for shared slabs was reconsidered
+    scan_switch,        ///< and changed
     count_              ///< how many there are
 };
 
@@ -56,7 +85,8 @@ enum class heap_event : std::uint8_t {
     epoch_close,        ///< an epoch turned CLOSING
     close_scanned,      ///< slabs looked at by closes
     close_recycled,     ///< slabs taken back by closes
-    close_nanoseconds,  ///< time spent in closes that were timed: explicit ones, and those that call madvise
+    close_timed,        ///< closes that were timed: those the program asked for
+    close_nanoseconds,  ///< time spent in those
     close_deferred,     ///< claims a close had to leave to their owner
     epoch_drained,      ///< a closed epoch gave back its last slab
     ring_exhausted,     ///< no free ring slot: a newcomer shares the current epoch
@@ -73,6 +103,23 @@ enum class heap_event : std::uint8_t {
 
 inline constexpr std::size_t class_event_count = static_cast<std::size_t>(class_event::count_);
 inline constexpr std::size_t heap_event_count = static_cast<std::size_t>(heap_event::count_);
+
+/// What happened to one size class, or to epochs as a whole, under one label: getting past other threads.
+enum class contention_event : std::uint8_t {
+    lock_fast,          ///< a lock was free
+    lock_contended,     ///< a lock was held and had to be waited for
+    alloc_retry,        ///< a claim of a shared slab was spoiled by another thread
+    free_retry,         ///< the step from the last free to taking the slab back was lost or repeated
+    count_
+};
+inline constexpr std::size_t contention_event_count = static_cast<std::size_t>(contention_event::count_);
+
+struct contention_counters {
+    std::array<counter, contention_event_count> events;
+
+    inline counter& operator[](contention_event e) noexcept { return events[static_cast<std::size_t>(e)]; }
+    inline counter const& operator[](contention_event e) const noexcept { return events[static_cast<std::size_t>(e)]; }
+};
 
 /// The events of one size class.
 struct class_counters {

@@ -8,4 +8,6 @@ export module tslab.stats;
 export import :counter;
 export import :clock;
 export import :residency;
+export import :histogram;
 export import :snapshot;
+export import :fields;

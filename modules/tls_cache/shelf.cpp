@@ -190,7 +190,7 @@ slab* shelf::adopt(lane& l, unsigned bin, class_counters& counts) noexcept
             partial[bin].remove(*s);
             set_where(*s, residence::shelved_full);
             full[bin].push(*s);
-            counts[class_event::repair_full].add();
+            counts[class_event::adopt_mismatch].add();
             if (claimed) {
                 s->owner.exchange(nullptr, std::memory_order_seq_cst);
                 if (s->shared.load(std::memory_order_seq_cst) != 0) {   // freed into while we had it: it was for us to move it

@@ -605,10 +605,9 @@ BOOST_AUTO_TEST_CASE(rule_10_a_resource_that_is_never_destroyed_shows_label_age_
     BOOST_TEST(s.live_bytes == 1280u);
     BOOST_TEST(s.age_seconds >= 0.02);
     BOOST_TEST(s.age_seconds < 60.0);
-    BOOST_REQUIRE(s.opened_at.file != nullptr);
-    BOOST_TEST(std::string{s.opened_at.file}.ends_with("contract.cpp"));
+    BOOST_TEST(s.opened_at.file.ends_with("contract.cpp"));
     BOOST_TEST(s.opened_at.line == line);
-    BOOST_TEST(s.opened_at.function != nullptr);
+    BOOST_TEST(s.opened_at.function != "");
     BOOST_TEST((s.lifecycle == tslab::lifecycle::closing));   // it stays
     forgotten->release();
     forgotten->~epoch_resource();

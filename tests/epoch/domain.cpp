@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(a_domain_opens_an_epoch_of_its_own_and_is_not_inside_yet)
     BOOST_TEST(s.refcount == 0u);
     BOOST_TEST(s.enters == 0u);
     BOOST_TEST(s.label == "own");
-    BOOST_TEST(s.opened_at.file == nullptr);
+    BOOST_TEST(s.opened_at.file == "");
 }
 
 BOOST_AUTO_TEST_CASE(a_domain_that_was_never_entered_closes_its_epoch_at_its_end)

@@ -44,7 +44,7 @@ void handle(request const& rq)
         rows.push_back({i, {}});
     BOOST_TEST(stats_of(heap, scope.epoch()).label == "GET /orders");
     BOOST_TEST(stats_of(heap, scope.epoch()).live_objects == 1u);
-    BOOST_TEST(std::string{stats_of(heap, scope.epoch()).opened_at.function}.find("handle") != std::string::npos);
+    BOOST_TEST(stats_of(heap, scope.epoch()).opened_at.function.find("handle") != std::string::npos);
 }
 
 }
