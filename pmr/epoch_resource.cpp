@@ -116,9 +116,9 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
             return p;
         throw std::bad_alloc{};
     }
-    void* const p = c == large_class ? heap().allocate_large(bytes, alignment, epoch(),
-                                                                     domain_.shares_epoch() ? this : nullptr, why)
-                                     : allocate_class(c, why);
+    void* const p = c == large_class
+                        ? heap().allocate_large(bytes, alignment, epoch(), domain_.shares_epoch() ? this : nullptr, why)
+                        : allocate_class(c, why);
     if (p != nullptr)
         return p;
     if (why == refusal::closed)
@@ -143,8 +143,10 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
     slab* const s = map_->find(p);
     if (holds_lane && s != nullptr && std::has_single_bit(alignment)) {
         unsigned const c = class_of(bytes, alignment);
-        slot_position const at = c != large_class ? slot_at(reinterpret_cast<std::uintptr_t>(p), bins[c]) : slot_position{};
-        if (at.exact && s->tag.load(std::memory_order_relaxed) == c + 1 && l.deallocate(*s, c, at.slot) == lane_free::done)
+        slot_position const at =
+            c != large_class ? slot_at(reinterpret_cast<std::uintptr_t>(p), bins[c]) : slot_position{};
+        if (at.exact && s->tag.load(std::memory_order_relaxed) == c + 1 &&
+            l.deallocate(*s, c, at.slot) == lane_free::done)
             return;
     }
     heap().deallocate_checked(p, bytes, alignment, epoch());
@@ -152,8 +154,7 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
 
 std::uint64_t epoch_resource::release() noexcept
 {
-    return domain_.shares_epoch() ? heap().release_part(epoch(), lane_, this)
-                           : heap().release_epoch(epoch(), lane_);
+    return domain_.shares_epoch() ? heap().release_part(epoch(), lane_, this) : heap().release_epoch(epoch(), lane_);
 }
 
 }

@@ -22,15 +22,15 @@ export namespace tslab {
 
 /// What `deallocate` does.
 enum class deallocate_policy : std::uint8_t {
-    carry_out,    ///< frees, with every check
-    count_only    ///< counts; for phases that end in `release` or with the resource, which then gives everything back
+    carry_out,   ///< frees, with every check
+    count_only   ///< counts; for phases that end in `release` or with the resource, which then gives everything back
 };
 
 struct resource_options {
-    std::string_view label{};        ///< of the epoch, up to 31 bytes
-    bool share_epoch = false;        ///< live in the current epoch instead of one of its own
+    std::string_view label{};   ///< of the epoch, up to 31 bytes
+    bool share_epoch = false;   ///< live in the current epoch instead of one of its own
     deallocate_policy deallocate = deallocate_policy::carry_out;
-    bool auto_close = true;          ///< the end of the resource closes an epoch of its own
+    bool auto_close = true;   ///< the end of the resource closes an epoch of its own
 };
 
 class epoch_resource final : public std::pmr::memory_resource {
@@ -50,7 +50,8 @@ public:
 
     /// As std::pmr::memory_resource::allocate, inlined: at least `bytes` (0 counts as 1) at `alignment`, a power of two.
     /// Throws epoch_closed when the epoch is CLOSING, std::bad_alloc when memory is out or the request is absurd.
-    [[nodiscard, gnu::always_inline]] inline void* allocate(std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
+    [[nodiscard, gnu::always_inline]] inline void* allocate(std::size_t bytes,
+                                                            std::size_t alignment = alignof(std::max_align_t))
     {
         lane& l = *lane_.load(std::memory_order_relaxed);
         if (l.key() == this_thread.id && bytes <= max_class_size && alignment <= common_alignment) [[likely]]
@@ -61,11 +62,13 @@ public:
 
     /// As std::pmr::memory_resource::deallocate. Anything but a live allocation of this resource, of this size class, is
     /// reported and not touched.
-    [[gnu::always_inline]] inline void deallocate(void* p, std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
+    [[gnu::always_inline]] inline void deallocate(void* p, std::size_t bytes,
+                                                  std::size_t alignment = alignof(std::max_align_t))
     {
         lane& l = *lane_.load(std::memory_order_relaxed);
         slab* const s = map_->find(p);
-        if (s != nullptr && l.key() == this_thread.id && bytes <= max_class_size && alignment <= common_alignment) [[likely]] {
+        if (s != nullptr && l.key() == this_thread.id && bytes <= max_class_size && alignment <= common_alignment)
+            [[likely]] {
             unsigned const c = class_of(bytes);
             slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[c]);
             if (s->tag.load(std::memory_order_relaxed) == c + 1 && at.exact &&

@@ -66,6 +66,7 @@ allocator::allocator(options const& o)
       // Different heaps' handles differ in more than the eight bits of the heap's number.
       handle_salt_{static_cast<std::uint32_t>(core_.number() * 0x9e3779b97f4a7c15U >> 32)}
 {
+    core_.set_sampling(o.sampling);
     lock_guard const guard{advance_lock_};
     bool drained = false;
     advance_locked(drained);
@@ -134,9 +135,25 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
                                 refusal& why) noexcept
 {
     thread_record* const me = core_.record();
+    bool const sampled = core_.sampling() && me != nullptr &&
+                         (me->counts[heap_event::large_allocation].value() & lane::sample_mask) == lane::sample_mask;
+    if (!sampled)
+        return take_large(bytes, alignment, e, owner, me, why);
+    stopwatch const watch;
+    void* const p = take_large(bytes, alignment, e, owner, me, why);
+    auto const [wall_ns, cpu_ns] = watch.read();
+    if (p != nullptr)
+        me->alloc_times.note(wall_ns, cpu_ns);
+    return p;
+}
+
+void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner, thread_record* me,
+                            refusal& why) noexcept
+{
     class_counters& counts = core_.counts_of(me, large_class);
     why = refusal::out_of_memory;
-    if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || !std::has_single_bit(alignment)) {
+    if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) ||
+        !std::has_single_bit(alignment)) {
         counts[class_event::out_of_memory].add();
         return nullptr;
     }
@@ -152,19 +169,20 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
     std::size_t const pages = std::max<std::size_t>((bytes + page_bytes - 1) >> page_shift, 1);
     restructuring_section const section{me};
     slab* const s = pages <= core_.pages().max_pages()
-                        ? core_.pages().take(static_cast<std::uint32_t>(pages), std::max(alignment, page_bytes))
+                        ? core_.pages().take(static_cast<std::uint32_t>(pages), std::max(alignment, page_bytes),
+                                             core_.shelf_at(e.index).site(me, large_class))
                         : nullptr;
     if (s == nullptr) {
         counts[class_event::out_of_memory].add();
         return nullptr;
     }
     core_.report_late_frees(*s);
-    s->was = tag_large;
+    s->was.store(tag_large, std::memory_order_relaxed);
     s->local.store(bytes, std::memory_order_relaxed);
     s->owner.store(owner != nullptr ? owner : &nowhere, std::memory_order_relaxed);
     s->pages.store(static_cast<std::uint32_t>(pages), std::memory_order_relaxed);
-    if (!core_.shelf_at(e.index).add_large(*s, e.era)) {
-        core_.pages().give(*s, static_cast<std::uint32_t>(pages));
+    if (!core_.shelf_at(e.index).add_large(*s, e.era, me)) {
+        core_.pages().give(*s, static_cast<std::uint32_t>(pages), true);
         why = refusal::closed;
         counts[class_event::epoch_closed].add();
         return nullptr;
@@ -257,8 +275,8 @@ void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
     refusal why{};
     h = {};
     unsigned const c = bytes <= max_class_size ? class_of(bytes) : large_class;
-    void* const p = c == large_class ? allocate_large(bytes, page_bytes, e, nullptr, why)
-                                     : allocate_slot(c + class_count, e, why);
+    void* const p =
+        c == large_class ? allocate_large(bytes, page_bytes, e, nullptr, why) : allocate_slot(c + class_count, e, why);
     if (p == nullptr)
         return nullptr;
     slab const& s = *core_.pages().find(p);
@@ -313,6 +331,16 @@ free_result allocator::free(handle h) noexcept
     if (age <= 1)   // another thread's free of the same handle won
         return refuse(free_result::already_free);
     return refuse(age <= handle_fields::generation_mask / 2 ? free_result::stale : free_result::corrupt);
+}
+
+void allocator::count_escape(epoch_id e, std::size_t bytes) noexcept
+{
+    thread_record* const me = core_.record();
+    if (me == nullptr || e.index >= core_.prepared_slots())
+        return;
+    std::uint32_t const label_id = record_of(e).label_id.load(std::memory_order_relaxed);
+    me->escapes[label_id].add();
+    me->escaped_bytes[label_id].add(bytes);
 }
 
 slab* allocator::large_head(slab* s) noexcept

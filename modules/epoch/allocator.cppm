@@ -29,12 +29,13 @@ public:
 };
 
 struct allocator_options {
-    std::string_view name = "tslab";          ///< in reports and statistics
-    std::uint32_t epoch_count = 256;          ///< slots of the ring, 2 to 65,536
+    std::string_view name = "tslab";   ///< in reports and statistics
+    std::uint32_t epoch_count = 256;   ///< slots of the ring, 2 to 65,536
     reclaim_policy reclaim = reclaim_policy::cached;
-    std::uint32_t slab_cache = 32;            ///< empty slabs kept per size class
-    std::size_t reserve_bytes = 0;            ///< address space for pages; 0: by the machine's memory
-    bool strict = false;                      ///< a leak aborts instead of being reported and counted
+    std::uint32_t slab_cache = 32;   ///< empty slabs kept per size class
+    std::size_t reserve_bytes = 0;   ///< address space for pages; 0: by the machine's memory
+    bool strict = false;             ///< a leak aborts instead of being reported and counted
+    bool sampling = false;           ///< time one allocation in 1,024, see set_sampling
 };
 
 /// How an allocation was refused.
@@ -127,7 +128,8 @@ public:
     // For whoever builds on the heap: resources, domains, tools.
 
     /// `bytes` at `alignment` (a power of two) in epoch `e`; null, and why, when refused.
-    [[nodiscard]] inline void* allocate_bytes(std::size_t bytes, std::size_t alignment, epoch_id e, refusal& why) noexcept
+    [[nodiscard]] inline void* allocate_bytes(std::size_t bytes, std::size_t alignment, epoch_id e,
+                                              refusal& why) noexcept
     {
         unsigned const c = alignment <= common_alignment && bytes <= max_class_size ? class_of(bytes)
                                                                                     : class_of_rare(bytes, alignment);
@@ -162,8 +164,8 @@ public:
 
     struct opened {
         epoch_id epoch;
-        bool shared = false;          ///< no ring slot was free: this is the current epoch
-        std::uint32_t place = 0;      ///< of the entry noted, see epoch_record
+        bool shared = false;       ///< no ring slot was free: this is the current epoch
+        std::uint32_t place = 0;   ///< of the entry noted, see epoch_record
     };
     /// Opens an epoch and, if `enter`, notes one domain's enter into it.
     [[nodiscard]] opened open_epoch(std::string_view label, bool enter, std::source_location const& at) noexcept;
@@ -173,16 +175,16 @@ public:
     struct leaving {
         epoch_id epoch;
         std::uint32_t place = 0;
-        bool last = true;                               ///< the domain's last exit
-        bool close = false;                             ///< close the epoch if nobody else holds it
-        bool own = false;                               ///< nobody else allocates in it: all that lives in it is the leaver's
-        std::atomic<lane*>* binding = nullptr;          ///< a resource's lane, handed back first
-        void const* owner = nullptr;                    ///< of large allocations in an epoch that is not its own
-        bool drop = false;                              ///< give everything back, live or not
+        bool last = true;                        ///< the domain's last exit
+        bool close = false;                      ///< close the epoch if nobody else holds it
+        bool own = false;                        ///< nobody else allocates in it: all that lives in it is the leaver's
+        std::atomic<lane*>* binding = nullptr;   ///< a resource's lane, handed back first
+        void const* owner = nullptr;             ///< of large allocations in an epoch that is not its own
+        bool drop = false;                       ///< give everything back, live or not
         bool count_leaks = false;
     };
     struct left {
-        bool was_last = false;                          ///< nobody holds the epoch any more
+        bool was_last = false;   ///< nobody holds the epoch any more
         std::uint64_t leaked_objects = 0;
         std::uint64_t leaked_bytes = 0;
         std::uint64_t dropped_objects = 0;
@@ -208,13 +210,29 @@ public:
     [[nodiscard]] inline std::uint32_t epoch_count() const noexcept { return core_.slots(); }
     [[nodiscard]] inline bool strict() const noexcept { return strict_; }
     /// Counts and reports a misuse of this heap.
-    void misused(misuse kind, void const* p, slab const* s, std::size_t given = 0, std::string_view other = {}) noexcept;
+    void misused(misuse kind, void const* p, slab const* s, std::size_t given = 0,
+                 std::string_view other = {}) noexcept;
 
-    /// One moment of the heap. Stops nobody. Throws std::bad_alloc when its own vectors cannot be had.
-    [[nodiscard]] tslab::snapshot snapshot() const;
+    // Looking into it.
+
+    /// One moment of the heap. Stops nobody: it takes no lock that an allocation or a free waits for. The cost is one look at
+    /// every descriptor of a page ever used and at every thread's counters and, unless `o` says otherwise, one mincore for
+    /// them and their pages. Throws std::bad_alloc when its own vectors cannot be had.
+    [[nodiscard]] tslab::snapshot snapshot(snapshot_options const& o = {}) const;
+
+    /// Times one allocation in 1,024 of each thread, size and epoch, and every repair, from now on or no longer: wall clock
+    /// and processor time, see sampling_stats. A timed one costs about a microsecond more.
+    inline void set_sampling(bool on) noexcept { core_.set_sampling(on); }
+    [[nodiscard]] inline bool sampling() const noexcept { return core_.sampling(); }
+
+    /// Counts an allocation that should have come from epoch `e` and came from the default resource.
+    void count_escape(epoch_id e, std::size_t bytes) noexcept;
 
 private:
     [[gnu::cold]] void free_rare(void* p) noexcept;
+    [[nodiscard]] void* take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
+                                   thread_record* me, refusal& why) noexcept;
+    void note_close(close_report const& r) noexcept;
     [[gnu::cold]] static unsigned class_of_rare(std::size_t bytes, std::size_t alignment) noexcept;
     [[gnu::cold]] void* refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept;
     [[gnu::cold]] refusal refused(thread_record& me, unsigned bin, bool closed, bool had_lane) noexcept;
@@ -234,8 +252,14 @@ private:
     label_registry labels_;
     mutex advance_lock_;
     std::atomic<std::uint64_t> eras_{0};
-    std::atomic<std::uint64_t> current_{0};          // ring index in 16 bits, era above
-    mutex prepare_lock_;                             // making records of ring slots
+    std::atomic<std::uint64_t> current_{0};   // ring index in 16 bits, era above
+    mutex prepare_lock_;                      // making records of ring slots
+    struct last_close {
+        close_report report{};
+        std::uint64_t timestamp_ns = 0;
+        shared_text::copy label{};
+    };
+    last_close last_close_;   // guarded by core_.history_lock()
     bool strict_;
     std::uint32_t handle_salt_;
 };

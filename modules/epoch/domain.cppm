@@ -19,7 +19,7 @@ export namespace tslab {
 
 struct domain_options {
     std::string_view label{};   ///< of an epoch of its own; a wrapped epoch keeps its label when this is empty
-    bool auto_close = true;     ///< the last exit closes the epoch, if its era is still the same and nobody else holds it
+    bool auto_close = true;   ///< the last exit closes the epoch, if its era is still the same and nobody else holds it
 };
 
 class epoch_domain {
@@ -64,7 +64,8 @@ public:
 
     struct already_entered {};
     /// A domain that is inside from the start: in an epoch of its own, or in the current one if `share`.
-    epoch_domain(already_entered, allocator& heap, options const& o, bool share, std::source_location const& at) noexcept;
+    epoch_domain(already_entered, allocator& heap, options const& o, bool share,
+                 std::source_location const& at) noexcept;
     /// Makes this the calling thread's current domain, without a further enter. Throws std::bad_alloc.
     void push();
     /// Undoes push at the end of a guard, which goes whatever is wrong: that is reported and then put right.
@@ -90,11 +91,11 @@ private:
     allocator* heap_;
     epoch_id epoch_{};
     std::uint64_t thread_;
-    std::uint32_t depth_ = 0;     // enters not yet left
-    std::uint32_t place_ = 0;     // of the first enter's source location
+    std::uint32_t depth_ = 0;   // enters not yet left
+    std::uint32_t place_ = 0;   // of the first enter's source location
     bool auto_close_;
-    bool held_ = false;           // the first enter found the epoch there, so the exits count
-    bool unentered_ = false;      // opened an epoch of its own and was never entered
+    bool held_ = false;        // the first enter found the epoch there, so the exits count
+    bool unentered_ = false;   // opened an epoch of its own and was never entered
     bool shared_ = false;
 };
 

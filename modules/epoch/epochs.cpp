@@ -26,12 +26,24 @@ void count(thread_record* me, heap_event e, std::uint64_t n = 1) noexcept
         me->counts[e].add(n);
 }
 
-void count_close(thread_record* me, take_back_result const& done) noexcept
+/// `nanoseconds`: what a timed close took.
+void count_close(thread_record* me, take_back_result const& done, std::uint64_t nanoseconds = 0) noexcept
 {
     count(me, heap_event::epoch_close, done.closed ? 1 : 0);
-    count(me, heap_event::close_scanned, done.scanned);
-    count(me, heap_event::close_recycled, done.recycled);
+    count(me, heap_event::close_scanned, done.scanned());
+    count(me, heap_event::close_recycled, done.recycled());
     count(me, heap_event::close_deferred, done.deferred);
+    if (me == nullptr)
+        return;
+    for (unsigned c = 0; c < class_count; ++c) {
+        if (done.scanned_of[c] == 0)
+            continue;
+        class_counters& counts = me->classes[c];
+        counts[class_event::close_call].add();
+        counts[class_event::close_scanned].add(done.scanned_of[c]);
+        counts[class_event::close_recycled].add(done.recycled_of[c]);
+        counts[class_event::close_nanoseconds].add(nanoseconds);
+    }
 }
 
 }
@@ -64,6 +76,9 @@ epoch_id allocator::begin_epoch(epoch_record& r, std::string_view label, std::ui
     r.rss_before_close.store(0, std::memory_order_relaxed);
     r.rss_after_close.store(0, std::memory_order_relaxed);
     r.closed_madvise_bytes.store(0, std::memory_order_relaxed);
+    r.closed_asked_bytes.store(0, std::memory_order_relaxed);
+    r.closed_gone_bytes.store(0, std::memory_order_relaxed);
+    r.closing_ns.store(0, std::memory_order_relaxed);
     r.era.store(now.era, std::memory_order_relaxed);
     r.state.store(lifecycle::active, std::memory_order_relaxed);
     return now;
@@ -80,14 +95,15 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
         result.shared = true;
         do
             result.epoch = current_epoch();
-        while (enter && !enter_epoch(result.epoch, true, at, result.place));   // advanced away under us: the new one then
+        while (enter &&
+               !enter_epoch(result.epoch, true, at, result.place));   // advanced away under us: the new one then
         return result;
     }
     if (me != nullptr)
         me->slot_hint = index;
     std::uint32_t const label_id = labels_.number_of(label);
     epoch_record& r = prepare_slot(index);
-    lock_guard const guard{r.lock};
+    lock_guard const guard{r.lock, r.site(me, no_class)};
     result.epoch = begin_epoch(r, label, label_id);
     count(me, heap_event::epoch_open);
     if (enter) {
@@ -104,7 +120,7 @@ bool allocator::enter_epoch(epoch_id e, bool first, std::source_location const& 
     thread_record* const me = core_.record();
     restructuring_section const section{me};
     epoch_record& r = record_of(e);
-    lock_guard const guard{r.lock};
+    lock_guard const guard{r.lock, r.site(me, no_class)};
     if (r.era.load(std::memory_order_relaxed) != e.era || r.state.load(std::memory_order_relaxed) == lifecycle::drained)
         return false;
     std::uint32_t const got = r.note_enter(first, at);
@@ -134,7 +150,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
     left result;
     lane* detached = nullptr;
     {
-        lock_guard const guard{r.lock};
+        lock_guard const guard{r.lock, r.site(me, no_class)};
         auto const gone = [&] { return r.era.load(std::memory_order_relaxed) != how.epoch.era; };
         if (gone())
             return {};
@@ -175,7 +191,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
     count_close(me, done);
     if (done.drained)
         core_.slot_drained(r, me);
-    else if (done.recycled != 0)
+    else if (done.recycled() != 0)
         core_.slabs().settle(false);
     return result;
 }
@@ -188,7 +204,7 @@ void allocator::hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept
     take_back_result done;
     lane* detached = nullptr;
     {
-        lock_guard const guard{r.lock};
+        lock_guard const guard{r.lock, r.site(me, no_class)};
         lane* const l = binding.load(std::memory_order_relaxed);
         if (l == &no_lane)
             return;
@@ -215,7 +231,7 @@ std::uint64_t allocator::release_epoch(epoch_id e, std::atomic<lane*>& keep) noe
     take_back_result done;
     std::uint64_t live = 0;
     {
-        lock_guard const guard{r.lock};
+        lock_guard const guard{r.lock, r.site(me, no_class)};
         if (lane* const l = keep.load(std::memory_order_relaxed); l != &no_lane)
             live += l->drop(*me);
         if (r.lane_count > 1 || (r.lane_count == 1 && keep.load(std::memory_order_relaxed) == &no_lane))
@@ -242,7 +258,7 @@ std::uint64_t allocator::release_part(epoch_id e, std::atomic<lane*>& keep, void
     for (slab* next = nullptr;;) {
         {
             restructuring_section const section{me};
-            lock_guard const guard{r.lock};
+            lock_guard const guard{r.lock, r.site(me, no_class)};
             if (lane* const l = keep.load(std::memory_order_relaxed); l != &no_lane)
                 live += l->drop(*me);
             for (next = r.large.front(); next != nullptr && next->owner.load(std::memory_order_relaxed) != owner;)
@@ -279,7 +295,7 @@ epoch_id allocator::advance_locked(bool& drained) noexcept
     epoch_record& next = prepare_slot(index);
     epoch_id now;
     {
-        lock_guard const guard{next.lock};
+        lock_guard const guard{next.lock, next.site(me, no_class)};
         now = begin_epoch(next, {}, label_registry::unlabeled);
     }
     count(me, heap_event::epoch_open);
@@ -290,7 +306,7 @@ epoch_id allocator::advance_locked(bool& drained) noexcept
     count(me, heap_event::epoch_advance);
     epoch_record& old = record_of(before);
     {
-        lock_guard const guard{old.lock};
+        lock_guard const guard{old.lock, old.site(me, no_class)};
         if (old.state.load(std::memory_order_relaxed) == lifecycle::active)
             count(me, heap_event::epoch_close);
         old.begin_closing();
@@ -321,22 +337,39 @@ close_report allocator::take_back(epoch_id e, bool closing, bool drained_before)
         core_.slot_drained(r, me);
     report.drained = done.drained || drained_before;
     report.closed = closing;
-    report.scanned_slabs = done.scanned;
-    report.recycled_slabs = done.recycled;
+    report.scanned_slabs = done.scanned();
+    report.recycled_slabs = done.recycled();
     report.deferred_claims = done.deferred;
     report.madvise_calls = purged.calls;
     report.madvise_bytes = purged.bytes;
     report.madvise_failures = purged.failures;
+    report.madvise_asked_bytes = purged.asked;
+    report.madvise_gone_bytes = purged.gone;
     report.rss_after = read_rss_bytes();
     report.nanoseconds = now_ns() - begin;
     if (r.era.load(std::memory_order_relaxed) == e.era) {   // else the slot has been opened anew already
         r.rss_before_close.store(report.rss_before, std::memory_order_relaxed);
         r.rss_after_close.store(report.rss_after, std::memory_order_relaxed);
         r.closed_madvise_bytes.store(report.madvise_bytes, std::memory_order_relaxed);
+        r.closed_asked_bytes.store(report.madvise_asked_bytes, std::memory_order_relaxed);
+        r.closed_gone_bytes.store(report.madvise_gone_bytes, std::memory_order_relaxed);
     }
-    count_close(me, done);
-    count(me, heap_event::close_nanoseconds, report.nanoseconds);
+    if (closing) {
+        count_close(me, done, report.nanoseconds);
+        count(me, heap_event::close_timed);
+        count(me, heap_event::close_nanoseconds, report.nanoseconds);
+        note_close(report);
+    }
     return report;
+}
+
+/// Keeps the report for the statistics. Nobody but them and other closes takes this lock.
+void allocator::note_close(close_report const& r) noexcept
+{
+    restructuring_section const section{core_.record()};
+    shared_text::copy const label = record_of(r.epoch).label.read();
+    lock_guard const guard{core_.history_lock()};
+    last_close_ = {.report = r, .timestamp_ns = wall_clock_ns(), .label = label};
 }
 
 close_report allocator::close(epoch_id e) noexcept
@@ -372,6 +405,8 @@ close_report allocator::trim() noexcept
         all.madvise_calls += one.madvise_calls;
         all.madvise_bytes += one.madvise_bytes;
         all.madvise_failures += one.madvise_failures;
+        all.madvise_asked_bytes += one.madvise_asked_bytes;
+        all.madvise_gone_bytes += one.madvise_gone_bytes;
     }
     thread_record* const me = core_.record();
     restructuring_section const section{me};
@@ -381,6 +416,8 @@ close_report allocator::trim() noexcept
     all.madvise_calls += purged.calls;
     all.madvise_bytes += purged.bytes;
     all.madvise_failures += purged.failures;
+    all.madvise_asked_bytes += purged.asked;
+    all.madvise_gone_bytes += purged.gone;
     all.rss_after = read_rss_bytes();
     all.nanoseconds = now_ns() - begin;
     return all;
@@ -390,10 +427,11 @@ bool allocator::set_label(epoch_id e, std::string_view label) noexcept
 {
     if (e.index >= core_.prepared_slots())
         return false;
-    restructuring_section const section{core_.record()};
+    thread_record* const me = core_.record();
+    restructuring_section const section{me};
     std::uint32_t const label_id = labels_.number_of(label);
     epoch_record& r = record_of(e);
-    lock_guard const guard{r.lock};
+    lock_guard const guard{r.lock, r.site(me, no_class)};
     if (r.era.load(std::memory_order_relaxed) != e.era || r.state.load(std::memory_order_relaxed) == lifecycle::drained)
         return false;
     r.label.assign(label);

@@ -30,18 +30,20 @@ struct epoch_id {
 /// What a close did.
 struct close_report {
     epoch_id epoch{};
-    bool found = false;                   ///< false: no such epoch, or it is gone already; nothing was done
-    bool closed = false;                  ///< it is CLOSING now; false for a trim, and for a current epoch without successor
-    bool drained = false;                 ///< nothing of the epoch remains
+    bool found = false;     ///< false: no such epoch, or it is gone already; nothing was done
+    bool closed = false;    ///< it is CLOSING now; false for a trim, and for a current epoch without successor
+    bool drained = false;   ///< nothing of the epoch remains
     std::uint64_t scanned_slabs = 0;
     std::uint64_t recycled_slabs = 0;
-    std::uint64_t deferred_claims = 0;    ///< lanes of live resources of other threads, or of interrupted threads
+    std::uint64_t deferred_claims = 0;   ///< lanes of live resources of other threads, or of interrupted threads
     std::uint64_t nanoseconds = 0;
-    std::uint64_t rss_before = 0;         ///< bytes, the whole process
+    std::uint64_t rss_before = 0;   ///< bytes, the whole process
     std::uint64_t rss_after = 0;
     std::uint64_t madvise_calls = 0;
-    std::uint64_t madvise_bytes = 0;      ///< of the calls that succeeded
+    std::uint64_t madvise_bytes = 0;   ///< of the calls that succeeded
     std::uint64_t madvise_failures = 0;
+    std::uint64_t madvise_asked_bytes = 0;   ///< of all calls
+    std::uint64_t madvise_gone_bytes = 0;    ///< of those, no longer resident right afterwards (mincore)
 };
 
 /// Where a domain that is still inside came in.
@@ -63,9 +65,12 @@ struct alignas(64) epoch_record : shelf {
     std::atomic<std::uint64_t> rss_before_close{0};
     std::atomic<std::uint64_t> rss_after_close{0};
     std::atomic<std::uint64_t> closed_madvise_bytes{0};
+    std::atomic<std::uint64_t> closed_asked_bytes{0};
+    std::atomic<std::uint64_t> closed_gone_bytes{0};
 
     /// Notes an enter, the first or a further one of a domain; returns the place of its source location.
-    std::uint32_t note_enter(bool first, std::source_location const& at) noexcept __attribute__((requires_capability(lock)))
+    std::uint32_t note_enter(bool first, std::source_location const& at) noexcept
+        __attribute__((requires_capability(lock)))
     {
         enters.add();
         if (!first)

@@ -1,14 +1,20 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Taking a snapshot: counters are summed over the threads' records, slabs are counted by walking the descriptors.
-// No lock is taken; a slot that is opened anew during the walk is told by its era.
+// Taking a snapshot: counters are summed over the threads' records, slabs are counted by walking the descriptors, resident
+// pages are asked of the kernel. No lock is taken that an allocation waits for; a slot that is opened anew during the walk
+// is told by its era.
 module;
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <string>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 module tslab.epoch;
 
@@ -20,114 +26,322 @@ namespace tslab {
 
 namespace {
 
+using pages_by_class = std::array<class_share, class_count + 1>;
+
 void add_class(class_stats& to, class_counters const& from) noexcept
 {
-    to.slow_path_hits += from[class_event::slow_path].value();
-    to.slow_path_cache_miss += from[class_event::cache_miss].value();
-    to.slow_path_epoch_closed += from[class_event::epoch_closed].value();
-    to.out_of_memory += from[class_event::out_of_memory].value();
-    to.cache_hits += from[class_event::cache_hit].value();
-    to.collects += from[class_event::collect].value();
-    to.adoptions += from[class_event::adopt].value();
-    to.empty_slab_recycled += from[class_event::recycled].value();
-    to.empty_slab_overflowed += from[class_event::overflowed].value();
-    to.list_move_partial_to_full += from[class_event::partial_to_full].value();
-    to.list_move_full_to_partial += from[class_event::full_to_partial].value();
-    to.remote_frees += from[class_event::remote_free].value();
-    to.repairs += from[class_event::adopt_mismatch].value();
+    auto const n = [&](class_event e) { return from[e].value(); };
+    to.slow_path_hits += n(class_event::slow_path);
+    to.slow_path_cache_miss += n(class_event::cache_miss);
+    to.slow_path_epoch_closed += n(class_event::epoch_closed);
+    to.out_of_memory += n(class_event::out_of_memory);
+    to.current_partial_null += n(class_event::current_null);
+    to.current_partial_full += n(class_event::current_full);
+    to.new_slab_count += n(class_event::new_slab);
+    to.cache_hits += n(class_event::cache_hit);
+    to.collects += n(class_event::collect);
+    to.adoptions += n(class_event::adopt);
+    to.empty_slab_recycled += n(class_event::recycled);
+    to.empty_slab_overflowed += n(class_event::overflowed);
+    to.list_move_partial_to_full += n(class_event::partial_to_full);
+    to.list_move_full_to_partial += n(class_event::full_to_partial);
+    to.remote_frees += n(class_event::remote_free);
+    to.repairs += n(class_event::adopt_mismatch) + n(class_event::adopt_lost) + n(class_event::repair_twice);
+    to.epoch_close_calls += n(class_event::close_call);
+    to.epoch_close_scanned_slabs += n(class_event::close_scanned);
+    to.epoch_close_recycled_slabs += n(class_event::close_recycled);
+    to.epoch_close_total_ns += n(class_event::close_nanoseconds);
+    to.bitmap_alloc_attempts += n(class_event::collect) + n(class_event::adopt_attempt);
+    to.bitmap_free_attempts += n(class_event::remote_free);
+    to.current_partial_cas_attempts += n(class_event::adopt_attempt);
+    to.current_partial_lost_races += n(class_event::adopt_lost);
+    to.current_partial_mismatches += n(class_event::adopt_mismatch);
+    to.scan_adapt_checks += n(class_event::scan_check);
+    to.scan_adapt_switches += n(class_event::scan_switch);
 }
 
 void add_heap(global_stats& to, heap_counters const& from) noexcept
 {
-    to.epoch_opens += from[heap_event::epoch_open].value();
-    to.epoch_advances += from[heap_event::epoch_advance].value();
-    to.epoch_closes += from[heap_event::epoch_close].value();
-    to.epoch_drains += from[heap_event::epoch_drained].value();
-    to.epoch_close_scanned_slabs += from[heap_event::close_scanned].value();
-    to.epoch_close_recycled_slabs += from[heap_event::close_recycled].value();
-    to.epoch_close_deferred += from[heap_event::close_deferred].value();
-    to.epoch_close_total_ns += from[heap_event::close_nanoseconds].value();
-    to.ring_exhausted += from[heap_event::ring_exhausted].value();
-    to.domain_enters += from[heap_event::domain_enter].value();
-    to.domain_exits += from[heap_event::domain_exit].value();
-    to.counted_frees += from[heap_event::counted_free].value();
-    to.released_objects += from[heap_event::released].value();
-    to.leaked_objects += from[heap_event::leaked].value();
-    to.refused_handles += from[heap_event::stale_handle].value();
+    auto const n = [&](heap_event e) { return from[e].value(); };
+    to.epoch_opens += n(heap_event::epoch_open);
+    to.epoch_advances += n(heap_event::epoch_advance);
+    to.epoch_closes += n(heap_event::epoch_close);
+    to.epoch_drains += n(heap_event::epoch_drained);
+    to.epoch_close_scanned_slabs += n(heap_event::close_scanned);
+    to.epoch_close_recycled_slabs += n(heap_event::close_recycled);
+    to.epoch_close_deferred += n(heap_event::close_deferred);
+    to.epoch_close_timed += n(heap_event::close_timed);
+    to.epoch_close_total_ns += n(heap_event::close_nanoseconds);
+    to.ring_exhausted += n(heap_event::ring_exhausted);
+    to.domain_enters += n(heap_event::domain_enter);
+    to.domain_exits += n(heap_event::domain_exit);
+    to.counted_frees += n(heap_event::counted_free);
+    to.released_objects += n(heap_event::released);
+    to.leaked_objects += n(heap_event::leaked);
+    to.refused_handles += n(heap_event::stale_handle);
 }
 
-/// The counters of all threads, and what each lane handed out.
+void add_contention(contention_stats& to, contention_counters const& from) noexcept
+{
+    to.lock_fast_acquire += from[contention_event::lock_fast].value();
+    to.lock_contended += from[contention_event::lock_contended].value();
+    to.bitmap_alloc_cas_retries += from[contention_event::alloc_retry].value();
+    to.bitmap_free_cas_retries += from[contention_event::free_retry].value();
+}
+
+/// One thread's counters: into the classes, the labels, the global ones and, for its present thread, its own.
+void add_record(heap_core const& core, thread_record const& r, snapshot& s)
+{
+    for (unsigned c = 0; c <= class_count; ++c)
+        add_class(s.classes[c], r.classes[c]);
+    add_heap(s.global, r.counts);
+    s.classes[large_class].allocations += r.counts[heap_event::large_allocation].value();
+    core.for_each_lane(r, [&](lane const& l) {
+        for (unsigned bin = 0; bin < bin_count; ++bin)
+            s.classes[class_of_bin(bin)].allocations += l.allocations(bin).value();
+        s.global.counted_frees += l.counted_frees.value();
+    });
+    for (unsigned row = 0; row <= no_class; ++row)
+        for (std::uint32_t label = 0; label < label_buckets; ++label) {
+            contention_counters const& from = r.contention[row][label];
+            add_contention(s.labels[label].contention, from);
+            if (row == no_class)
+                continue;
+            add_contention(s.classes[row].by_label[label], from);
+            add_contention(s.classes[row].contention, from);
+        }
+    for (std::uint32_t label = 0; label < label_buckets; ++label) {
+        s.labels[label].escapes += r.escapes[label].value();
+        s.labels[label].escaped_bytes += r.escaped_bytes[label].value();
+    }
+    bool const alive = r.in_use.load(std::memory_order_relaxed) && !r.vanished.load(std::memory_order_relaxed);
+    for (unsigned c = 0; c < class_count; ++c)
+        s.classes[c].scan_rotated_threads += alive && r.scans[c].rotated() ? 1 : 0;
+
+    thread_stats t;
+    t.thread_id = r.thread_id.load(std::memory_order_relaxed);
+    t.alive = alive;
+    t.allocations = r.allocations() - r.allocations_before.load(std::memory_order_relaxed);
+    t.slow_path_hits = r.slow_paths() - r.slow_paths_before.load(std::memory_order_relaxed);
+    t.sampling.alloc = r.alloc_times.read();
+    t.sampling.repair = r.repair_times.read();
+    std::array<std::uint64_t, repair_reasons.size()> all{};
+    std::array<std::uint64_t, repair_reasons.size()> own{};
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        all[i] = r.repairs(i);
+        own[i] = all[i] - r.repairs_before[i].load(std::memory_order_relaxed);
+    }
+    auto const set_reasons = [](sampling_stats& of, auto const& n) {
+        of.repair_reason_full_bitmap += n[0];
+        of.repair_reason_list_mismatch += n[1];
+        of.repair_reason_other += n[2];
+        of.repair_count += n[0] + n[1] + n[2];
+    };
+    set_reasons(t.sampling, own);
+    set_reasons(s.sampled, all);
+    s.sampled.alloc.add(t.sampling.alloc);
+    s.sampled.repair.add(t.sampling.repair);
+    s.threads.push_back(std::move(t));
+}
+
 void sum_records(heap_core const& core, snapshot& s)
 {
-    for (thread_record const* r = core.first_record(); r != nullptr; r = r->next_of_heap) {
-        thread_stats t;
-        t.thread_id = r->thread_id.load(std::memory_order_relaxed);
-        t.alive = r->in_use.load(std::memory_order_relaxed) && !r->vanished.load(std::memory_order_relaxed);
-        t.allocations = r->allocations() - r->allocations_before.load(std::memory_order_relaxed);
-        t.slow_path_hits = r->slow_paths() - r->slow_paths_before.load(std::memory_order_relaxed);
-        for (unsigned c = 0; c <= class_count; ++c)
-            add_class(s.classes[c], r->classes[c]);
-        add_heap(s.global, r->counts);
-        s.classes[large_class].allocations += r->counts[heap_event::large_allocation].value();
-        core.for_each_lane(*r, [&](lane const& l) {
-            for (unsigned bin = 0; bin < bin_count; ++bin)
-                s.classes[class_of_bin(bin)].allocations += l.allocations(bin).value();
-            s.global.counted_frees += l.counted_frees.value();
-        });
-        s.threads.push_back(t);
-    }
+    for (thread_record const* r = core.first_record(); r != nullptr; r = r->next_of_heap)
+        add_record(core, *r, s);
     for (unsigned c = 0; c <= class_count; ++c)
         add_class(s.classes[c], core.strays(c));
+    sampling_stats const past = core.past_samples();
+    s.sampled.alloc.add(past.alloc);
+    s.sampled.repair.add(past.repair);
 }
 
-/// Counts one page into its class and, through `of_slot`, its epoch.
-void add_page(heap_core const& core, slab const& page, std::vector<epoch_stats*> const& of_slot, snapshot& s) noexcept
+/// The locks of the heap: how often they were free or waited for, and how long where that was timed.
+void sum_locks(heap_core const& core, std::initializer_list<mutex const*> further, snapshot& s)
 {
-    residence const where = page.where.load(std::memory_order_relaxed);
-    if (where == residence::unused)
+    lock_timing_stats times;
+    auto const add = [&](mutex const& m) {
+        s.global.lock_fast_acquire += m.fast_acquires();
+        s.global.lock_contended += m.contended_acquires();
+        m.times().add_to(times);
+    };
+    core.for_each_lock(add);
+    for (mutex const* const m : further)
+        add(*m);
+    if (lock_timing() == 0)
         return;
-    auto const* const home = static_cast<shelf const*>(page.home.load(std::memory_order_relaxed));
-    std::uint32_t const slot = home != nullptr ? core.slot_of(*home) : core.slots();
-    epoch_stats* const epoch = slot < of_slot.size() ? of_slot[slot] : nullptr;
-    if (where == residence::large) {
-        std::uint64_t const pages = page.pages.load(std::memory_order_relaxed);
-        std::uint64_t const bytes = page.local.load(std::memory_order_relaxed);
-        s.global.large_pages += pages;
-        ++s.classes[large_class].live_objects;
-        s.global.live_bytes += bytes;
-        if (epoch != nullptr) {
-            epoch->large_pages += pages;
-            ++epoch->live_objects;
-            epoch->live_bytes += bytes;
+    s.global.lock_timing = times;
+    for (unsigned c = 0; c <= class_count; ++c) {
+        auto& of_class = s.classes[c].lock_timing.emplace();
+        for (thread_record const* r = core.first_record(); r != nullptr; r = r->next_of_heap)
+            r->lock_waits[c].add_to(of_class);
+    }
+}
+
+/// Walks the pages ever used and puts each where it belongs: its class, its epoch, its term of the waterfall.
+class page_walk {
+public:
+    page_walk(heap_core const& core, snapshot& s, std::vector<epoch_stats*> const& of_slot, bool residency)
+        : core_{core}, s_{s}, of_slot_{of_slot}, shares_(of_slot.size()), pages_{core.pages().used_pages()}
+    {
+        if (residency && pages_ != 0) {
+            resident_ = resident_pages(core.pages().first_page(), std::size_t{pages_} << page_shift);
+            s.waterfall.emplace();
+            for (class_stats& c : s.classes)
+                c.resident_bytes = 0;
+            for (epoch_stats& e : s.epochs)
+                e.resident_bytes = 0;
         }
-        return;
     }
-    unsigned const bin = page.bin();
-    if (bin >= bin_count)
-        return;   // given back while we looked
-    class_stats& c = s.classes[class_of_bin(bin)];
-    if (where == residence::cached) {
-        ++c.cached_slabs;
-        ++s.global.slabs_cached;
-        return;
-    }
-    std::uint64_t const free = page.shared.load(std::memory_order_relaxed) | page.local.load(std::memory_order_relaxed);
-    auto const live = static_cast<std::uint64_t>(std::popcount(bins[bin].full_mask & ~free));
-    ++(live == bins[bin].slots ? c.full_slabs : c.partial_slabs);
-    c.empty_slabs += live == 0 ? 1 : 0;
-    ++s.global.slabs_in_use;
-    c.live_objects += live;
-    s.global.live_bytes += live * bins[bin].size;
-    if (epoch != nullptr) {
-        ++epoch->slabs;
-        epoch->empty_slabs += live == 0 ? 1 : 0;
-        epoch->live_objects += live;
-        epoch->live_bytes += live * bins[bin].size;
-    }
-}
 
-epoch_stats read_epoch(epoch_record const& r, std::uint64_t now)
+    void run()
+    {
+        for (std::uint32_t i = 0; i < pages_;)
+            i += add(i);
+        for (std::size_t slot = 0; slot < shares_.size(); ++slot)
+            if (of_slot_[slot] != nullptr)
+                for (class_share const& share : shares_[slot])
+                    if (share.slabs != 0)
+                        of_slot_[slot]->classes.push_back(share);
+    }
+
+private:
+    /// Adds what begins at page `i`; returns how many pages that is.
+    std::uint32_t add(std::uint32_t i) noexcept
+    {
+        slab const& page = core_.pages().at(i);
+        residence const where = page.where.load(std::memory_order_relaxed);
+        unsigned const bin = page.bin();
+        if (where == residence::large)
+            return add_large(i, page);
+        if (where == residence::unused || bin >= bin_count)   // or given back while we looked
+            add_free(i);
+        else if (where == residence::cached)
+            add_cached(i, class_of_bin(bin));
+        else
+            add_slab(i, page, bin);
+        return 1;
+    }
+
+    void add_free(std::uint32_t i) noexcept
+    {
+        unsigned const c = core_.pages().free_resident_class(i);
+        if (c < class_count)
+            ++s_.classes[c].cache_overflow_len;
+        if (s_.waterfall)
+            s_.waterfall->free_bytes += resident(i);
+    }
+
+    void add_cached(std::uint32_t i, unsigned c) noexcept
+    {
+        ++s_.classes[c].cached_slabs;
+        ++s_.global.slabs_cached;
+        if (s_.waterfall)
+            s_.waterfall->cached_bytes += resident(i);
+    }
+
+    void add_slab(std::uint32_t i, slab const& page, unsigned bin) noexcept
+    {
+        unsigned const index = class_of_bin(bin);
+        std::uint64_t const free =
+            page.shared.load(std::memory_order_relaxed) | page.local.load(std::memory_order_relaxed);
+        auto const live = static_cast<std::uint64_t>(std::popcount(bins[bin].full_mask & ~free));
+        std::uint64_t const live_bytes = live * bins[bin].size;
+        bool const full = live == bins[bin].slots;
+        class_stats& c = s_.classes[index];
+        ++(full ? c.full_slabs : c.partial_slabs);
+        c.empty_slabs += live == 0 ? 1 : 0;
+        c.live_objects += live;
+        c.live_bytes += live_bytes;
+        ++s_.global.slabs_in_use;
+        s_.global.empty_held_bytes += live == 0 ? page_bytes : 0;
+        std::uint32_t const slot = slot_of(page);   // asked once: the slab may be taken back meanwhile
+        if (epoch_stats* const e = epoch_at(slot)) {
+            ++e->slabs;
+            ++(full ? e->full_slabs : e->partial_slabs);
+            e->empty_slabs += live == 0 ? 1 : 0;
+            share(slot, index, 1, live, live_bytes);
+        }
+        if (!s_.waterfall)
+            return;
+        if (resident(i) == 0) {
+            s_.waterfall->untouched_bytes += page_bytes;
+            return;
+        }
+        std::uint64_t const slots_bytes = std::uint64_t{bins[bin].slots} * bins[bin].size;
+        s_.waterfall->live_bytes += live_bytes;
+        s_.waterfall->empty_slot_bytes += slots_bytes - live_bytes;
+        s_.waterfall->slack_bytes += page_bytes - slots_bytes;
+        add_resident(slot, index, page_bytes);
+    }
+
+    std::uint32_t add_large(std::uint32_t first, slab const& page) noexcept
+    {
+        std::uint32_t const pages = std::min(std::max(page.pages.load(std::memory_order_relaxed), 1U), pages_ - first);
+        std::uint64_t const bytes = page.local.load(std::memory_order_relaxed);
+        class_stats& c = s_.classes[large_class];
+        c.large_pages += pages;
+        ++c.live_objects;
+        c.live_bytes += bytes;
+        s_.global.large_pages += pages;
+        std::uint32_t const slot = slot_of(page);
+        if (epoch_stats* const e = epoch_at(slot)) {
+            e->large_pages += pages;
+            share(slot, large_class, pages, 1, bytes);
+        }
+        if (!s_.waterfall)
+            return pages;
+        std::uint64_t there = 0;
+        for (std::uint32_t i = first; i < first + pages; ++i)
+            there += resident(i);
+        std::uint64_t const all = std::uint64_t{pages} * page_bytes;
+        std::uint64_t const tail =
+            bytes < all && resident(first + pages - 1) != 0 ? std::min(all - bytes, page_bytes) : 0;
+        s_.waterfall->untouched_bytes += all - there;
+        s_.waterfall->slack_bytes += tail;
+        s_.waterfall->live_bytes += there - tail;
+        add_resident(slot, large_class, there);
+        return pages;
+    }
+
+    /// The ring slot a page belongs to; past the end when to none.
+    [[nodiscard]] std::uint32_t slot_of(slab const& page) const noexcept
+    {
+        auto const* const home = static_cast<shelf const*>(page.home.load(std::memory_order_relaxed));
+        return home != nullptr ? core_.slot_of(*home) : core_.slots();
+    }
+    [[nodiscard]] epoch_stats* epoch_at(std::uint32_t slot) const noexcept
+    {
+        return slot < of_slot_.size() ? of_slot_[slot] : nullptr;
+    }
+    void share(std::uint32_t slot, unsigned c, std::uint64_t pages, std::uint64_t live, std::uint64_t bytes) noexcept
+    {
+        of_slot_[slot]->live_objects += live;
+        of_slot_[slot]->live_bytes += bytes;
+        class_share& of = shares_[slot][c];
+        of.class_index = c;
+        of.slabs += pages;
+        of.live_objects += live;
+        of.live_bytes += bytes;
+    }
+    void add_resident(std::uint32_t slot, unsigned c, std::uint64_t bytes) noexcept
+    {
+        *s_.classes[c].resident_bytes += bytes;
+        if (epoch_stats* const e = epoch_at(slot))
+            *e->resident_bytes += bytes;
+    }
+    [[nodiscard]] std::uint64_t resident(std::uint32_t i) const noexcept { return resident_[i] != 0 ? page_bytes : 0; }
+
+    heap_core const& core_;
+    snapshot& s_;
+    std::vector<epoch_stats*> const& of_slot_;
+    std::vector<pages_by_class> shares_;
+    std::vector<unsigned char> resident_;
+    std::uint32_t pages_;
+};
+
+epoch_stats read_epoch(epoch_record const& r, std::uint64_t now, std::uint64_t wall)
 {
+    auto const since = [now](std::uint64_t then) { return now > then ? now - then : 0; };
     epoch_stats e;
     e.index = r.index;
     e.era = r.era.load(std::memory_order_acquire);
@@ -139,18 +353,72 @@ epoch_stats read_epoch(epoch_record const& r, std::uint64_t now)
     e.enters = r.enters.value();
     e.exits = r.exits.value();
     e.allocations = r.allocations.value();
-    std::uint64_t const opened = r.opened_ns.load(std::memory_order_relaxed);
-    e.age_seconds = now > opened ? static_cast<double>(now - opened) * 1e-9 : 0;
+    std::uint64_t const age = since(r.opened_ns.load(std::memory_order_relaxed));
+    e.age_seconds = static_cast<double>(age) * 1e-9;
+    e.open_since_ns = wall - age;
+    std::uint64_t const closing = r.closing_ns.load(std::memory_order_relaxed);
+    e.closing_seconds =
+        e.lifecycle == lifecycle::closing && closing != 0 ? static_cast<double>(since(closing)) * 1e-9 : 0;
     e.opened_at = r.oldest_entry();
     e.rss_before_close = r.rss_before_close.load(std::memory_order_relaxed);
     e.rss_after_close = r.rss_after_close.load(std::memory_order_relaxed);
     e.madvise_bytes = r.closed_madvise_bytes.load(std::memory_order_relaxed);
+    e.madvise_asked_bytes = r.closed_asked_bytes.load(std::memory_order_relaxed);
+    e.madvise_gone_bytes = r.closed_gone_bytes.load(std::memory_order_relaxed);
     return e;
 }
 
+/// What follows from the rest: sums over classes, and labels from their epochs.
+void total_up(snapshot& s)
+{
+    global_stats& g = s.global;
+    for (class_stats const& c : s.classes) {
+        g.allocations += c.allocations;
+        g.live_objects += c.live_objects;
+        g.live_bytes += c.live_bytes;
+        g.slow_path_hits += c.slow_path_hits;
+        g.slow_path_cache_miss += c.slow_path_cache_miss;
+        g.slow_path_epoch_closed += c.slow_path_epoch_closed;
+        g.out_of_memory += c.out_of_memory;
+        g.slabs_allocated += c.new_slab_count;
+        g.slabs_recycled += c.empty_slab_recycled;
+        g.cache_overflows += c.empty_slab_overflowed;
+        g.bitmap_alloc_attempts += c.bitmap_alloc_attempts;
+        g.bitmap_alloc_cas_retries += c.contention.bitmap_alloc_cas_retries;
+        g.bitmap_free_attempts += c.bitmap_free_attempts;
+        g.bitmap_free_cas_retries += c.contention.bitmap_free_cas_retries;
+        g.current_partial_cas_attempts += c.current_partial_cas_attempts;
+        g.current_partial_lost_races += c.current_partial_lost_races;
+        g.current_partial_mismatches += c.current_partial_mismatches;
+    }
+    g.current_partial_cas_failures = g.current_partial_lost_races + g.current_partial_mismatches;
+    g.frees = g.allocations > g.live_objects ? g.allocations - g.live_objects : 0;
+    g.committed_bytes = (g.slabs_in_use + g.slabs_cached + g.large_pages + g.free_resident_pages) * s.page_size;
+    g.empty_held_bytes += (g.slabs_cached + g.free_resident_pages) * s.page_size;
+
+    for (epoch_stats const& e : s.epochs) {
+        if (e.lifecycle != lifecycle::active && e.lifecycle != lifecycle::closing)
+            continue;
+        label_stats& l = s.labels[e.label_id];
+        ++l.epochs;
+        l.refcount += e.refcount;
+        l.live_objects += e.live_objects;
+        l.live_bytes += e.live_bytes;
+        l.held_bytes += (e.slabs + e.large_pages) * s.page_size;
+        if (e.resident_bytes)
+            l.resident_bytes = l.resident_bytes.value_or(0) + *e.resident_bytes;
+    }
+    for (label_stats& l : s.labels) {
+        if (s.waterfall && !l.resident_bytes)
+            l.resident_bytes = 0;
+        g.escapes += l.escapes;
+        g.escaped_bytes += l.escaped_bytes;
+    }
 }
 
-tslab::snapshot allocator::snapshot() const
+}
+
+tslab::snapshot allocator::snapshot(snapshot_options const& o) const
 {
     tslab::snapshot s;
     s.name = core_.name();
@@ -159,56 +427,97 @@ tslab::snapshot allocator::snapshot() const
     s.page_size = page_bytes;
     s.epoch_count = core_.slots();
     s.current_epoch = current_epoch().index;
+    s.current_era = current_epoch().era;
+    constexpr std::array policies{"eager", "cached", "never"};
+    s.reclaim = policies[static_cast<std::size_t>(core_.slabs().policy())];
+    s.sampling = sampling();
     s.classes.resize(class_count + 1);
     for (unsigned c = 0; c <= class_count; ++c) {
-        s.classes[c].class_index = c;
-        s.classes[c].object_size = c < class_count ? class_sizes[c] : 0;
+        class_stats& of = s.classes[c];
+        of.class_index = c;
+        purge_result const purged = core_.pages().purged_of(c);
+        of.madvise_calls = purged.calls;
+        of.madvise_bytes = purged.bytes;
+        of.madvise_failures = purged.failures;
+        if (c == large_class)
+            continue;
+        of.object_size = class_sizes[c];
+        of.objects_per_slab = bins[c].slots;
+        of.cache_size = core_.slabs().cached(c);
+        of.cache_capacity = core_.slabs().capacity();
     }
+    s.labels.resize(label_buckets);
+    for (std::uint32_t i = 0; i < label_buckets; ++i) {
+        s.labels[i].label_id = i;
+        s.labels[i].name = labels_.name_of(i).view();
+    }
+    sum_records(core_, s);
+
     std::uint32_t const opened = core_.prepared_slots();
     std::uint64_t const now = now_ns_coarse();
-    s.epochs.reserve(opened);
+    s.epochs.reserve(opened);   // of_slot points into it
     std::vector<epoch_stats*> of_slot(opened, nullptr);
     for (std::uint32_t i = 0; i < opened; ++i) {
         epoch_record const& r = record_of({i, 0});
         if (r.state.load(std::memory_order_relaxed) == lifecycle::idle)
             continue;   // a higher slot was opened first
-        of_slot[i] = &s.epochs.emplace_back(read_epoch(r, now));
+        of_slot[i] = &s.epochs.emplace_back(read_epoch(r, now, s.timestamp_ns));
         s.global.active_epochs += s.epochs.back().lifecycle == lifecycle::active ? 1 : 0;
         s.global.closing_epochs += s.epochs.back().lifecycle == lifecycle::closing ? 1 : 0;
-        s.global.lock_fast_acquire += r.lock.fast_acquires();
-        s.global.lock_contended += r.lock.contended_acquires();
     }
-    sum_records(core_, s);
-    for (std::uint32_t i = 0; i < core_.pages().used_pages(); ++i)
-        add_page(core_, core_.pages().at(i), of_slot, s);
+    global_stats& g = s.global;
+    g.free_resident_pages = core_.pages().free_resident_pages();
+    g.free_purged_pages = core_.pages().free_purged_pages();
+    page_walk{core_, s, of_slot, o.residency}.run();
     for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
         core_.for_each_lane(*r, [&](lane const& l) {
             epoch_stats* const e = l.slot() < opened ? of_slot[l.slot()] : nullptr;
             if (e != nullptr && e->era == l.era())
                 e->allocations += l.allocations_of_era();
         });
-    global_stats& g = s.global;
-    for (class_stats const& c : s.classes) {
-        g.allocations += c.allocations;
-        g.live_objects += c.live_objects;
-        g.slow_path_hits += c.slow_path_hits;
-        g.slow_path_cache_miss += c.slow_path_cache_miss;
-        g.slow_path_epoch_closed += c.slow_path_epoch_closed;
-        g.out_of_memory += c.out_of_memory;
-    }
-    g.frees = g.allocations > g.live_objects ? g.allocations - g.live_objects : 0;
-    g.free_resident_pages = core_.pages().free_resident_pages();
-    g.free_purged_pages = core_.pages().free_purged_pages();
+    total_up(s);
+    sum_locks(core_, {&advance_lock_, &prepare_lock_, &labels_.lock_for_counts()}, s);
     g.metadata_bytes = core_.pages().metadata_bytes() + core_.meta().committed_bytes();
-    g.rss_bytes = read_rss_bytes();
     purge_result const purged = core_.pages().purged();
     g.madvise_calls = purged.calls;
     g.madvise_bytes = purged.bytes;
     g.madvise_failures = purged.failures;
     g.labels_in_overflow = labels_.overflows();
     g.labels_cut = labels_.cut();
-    for (std::size_t k = 0; k < misuse_count; ++k)
-        g.misuses += core_.misuses(static_cast<misuse>(k));
+    for (std::size_t k = 0; k < misuse_count; ++k) {
+        std::uint64_t const n = core_.misuses(static_cast<misuse>(k));
+        s.misuses.push_back({std::string{name_of(static_cast<misuse>(k))}, n});
+        g.misuses += n;
+    }
+    // Those without a name have nothing to say.
+    s.labels.erase(s.labels.begin() + 1 + labels_.used(), s.labels.end() - 1);
+    {
+        lock_guard const guard{core_.history_lock()};
+        close_report const& r = last_close_.report;
+        s.last_close = {.timestamp_ns = last_close_.timestamp_ns,
+                        .index = r.epoch.index,
+                        .era = r.epoch.era,
+                        .label = std::string{last_close_.label.view()},
+                        .nanoseconds = r.nanoseconds,
+                        .rss_before = r.rss_before,
+                        .rss_after = r.rss_after,
+                        .scanned_slabs = r.scanned_slabs,
+                        .recycled_slabs = r.recycled_slabs,
+                        .madvise_calls = r.madvise_calls,
+                        .madvise_bytes = r.madvise_bytes,
+                        .madvise_failures = r.madvise_failures,
+                        .madvise_asked_bytes = r.madvise_asked_bytes,
+                        .madvise_gone_bytes = r.madvise_gone_bytes};
+    }
+    g.rss_bytes = read_rss_bytes();
+    if (s.waterfall) {
+        waterfall_stats& w = *s.waterfall;
+        w.rss_bytes = g.rss_bytes;
+        w.metadata_bytes = core_.pages().resident_metadata_bytes() + core_.meta().resident_bytes_now();
+        w.not_tslab_bytes = static_cast<std::int64_t>(w.rss_bytes) -
+                            static_cast<std::int64_t>(w.live_bytes + w.slack_bytes + w.empty_slot_bytes +
+                                                      w.cached_bytes + w.free_bytes + w.metadata_bytes);
+    }
     return s;
 }
 

@@ -8,6 +8,8 @@ module;
 #include <new>
 module tslab.slab;
 
+import tslab.stats;
+
 namespace tslab {
 
 namespace {
@@ -45,5 +47,7 @@ void* arena::allocate(std::size_t bytes, std::size_t alignment) noexcept
     used_ = end;
     return base_ + begin;
 }
+
+std::uint64_t arena::resident_bytes_now() const noexcept { return resident_bytes(base_, committed_bytes()); }
 
 }

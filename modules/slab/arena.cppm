@@ -45,7 +45,10 @@ public:
     {
         return committed_.load(std::memory_order_relaxed);
     }
+    /// Bytes of it that are resident.
+    [[nodiscard]] std::uint64_t resident_bytes_now() const noexcept;
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
+    [[nodiscard]] inline mutex const& lock_for_counts() const noexcept { return lock_; }
 
 private:
     mutex lock_;

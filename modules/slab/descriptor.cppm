@@ -16,12 +16,12 @@ export namespace tslab {
 
 /// Where a page is. Told to readers without a lock, so never trusted without one.
 enum class residence : std::uint8_t {
-    unused,          ///< a plain page: never used, given back, or inside a larger run
-    cached,          ///< an empty slab in a thread's or the heap's slab cache
-    held,            ///< a slab some lane holds claims on
-    shelved_partial, ///< a slab no lane holds, with free slots
-    shelved_full,    ///< a slab no lane holds, without
-    large            ///< the first page of an allocation above the size classes
+    unused,            ///< a plain page: never used, given back, or inside a larger run
+    cached,            ///< an empty slab in a thread's or the heap's slab cache
+    held,              ///< a slab some lane holds claims on
+    shelved_partial,   ///< a slab no lane holds, with free slots
+    shelved_full,      ///< a slab no lane holds, without
+    large              ///< the first page of an allocation above the size classes
 };
 
 /// tag of a page that is no slab; a slab's tag is its bin + 1.
@@ -43,16 +43,16 @@ inline constinit char const nowhere{};      ///< cached, or no slab at all: out 
 /// A cached slab has local == full_mask and shared == 0: a free that comes too late finds its bit set.
 struct alignas(64) slab {
     std::atomic<std::uint64_t> shared{0};
-    std::atomic<std::uint64_t> local{0};      ///< for a large allocation: its size in bytes
-    std::atomic<void const*> owner{&nowhere}; ///< the lane that holds it, or one of the words above; never followed
-    std::byte* base = nullptr;                ///< the page; never changes once set
-    slab* next = nullptr;                     ///< links of the one list the slab is on, guarded as that list is
+    std::atomic<std::uint64_t> local{0};        ///< for a large allocation: its size in bytes
+    std::atomic<void const*> owner{&nowhere};   ///< the lane that holds it, or one of the words above; never followed
+    std::byte* base = nullptr;                  ///< the page; never changes once set
+    slab* next = nullptr;                       ///< links of the one list the slab is on, guarded as that list is
     slab* prev = nullptr;
-    std::atomic<void*> home{nullptr};         ///< the shelf of the epoch it belongs to
-    std::atomic<std::uint32_t> pages{1};      ///< pages of a large allocation, 1 for a slab
+    std::atomic<void*> home{nullptr};      ///< the shelf of the epoch it belongs to
+    std::atomic<std::uint32_t> pages{1};   ///< pages of a large allocation, 1 for a slab
     std::atomic<std::uint8_t> tag{tag_none};
     std::atomic<residence> where{residence::unused};
-    std::uint8_t was = tag_none;              ///< the last tag that was none of tag_none; the holder's to write
+    std::atomic<std::uint8_t> was{tag_none};   ///< the last tag that was none of tag_none; the holder's to write
 
     [[nodiscard]] inline unsigned bin() const noexcept { return tag.load(std::memory_order_relaxed) - 1U; }
 };

@@ -37,7 +37,7 @@ struct handle_fields {
     std::uint32_t generation = 0;   ///< odd while the slot is allocated
     std::uint32_t slot = 0;
     std::uint32_t page = 0;
-    std::uint32_t heap = 0;         ///< low bits of the heap's number, never 0
+    std::uint32_t heap = 0;   ///< low bits of the heap's number, never 0
 
     static constexpr unsigned generation_bits = 24;
     static constexpr unsigned slot_bits = 6;
@@ -53,8 +53,7 @@ struct handle_fields {
     [[nodiscard]] static constexpr handle_fields unpack(handle h) noexcept
     {
         std::uint64_t const b = h.bits();
-        return {static_cast<std::uint32_t>(b) & generation_mask,
-                static_cast<std::uint32_t>(b >> generation_bits) & 63U,
+        return {static_cast<std::uint32_t>(b) & generation_mask, static_cast<std::uint32_t>(b >> generation_bits) & 63U,
                 static_cast<std::uint32_t>(b >> (generation_bits + slot_bits)) & ((1U << page_bits) - 1),
                 static_cast<std::uint32_t>(b >> (generation_bits + slot_bits + page_bits))};
     }

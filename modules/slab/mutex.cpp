@@ -8,6 +8,8 @@ module;
 #include <unistd.h>
 module tslab.slab;
 
+import tslab.stats;
+
 namespace tslab {
 
 namespace {
@@ -34,6 +36,31 @@ long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value)
     // acquire: as in lock(). The word says "with waiters" from now on, since others may be asleep already.
     while (state_.exchange(held_with_waiters, std::memory_order_acquire) != free)
         futex(state_, FUTEX_WAIT_PRIVATE, held_with_waiters);
+}
+
+void set_lock_timing(std::uint32_t one_in) noexcept { mutex::timed_one_in.store(one_in, std::memory_order_relaxed); }
+std::uint32_t lock_timing() noexcept { return mutex::timed_one_in.load(std::memory_order_relaxed); }
+
+[[gnu::cold, gnu::noinline]] bool mutex::lock_timed() noexcept
+{
+    static constinit thread_local std::uint32_t passed = 0;
+    if (++passed < timed_one_in.load(std::memory_order_relaxed))
+        return acquire();
+    passed = 0;
+    std::uint64_t const begin = now_ns();
+    bool const fast = acquire();
+    since_ = now_ns();
+    waited_ = since_ - begin;
+    times_.note_wait(waited_);
+    return fast;
+}
+
+[[gnu::cold, gnu::noinline]] std::uint64_t mutex::end_timing() noexcept
+{
+    std::uint64_t const held_ns = now_ns() - since_;
+    since_ = 0;
+    times_.note_hold(held_ns);
+    return held_ns;
 }
 
 [[gnu::cold, gnu::noinline]] void mutex::wake() noexcept { futex(state_, FUTEX_WAKE_PRIVATE, 1); }

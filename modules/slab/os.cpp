@@ -20,7 +20,10 @@ void* map_reserve(std::size_t bytes) noexcept
     return p == MAP_FAILED ? nullptr : p;
 }
 
-bool map_commit(void* begin, std::size_t bytes) noexcept { return ::mprotect(begin, bytes, PROT_READ | PROT_WRITE) == 0; }
+bool map_commit(void* begin, std::size_t bytes) noexcept
+{
+    return ::mprotect(begin, bytes, PROT_READ | PROT_WRITE) == 0;
+}
 
 // MADV_DONTNEED and not MADV_FREE: the pages must be gone from the resident set when the call returns.
 bool map_purge(void* begin, std::size_t bytes) noexcept { return ::madvise(begin, bytes, MADV_DONTNEED) == 0; }

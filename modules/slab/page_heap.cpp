@@ -12,14 +12,16 @@ module;
 #include <new>
 module tslab.slab;
 
+import tslab.stats;
+
 namespace tslab {
 
 namespace {
 
 constexpr std::uint32_t no_page = ~std::uint32_t{0};
 constexpr std::size_t smallest_reservation = std::size_t{16} << 20;
-constexpr std::uint32_t smallest_step = 256;      // pages committed at once: 1 MiB at first,
-constexpr std::uint32_t largest_step = 16384;     // 64 MiB in a heap that has grown
+constexpr std::uint32_t smallest_step = 256;    // pages committed at once: 1 MiB at first,
+constexpr std::uint32_t largest_step = 16384;   // 64 MiB in a heap that has grown
 constexpr std::size_t range_alignment = std::size_t{2} << 20;
 constexpr std::uint32_t generation_step = 4096;   // pages whose generations are committed at once: 1 MiB
 
@@ -32,7 +34,7 @@ struct layout {
         : pages{page_count * page_bytes},
           slabs{round_up(page_count * sizeof(slab), page_bytes)},
           generations{round_up(page_count * max_slots * sizeof(std::uint32_t), page_bytes)},
-          sets{round_up(2 * page_set::bytes_for(page_count), page_bytes)},
+          sets{round_up(3 * page_set::bytes_for(page_count), page_bytes)},
           total{pages + slabs + generations + sets + range_alignment}
     {
     }
@@ -65,6 +67,7 @@ page_heap::page_heap(std::size_t reserve_bytes)
     lock_guard const guard{lock_};
     resident_.attach(sets, max_pages_);
     purged_.attach(sets + page_set::bytes_for(max_pages_), max_pages_);
+    was_large_.attach(sets + 2 * page_set::bytes_for(max_pages_), max_pages_);
 }
 
 page_heap::~page_heap() { os().release(mapping_, mapping_bytes_); }
@@ -76,8 +79,8 @@ bool page_heap::grow(std::uint32_t pages) noexcept
     std::uint32_t const step = std::clamp(have_pages / 2, smallest_step, largest_step);
     // A generous step first; where that is refused, exactly what is needed.
     for (std::uint32_t const ask : {std::max(pages, step), pages}) {
-        auto const end = static_cast<std::uint32_t>(
-            std::min<std::size_t>(round_up(std::size_t{have_pages} + ask, 64), max_pages_));
+        auto const end =
+            static_cast<std::uint32_t>(std::min<std::size_t>(round_up(std::size_t{have_pages} + ask, 64), max_pages_));
         if (end - have_pages < pages)
             return false;
         auto const meta_begin = round_up(have_pages * sizeof(slab), page_bytes);
@@ -106,7 +109,8 @@ std::uint32_t page_heap::find_free(std::uint32_t pages, std::uint32_t step) cons
             page_run const run = set->next_run(from, pages + step - 1);
             if (run.count == 0)
                 break;
-            std::uint32_t const skip = (step - (static_cast<std::uint32_t>(map_.base_ >> page_shift) + run.first) % step) % step;
+            std::uint32_t const skip =
+                (step - (static_cast<std::uint32_t>(map_.base_ >> page_shift) + run.first) % step) % step;
             if (run.count >= skip && run.count - skip >= pages)
                 return run.first + skip;
             from = run.first + run.count;
@@ -121,7 +125,8 @@ std::uint32_t page_heap::take_fresh(std::uint32_t pages, std::uint32_t step) noe
     std::uint32_t const skip = (step - (static_cast<std::uint32_t>(map_.base_ >> page_shift) + next) % step) % step;
     if (std::uint64_t{next} + skip + pages > max_pages_)
         return no_page;
-    auto const committed_pages = static_cast<std::uint32_t>(map_.committed_.load(std::memory_order_relaxed) >> page_shift);
+    auto const committed_pages =
+        static_cast<std::uint32_t>(map_.committed_.load(std::memory_order_relaxed) >> page_shift);
     std::uint32_t const end = next + skip + pages;
     if (end > committed_pages && !grow(end - committed_pages))
         return no_page;
@@ -137,31 +142,71 @@ void page_heap::publish_sizes() noexcept
     free_purged_.store(purged_.size(), std::memory_order_relaxed);
 }
 
-slab* page_heap::take(std::uint32_t pages, std::size_t alignment) noexcept
+slab* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site const& site) noexcept
 {
     if (pages == 0 || pages > max_pages_ || alignment >> page_shift > max_pages_)
         return nullptr;
     auto const step = static_cast<std::uint32_t>(std::max<std::size_t>(alignment >> page_shift, 1));
-    lock_guard const guard{lock_};
+    lock_guard const guard{lock_, site};
     std::uint32_t first = find_free(pages, step);
-    if (first != no_page)
+    if (first != no_page) {
         (resident_.contains(first) ? resident_ : purged_).erase(first, pages);
-    else if ((first = take_fresh(pages, step)) == no_page)
+        was_large_.clear(first, pages);
+    } else if ((first = take_fresh(pages, step)) == no_page) {
         return nullptr;
+    }
     publish_sizes();
     slab& s = map_.slabs_[first];
     s.base = reinterpret_cast<std::byte*>(map_.base_ + (std::size_t{first} << page_shift));
     return &s;
 }
 
-void page_heap::give(slab& first, std::uint32_t pages) noexcept
+void page_heap::give(slab& first, std::uint32_t pages, bool large, lock_site const& site) noexcept
 {
-    lock_guard const guard{lock_};
+    lock_guard const guard{lock_, site};
     resident_.insert(index_of(first), pages);
+    if (large)
+        was_large_.insert(index_of(first), pages);
     publish_sizes();
 }
 
-purge_result page_heap::purge() noexcept
+unsigned page_heap::class_of_page(std::uint32_t i) const noexcept
+{
+    std::uint8_t const was = map_.slabs_[i].was.load(std::memory_order_relaxed);
+    return was == tag_none || was == tag_large ? large_class : class_of_bin(was - 1U);
+}
+
+unsigned page_heap::class_of_free_page(std::uint32_t i) const noexcept __attribute__((no_thread_safety_analysis))
+{
+    return was_large_.seems_to_contain(i) ? large_class : class_of_page(i);
+}
+
+unsigned page_heap::free_resident_class(std::uint32_t i) const noexcept __attribute__((no_thread_safety_analysis))
+{
+    return resident_.seems_to_contain(i) ? class_of_free_page(i) : class_count + 1;
+}
+
+/// For pages in nobody's hands: nothing about them changes meanwhile.
+void page_heap::count_purged(page_run run, bool dropped) noexcept
+{
+    std::array<std::uint64_t, class_count + 1> pages{};
+    for (std::uint32_t i = run.first; dropped && i < run.first + run.count; ++i)
+        ++pages[class_of_free_page(i)];
+    class_purges& first = purges_[class_of_free_page(run.first)];
+    first.calls.add_shared();
+    first.failures.add_shared(dropped ? 0 : 1);
+    for (unsigned c = 0; c <= class_count; ++c)
+        if (pages[c] != 0)
+            purges_[c].bytes.add_shared(pages[c] << page_shift);
+}
+
+purge_result page_heap::purged_of(unsigned c) const noexcept
+{
+    return {
+        .calls = purges_[c].calls.value(), .bytes = purges_[c].bytes.value(), .failures = purges_[c].failures.value()};
+}
+
+purge_result page_heap::purge(bool look) noexcept
 {
     purge_result done;
     std::array<page_run, 64> runs;
@@ -185,7 +230,13 @@ purge_result page_heap::purge() noexcept
         std::array<bool, 64> dropped{};
         for (std::size_t i = 0; i < n; ++i) {
             std::size_t const bytes = std::size_t{runs[i].count} << page_shift;
-            dropped[i] = os().purge(reinterpret_cast<void*>(map_.base_ + (std::size_t{runs[i].first} << page_shift)), bytes);
+            auto* const begin = reinterpret_cast<void*>(map_.base_ + (std::size_t{runs[i].first} << page_shift));
+            dropped[i] = os().purge(begin, bytes);
+            if (look) {
+                done.asked += bytes;
+                done.gone += bytes - resident_bytes(begin, bytes);
+            }
+            count_purged(runs[i], dropped[i]);
             ++done.calls;
             if (dropped[i])
                 done.bytes += bytes;
@@ -221,6 +272,16 @@ bool page_heap::commit_generations(std::uint32_t page) noexcept
     // release: pairs with has_generations, so that a reader who sees the number may touch the words.
     generation_pages_.store(end, std::memory_order_release);
     return true;
+}
+
+std::uint64_t page_heap::resident_metadata_bytes() const noexcept
+{
+    std::size_t const pages = map_.committed_.load(std::memory_order_relaxed) >> page_shift;
+    layout const sizes{max_pages_};
+    auto const* const sets = reinterpret_cast<std::byte const*>(generations_) + sizes.generations;
+    return resident_bytes(map_.slabs_, pages * sizeof(slab)) + resident_bytes(sets, sets_bytes_) +
+           resident_bytes(generations_, std::size_t{generation_pages_.load(std::memory_order_relaxed)} * max_slots *
+                                            sizeof(std::uint32_t));
 }
 
 std::uint64_t page_heap::metadata_bytes() const noexcept

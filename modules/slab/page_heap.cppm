@@ -5,11 +5,13 @@
 // those still resident and those given back. From pointer to descriptor is a subtraction and a shift.
 // Address space is committed in chunks and never moves or goes away while the heap lives.
 module;
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 export module tslab.slab:page_heap;
 
+import tslab.stats;
 import :size_class;
 import :descriptor;
 import :mutex;
@@ -22,12 +24,16 @@ struct purge_result {
     std::uint64_t calls = 0;      ///< madvise calls, one for each run of neighbouring pages
     std::uint64_t bytes = 0;      ///< bytes of the calls that succeeded
     std::uint64_t failures = 0;   ///< calls that failed: their pages stay resident and usable
+    std::uint64_t asked = 0;      ///< bytes of all calls, if it was to be looked what became of them; else 0
+    std::uint64_t gone = 0;       ///< of those, no longer resident right afterwards
 
     inline purge_result& operator+=(purge_result const& o) noexcept
     {
         calls += o.calls;
         bytes += o.bytes;
         failures += o.failures;
+        asked += o.asked;
+        gone += o.gone;
         return *this;
     }
 };
@@ -87,14 +93,27 @@ public:
     /// `pages` neighbouring free pages at a multiple of `alignment` (bytes, a power of two, at least a page), resident
     /// ones first; null when there is no memory. The descriptor of the first has its base set and is otherwise as it was
     /// left. Thread safe.
-    [[nodiscard]] slab* take(std::uint32_t pages, std::size_t alignment) noexcept;
+    [[nodiscard]] slab* take(std::uint32_t pages, std::size_t alignment, lock_site const& site = {}) noexcept;
 
-    /// Takes free pages back; they are counted as resident until a purge. Thread safe.
-    void give(slab& first, std::uint32_t pages) noexcept;
+    /// Takes free pages back; they are counted as resident until a purge. `large`: they were a large allocation, whatever
+    /// their descriptors say of earlier times. Thread safe.
+    void give(slab& first, std::uint32_t pages, bool large = false, lock_site const& site = {}) noexcept;
 
     /// Hands every free resident page to the kernel, neighbours in one call. Thread safe; the calls are made without
-    /// the lock, their pages in nobody's hands meanwhile.
-    purge_result purge() noexcept;
+    /// the lock, their pages in nobody's hands meanwhile. `look`: asks the kernel afterwards how much of it really went.
+    purge_result purge(bool look = false) noexcept;
+    /// What was purged of pages that were slabs of class `c` last, or a large allocation: a call counts for the class of
+    /// its first page, bytes for each page's own.
+    [[nodiscard]] purge_result purged_of(unsigned c) const noexcept;
+
+    /// Where the pages begin.
+    [[nodiscard]] inline void const* first_page() const noexcept { return reinterpret_cast<void const*>(map_.base_); }
+
+    /// The class of which page `i` was a slab last, large_class if it was part of a large allocation, if it is free and
+    /// resident; class_count + 1 otherwise. For statistics, without a lock.
+    [[nodiscard]] unsigned free_resident_class(std::uint32_t i) const noexcept;
+    /// Bytes of descriptors, generations and page sets that are resident.
+    [[nodiscard]] std::uint64_t resident_metadata_bytes() const noexcept;
 
     /// The generation of a slot that is handed out by handle. The page's generations must be committed.
     [[nodiscard]] inline std::atomic<std::uint32_t>& generation(std::uint32_t page, std::uint32_t slot) const noexcept
@@ -126,6 +145,7 @@ public:
                 madvise_failures_.load(std::memory_order_relaxed)};
     }
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
+    [[nodiscard]] inline mutex const& lock_for_counts() const noexcept { return lock_; }
 
 private:
     [[nodiscard]] bool grow(std::uint32_t pages) noexcept __attribute__((requires_capability(lock_)));
@@ -134,14 +154,22 @@ private:
     [[nodiscard]] std::uint32_t take_fresh(std::uint32_t pages, std::uint32_t step) noexcept
         __attribute__((requires_capability(lock_)));
     void publish_sizes() noexcept __attribute__((requires_capability(lock_)));
+    void count_purged(page_run run, bool dropped) noexcept;
+    [[nodiscard]] unsigned class_of_page(std::uint32_t i) const noexcept;
+    [[nodiscard]] unsigned class_of_free_page(std::uint32_t i) const noexcept;
 
     address_map map_;
     std::atomic<std::uint32_t>* generations_ = nullptr;
 
     alignas(64) mutex lock_;
-    page_set resident_ __attribute__((guarded_by(lock_)));   // free, memory still behind them
-    page_set purged_ __attribute__((guarded_by(lock_)));     // free, given back
-    std::atomic<std::uint32_t> next_{0};                     // first page never taken
+    page_set resident_ __attribute__((guarded_by(lock_)));    // free, memory still behind them
+    page_set purged_ __attribute__((guarded_by(lock_)));      // free, given back
+    page_set was_large_ __attribute__((guarded_by(lock_)));   // of the free ones: from a large allocation
+    struct class_purges {
+        counter calls, bytes, failures;
+    };
+    std::array<class_purges, class_count + 1> purges_{};
+    std::atomic<std::uint32_t> next_{0};   // first page never taken
     std::atomic<std::uint32_t> generation_pages_{0};
     std::atomic<std::uint64_t> free_resident_{0};
     std::atomic<std::uint64_t> free_purged_{0};

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +18,7 @@ void page_set::attach(void* memory, std::size_t pages) noexcept
     size_ = 0;
 }
 
-/// Calls apply(word, mask) for each word the range touches and keeps the summary right.
+/// Puts apply(word, mask) in the place of each word the range touches and keeps the summary right.
 template <class Change> void page_set::change(std::uint32_t first, std::uint32_t count, Change apply) noexcept
 {
     std::uint32_t const end = first + count;
@@ -26,23 +27,34 @@ template <class Change> void page_set::change(std::uint32_t first, std::uint32_t
         std::uint32_t const bit = first % 64;
         std::uint32_t const n = std::min(64 - bit, end - first);
         std::uint64_t const mask = (n == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1) << bit;
-        apply(words_[w], mask);
+        std::uint64_t const word = apply(words_[w], mask);
+        std::atomic_ref{words_[w]}.store(word, std::memory_order_relaxed);   // statistics read it
         std::uint64_t const flag = std::uint64_t{1} << (w % 64);
-        summary_[w / 64] = words_[w] != 0 ? summary_[w / 64] | flag : summary_[w / 64] & ~flag;
+        summary_[w / 64] = word != 0 ? summary_[w / 64] | flag : summary_[w / 64] & ~flag;
         first += n;
     }
 }
 
 void page_set::insert(std::uint32_t first, std::uint32_t count) noexcept
 {
-    change(first, count, [](std::uint64_t& word, std::uint64_t mask) { word |= mask; });
+    change(first, count, [](std::uint64_t word, std::uint64_t mask) { return word | mask; });
     size_ += count;
 }
 
 void page_set::erase(std::uint32_t first, std::uint32_t count) noexcept
 {
-    change(first, count, [](std::uint64_t& word, std::uint64_t mask) { word &= ~mask; });
+    change(first, count, [](std::uint64_t word, std::uint64_t mask) { return word & ~mask; });
     size_ -= count;
+}
+
+void page_set::clear(std::uint32_t first, std::uint32_t count) noexcept
+{
+    if (size_ == 0)
+        return;
+    change(first, count, [this](std::uint64_t word, std::uint64_t mask) {
+        size_ -= static_cast<std::uint32_t>(std::popcount(word & mask));
+        return word & ~mask;
+    });
 }
 
 page_run page_set::next_run(std::uint32_t from, std::uint32_t longest) const noexcept

@@ -4,6 +4,7 @@
 // A set of page numbers: one bit a page and one summary bit for each 64 words, so that the lowest member is found
 // in a few loads and neighbouring members are neighbouring bits. Memory is given by the owner; no locking of its own.
 module;
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +31,8 @@ public:
 
     void insert(std::uint32_t first, std::uint32_t count) noexcept;
     void erase(std::uint32_t first, std::uint32_t count) noexcept;
+    /// Erases those of the range that are members.
+    void clear(std::uint32_t first, std::uint32_t count) noexcept;
 
     /// The first run of members at or behind `from`, cut at `longest`; count 0 when there is none.
     [[nodiscard]] page_run next_run(std::uint32_t from, std::uint32_t longest) const noexcept;
@@ -39,6 +42,11 @@ public:
     [[nodiscard]] inline bool contains(std::uint32_t page) const noexcept
     {
         return (words_[page / 64] >> (page % 64) & 1U) != 0;
+    }
+    /// The same for a reader that holds no lock: what was true a moment ago.
+    [[nodiscard]] inline bool seems_to_contain(std::uint32_t page) const noexcept
+    {
+        return (std::atomic_ref{words_[page / 64]}.load(std::memory_order_relaxed) >> (page % 64) & 1U) != 0;
     }
 
 private:

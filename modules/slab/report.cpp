@@ -13,6 +13,16 @@ module tslab.slab;
 
 namespace tslab {
 
+std::string_view name_of(misuse kind) noexcept
+{
+    constexpr std::array<std::string_view, misuse_count> names{
+        "double_free", "foreign_pointer", "interior_pointer", "wrong_size",        "wrong_heap", "wrong_resource",
+        "scope_order", "wrong_thread",    "not_entered",      "destroyed_entered", "reentry",    "leak",
+        "heap_live",   "heap_open"};
+    auto const k = static_cast<std::size_t>(kind);
+    return k < names.size() ? names[k] : "unknown";
+}
+
 namespace {
 
 /// Appends to a fixed buffer and drops what does not fit.
@@ -41,10 +51,7 @@ public:
         auto const end = std::to_chars(digits.data(), digits.data() + digits.size(), n, base).ptr;
         return text({digits.data(), static_cast<std::size_t>(end - digits.data())});
     }
-    line_writer& address(void const* p) noexcept
-    {
-        return text("0x").number(reinterpret_cast<std::uintptr_t>(p), 16);
-    }
+    line_writer& address(void const* p) noexcept { return text("0x").number(reinterpret_cast<std::uintptr_t>(p), 16); }
     [[nodiscard]] std::size_t finish(char const* begin) noexcept
     {
         if (left_ == 0)
@@ -80,7 +87,9 @@ void describe(line_writer& w, misuse_report const& r) noexcept
     case misuse::wrong_resource:
         w.text("free of ").address(r.address).text(" through the wrong resource ").name(r.other);
         break;
-    case misuse::scope_order: w.text("scope left out of order: ").name(r.other).text(" was entered later and is open"); break;
+    case misuse::scope_order:
+        w.text("scope left out of order: ").name(r.other).text(" was entered later and is open");
+        break;
     case misuse::wrong_thread: w.text("domain used on a thread that did not create it"); break;
     case misuse::not_entered: w.text("domain left that was not entered"); break;
     case misuse::destroyed_entered: w.text("domain destroyed while entered"); break;

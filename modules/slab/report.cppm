@@ -31,19 +31,22 @@ enum class misuse : std::uint8_t {
 
 inline constexpr std::size_t misuse_count = static_cast<std::size_t>(misuse::count_);
 
+/// The kind's name, as statistics have it: "double_free".
+[[nodiscard]] std::string_view name_of(misuse kind) noexcept;
+
 /// What a handler gets. The views are valid during the call only.
 struct misuse_report {
     misuse kind{};
-    bool fatal = true;               ///< the default handler aborts (leaks: only in strict mode)
-    void const* address = nullptr;   ///< what was passed, if a pointer was
-    std::string_view heap{};         ///< name of the heap the operation was called on
-    std::string_view epoch_label{};  ///< label of the epoch the memory or the scope belongs to
-    std::size_t size_class = 0;      ///< bytes of the slot; 0 for large memory or none
-    std::string_view other{};        ///< the other heap, resource or scope in the story
-    std::size_t given = 0;           ///< wrong_size: the class or size it was deallocated as
-    std::uint64_t objects = 0;       ///< leak, heap_live, heap_open: how many
-    std::uint64_t bytes = 0;         ///< leak, heap_live: how much
-    char const* file = nullptr;      ///< leak: where the resource was made
+    bool fatal = true;                ///< the default handler aborts (leaks: only in strict mode)
+    void const* address = nullptr;    ///< what was passed, if a pointer was
+    std::string_view heap{};          ///< name of the heap the operation was called on
+    std::string_view epoch_label{};   ///< label of the epoch the memory or the scope belongs to
+    std::size_t size_class = 0;       ///< bytes of the slot; 0 for large memory or none
+    std::string_view other{};         ///< the other heap, resource or scope in the story
+    std::size_t given = 0;            ///< wrong_size: the class or size it was deallocated as
+    std::uint64_t objects = 0;        ///< leak, heap_live, heap_open: how many
+    std::uint64_t bytes = 0;          ///< leak, heap_live: how much
+    char const* file = nullptr;       ///< leak: where the resource was made
     std::uint32_t line = 0;
 };
 

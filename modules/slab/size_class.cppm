@@ -40,7 +40,7 @@ struct bin_geometry {
 /// Where in a slab an address lies.
 struct slot_position {
     unsigned slot;
-    bool exact;     ///< on a slot's first byte (the page's tail, too short for a slot, counts as one more slot)
+    bool exact;   ///< on a slot's first byte (the page's tail, too short for a slot, counts as one more slot)
 };
 
 /// Division and remainder by one multiplication, after Granlund and Montgomery, "Division by Invariant Integers using
@@ -142,12 +142,15 @@ static_assert(class_sizes[0] == 64 && class_sizes[7] == 768, "indices 0 to 7 are
 static_assert(bins[0].slots == 64 && bins[7].slots == 5);
 static_assert(common_alignment >= alignof(std::max_align_t));
 static_assert(class_of(0) == 0 && class_of(65) == 1 && class_of(768) == 7 && class_of(96, 64) == 2);
-static_assert([] {
-    for (auto const& b : bins)
-        for (std::uint64_t offset = 0; offset < page_bytes; ++offset)
-            if (slot_position const at = slot_at(offset, b); at.slot != offset / b.size || at.exact != (offset % b.size == 0))
-                return false;
-    return true;
-}(), "the reciprocals divide exactly");
+static_assert(
+    [] {
+        for (auto const& b : bins)
+            for (std::uint64_t offset = 0; offset < page_bytes; ++offset)
+                if (slot_position const at = slot_at(offset, b);
+                    at.slot != offset / b.size || at.exact != (offset % b.size == 0))
+                    return false;
+        return true;
+    }(),
+    "the reciprocals divide exactly");
 
 }

@@ -20,9 +20,9 @@ export namespace tslab {
 
 /// What happens to pages whose slab is empty.
 enum class reclaim_policy : std::uint8_t {
-    eager,    ///< nothing is cached; every close hands all free pages to the kernel
+    eager,   ///< nothing is cached; every close hands all free pages to the kernel
     cached,   ///< up to `slab_cache` empty slabs a class stay; what overflows goes back at an explicit close, or when much
-    never     ///< pages stay resident for reuse
+    never   ///< pages stay resident for reuse
 };
 
 class slab_cache {
@@ -32,16 +32,17 @@ public:
 
     /// An empty slab of `bin`: every slot free in `local`, no owner, no home. Null when out of memory. A bit in `shared` is
     /// the trace of a free that raced with the one that emptied the slab; the caller removes and reports it.
-    /// `counts`: the caller's own counters of the class.
-    [[nodiscard]] slab* take(unsigned bin, class_counters& counts) noexcept;
+    /// `counts`, `site`: the caller's own counters of the class.
+    [[nodiscard]] slab* take(unsigned bin, class_counters& counts, lock_site const& site = {}) noexcept;
 
     /// Takes an empty slab back that the caller holds, has unlinked and marked empty.
-    void put(slab& s, class_counters& counts) noexcept;
+    void put(slab& s, class_counters& counts, lock_site const& site = {}) noexcept;
 
     /// What a close does at its end. `asked`: the program called for it, so overflow goes back at once.
+    /// Then it is looked what became of it.
     purge_result settle(bool asked) noexcept;
 
-    /// Empties the caches and hands every free page to the kernel, whatever the policy.
+    /// Empties the caches and hands every free page to the kernel, whatever the policy, and looks what became of it.
     purge_result trim() noexcept;
 
     [[nodiscard]] inline page_heap& pages() noexcept { return pages_; }
@@ -53,6 +54,7 @@ public:
         return shelves_[c].count.load(std::memory_order_relaxed);
     }
     [[nodiscard]] inline mutex& lock_for_fork(unsigned c) noexcept { return shelves_[c].lock; }
+    [[nodiscard]] inline mutex const& lock_for_counts(unsigned c) const noexcept { return shelves_[c].lock; }
 
 private:
     struct alignas(64) class_cache {
@@ -61,7 +63,7 @@ private:
         std::atomic<std::uint32_t> count{0};   // written under the lock, read by statistics
     };
 
-    void discard(slab& s) noexcept;
+    void discard(slab& s, lock_site const& site) noexcept;
 
     page_heap pages_;
     std::array<class_cache, class_count> shelves_;

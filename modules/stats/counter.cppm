@@ -51,53 +51,54 @@ static_assert(sizeof(counter) == 8 && std::atomic<std::uint64_t>::is_always_lock
 
 /// What is counted per size class, all of it on the slow path: a refill, a hand-over, a refusal.
 enum class class_event : std::uint8_t {
-    slow_path,          ///< a lane's current slab had no free slot
-    current_null,       ///< of those: the lane had no slab of the class
-    current_full,       ///< of those: it had one, in which every slot was handed out
-    epoch_closed,       ///< an allocation was refused because its epoch is CLOSING
-    out_of_memory,      ///< an allocation was refused because no page could be had
-    collect,            ///< slots freed by other threads were taken over by the slab's owner
-    adopt_attempt,      ///< a lane tried to claim a slab that no lane held
-    adopt,              ///< and got its free slots
-    adopt_lost,         ///< and lost it to a thread that was taking the slab back
-    adopt_mismatch,     ///< and found no free slot in it, though it was listed with some
-    cache_hit,          ///< an empty slab came from a thread's or the heap's slab cache
-    cache_miss,         ///< neither had one: a page was taken from the page heap
-    recycled,           ///< an empty slab went into a slab cache
-    overflowed,         ///< an empty slab found the caches full and became a plain page again
-    partial_to_full,    ///< a slab's last free slot was handed out
-    full_to_partial,    ///< a full slab got its first free slot back
-    remote_free,        ///< a free by a thread that does not own the slab
-    repair_twice,       ///< a slot was in both words: two threads had freed it at the same time
-    close_call,         ///< a close that looked at a slab of the class
-    close_scanned,      ///< slabs of the class looked at by closes
-    close_recycled,     ///< slabs of the class taken back by closes
-    close_nanoseconds,  ///< whole duration of the timed closes that looked at a slab of the class
-    scan_check,         ///< a window of slow paths ended, and the order of looking for shared slabs was reconsidered
-    scan_switch,        ///< and changed
-    count_              ///< how many there are
+    slow_path,           ///< a lane's current slab had no free slot
+    current_null,        ///< of those: the lane had no slab of the class
+    current_full,        ///< of those: it had one, in which every slot was handed out
+    epoch_closed,        ///< an allocation was refused because its epoch is CLOSING
+    out_of_memory,       ///< an allocation was refused because no page could be had
+    collect,             ///< slots freed by other threads were taken over by the slab's owner
+    adopt_attempt,       ///< a lane tried to claim a slab that no lane held
+    adopt,               ///< and got its free slots
+    adopt_lost,          ///< and lost it to a thread that was taking the slab back
+    adopt_mismatch,      ///< and found no free slot in it, though it was listed with some
+    cache_hit,           ///< an empty slab came from a thread's or the heap's slab cache
+    cache_miss,          ///< neither had one: a page was taken from the page heap
+    new_slab,            ///< and it was had: a slab was cut from it
+    recycled,            ///< an empty slab went into a slab cache
+    overflowed,          ///< an empty slab found the caches full and became a plain page again
+    partial_to_full,     ///< a slab's last free slot was handed out
+    full_to_partial,     ///< a full slab got its first free slot back
+    remote_free,         ///< a free by a thread that does not own the slab
+    repair_twice,        ///< a slot was in both words: two threads had freed it at the same time
+    close_call,          ///< a close that looked at a slab of the class
+    close_scanned,       ///< slabs of the class looked at by closes
+    close_recycled,      ///< slabs of the class taken back by closes
+    close_nanoseconds,   ///< whole duration of the timed closes that looked at a slab of the class
+    scan_check,          ///< a window of slow paths ended, and the order of looking for shared slabs was reconsidered
+    scan_switch,         ///< and changed
+    count_               ///< how many there are
 };
 
 /// What is counted per heap.
 enum class heap_event : std::uint8_t {
-    epoch_open,         ///< a ring slot turned ACTIVE
-    epoch_advance,      ///< `advance` moved the current epoch
-    epoch_close,        ///< an epoch turned CLOSING
-    close_scanned,      ///< slabs looked at by closes
-    close_recycled,     ///< slabs taken back by closes
-    close_timed,        ///< closes that were timed: those the program asked for
-    close_nanoseconds,  ///< time spent in those
-    close_deferred,     ///< claims a close had to leave to their owner
-    epoch_drained,      ///< a closed epoch gave back its last slab
-    ring_exhausted,     ///< no free ring slot: a newcomer shares the current epoch
-    domain_enter,       ///< every enter of a domain
-    domain_exit,        ///< every exit of a domain
-    large_allocation,   ///< allocations above the largest size class
-    large_free,         ///< frees of those
-    counted_free,       ///< deallocations a count-only resource counted and did not carry out
-    released,           ///< objects still live when `release` gave them back
-    leaked,             ///< objects still live when their resource ended
-    stale_handle,       ///< handle operations refused, whatever the reason
+    epoch_open,          ///< a ring slot turned ACTIVE
+    epoch_advance,       ///< `advance` moved the current epoch
+    epoch_close,         ///< an epoch turned CLOSING
+    close_scanned,       ///< slabs looked at by closes
+    close_recycled,      ///< slabs taken back by closes
+    close_timed,         ///< closes that were timed: those the program asked for
+    close_nanoseconds,   ///< time spent in those
+    close_deferred,      ///< claims a close had to leave to their owner
+    epoch_drained,       ///< a closed epoch gave back its last slab
+    ring_exhausted,      ///< no free ring slot: a newcomer shares the current epoch
+    domain_enter,        ///< every enter of a domain
+    domain_exit,         ///< every exit of a domain
+    large_allocation,    ///< allocations above the largest size class
+    large_free,          ///< frees of those
+    counted_free,        ///< deallocations a count-only resource counted and did not carry out
+    released,            ///< objects still live when `release` gave them back
+    leaked,              ///< objects still live when their resource ended
+    stale_handle,        ///< handle operations refused, whatever the reason
     count_
 };
 
@@ -106,10 +107,10 @@ inline constexpr std::size_t heap_event_count = static_cast<std::size_t>(heap_ev
 
 /// What happened to one size class, or to epochs as a whole, under one label: getting past other threads.
 enum class contention_event : std::uint8_t {
-    lock_fast,          ///< a lock was free
-    lock_contended,     ///< a lock was held and had to be waited for
-    alloc_retry,        ///< a claim of a shared slab was spoiled by another thread
-    free_retry,         ///< the step from the last free to taking the slab back was lost or repeated
+    lock_fast,        ///< a lock was free
+    lock_contended,   ///< a lock was held and had to be waited for
+    alloc_retry,      ///< a claim of a shared slab was spoiled by another thread
+    free_retry,       ///< the step from the last free to taking the slab back was lost or repeated
     count_
 };
 inline constexpr std::size_t contention_event_count = static_cast<std::size_t>(contention_event::count_);

@@ -201,7 +201,8 @@ template <class Visit> constexpr void for_each_derived(class_stats const& s, std
     visit("current_partial_cas_failure_rate", derived, ratio(failures, s.current_partial_cas_attempts));
     visit("avg_alloc_cas_retries_per_attempt", derived,
           ratio(s.contention.bitmap_alloc_cas_retries, s.bitmap_alloc_attempts));
-    visit("avg_free_cas_retries_per_attempt", derived, ratio(s.contention.bitmap_free_cas_retries, s.bitmap_free_attempts));
+    visit("avg_free_cas_retries_per_attempt", derived,
+          ratio(s.contention.bitmap_free_cas_retries, s.bitmap_free_attempts));
     visit("lock_acquisitions", derived, acquisitions);
     visit("lock_contention_rate", derived, ratio(s.contention.lock_contended, acquisitions));
     visit("scan_mode", derived, s.scan_rotated_threads != 0 ? std::uint64_t{1} : std::uint64_t{0});

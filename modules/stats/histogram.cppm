@@ -61,7 +61,7 @@ struct log2_histogram {
 
 /// Wall clock and processor time of timed events, and their difference: what the thread waited for a processor or a lock.
 struct timing_stats {
-    std::uint64_t samples = 0;       ///< events that were timed
+    std::uint64_t samples = 0;   ///< events that were timed
     std::uint64_t wall_ns_sum = 0;
     std::uint64_t cpu_ns_sum = 0;
     std::uint64_t wait_ns_sum = 0;   ///< wall - cpu of each, never below 0

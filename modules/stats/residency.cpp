@@ -9,6 +9,7 @@ module;
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <vector>
 module tslab.stats;
 
 namespace tslab {
@@ -25,7 +26,8 @@ std::uint64_t read_rss_bytes() noexcept
     if (got <= 0)
         return 0;
     char const* const end = text.data() + got;
-    char const* const second = std::find(static_cast<char const*>(text.data()), end, ' ');   // "size resident shared ...", in pages
+    char const* const second =
+        std::find(static_cast<char const*>(text.data()), end, ' ');   // "size resident shared ...", in pages
     std::uint64_t pages = 0;
     if (second == end || std::from_chars(second + 1, end, pages).ec != std::errc{})
         return 0;
@@ -43,12 +45,23 @@ std::uint64_t resident_bytes(void const* begin, std::size_t bytes) noexcept
         auto const pages = std::min<std::uintptr_t>((end - at + page - 1) / page, flags.size());
         if (::mincore(reinterpret_cast<void*>(at), pages * page, flags.data()) != 0)
             return resident;
-        resident += static_cast<std::uint64_t>(
-            std::count_if(flags.begin(), flags.begin() + static_cast<std::ptrdiff_t>(pages),
-                          [](unsigned char f) { return (f & 1U) != 0; }));
+        resident +=
+            static_cast<std::uint64_t>(std::count_if(flags.begin(), flags.begin() + static_cast<std::ptrdiff_t>(pages),
+                                                     [](unsigned char f) { return (f & 1U) != 0; }));
         at += pages * page;
     }
     return resident * page;
+}
+
+std::vector<unsigned char> resident_pages(void const* begin, std::size_t bytes)
+{
+    auto const page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    std::vector<unsigned char> flags((bytes + page - 1) / page);
+    if (!flags.empty() && ::mincore(const_cast<void*>(begin), bytes, flags.data()) != 0)
+        std::fill(flags.begin(), flags.end(), static_cast<unsigned char>(0));
+    for (unsigned char& f : flags)
+        f &= 1U;
+    return flags;
 }
 
 }

@@ -6,6 +6,7 @@
 module;
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 export module tslab.stats:residency;
 
 export namespace tslab {
@@ -16,5 +17,9 @@ export namespace tslab {
 /// Bytes of [begin, begin + bytes) that are resident, by mincore(2); whole pages, `begin` rounded down to one.
 /// 0 where the range is not mapped. Thread safe.
 [[nodiscard]] std::uint64_t resident_bytes(void const* begin, std::size_t bytes) noexcept;
+
+/// For each page of [begin, begin + bytes), which begins and ends at pages: 1 if it is resident, 0 if not. Zeros where the
+/// range is not mapped. Throws std::bad_alloc. Thread safe.
+[[nodiscard]] std::vector<unsigned char> resident_pages(void const* begin, std::size_t bytes);
 
 }

@@ -88,7 +88,8 @@ void heap_core::take_over_returned(thread_record& me) noexcept
         hand_back_lane(*old, me, true);   // of an epoch that was closed meanwhile
     take_over_returned(me);
     shelf& home = shelf_at(slot);
-    if (home.era.load(std::memory_order_relaxed) != era || home.state.load(std::memory_order_relaxed) != lifecycle::active) {
+    if (home.era.load(std::memory_order_relaxed) != era ||
+        home.state.load(std::memory_order_relaxed) != lifecycle::active) {
         closed = true;
         return nullptr;
     }
@@ -112,7 +113,7 @@ void heap_core::hand_back_lane(lane& l, thread_record& me, bool only_wanted) noe
         return;
     take_back_result done;
     {
-        lock_guard const guard{home->lock};
+        lock_guard const guard{home->lock, home->site(&me, no_class)};
         bool const still = l.attached_.load(std::memory_order_relaxed) == home;
         if (!still || (only_wanted && (l.key() != closed_key || l.binding_ != nullptr)))
             return;
@@ -150,6 +151,14 @@ std::uint64_t thread_record::slow_paths() const noexcept
     return n;
 }
 
+std::uint64_t thread_record::repairs(std::size_t i) const noexcept
+{
+    std::uint64_t n = 0;
+    for (class_counters const& c : classes)
+        n += c[repair_reasons[i]].value();
+    return n;
+}
+
 void heap_core::thread_ends(thread_record& r) noexcept
 {
     restructuring_section const section{&r};
@@ -174,11 +183,12 @@ void heap_core::recycle(slab& s, thread_record* me) noexcept
 {
     unsigned const bin = s.bin();
     unsigned const c = class_of_bin(bin);
+    auto const* const home = static_cast<shelf const*>(s.home.load(std::memory_order_relaxed));
     if (std::uint64_t const twice = mark_empty(s, bin); twice != 0) [[unlikely]]
         freed_twice(s, bin, twice);
     if (me == nullptr || slabs_.policy() == reclaim_policy::eager ||
         me->warm_count[c] >= std::min(thread_record::warm_limit, slabs_.capacity())) {
-        slabs_.put(s, counts_of(me, c));
+        slabs_.put(s, counts_of(me, c), home != nullptr ? home->site(me, c) : lock_site{});
         return;
     }
     s.where.store(residence::cached, std::memory_order_relaxed);
@@ -188,7 +198,7 @@ void heap_core::recycle(slab& s, thread_record* me) noexcept
     me->classes[c][class_event::recycled].add();
 }
 
-slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& counts) noexcept
+slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& counts, lock_site const& site) noexcept
 {
     unsigned const c = class_of_bin(bin);
     slab* s = me.warm[c];
@@ -196,11 +206,11 @@ slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& coun
         me.warm[c] = s->next;
         --me.warm_count[c];
         counts[class_event::cache_hit].add();
-    } else if ((s = slabs_.take(bin, counts)) == nullptr) {
+    } else if ((s = slabs_.take(bin, counts, site)) == nullptr) {
         return nullptr;
     }
     report_late_frees(*s);
-    s->was = s->tag.load(std::memory_order_relaxed);
+    s->was.store(s->tag.load(std::memory_order_relaxed), std::memory_order_relaxed);
     return s;
 }
 
@@ -227,10 +237,18 @@ void heap_core::slot_drained(shelf& s, thread_record* me) noexcept
 
 void heap_core::freed_twice(slab const& s, unsigned bin, std::uint64_t slots) noexcept
 {
-    for (slots &= bins[bin].full_mask; slots != 0; slots &= slots - 1)
+    for (slots &= bins[bin].full_mask; slots != 0; slots &= slots - 1) {
+        counts_of(record(), class_of_bin(bin))[class_event::repair_twice].add();
         misused({.kind = misuse::double_free,
                  .address = s.base + static_cast<std::size_t>(std::countr_zero(slots)) * bins[bin].size,
                  .size_class = bins[bin].size});
+    }
+}
+
+sampling_stats heap_core::past_samples() const
+{
+    lock_guard const guard{history_lock_};
+    return {.alloc = past_allocs_, .repair = past_repairs_};
 }
 
 void heap_core::report_late_frees(slab& s) noexcept
@@ -238,8 +256,9 @@ void heap_core::report_late_frees(slab& s) noexcept
     if (s.shared.load(std::memory_order_relaxed) == 0) [[likely]]
         return;
     std::uint64_t const late = s.shared.exchange(0, std::memory_order_acquire);
-    if (s.was != tag_none && s.was != tag_large)
-        freed_twice(s, s.was - 1U, late);
+    std::uint8_t const was = s.was.load(std::memory_order_relaxed);
+    if (was != tag_none && was != tag_large)
+        freed_twice(s, was - 1U, late);
 }
 
 void heap_core::misused(misuse_report r) noexcept

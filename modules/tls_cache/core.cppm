@@ -87,7 +87,8 @@ public:
     }
     [[nodiscard]] inline class_counters const& strays(unsigned c) const noexcept { return strays_[c]; }
     /// An empty slab; null when out of memory.
-    [[nodiscard]] slab* take_slab(unsigned bin, thread_record& me, class_counters& counts) noexcept;
+    [[nodiscard]] slab* take_slab(unsigned bin, thread_record& me, class_counters& counts,
+                                  lock_site const& site) noexcept;
 
     /// Counts the objects of a slab, or the large allocation, that are about to be given back live, and makes their
     /// handles stale. `free`: the slab's free slots.
@@ -117,6 +118,14 @@ public:
     {
         return misuses_[static_cast<std::size_t>(kind)].value();
     }
+
+    /// Whether one allocation in 1,024, and every repair, is timed.
+    [[nodiscard]] inline bool sampling() const noexcept { return sampling_.load(std::memory_order_relaxed); }
+    inline void set_sampling(bool on) noexcept { sampling_.store(on, std::memory_order_relaxed); }
+    /// What sampling found on threads that have ended.
+    [[nodiscard]] sampling_stats past_samples() const;
+    /// Guards what only statistics want to know of the past. Taken last; no allocation or free takes it.
+    [[nodiscard]] inline mutex& history_lock() const noexcept { return history_lock_; }
 
     [[nodiscard]] inline shelf& shelf_at(std::uint32_t slot) const noexcept
     {
@@ -158,6 +167,16 @@ public:
     /// The heap whose reserved range `p` lies in; null when none. The name is copied into `name`. Thread safe.
     static bool owner_of(void const* p, heap_core const* except, std::string& name);
 
+    /// Visits every lock of the heap that is not the epoch layer's, for statistics.
+    template <class F> inline void for_each_lock(F visit) const
+    {
+        for (std::uint32_t i = 0; i < prepared_slots(); ++i)
+            visit(shelf_at(i).lock);
+        for (unsigned c = 0; c < class_count; ++c)
+            visit(slabs_.lock_for_counts(c));
+        visit(pages().lock_for_counts());
+        visit(meta_.lock_for_counts());
+    }
     /// Takes or gives back all locks of the heap, for a fork. Called by the registry.
     void lock_for_fork() noexcept __attribute__((no_thread_safety_analysis));
     void unlock_after_fork(bool in_child) noexcept __attribute__((no_thread_safety_analysis));
@@ -181,6 +200,10 @@ private:
     slot_set free_slots_;
     std::atomic<std::uint32_t> prepared_slots_{0};
     std::atomic<thread_record*> records_{nullptr};
+    std::atomic<bool> sampling_{false};
+    mutable mutex history_lock_;
+    timing_stats past_allocs_ __attribute__((guarded_by(history_lock_)));
+    timing_stats past_repairs_ __attribute__((guarded_by(history_lock_)));
     std::array<counter, misuse_count> misuses_{};
     std::array<class_counters, class_count + 1> strays_{};
     std::string name_;

@@ -48,6 +48,7 @@ bool lane::collect(slab& s, unsigned bin, class_counters& counts) noexcept
 slab* lane::next_slab(unsigned bin, thread_record& me, class_counters& counts) noexcept
 {
     slab* const last = current_[bin];
+    counts[last != &no_slab ? class_event::current_full : class_event::current_null].add();
     if (last != &no_slab) {
         if (collect(*last, bin, counts))
             return last;
@@ -71,9 +72,10 @@ slab* lane::next_slab(unsigned bin, thread_record& me, class_counters& counts) n
     }
     shelf& home = *attached_.load(std::memory_order_relaxed);
     if (!exclusive_ && (home.partial_bins.load(std::memory_order_relaxed) >> bin & 1U) != 0)
-        if (slab* const s = home.adopt(*this, bin, counts))
+        if (slab* const s = home.adopt(*this, bin))
             return s;
-    slab* const s = me.heap.take_slab(bin, me, counts);
+    std::uint32_t const label_id = home.label_id.load(std::memory_order_relaxed);
+    slab* const s = me.heap.take_slab(bin, me, counts, me.site(class_of_bin(bin), label_id));
     if (s != nullptr) {
         s->home.store(&home, std::memory_order_relaxed);
         s->where.store(residence::held, std::memory_order_relaxed);
@@ -84,16 +86,41 @@ slab* lane::next_slab(unsigned bin, thread_record& me, class_counters& counts) n
 
 [[gnu::noinline]] void* lane::refill(unsigned bin, thread_record& me) noexcept
 {
+    if (sample_due(bin)) [[unlikely]]
+        return sampled(bin, me);
+    return find_slot(bin, me);
+}
+
+void* lane::find_slot(unsigned bin, thread_record& me) noexcept
+{
     restructuring_section const section{&me};
-    class_counters& counts = me.classes[class_of_bin(bin)];
+    unsigned const c = class_of_bin(bin);
+    class_counters& counts = me.classes[c];
     counts[class_event::slow_path].add();
+    me.scans[c].note_allocation(counts);
     while (slab* const s = next_slab(bin, me, counts)) {
         current_[bin] = s;
-        if (void* const p = allocate(bin)) [[likely]]
+        if (void* const p = take(bin)) [[likely]]
             return p;
     }
     counts[class_event::out_of_memory].add();
     return nullptr;
+}
+
+[[gnu::cold, gnu::noinline]] void* lane::sampled(unsigned bin, thread_record& me) noexcept
+{
+    auto const allocate_now = [&] {
+        void* const p = take(bin);
+        return p != nullptr ? p : find_slot(bin, me);
+    };
+    if (!me.heap.sampling())
+        return allocate_now();
+    stopwatch const watch;
+    void* const p = allocate_now();
+    auto const [wall_ns, cpu_ns] = watch.read();
+    if (p != nullptr)
+        me.alloc_times.note(wall_ns, cpu_ns);
+    return p;
 }
 
 /// A free changed which list a slab belongs on: its first free slot, or its last live one.

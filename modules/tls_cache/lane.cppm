@@ -32,8 +32,20 @@ public:
     /// `closed_key` for nobody.
     [[nodiscard]] inline std::uint64_t key() const noexcept { return key_.load(std::memory_order_relaxed); }
 
-    /// A free slot of the current slab; null when it has none, or when the next one was freed by two threads at once.
+    /// One allocation of a bin in so many, less one, goes the slow way: there it is timed if sampling is on.
+    static constexpr std::uint64_t sample_mask = 1023;
+
+    /// A free slot of the current slab; null when it has none, when the next one was freed by two threads at once, or when
+    /// this allocation is to be sampled.
     [[nodiscard]] inline void* allocate(unsigned bin) noexcept
+    {
+        if (sample_due(bin)) [[unlikely]]
+            return nullptr;
+        return take(bin);
+    }
+
+    /// The same without sampling.
+    [[nodiscard]] inline void* take(unsigned bin) noexcept
     {
         slab& s = *current_[bin];
         // relaxed: this thread is the word's only writer; statistics may read it.
@@ -66,7 +78,7 @@ public:
         return lane_free::done;
     }
 
-    /// The slow way to a slot: collects what others freed, takes the next slab with free slots, adopts one that nobody
+    /// The slow way to a slot: times the allocation if it is one to be sampled; collects what others freed, takes the next slab with free slots, adopts one that nobody
     /// holds, or gets an empty one. Null when out of memory. `me`: the calling thread's record.
     [[nodiscard]] void* refill(unsigned bin, thread_record& me) noexcept;
 
@@ -101,6 +113,12 @@ private:
     friend struct thread_record;
     friend class heap_core;
 
+    [[nodiscard]] inline bool sample_due(unsigned bin) const noexcept
+    {
+        return (allocations_[bin].value() & sample_mask) == sample_mask;
+    }
+    [[nodiscard]] void* sampled(unsigned bin, thread_record& me) noexcept;
+    [[nodiscard]] void* find_slot(unsigned bin, thread_record& me) noexcept;
     void restock(slab& s, unsigned bin, std::uint64_t before, std::uint64_t after) noexcept;
     [[nodiscard]] bool collect(slab& s, unsigned bin, class_counters& counts) noexcept;
     [[nodiscard]] slab* next_slab(unsigned bin, thread_record& me, class_counters& counts) noexcept;
@@ -110,22 +128,22 @@ private:
     std::array<slab*, bin_count> current_{};
     std::array<counter, bin_count> allocations_{};
 
-    thread_record* record_ = nullptr;          // whose it is; set once
-    std::array<slab_list, bin_count> ready_{}; // held, with free slots in local
-    std::array<slab_list, bin_count> full_{};  // held, none in local; others may have freed some
-    std::array<counter, bin_count> settled_{}; // of allocations_, what earlier epochs have been told
+    thread_record* record_ = nullptr;            // whose it is; set once
+    std::array<slab_list, bin_count> ready_{};   // held, with free slots in local
+    std::array<slab_list, bin_count> full_{};    // held, none in local; others may have freed some
+    std::array<counter, bin_count> settled_{};   // of allocations_, what earlier epochs have been told
     std::uint32_t used_bins_ = 0;
     bool exclusive_ = false;
 
     // Guarded by the lock of the shelf it is attached to; the pointer itself says which.
     std::atomic<shelf*> attached_{nullptr};
-    std::atomic<std::uint64_t> era_{0};              // of the epoch it works or last worked for
-    std::atomic<std::uint32_t> slot_{0};             // likewise
-    std::atomic<lane*>* binding_ = nullptr;          // a resource's pointer to this lane, reset when claims are taken
+    std::atomic<std::uint64_t> era_{0};       // of the epoch it works or last worked for
+    std::atomic<std::uint32_t> slot_{0};      // likewise
+    std::atomic<lane*>* binding_ = nullptr;   // a resource's pointer to this lane, reset when claims are taken
     lane* next_ = nullptr;
     lane* prev_ = nullptr;
 
-    lane* next_of_record_ = nullptr;           // set once, before the lane is published
+    lane* next_of_record_ = nullptr;   // set once, before the lane is published
     lane* next_spare_ = nullptr;
 };
 

@@ -130,6 +130,15 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     }
     r->in_use.store(true, std::memory_order_relaxed);
     r->vanished.store(false, std::memory_order_relaxed);
+    {
+        lock_guard const past{h.history_lock_};
+        h.past_allocs_.add(r->alloc_times.read());
+        h.past_repairs_.add(r->repair_times.read());
+        r->alloc_times.reset();
+        r->repair_times.reset();
+    }
+    for (std::size_t i = 0; i < repair_reasons.size(); ++i)
+        r->repairs_before[i].store(r->repairs(i), std::memory_order_relaxed);
     r->allocations_before.store(r->allocations(), std::memory_order_relaxed);
     r->slow_paths_before.store(r->slow_paths(), std::memory_order_relaxed);
     r->thread_id.store(this_thread.id, std::memory_order_relaxed);
@@ -230,6 +239,7 @@ void heap_core::lock_for_fork() noexcept
         slabs_.lock_for_fork(c).lock();
     slabs_.pages().lock_for_fork().lock();
     meta_.lock_for_fork().lock();
+    history_lock_.lock();
 }
 
 void heap_core::unlock_after_fork(bool in_child) noexcept
@@ -240,6 +250,7 @@ void heap_core::unlock_after_fork(bool in_child) noexcept
         else
             m.unlock();
     };
+    open(history_lock_);
     open(meta_.lock_for_fork());
     open(slabs_.pages().lock_for_fork());
     for (unsigned c = 0; c < class_count; ++c)

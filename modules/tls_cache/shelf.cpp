@@ -25,12 +25,15 @@ enum class election : std::uint8_t { won, lost, let_go };
 /// between because they saw it owned, he must do (see relist).
 /// seq_cst: he gives up `owner` and then looks at `shared`; a freer changes `shared` and then looks at `owner`. One of them
 /// must see the other.
-election elect(slab& s) noexcept
+/// `repeated` counts how often it was lost or had to be tried again.
+election elect(slab& s, unsigned& repeated) noexcept
 {
-    for (;;) {
+    for (;; ++repeated) {
         void const* none = nullptr;
-        if (!s.owner.compare_exchange_strong(none, &reclaiming, std::memory_order_seq_cst, std::memory_order_relaxed))
+        if (!s.owner.compare_exchange_strong(none, &reclaiming, std::memory_order_seq_cst, std::memory_order_relaxed)) {
+            ++repeated;
             return election::lost;
+        }
         auto const empty = [&] {
             unsigned const bin = s.bin();
             return bin < bin_count && s.shared.load(std::memory_order_seq_cst) == bins[bin].full_mask;
@@ -38,9 +41,18 @@ election elect(slab& s) noexcept
         if (empty())
             return election::won;
         s.owner.exchange(nullptr, std::memory_order_seq_cst);
-        if (!empty())
+        if (!empty()) {
+            ++repeated;
             return election::let_go;
+        }
     }
+}
+
+/// Counts what elections lost or repeated, under the label of the shelf.
+void count_election(shelf const* home, unsigned bin, thread_record* me, unsigned repeated) noexcept
+{
+    if (repeated != 0 && me != nullptr && home != nullptr)
+        (*home->site(me, class_of_bin(bin)).counts)[contention_event::free_retry].add(repeated);
 }
 
 slab_list& list_of(shelf& home, slab const& s, unsigned bin) noexcept
@@ -54,7 +66,7 @@ void set_where(slab& s, residence r) noexcept { s.where.store(r, std::memory_ord
 
 bool shelf::attach(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<lane*>* binding) noexcept
 {
-    lock_guard const guard{lock};
+    lock_guard const guard{lock, site(l.record_, no_class)};
     if (era.load(std::memory_order_relaxed) != for_era || state.load(std::memory_order_relaxed) != lifecycle::active)
         return false;
     l.binding_ = binding;
@@ -124,11 +136,11 @@ bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
             while (slab* const s = list->pop())
                 held.push(*s);
         while (slab* const s = held.pop()) {
-            ++done.scanned;
+            ++done.scanned_of[class_of_bin(bin)];
             std::uint64_t const free = heap->claim(*s, bin);
             if (free == bins[bin].full_mask) {
                 heap->recycle(*s, me);
-                ++done.recycled;
+                ++done.recycled_of[class_of_bin(bin)];
             } else {
                 (free != 0 ? l.ready_[bin] : l.full_[bin]).push(*s);
             }
@@ -139,8 +151,9 @@ bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
 
 bool shelf::reopen(lane& l, std::uint64_t key) noexcept
 {
-    lock_guard const guard{lock};
-    if (l.attached_.load(std::memory_order_relaxed) != this || state.load(std::memory_order_relaxed) != lifecycle::active)
+    lock_guard const guard{lock, site(l.record_, no_class)};
+    if (l.attached_.load(std::memory_order_relaxed) != this ||
+        state.load(std::memory_order_relaxed) != lifecycle::active)
         return false;
     l.key_.store(key, std::memory_order_relaxed);
     return true;
@@ -149,27 +162,32 @@ bool shelf::reopen(lane& l, std::uint64_t key) noexcept
 /// A lane lets go of a slab: recycled when empty, else listed. The lane's lists no longer hold it.
 void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
 {
-    ++done.scanned;
+    unsigned const c = class_of_bin(bin);
+    ++done.scanned_of[c];
     std::uint64_t const full_mask = bins[bin].full_mask;
     std::uint64_t const free = heap->claim(s, bin);
     if (free == full_mask) {
         heap->recycle(s, me);   // no object is live, so nobody has a right to touch it
-        ++done.recycled;
+        ++done.recycled_of[c];
         return;
     }
     // First the list, then the slots, then the owner: a freer that sees no owner waits for our lock and finds the slab
     // listed; what a freer that still saw one left undone, we see when we look at the word again.
     list_partial(s, bin);
     ++slab_count;
+    ++listed[bin];
     s.shared.fetch_or(free, std::memory_order_release);   // release: with the slots goes what was done in them
     s.local.store(0, std::memory_order_relaxed);
     s.owner.exchange(nullptr, std::memory_order_seq_cst);   // seq_cst: as in elect
     std::uint64_t const now = s.shared.load(std::memory_order_seq_cst);
-    if (now == full_mask && elect(s) == election::won) {
+    unsigned repeated = 0;
+    bool const won = now == full_mask && elect(s, repeated) == election::won;
+    count_election(this, bin, me, repeated);
+    if (won) {
         partial[bin].remove(s);
-        --slab_count;
+        unlist(bin);
         heap->recycle(s, me);
-        ++done.recycled;
+        ++done.recycled_of[c];
     } else if (now == 0) {
         partial[bin].remove(s);
         set_where(s, residence::shelved_full);
@@ -177,34 +195,67 @@ void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result&
     }
 }
 
-slab* shelf::adopt(lane& l, unsigned bin, class_counters& counts) noexcept
+/// Where a thread begins to look: at the slab listed last, or, in rotated order, some places behind it.
+slab* shelf::first_to_adopt(unsigned bin, thread_record const& me) const noexcept
 {
-    lock_guard const guard{lock};
-    while (slab* const s = partial[bin].front()) {
+    constexpr std::uint64_t places = 8;
+    slab* const front = partial[bin].front();
+    if (front == nullptr || !me.scans[class_of_bin(bin)].rotated())
+        return front;
+    slab* s = front;
+    for (std::uint64_t skip = me.thread_id.load(std::memory_order_relaxed) % places; skip != 0; --skip)
+        s = s->next != nullptr ? s->next : front;
+    return s;
+}
+
+/// Puts a slab that could not be adopted where it belongs: it is being taken back by somebody who waits for our lock, or it
+/// has no free slot.
+void shelf::repair_adoption(slab& s, unsigned bin, bool claimed) noexcept
+{
+    partial[bin].remove(s);
+    set_where(s, residence::shelved_full);
+    full[bin].push(s);
+    if (!claimed)
+        return;
+    s.owner.exchange(nullptr, std::memory_order_seq_cst);
+    if (s.shared.load(std::memory_order_seq_cst) != 0) {   // freed into while we had it: it was for us to move it
+        full[bin].remove(s);
+        list_partial(s, bin);
+    }
+}
+
+slab* shelf::adopt(lane& l, unsigned bin) noexcept
+{
+    thread_record& me = *l.record_;
+    unsigned const c = class_of_bin(bin);
+    class_counters& counts = me.classes[c];
+    lock_guard const guard{lock, site(&me, c)};
+    while (slab* const s = first_to_adopt(bin, me)) {
+        counts[class_event::adopt_attempt].add();
         void const* none = nullptr;
         // seq_cst: as in elect.
         bool const claimed =
             s->owner.compare_exchange_strong(none, &l, std::memory_order_seq_cst, std::memory_order_relaxed);
-        if (!claimed || heap->claim(*s, bin) == 0) {
-            // Somebody was elected to take it back and waits for our lock, or it is on the wrong list.
+        if (claimed && heap->claim(*s, bin) != 0) [[likely]] {
             partial[bin].remove(*s);
-            set_where(*s, residence::shelved_full);
-            full[bin].push(*s);
-            counts[class_event::adopt_mismatch].add();
-            if (claimed) {
-                s->owner.exchange(nullptr, std::memory_order_seq_cst);
-                if (s->shared.load(std::memory_order_seq_cst) != 0) {   // freed into while we had it: it was for us to move it
-                    full[bin].remove(*s);
-                    list_partial(*s, bin);
-                }
-            }
-            continue;
+            unlist(bin);
+            set_where(*s, residence::held);
+            counts[class_event::adopt].add();
+            return s;
         }
-        partial[bin].remove(*s);
-        --slab_count;
-        set_where(*s, residence::held);
-        counts[class_event::adopt].add();
-        return s;
+        counts[claimed ? class_event::adopt_mismatch : class_event::adopt_lost].add();
+        if (!claimed) {
+            me.scans[c].note_spoiled();
+            me.contention[c][label_id.load(std::memory_order_relaxed)][contention_event::alloc_retry].add();
+        }
+        if (heap->sampling()) {
+            stopwatch const watch;
+            repair_adoption(*s, bin, claimed);
+            auto const [wall_ns, cpu_ns] = watch.read();
+            me.repair_times.note(wall_ns, cpu_ns);
+        } else {
+            repair_adoption(*s, bin, claimed);
+        }
     }
     partial_bins.store(partial_bins.load(std::memory_order_relaxed) & ~(1U << bin), std::memory_order_relaxed);
     return nullptr;
@@ -250,15 +301,20 @@ std::uint64_t shelf::take_idle_lanes(thread_record* me, take_back_result& done) 
 
 void shelf::sweep(thread_record* me, take_back_result& done) noexcept
 {
-    done.scanned += slab_count;
     for (unsigned bin = 0; bin < bin_count; ++bin) {
+        unsigned const c = class_of_bin(bin);
+        done.scanned_of[c] += listed[bin];
         for (slab* s = partial[bin].front(); s != nullptr;) {
             slab* const next = s->next;
-            if (s->shared.load(std::memory_order_relaxed) == bins[bin].full_mask && elect(*s) == election::won) {
+            unsigned repeated = 0;
+            bool const won = s->shared.load(std::memory_order_relaxed) == bins[bin].full_mask &&
+                             elect(*s, repeated) == election::won;
+            count_election(this, bin, me, repeated);
+            if (won) {
                 partial[bin].remove(*s);
-                --slab_count;
+                unlist(bin);
                 heap->recycle(*s, me);
-                ++done.recycled;
+                ++done.recycled_of[c];
             }
             s = next;
         }
@@ -294,7 +350,7 @@ void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& 
         spin_pause();
         lock.lock();
         if (era.load(std::memory_order_relaxed) != this_era)
-            return;      // drained and opened anew meanwhile: nothing of ours is left
+            return;   // drained and opened anew meanwhile: nothing of ours is left
         busy = take_idle_lanes(me, done);
     }
     done.deferred = lane_count;
@@ -305,7 +361,7 @@ take_back_result shelf::take_back(thread_record* me, std::uint64_t for_era, bool
 {
     take_back_result done;
     restructuring_section const section{me};
-    lock_guard const guard{lock};
+    lock_guard const guard{lock, site(me, no_class)};
     if (era.load(std::memory_order_relaxed) == for_era && state.load(std::memory_order_relaxed) != lifecycle::drained)
         take_back_locked(me, closing, done);
     return done;
@@ -344,7 +400,7 @@ std::uint64_t shelf::drop_all(thread_record* me) noexcept
             while (slab* const s = list->pop()) {
                 std::uint64_t const free = s->shared.exchange(0, std::memory_order_acquire);
                 live += heap->retire_live(*s, bin, free);
-                --slab_count;
+                unlist(bin);
                 heap->recycle(*s, me);
             }
         }
@@ -355,14 +411,14 @@ std::uint64_t shelf::drop_all(thread_record* me) noexcept
         std::uint32_t const pages = s->pages.load(std::memory_order_relaxed);
         s->tag.store(tag_none, std::memory_order_relaxed);
         set_where(*s, residence::unused);
-        heap->pages().give(*s, pages);
+        heap->pages().give(*s, pages, true, site(me, large_class));
     }
     return live;
 }
 
-bool shelf::add_large(slab& s, std::uint64_t for_era) noexcept
+bool shelf::add_large(slab& s, std::uint64_t for_era, thread_record* me) noexcept
 {
-    lock_guard const guard{lock};
+    lock_guard const guard{lock, site(me, large_class)};
     if (era.load(std::memory_order_relaxed) != for_era || state.load(std::memory_order_relaxed) != lifecycle::active)
         return false;
     s.home.store(this, std::memory_order_relaxed);
@@ -377,8 +433,12 @@ bool shelf::add_large(slab& s, std::uint64_t for_era) noexcept
 bool shelf::settle() noexcept
 {
     if (state.load(std::memory_order_relaxed) != lifecycle::closing || lanes != nullptr || slab_count != 0 ||
-        large_count != 0 || holds.load(std::memory_order_relaxed) != 0)
+        large_count != 0 || holds.load(std::memory_order_relaxed) != 0) {
+        if (state.load(std::memory_order_relaxed) == lifecycle::closing &&
+            closing_ns.load(std::memory_order_relaxed) == 0)
+            closing_ns.store(now_ns_coarse(), std::memory_order_relaxed);
         return false;
+    }
     state.store(lifecycle::drained, std::memory_order_relaxed);
     return true;
 }
@@ -386,12 +446,12 @@ bool shelf::settle() noexcept
 namespace {
 
 /// Puts a slab that has free slots, and is listed as full, on the partial list.
-void relist(slab& s, thread_record* me) noexcept
+void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
 {
     auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
     if (home == nullptr)
         return;
-    lock_guard const guard{home->lock};
+    lock_guard const guard{home->lock, home->site(me, class_of_bin(its_bin))};
     unsigned const bin = s.bin();
     if (s.home.load(std::memory_order_relaxed) != home || s.shared.load(std::memory_order_relaxed) == 0 ||
         s.where.load(std::memory_order_relaxed) != residence::shelved_full)
@@ -406,10 +466,13 @@ void relist(slab& s, thread_record* me) noexcept
 {
     restructuring_section const section{me};
     if (now != bins[bin].full_mask)
-        return relist(s, me);
-    election const result = elect(s);
+        return relist(s, bin, me);
+    unsigned repeated = 0;
+    auto* const home_before = static_cast<shelf const*>(s.home.load(std::memory_order_relaxed));
+    election const result = elect(s, repeated);
+    count_election(home_before, bin, me, repeated);
     if (result == election::let_go)
-        return relist(s, me);
+        return relist(s, bin, me);
     if (result == election::lost)
         return;   // somebody else takes it; it is no longer ours to look at
     // Every slot is ours, so the slab is where it was, on one of its shelf's lists.
@@ -417,9 +480,10 @@ void relist(slab& s, thread_record* me) noexcept
     unsigned const its_bin = s.bin();
     bool drained = false;
     {
-        lock_guard const guard{home->lock};
+        lock_guard const guard{home->lock, home->site(me, class_of_bin(its_bin))};
         list_of(*home, s, its_bin).remove(s);
         --home->slab_count;
+        --home->listed[its_bin];
         home->heap->recycle(s, me);
         drained = home->settle();
     }
@@ -458,7 +522,7 @@ bool free_large(slab& s, thread_record* me) noexcept
     bool drained = false;
     std::uint32_t pages = 0;
     {
-        lock_guard const guard{home->lock};
+        lock_guard const guard{home->lock, home->site(me, large_class)};
         if (s.tag.load(std::memory_order_relaxed) != tag_large || s.home.load(std::memory_order_relaxed) != home)
             return false;
         home->large.remove(s);
@@ -470,7 +534,7 @@ bool free_large(slab& s, thread_record* me) noexcept
         drained = home->settle();
     }
     heap_core& heap = *home->heap;
-    heap.pages().give(s, pages);
+    heap.pages().give(s, pages, true, home->site(me, large_class));
     if (me != nullptr)
         me->counts[heap_event::large_free].add();
     if (drained)

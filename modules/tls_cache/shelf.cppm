@@ -41,7 +41,10 @@ public:
     }
     struct copy {
         std::array<char, 32> bytes{};
-        [[nodiscard]] inline std::string_view view() const noexcept { return {bytes.data(), std::strlen(bytes.data())}; }
+        [[nodiscard]] inline std::string_view view() const noexcept
+        {
+            return {bytes.data(), std::strlen(bytes.data())};
+        }
     };
     [[nodiscard]] inline copy read() const noexcept
     {
@@ -60,12 +63,24 @@ private:
 
 /// What a close, or taking claims back, did.
 struct take_back_result {
-    std::uint64_t scanned = 0;    ///< slabs looked at
-    std::uint64_t recycled = 0;   ///< slabs taken back
+    std::array<std::uint32_t, class_count> scanned_of{};    ///< slabs looked at, by class
+    std::array<std::uint32_t, class_count> recycled_of{};   ///< slabs taken back
     std::uint64_t deferred = 0;   ///< lanes left to their owner: in use, or interrupted in an operation
     bool found = false;           ///< the epoch was there
     bool closed = false;          ///< this call turned it from ACTIVE to CLOSING
     bool drained = false;         ///< this call found it closed and holding nothing any more
+
+    [[nodiscard]] inline std::uint64_t scanned() const noexcept { return sum(scanned_of); }
+    [[nodiscard]] inline std::uint64_t recycled() const noexcept { return sum(recycled_of); }
+
+private:
+    static inline std::uint64_t sum(std::array<std::uint32_t, class_count> const& of) noexcept
+    {
+        std::uint64_t n = 0;
+        for (std::uint32_t const one : of)
+            n += one;
+        return n;
+    }
 };
 
 struct alignas(64) shelf {
@@ -74,29 +89,38 @@ struct alignas(64) shelf {
     std::atomic<std::uint64_t> era{0};
     std::atomic<lifecycle> state{lifecycle::idle};
     heap_core* heap = nullptr;
-    std::uint32_t index = 0;                         ///< ring slot; set once
+    std::uint32_t index = 0;   ///< ring slot; set once
 
     // Guarded by lock.
-    lane* lanes = nullptr;                           ///< attached, linked by the lanes' own links
+    lane* lanes = nullptr;   ///< attached, linked by the lanes' own links
     std::uint32_t lane_count = 0;
     std::uint32_t slab_count = 0;                    ///< on the lists below
+    std::array<std::uint32_t, bin_count> listed{};   ///< of those, by bin
     std::uint32_t large_count = 0;
     std::array<slab_list, bin_count> partial{};
     std::array<slab_list, bin_count> full{};
     slab_list large{};
 
-    std::atomic<std::uint32_t> holds{0};             ///< domains inside: written under the lock, read by anyone
-    std::atomic<std::uint32_t> partial_bins{0};      ///< a hint: bins whose partial list may have slabs
+    std::atomic<std::uint32_t> holds{0};          ///< domains inside: written under the lock, read by anyone
+    std::atomic<std::uint32_t> partial_bins{0};   ///< a hint: bins whose partial list may have slabs
 
-    counter allocations;                             ///< of lanes no longer attached, and large ones; under the lock
+    counter allocations;   ///< of lanes no longer attached, and large ones; under the lock
     shared_text label;
     std::atomic<std::uint32_t> label_id{0};
+    std::atomic<std::uint64_t> closing_ns{0};   ///< when it was first seen CLOSING and not drained; 0: not yet
+
+    /// Where a lock taken for this epoch, and for class `row` of it, is counted; `me` may be null.
+    [[nodiscard]] inline lock_site site(thread_record* me, unsigned row) const noexcept
+    {
+        return me != nullptr ? me->site(row, label_id.load(std::memory_order_relaxed)) : lock_site{};
+    }
 
     /// Lets `l` work for the epoch of `era` under `key`; false when that epoch is not ACTIVE here. Thread safe.
     [[nodiscard]] bool attach(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<lane*>* binding) noexcept;
 
     /// Hands every claim of `l` back: empty slabs are recycled, the others go on the lists. `me` may be null.
-    void hand_back(lane& l, thread_record* me, take_back_result& done) noexcept __attribute__((requires_capability(lock)));
+    void hand_back(lane& l, thread_record* me, take_back_result& done) noexcept
+        __attribute__((requires_capability(lock)));
 
     /// What a lane's own thread, or a closer in its place, does when claims are wanted back: hands the lane back, or, for
     /// an exclusive lane, only the empty slabs, since the others must stay known as its resource's. True when it was
@@ -108,7 +132,7 @@ struct alignas(64) shelf {
     [[nodiscard]] bool reopen(lane& l, std::uint64_t key) noexcept;
 
     /// The free slots of a slab no lane holds, claimed for `l`; null when there is none. Thread safe.
-    [[nodiscard]] slab* adopt(lane& l, unsigned bin, class_counters& counts) noexcept;
+    [[nodiscard]] slab* adopt(lane& l, unsigned bin) noexcept;
 
     /// Takes back what every lane claims, as far as nobody is using it, and every empty slab on the lists.
     /// `closing`: no allocation is served afterwards. Does nothing when the slot holds another era. Thread safe.
@@ -122,13 +146,14 @@ struct alignas(64) shelf {
     void count_large(void const* owner, std::uint64_t& objects, std::uint64_t& bytes) const noexcept
         __attribute__((requires_capability(lock)));
     /// Live objects and their bytes in the slabs and large allocations on the lists.
-    void count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept __attribute__((requires_capability(lock)));
+    void count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept
+        __attribute__((requires_capability(lock)));
 
     /// Gives back every slab and large allocation on the lists, live or not; returns how many objects were live.
     std::uint64_t drop_all(thread_record* me) noexcept __attribute__((requires_capability(lock)));
 
     /// Links a large allocation; false when the epoch of `for_era` is not ACTIVE here. Thread safe.
-    [[nodiscard]] bool add_large(slab& s, std::uint64_t for_era) noexcept;
+    [[nodiscard]] bool add_large(slab& s, std::uint64_t for_era, thread_record* me) noexcept;
 
     /// Turns a closed epoch that holds nothing to `drained`; the caller that gets true releases the slot after unlocking.
     [[nodiscard]] bool settle() noexcept __attribute__((requires_capability(lock)));
@@ -136,6 +161,14 @@ struct alignas(64) shelf {
     void list_partial(slab& s, unsigned bin) noexcept __attribute__((requires_capability(lock)));
 
 private:
+    void unlist(unsigned bin) noexcept __attribute__((requires_capability(lock)))
+    {
+        --slab_count;
+        --listed[bin];
+    }
+    [[nodiscard]] slab* first_to_adopt(unsigned bin, thread_record const& me) const noexcept
+        __attribute__((requires_capability(lock)));
+    void repair_adoption(slab& s, unsigned bin, bool claimed) noexcept __attribute__((requires_capability(lock)));
     void put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
         __attribute__((requires_capability(lock)));
     void sweep(thread_record* me, take_back_result& done) noexcept __attribute__((requires_capability(lock)));

@@ -22,6 +22,57 @@ class lane;
 class heap_core;
 struct thread_record;
 
+/// The row of counters by class for what is done for an epoch as a whole.
+inline constexpr unsigned no_class = large_class + 1;
+
+/// What is put right on the way, in the order the statistics name the reasons: a slab listed with free slots that had none, one
+/// on a list that somebody was taking back, a slot in both words.
+inline constexpr std::array repair_reasons{class_event::adopt_mismatch, class_event::adopt_lost,
+                                           class_event::repair_twice};
+
+/// In which order a thread looks through the slabs of a class that no lane holds. In sequence the warmest comes first; when
+/// too many of its claims are spoiled by others, it begins further on, at a place of its own, until that has calmed down.
+/// Decided at the end of each window of slow-path allocations, without a clock, and not again for some windows after a
+/// change. The thread's own; statistics read `rotated`.
+class scan_order {
+public:
+    static constexpr std::uint32_t window = 64;         ///< slow-path allocations
+    static constexpr std::uint32_t dwell = 4;           ///< windows after a change in which nothing changes
+    static constexpr std::uint32_t rotate_above = 30;   ///< spoiled claims per 100 allocations of a window
+    static constexpr std::uint32_t straighten_below = 10;
+
+    inline void note_spoiled() noexcept { ++spoiled_; }
+    /// Notes a slow-path allocation; `counts` gets the checks and changes.
+    inline void note_allocation(class_counters& counts) noexcept
+    {
+        if (++allocations_ < window) [[likely]]
+            return;
+        check(counts);
+    }
+    [[nodiscard]] inline bool rotated() const noexcept { return rotated_.load(std::memory_order_relaxed); }
+
+private:
+    void check(class_counters& counts) noexcept
+    {
+        std::uint32_t const per_hundred = spoiled_ * 100 / allocations_;
+        allocations_ = 0;
+        spoiled_ = 0;
+        counts[class_event::scan_check].add();
+        if (quiet_ != 0) {
+            --quiet_;
+        } else if (rotated() ? per_hundred < straighten_below : per_hundred > rotate_above) {
+            rotated_.store(!rotated(), std::memory_order_relaxed);
+            quiet_ = dwell;
+            counts[class_event::scan_switch].add();
+        }
+    }
+
+    std::uint32_t allocations_ = 0;
+    std::uint32_t spoiled_ = 0;
+    std::uint32_t quiet_ = 0;
+    std::atomic<bool> rotated_{false};
+};
+
 /// What a thread knows of itself. Trivial, so that reaching it is one load; emptied by a hook at thread exit.
 struct thread_state {
     struct recent_heap {
@@ -30,10 +81,10 @@ struct thread_state {
     };
     static constexpr std::size_t recent_count = 4;
 
-    std::uint64_t id;                                  ///< 0 until the thread first uses tslab
-    std::array<recent_heap, recent_count> recent;      ///< by heap number: the last heap used in that place
-    thread_record* records;                            ///< all of them; guarded by the registry's lock
-    void** scopes;                                     ///< the domains entered, innermost last
+    std::uint64_t id;                               ///< 0 until the thread first uses tslab
+    std::array<recent_heap, recent_count> recent;   ///< by heap number: the last heap used in that place
+    thread_record* records;                         ///< all of them; guarded by the registry's lock
+    void** scopes;                                  ///< the domains entered, innermost last
     std::uint32_t scope_count;
     std::uint32_t scope_capacity;
     bool hooked;
@@ -100,33 +151,51 @@ struct alignas(64) thread_record {
 
     void hand_back_wanted() noexcept;
 
+    /// Where what is done for class `row` (no_class: for no class) of an epoch with that label is counted.
+    [[nodiscard]] inline lock_site site(unsigned row, std::uint32_t label_id) noexcept
+    {
+        return {&contention[row][label_id], &lock_waits[row]};
+    }
+
     /// Everything ever handed out, and every slow path taken, by threads with this record. Thread safe.
     [[nodiscard]] std::uint64_t allocations() const noexcept;
     [[nodiscard]] std::uint64_t slow_paths() const noexcept;
+    /// Repairs for the i-th of the reasons.
+    [[nodiscard]] std::uint64_t repairs(std::size_t i) const noexcept;
 
     std::atomic<std::uint32_t> activity{0};
-    std::atomic<bool> wanted_back{false};     ///< a closer found the thread busy
+    std::atomic<bool> wanted_back{false};   ///< a closer found the thread busy
     std::atomic<bool> in_use{true};
-    std::atomic<bool> vanished{false};        ///< in a forked child: a thread that did not come along
+    std::atomic<bool> vanished{false};   ///< in a forked child: a thread that did not come along
     heap_core& heap;
-    std::atomic<lane*>* const lanes;          ///< by ring index: the lane for the epoch in that slot; written by the thread
-    lane* spare = nullptr;                    ///< lanes not in use; the thread's own
-    std::atomic<lane*> returned{nullptr};     ///< lanes that came back, by whichever thread; taken over by the thread
-    std::atomic<lane*> all_lanes{nullptr};    ///< every lane ever made here; only grows
-    std::uint32_t slot_hint = 0;              ///< ring slot this thread used last
-    std::array<slab*, class_count> warm{};    ///< empty slabs, linked by next
+    std::atomic<lane*>* const lanes;   ///< by ring index: the lane for the epoch in that slot; written by the thread
+    lane* spare = nullptr;             ///< lanes not in use; the thread's own
+    std::atomic<lane*> returned{nullptr};    ///< lanes that came back, by whichever thread; taken over by the thread
+    std::atomic<lane*> all_lanes{nullptr};   ///< every lane ever made here; only grows
+    std::uint32_t slot_hint = 0;             ///< ring slot this thread used last
+    std::array<slab*, class_count> warm{};   ///< empty slabs, linked by next
     std::array<std::uint32_t, class_count> warm_count{};
 
     std::array<class_counters, class_count + 1> classes;   ///< the last one: large allocations
     heap_counters counts;
+    std::array<std::array<contention_counters, label_buckets>, no_class + 1> contention;
+    std::array<lock_times, no_class + 1> lock_waits;
+    std::array<scan_order, class_count> scans{};
+
+    std::array<counter, label_buckets> escapes;   ///< allocations from the default resource inside a scope, by label
+    std::array<counter, label_buckets> escaped_bytes;
+
+    timing_counters alloc_times;   ///< the sampled allocations of its present thread
+    timing_counters repair_times;
 
     std::atomic<std::uint64_t> thread_id{0};
     // What the record's counters stood at when its present thread got it: the threads before are not this one's.
     std::atomic<std::uint64_t> allocations_before{0};
     std::atomic<std::uint64_t> slow_paths_before{0};
-    thread_state* state = nullptr;                  ///< of the thread it belongs to; guarded by the registry's lock
-    thread_record* next_of_thread = nullptr;        ///< likewise
-    thread_record* next_of_heap = nullptr;          ///< set once, before the record is published
+    std::array<std::atomic<std::uint64_t>, repair_reasons.size()> repairs_before{};
+    thread_state* state = nullptr;             ///< of the thread it belongs to; guarded by the registry's lock
+    thread_record* next_of_thread = nullptr;   ///< likewise
+    thread_record* next_of_heap = nullptr;     ///< set once, before the record is published
 };
 
 /// Marks the calling thread as changing lists, for as long as it lives. A fork waits until no thread is, and a thread

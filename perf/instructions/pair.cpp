@@ -20,7 +20,8 @@ int main(int argc, char** argv)
     tslab::allocator heap;
     tslab::epoch_resource own{heap, {.label = "pair"}};
     bool const ours = argc < 3 || std::string_view{argv[2]} != "malloc";
-    std::pmr::memory_resource* resource = ours ? static_cast<std::pmr::memory_resource*>(&own) : std::pmr::new_delete_resource();
+    std::pmr::memory_resource* resource =
+        ours ? static_cast<std::pmr::memory_resource*>(&own) : std::pmr::new_delete_resource();
     asm volatile("" : "+r"(resource));   // the calls stay virtual
     for (long i = 0; i < n; ++i) {
         void* p = resource->allocate(128, 16);

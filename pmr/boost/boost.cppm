@@ -19,7 +19,10 @@ public:
     [[nodiscard]] std::pmr::memory_resource* upstream() const noexcept { return upstream_; }
 
 private:
-    void* do_allocate(std::size_t bytes, std::size_t alignment) override { return upstream_->allocate(bytes, alignment); }
+    void* do_allocate(std::size_t bytes, std::size_t alignment) override
+    {
+        return upstream_->allocate(bytes, alignment);
+    }
     void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override
     {
         upstream_->deallocate(p, bytes, alignment);

@@ -5,8 +5,8 @@
 // process ends with the line that names the address, the heap, the epoch and the class.
 #define BOOST_TEST_MODULE death_double_free
 #include "death.hpp"
-#include <boost/test/unit_test.hpp>
 #include <array>
+#include <boost/test/unit_test.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,7 +14,10 @@ import tslab;
 
 namespace {
 
-std::string line_for(std::size_t size) { return "tslab: double free of {0} (heap \"h\", epoch \"e\", class " + std::to_string(size) + ")"; }
+std::string line_for(std::size_t size)
+{
+    return "tslab: double free of {0} (heap \"h\", epoch \"e\", class " + std::to_string(size) + ")";
+}
 
 }
 

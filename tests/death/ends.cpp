@@ -19,8 +19,8 @@ namespace {
 
 std::string leak(std::string const& what, std::source_location const& at, std::string const& label)
 {
-    return "tslab: leak: resource ended with " + what + ", made at " + at.file_name() + ":" + std::to_string(at.line()) +
-           " (heap \"h\", epoch \"" + label + "\")";
+    return "tslab: leak: resource ended with " + what + ", made at " + at.file_name() + ":" +
+           std::to_string(at.line()) + " (heap \"h\", epoch \"" + label + "\")";
 }
 
 void must(bool so, char const* what)

@@ -5,8 +5,8 @@
 // every class and for every page of a large allocation. Null is no misuse.
 #define BOOST_TEST_MODULE death_foreign
 #include "death.hpp"
-#include <boost/test/unit_test.hpp>
 #include <array>
+#include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -97,9 +97,9 @@ BOOST_AUTO_TEST_CASE(memory_of_malloc_through_a_resource)
 BOOST_AUTO_TEST_CASE(static_memory_and_wild_numbers)
 {
     static int something = 0;
-    for (std::uintptr_t const address : {reinterpret_cast<std::uintptr_t>(&something), std::uintptr_t{1},
-                                         std::uintptr_t{page}, ~std::uintptr_t{0}, ~std::uintptr_t{0} - page + 1,
-                                         std::uintptr_t{1} << 63})
+    for (std::uintptr_t const address :
+         {reinterpret_cast<std::uintptr_t>(&something), std::uintptr_t{1}, std::uintptr_t{page}, ~std::uintptr_t{0},
+          ~std::uintptr_t{0} - page + 1, std::uintptr_t{1} << 63})
         TSLAB_ABORTS(foreign, [address](death::notes& note) {
             tslab::allocator heap{{.name = "h"}};
             auto* const p = reinterpret_cast<void*>(address);
@@ -183,7 +183,8 @@ BOOST_AUTO_TEST_CASE(inside_a_slot_that_has_a_handle)
 
 BOOST_AUTO_TEST_CASE(inside_a_large_allocation_on_its_first_page_and_later)
 {
-    for (std::size_t const offset : {std::size_t{1}, std::size_t{64}, page - 1, page, page + 16, 9 * page, 9 * page + 4095}) {
+    for (std::size_t const offset :
+         {std::size_t{1}, std::size_t{64}, page - 1, page, page + 16, 9 * page, 9 * page + 4095}) {
         TSLAB_ABORTS(interior(0), [=](death::notes& note) {
             tslab::allocator heap{{.name = "h"}};
             heap.set_label(heap.current_epoch(), "e");

@@ -5,8 +5,8 @@
 // heap works on. The same for handles, which never reach the handler at all: each misuse has its code.
 #define BOOST_TEST_MODULE death_handler
 #include "death.hpp"
-#include <boost/test/unit_test.hpp>
 #include <array>
+#include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -49,7 +49,8 @@ void expect(tslab::misuse kind, void const* address, std::string_view label, std
     must(reports.size() == 1, what);
     told const r = reports.front();
     reports.clear();
-    must(r.kind == kind && r.address == address && r.heap == "h" && r.label == label && r.size_class == size_class, what);
+    must(r.kind == kind && r.address == address && r.heap == "h" && r.label == label && r.size_class == size_class,
+         what);
 }
 
 }
@@ -195,7 +196,8 @@ BOOST_AUTO_TEST_CASE(every_misuse_of_a_handle_has_its_code)
             must(other.free(h) == free_result::foreign, "another heap");
             must(heap.free(tslab::handle{}) == free_result::foreign, "no handle");
             must(heap.free(tslab::handle{h.bits() ^ 1U}) == free_result::corrupt, "a generation never issued");
-            must(heap.free(tslab::handle{h.bits() | std::uint64_t{0x3ffffff} << 30}) == free_result::corrupt, "no such page");
+            must(heap.free(tslab::handle{h.bits() | std::uint64_t{0x3ffffff} << 30}) == free_result::corrupt,
+                 "no such page");
             must(heap.free(h) == free_result::ok, "freed");
             must(heap.free(h) == free_result::already_free, "freed twice");
             tslab::handle again;

@@ -49,25 +49,27 @@ void interrupt_an_allocation(death::notes& note, void (*call)())
 
 BOOST_AUTO_TEST_CASE(the_outer_scope_destroyed_before_the_inner)
 {
-    TSLAB_ABORTS("tslab: scope left out of order: \"inner\" was entered later and is open (heap \"h\", epoch \"outer\")",
-                 [](death::notes&) {
-                     tslab::allocator heap{{.name = "h"}};
-                     auto outer = std::make_unique<tslab::epoch_scope>(heap, "outer");
-                     auto const inner = std::make_unique<tslab::epoch_scope>(heap, "inner");
-                     outer.reset();
-                 });
+    TSLAB_ABORTS(
+        "tslab: scope left out of order: \"inner\" was entered later and is open (heap \"h\", epoch \"outer\")",
+        [](death::notes&) {
+            tslab::allocator heap{{.name = "h"}};
+            auto outer = std::make_unique<tslab::epoch_scope>(heap, "outer");
+            auto const inner = std::make_unique<tslab::epoch_scope>(heap, "inner");
+            outer.reset();
+        });
 }
 
 BOOST_AUTO_TEST_CASE(an_entered_resource_left_out_of_order)
 {
-    TSLAB_ABORTS("tslab: scope left out of order: \"inner\" was entered later and is open (heap \"h\", epoch \"session\")",
-                 [](death::notes&) {
-                     tslab::allocator heap{{.name = "h"}};
-                     tslab::epoch_resource session{heap, {.label = "session"}};
-                     auto again = std::make_unique<tslab::epoch_scope>(session);
-                     auto const inner = std::make_unique<tslab::epoch_scope>(heap, "inner");
-                     again.reset();
-                 });
+    TSLAB_ABORTS(
+        "tslab: scope left out of order: \"inner\" was entered later and is open (heap \"h\", epoch \"session\")",
+        [](death::notes&) {
+            tslab::allocator heap{{.name = "h"}};
+            tslab::epoch_resource session{heap, {.label = "session"}};
+            auto again = std::make_unique<tslab::epoch_scope>(session);
+            auto const inner = std::make_unique<tslab::epoch_scope>(heap, "inner");
+            again.reset();
+        });
 }
 
 BOOST_AUTO_TEST_CASE(a_domain_left_out_of_order)
@@ -186,7 +188,6 @@ BOOST_AUTO_TEST_CASE(an_allocation_from_inside_an_allocation)
 
 BOOST_AUTO_TEST_CASE(a_free_from_inside_an_allocation)
 {
-    TSLAB_ABORTS("tslab: call from inside a tslab operation (a signal handler?) (heap \"h\")", [](death::notes& note) {
-        interrupt_an_allocation(note, [] { the_heap->free(the_object); });
-    });
+    TSLAB_ABORTS("tslab: call from inside a tslab operation (a signal handler?) (heap \"h\")",
+                 [](death::notes& note) { interrupt_an_allocation(note, [] { the_heap->free(the_object); }); });
 }

@@ -142,8 +142,9 @@ BOOST_AUTO_TEST_CASE(what_does_not_exist_is_not_found_and_nothing_happens)
     heap.advance();
     heap.close(gone);
     auto const before = heap.snapshot();
-    for (tslab::epoch_id e : {gone, tslab::epoch_id{}, tslab::epoch_id{0, 99}, tslab::epoch_id{3, 1}, tslab::epoch_id{4, 1},
-                              tslab::epoch_id{~0u, ~std::uint64_t{0}}, tslab::epoch_id{0, ~std::uint64_t{0}}}) {
+    for (tslab::epoch_id e :
+         {gone, tslab::epoch_id{}, tslab::epoch_id{0, 99}, tslab::epoch_id{3, 1}, tslab::epoch_id{4, 1},
+          tslab::epoch_id{~0u, ~std::uint64_t{0}}, tslab::epoch_id{0, ~std::uint64_t{0}}}) {
         for (auto const& r : {heap.close(e), heap.trim(e)}) {
             BOOST_TEST(!r.found);
             BOOST_TEST(!r.closed);

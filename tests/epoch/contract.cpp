@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(rule_01_allocation_into_a_closing_epoch_is_refused_and_coun
 
     auto const after = heap.snapshot();
     BOOST_TEST(after.global.slow_path_epoch_closed - before.global.slow_path_epoch_closed == 5u);
-    BOOST_TEST(after.classes[2].slow_path_epoch_closed == 2u);                    // 120 bytes
+    BOOST_TEST(after.classes[2].slow_path_epoch_closed == 2u);   // 120 bytes
     BOOST_TEST(after.classes[tslab::large_class].slow_path_epoch_closed == 1u);
     BOOST_TEST(after.classes[7].slow_path_epoch_closed == 1u);
     BOOST_TEST(after.classes[0].slow_path_epoch_closed == 1u);
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(rule_02_slots_with_live_objects_are_skipped_and_an_exhauste
     }
     BOOST_TEST(heap.is_active(last));   // a scope that shares does not close what it shares
     BOOST_TEST(heap.snapshot().global.ring_exhausted == 2u);
-    heap.free(live[1]);                  // that slot is free again
+    heap.free(live[1]);   // that slot is free again
     BOOST_TEST((heap.advance() != last));
     for (std::size_t i : {0u, 2u, 3u})
         heap.free(live[i]);
@@ -243,7 +243,8 @@ BOOST_AUTO_TEST_CASE(rule_03_live_objects_stay_valid_and_the_last_free_takes_the
         heap.free(p);
 }
 
-BOOST_AUTO_TEST_CASE(rule_03_claims_of_a_live_resource_of_another_thread_are_counted_and_come_back_at_its_next_operation)
+BOOST_AUTO_TEST_CASE(
+    rule_03_claims_of_a_live_resource_of_another_thread_are_counted_and_come_back_at_its_next_operation)
 {
     tslab::allocator heap;
     support::worker owner;
@@ -325,7 +326,7 @@ BOOST_AUTO_TEST_CASE(rule_04_close_reports_slabs_nanoseconds_rss_and_madvise)
         all.push_back(std::memset(heap.malloc(768, e), 1, 768));
     std::uint64_t const slabs = stats_of(heap, e).slabs;
     BOOST_TEST(slabs == (4096u + 4) / 5);
-    std::size_t const keep = 17;     // one slab stays
+    std::size_t const keep = 17;   // one slab stays
     for (std::size_t i = 0; i < all.size(); ++i)
         if (i != keep)
             heap.free(all[i]);
@@ -398,7 +399,7 @@ BOOST_AUTO_TEST_CASE(rule_05_several_epochs_are_active_at_once_each_with_pages_o
         BOOST_TEST(heap.is_active(e));
         BOOST_TEST(stats_of(s, e).live_objects == 600u);
     }
-    heap.close(b.epoch());               // one closes, the others go on
+    heap.close(b.epoch());   // one closes, the others go on
     BOOST_CHECK_THROW((void)b.allocate(1), tslab::epoch_closed);
     pa.push_back(a.allocate(100));
     pc.push_back(c.resource()->allocate(100));
@@ -574,10 +575,21 @@ BOOST_AUTO_TEST_CASE(rule_09_a_scope_left_by_an_exception_leaves_the_epoch_as_a_
         auto const s = heap.snapshot();
         auto const one = stats_of(s, e);
         auto const two = stats_of(s, session.epoch());
-        return std::vector<std::uint64_t>{one.refcount, one.enters, one.exits, one.live_objects, one.slabs,
-                                          std::uint64_t(one.lifecycle), two.refcount, two.enters, two.exits,
-                                          s.global.live_objects, s.global.domain_enters, s.global.domain_exits,
-                                          s.global.epoch_closes, s.global.epoch_drains, s.global.leaked_objects};
+        return std::vector<std::uint64_t>{one.refcount,
+                                          one.enters,
+                                          one.exits,
+                                          one.live_objects,
+                                          one.slabs,
+                                          std::uint64_t(one.lifecycle),
+                                          two.refcount,
+                                          two.enters,
+                                          two.exits,
+                                          s.global.live_objects,
+                                          s.global.domain_enters,
+                                          s.global.domain_exits,
+                                          s.global.epoch_closes,
+                                          s.global.epoch_drains,
+                                          s.global.leaked_objects};
     };
     auto const normal = figures(false);
     auto const thrown = figures(true);
@@ -662,7 +674,8 @@ BOOST_AUTO_TEST_CASE(rule_11_every_size_and_alignment_is_served_or_refused_with_
         }
         for (auto [p, n] : all)
             m.deallocate(p, n, alignment);
-        for (std::size_t n : {std::size_t{PTRDIFF_MAX}, std::size_t{PTRDIFF_MAX} + 1, SIZE_MAX, SIZE_MAX - 4095, SIZE_MAX / 4})
+        for (std::size_t n :
+             {std::size_t{PTRDIFF_MAX}, std::size_t{PTRDIFF_MAX} + 1, SIZE_MAX, SIZE_MAX - 4095, SIZE_MAX / 4})
             BOOST_CHECK_THROW((void)m.allocate(n, alignment), std::bad_alloc);
     }
     BOOST_TEST(heap.snapshot().global.live_objects == 0u);
@@ -885,7 +898,8 @@ BOOST_AUTO_TEST_CASE(rule_16_any_thread_frees_what_any_other_allocated_also_afte
     for (int t = 0; t < 20; ++t)
         on_other_thread([&] {
             for (std::size_t i = 0; i < 50; ++i)
-                all.push_back(heap.malloc(1 + i * 30, e));   // some of it large; the thread ends with claims outstanding
+                all.push_back(
+                    heap.malloc(1 + i * 30, e));   // some of it large; the thread ends with claims outstanding
         });
     BOOST_TEST(stats_of(heap, e).live_objects == 1000u);
     heap.close(e);

@@ -347,9 +347,9 @@ BOOST_AUTO_TEST_CASE(a_domain_of_a_gone_epoch_and_a_new_era_in_its_slot_do_not_m
     epoch_domain inside{heap, e};
     inside.enter();
     heap.advance();
-    heap.close(e);                    // held: the slot stays
+    heap.close(e);   // held: the slot stays
     epoch_domain late{heap, e};
-    inside.exit();                    // drained
+    inside.exit();   // drained
     tslab::epoch_resource innocent{heap};
     BOOST_REQUIRE(innocent.epoch().index == e.index);
     late.enter();
@@ -366,11 +366,12 @@ BOOST_AUTO_TEST_CASE(a_domain_of_an_impossible_epoch_is_harmless)
 {
     recorder const seen;
     tslab::allocator heap{{.epoch_count = 2}};
-    for (tslab::epoch_id e : {tslab::epoch_id{60'000, 5}, tslab::epoch_id{~0u, 1}, tslab::epoch_id{1, 77}, tslab::epoch_id{}}) {
+    for (tslab::epoch_id e :
+         {tslab::epoch_id{60'000, 5}, tslab::epoch_id{~0u, 1}, tslab::epoch_id{1, 77}, tslab::epoch_id{}}) {
         epoch_domain d{heap, e, {.label = "impossible"}};
         d.enter();
         d.exit();
-        d.exit();                     // the report asks for the label
+        d.exit();   // the report asks for the label
         BOOST_TEST(!d.force_close().found);
     }
     BOOST_TEST(seen.count(misuse::not_entered) == 4u);

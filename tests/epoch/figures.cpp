@@ -33,7 +33,9 @@ BOOST_AUTO_TEST_CASE(a_new_heap_shows_one_open_epoch_and_nothing_else)
     BOOST_TEST((s.epochs[0].lifecycle == tslab::lifecycle::active));
     BOOST_TEST((s.epochs[0].state == tslab::epoch_state::active));
     auto const& g = s.global;
-    BOOST_TEST(g.allocations + g.frees + g.live_objects + g.live_bytes + g.slabs_in_use + g.slabs_cached + g.large_pages == 0u);
+    BOOST_TEST(g.allocations + g.frees + g.live_objects + g.live_bytes + g.slabs_in_use + g.slabs_cached +
+                   g.large_pages ==
+               0u);
     BOOST_TEST(g.madvise_calls + g.misuses + g.ring_exhausted + g.domain_enters + g.epoch_closes == 0u);
     BOOST_TEST(g.epoch_opens == 1u);
     BOOST_TEST(g.active_epochs == 1u);
@@ -156,13 +158,14 @@ BOOST_AUTO_TEST_CASE(counters_never_fall)
             heap.close(heap.current_epoch());
         heap.free(heap.malloc(static_cast<std::size_t>(i) * 31));
         auto const now = heap.snapshot().global;
-        for (auto counter : {&tslab::global_stats::allocations, &tslab::global_stats::frees, &tslab::global_stats::madvise_calls,
-                             &tslab::global_stats::madvise_bytes, &tslab::global_stats::slow_path_hits,
-                             &tslab::global_stats::epoch_opens, &tslab::global_stats::epoch_closes,
-                             &tslab::global_stats::epoch_drains, &tslab::global_stats::domain_enters,
-                             &tslab::global_stats::domain_exits, &tslab::global_stats::released_objects,
-                             &tslab::global_stats::lock_fast_acquire, &tslab::global_stats::epoch_close_total_ns,
-                             &tslab::global_stats::epoch_close_scanned_slabs, &tslab::global_stats::epoch_close_recycled_slabs})
+        for (auto counter :
+             {&tslab::global_stats::allocations, &tslab::global_stats::frees, &tslab::global_stats::madvise_calls,
+              &tslab::global_stats::madvise_bytes, &tslab::global_stats::slow_path_hits,
+              &tslab::global_stats::epoch_opens, &tslab::global_stats::epoch_closes, &tslab::global_stats::epoch_drains,
+              &tslab::global_stats::domain_enters, &tslab::global_stats::domain_exits,
+              &tslab::global_stats::released_objects, &tslab::global_stats::lock_fast_acquire,
+              &tslab::global_stats::epoch_close_total_ns, &tslab::global_stats::epoch_close_scanned_slabs,
+              &tslab::global_stats::epoch_close_recycled_slabs})
             BOOST_REQUIRE(now.*counter >= before.*counter);
         before = now;
     }

@@ -67,8 +67,8 @@ BOOST_AUTO_TEST_CASE(both_go_on_with_memory_of_their_own)
                    heap.free(p);
                    void* const q = heap.malloc(100);
                    auto const s = heap.snapshot();
-                   return first_false({there, q == p, s.global.live_objects == 1, s.global.allocations == 2,
-                                       s.pid == ::getpid()});
+                   return first_false(
+                       {there, q == p, s.global.live_objects == 1, s.global.allocations == 2, s.pid == ::getpid()});
                }) == 0);
     BOOST_TEST(std::strcmp(p, "before") == 0);
     BOOST_TEST(heap.snapshot().global.live_objects == 1u);
@@ -98,7 +98,8 @@ BOOST_AUTO_TEST_CASE(the_child_frees_and_closes_what_threads_held_that_did_not_c
                    auto const r = heap.close(e);
                    auto const s = heap.snapshot();
                    return first_false({r.found, r.closed, r.deferred_claims == 0, r.drained, s.global.live_objects == 0,
-                                       s.global.slabs_in_use == 0, s.global.closing_epochs == 0, s.global.misuses == 0});
+                                       s.global.slabs_in_use == 0, s.global.closing_epochs == 0,
+                                       s.global.misuses == 0});
                }) == 0);
     // The parent's threads are still there and know nothing of it.
     a([&] { heap.free(heap.malloc(50, e)); });

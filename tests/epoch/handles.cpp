@@ -107,11 +107,11 @@ BOOST_AUTO_TEST_CASE(what_no_heap_ever_issued_is_corrupt)
         change(f);
         return heap.free(f.pack());
     };
-    BOOST_TEST((with([](auto& f) { f.generation ^= 1; }) == free_result::corrupt));     // even: never a live one's
-    BOOST_TEST((with([](auto& f) { f.generation += 2; }) == free_result::corrupt));     // from the future
+    BOOST_TEST((with([](auto& f) { f.generation ^= 1; }) == free_result::corrupt));   // even: never a live one's
+    BOOST_TEST((with([](auto& f) { f.generation += 2; }) == free_result::corrupt));   // from the future
     BOOST_TEST((with([](auto& f) { f.page = 0x3ffffff; }) == free_result::corrupt));
     BOOST_TEST((with([](auto& f) { f.page += 100; }) == free_result::corrupt));
-    BOOST_TEST((with([](auto& f) { f.slot = 63; }) != free_result::ok));                // the page has 32 slots
+    BOOST_TEST((with([](auto& f) { f.slot = 63; }) != free_result::ok));   // the page has 32 slots
     BOOST_TEST(heap.snapshot().global.live_objects == 1u);
     BOOST_TEST((heap.free(h) == free_result::ok));
 }
@@ -162,15 +162,15 @@ BOOST_AUTO_TEST_CASE(a_handle_outlives_its_epochs_close_and_its_page)
     handle const late = take(heap, 64);
     BOOST_TEST((heap.free(early) == free_result::ok));
     heap.close(e);
-    BOOST_TEST((heap.free(late) == free_result::ok));    // the last one takes the slab back
+    BOOST_TEST((heap.free(late) == free_result::ok));   // the last one takes the slab back
     BOOST_TEST(heap.snapshot().global.slabs_in_use == 0u);
     heap.trim();
     BOOST_TEST((heap.free(early) == free_result::already_free));
     BOOST_TEST((heap.free(late) == free_result::already_free));
-    void* const p = heap.malloc(64);                     // the page serves pointers now
+    void* const p = heap.malloc(64);   // the page serves pointers now
     BOOST_TEST((heap.free(early) != free_result::ok));
     BOOST_TEST((heap.free(late) != free_result::ok));
-    void* const q = heap.malloc(10'000);                 // and large ones
+    void* const q = heap.malloc(10'000);   // and large ones
     for (handle h : {early, late})
         BOOST_TEST((heap.free(h) != free_result::ok));
     BOOST_TEST(heap.snapshot().global.live_objects == 2u);

@@ -12,8 +12,8 @@
 
 #include "recorder.hpp"
 
-using tslab::label_registry;
 using support::stats_of;
+using tslab::label_registry;
 
 BOOST_AUTO_TEST_CASE(fourteen_names_get_numbers_and_the_rest_share_other)
 {

@@ -27,7 +27,8 @@ struct freed_once {
     tslab::slab* s;
 
     explicit freed_once(reclaim_policy policy)
-        : heap{std::in_place, tslab::allocator::options{.name = "late", .reclaim = policy}}, p{heap->malloc(700)},
+        : heap{std::in_place, tslab::allocator::options{.name = "late", .reclaim = policy}},
+          p{heap->malloc(700)},
           s{heap->core().pages().find(p)}
     {
         heap->free(p);
@@ -98,8 +99,8 @@ BOOST_AUTO_TEST_CASE(into_a_slab_its_owner_takes_back_meanwhile_it_is_reported_t
     tslab::allocator heap{{.name = "late"}};
     void* const p = heap.malloc(700);
     tslab::slab* const s = heap.core().pages().find(p);
-    heap.free(p);               // into the lane's own word
-    s->shared.fetch_or(1);      // and into the shared one
+    heap.free(p);            // into the lane's own word
+    s->shared.fetch_or(1);   // and into the shared one
     heap.close(heap.current_epoch());
     BOOST_TEST(seen.count() == 1u);
     BOOST_TEST(seen.count(misuse::double_free) == 1u);

@@ -8,7 +8,6 @@
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <memory>
 #include <random>
 #include <set>
 #include <vector>
@@ -63,8 +62,8 @@ BOOST_AUTO_TEST_CASE(absurd_sizes_are_refused_and_counted)
 {
     tslab::allocator heap;
     std::uint64_t expected = 0;
-    for (std::size_t n : {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 4095, std::size_t{PTRDIFF_MAX}, std::size_t{PTRDIFF_MAX} + 1,
-                          std::size_t{1} << 62, std::size_t{1} << 44}) {
+    for (std::size_t n : {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 4095, std::size_t{PTRDIFF_MAX},
+                          std::size_t{PTRDIFF_MAX} + 1, std::size_t{1} << 62, std::size_t{1} << 44}) {
         BOOST_TEST(heap.malloc(n) == nullptr);
         ++expected;
     }

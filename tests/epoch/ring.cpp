@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(a_ring_of_65536_slots_fills_up_and_wraps)
     BOOST_TEST(heap.current_epoch().index == 65'535u);
     void* const p = heap.malloc(64);
     heap.advance();
-    BOOST_TEST(heap.current_epoch().index == 1u);    // slot 0 is occupied
+    BOOST_TEST(heap.current_epoch().index == 1u);   // slot 0 is occupied
     BOOST_TEST(heap.current_epoch().era == 65'537u);
     BOOST_TEST(stats_of(heap, {65'535, 65'536}).live_objects == 1u);
     heap.free(p);

@@ -56,8 +56,8 @@ BOOST_AUTO_TEST_CASE(absurd_requests_are_bad_alloc_before_any_arithmetic)
     epoch_resource r{heap};
     std::pmr::memory_resource& m = r;
     auto const commits = hook.commits.load();
-    for (std::size_t n : {std::size_t{PTRDIFF_MAX} - 1, std::size_t{PTRDIFF_MAX}, std::size_t{PTRDIFF_MAX} + 1, SIZE_MAX - 4096,
-                          SIZE_MAX - 1, SIZE_MAX})
+    for (std::size_t n : {std::size_t{PTRDIFF_MAX} - 1, std::size_t{PTRDIFF_MAX}, std::size_t{PTRDIFF_MAX} + 1,
+                          SIZE_MAX - 4096, SIZE_MAX - 1, SIZE_MAX})
         for (std::size_t alignment : {1u, 8u, 64u, 4096u, 65'536u})
             BOOST_CHECK_THROW((void)m.allocate(n, alignment), std::bad_alloc);
     for (std::size_t alignment = std::size_t{1} << 40; alignment != 0; alignment *= 2)

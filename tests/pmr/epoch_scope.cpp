@@ -62,7 +62,9 @@ BOOST_AUTO_TEST_CASE(the_documented_example_works)
         std::pmr::unordered_map<id, user> users{&session};
         for (int i = 0; i < 100; ++i)
             users.emplace(i, user{"somebody"});
-        { tslab::epoch_scope again{session}; }
+        {
+            tslab::epoch_scope again{session};
+        }
         BOOST_TEST(heap.is_active(session.epoch()));
         BOOST_TEST(users.at(7).name == "somebody");
     }

@@ -48,7 +48,8 @@ BOOST_AUTO_TEST_CASE(a_leak_names_heap_label_objects_bytes_file_and_line)
     tslab::allocator heap{{.name = "orders"}};
     std::vector<void*> left;
     {
-        epoch_resource r{heap, {.label = "GET /orders"}}; std::uint32_t const line = __LINE__;
+        epoch_resource r{heap, {.label = "GET /orders"}};
+        std::uint32_t const line = __LINE__;
         for (int i = 0; i < 5; ++i)
             left.push_back(r.allocate(100));
         left.push_back(r.allocate(3000));
@@ -92,7 +93,9 @@ BOOST_AUTO_TEST_CASE(nothing_is_reported_when_everything_was_given_back)
                 }
             }
     void* const others = heap.malloc(64);   // memory of others in a shared epoch is no leak of the resource
-    { epoch_resource r{heap, {.share_epoch = true}}; }
+    {
+        epoch_resource r{heap, {.share_epoch = true}};
+    }
     heap.free(others);
     BOOST_TEST(seen.count() == 0u);
     BOOST_TEST(heap.snapshot().global.leaked_objects == 0u);
@@ -117,8 +120,9 @@ BOOST_AUTO_TEST_CASE(a_leak_of_an_idle_threads_allocation_is_found)
     tslab::allocator heap;
     support::worker idle;
     for (bool close : {true, false}) {
-        auto const r = leave_behind(heap, {.auto_close = close},
-                                    [&](epoch_resource& x, auto& left) { idle([&] { left.push_back(x.allocate(50)); }); });
+        auto const r = leave_behind(heap, {.auto_close = close}, [&](epoch_resource& x, auto& left) {
+            idle([&] { left.push_back(x.allocate(50)); });
+        });
         BOOST_TEST(r.objects == 1u);
         BOOST_TEST(r.bytes == 64u);
     }

@@ -41,7 +41,7 @@ public:
     {
         switch (random() % 16) {
         case 0: return random() % 4;
-        case 1: return 700 + random() % 140;            // around the largest class
+        case 1: return 700 + random() % 140;   // around the largest class
         case 2: return random() % 20'000;
         case 3: return 4096 * (1 + random() % 20) + random() % 3 - 1;
         case 4: return random() % 4 == 0 ? random() % 300'000 : 64;
@@ -77,7 +77,8 @@ public:
     }
     auto pick()
     {
-        auto at = live.lower_bound(live.begin()->first + random() % (std::uintptr_t(live.rbegin()->first) - std::uintptr_t(live.begin()->first) + 1));
+        auto at = live.lower_bound(live.begin()->first + random() % (std::uintptr_t(live.rbegin()->first) -
+                                                                     std::uintptr_t(live.begin()->first) + 1));
         return at == live.end() ? live.begin() : at;
     }
 

@@ -55,8 +55,8 @@ BOOST_AUTO_TEST_CASE(a_generation_beyond_its_bits_does_not_spill_into_the_slot)
 
 BOOST_AUTO_TEST_CASE(a_heap_tag_is_never_zero_and_fits_eight_bits)
 {
-    for (std::uint64_t n : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{254}, std::uint64_t{255}, std::uint64_t{256},
-                            std::uint64_t{510}, ~std::uint64_t{0}}) {
+    for (std::uint64_t n : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{254}, std::uint64_t{255},
+                            std::uint64_t{256}, std::uint64_t{510}, ~std::uint64_t{0}}) {
         BOOST_TEST(tslab::heap_tag(n) >= 1u);
         BOOST_TEST(tslab::heap_tag(n) <= 255u);
     }

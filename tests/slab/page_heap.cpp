@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(hands_out_aligned_runs_and_keeps_what_it_skipped)
     BOOST_TEST(address(between) < address(s));
     BOOST_TEST(heap.free_purged_pages() == 0u);
     heap.give(*s, 3);
-    BOOST_TEST(heap.take(1, 16 * 1024) == s);      // an aligned part of a free run
+    BOOST_TEST(heap.take(1, 16 * 1024) == s);   // an aligned part of a free run
     BOOST_TEST(heap.free_resident_pages() == 2u);
 }
 

@@ -102,7 +102,8 @@ BOOST_AUTO_TEST_CASE(random_sequences_agree_with_a_std_set)
         fixture f{pages};
         for (std::size_t step = 0; step < support::scaled(20'000); ++step) {
             std::uint32_t const first = random() % pages;
-            std::uint32_t const n = std::min<std::uint32_t>(1 + random() % (random() % 8 == 0 ? 200 : 5), pages - first);
+            std::uint32_t const n =
+                std::min<std::uint32_t>(1 + random() % (random() % 8 == 0 ? 200 : 5), pages - first);
             // insert and erase only what is not, or is, there: the set's precondition
             auto const lowest = f.model.lower_bound(first);
             bool const none = lowest == f.model.end() || *lowest >= first + n;

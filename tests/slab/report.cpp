@@ -52,8 +52,15 @@ BOOST_AUTO_TEST_CASE(every_kind_has_its_line)
                "tslab: domain destroyed while entered (heap \"h\")\n");
     BOOST_TEST(line({.kind = misuse::reentry, .heap = "h"}) ==
                "tslab: call from inside a tslab operation (a signal handler?) (heap \"h\")\n");
-    BOOST_TEST(line({.kind = misuse::leak, .heap = "h", .epoch_label = "e", .objects = 3, .bytes = 400, .file = "f.cpp", .line = 7}) ==
-               "tslab: leak: resource ended with 3 live objects, 400 bytes, made at f.cpp:7 (heap \"h\", epoch \"e\")\n");
+    BOOST_TEST(
+        line({.kind = misuse::leak,
+              .heap = "h",
+              .epoch_label = "e",
+              .objects = 3,
+              .bytes = 400,
+              .file = "f.cpp",
+              .line = 7}) ==
+        "tslab: leak: resource ended with 3 live objects, 400 bytes, made at f.cpp:7 (heap \"h\", epoch \"e\")\n");
     BOOST_TEST(line({.kind = misuse::leak, .heap = "h", .objects = 3, .bytes = 400}) ==
                "tslab: leak: resource ended with 3 live objects, 400 bytes (heap \"h\")\n");
     BOOST_TEST(line({.kind = misuse::heap_live, .heap = "h", .objects = 3, .bytes = 400}) ==
@@ -70,12 +77,16 @@ BOOST_AUTO_TEST_CASE(numbers_are_printed_to_their_limits)
                "tslab: heap destroyed with 18446744073709551615 live objects, 0 bytes (heap \"h\")\n");
     BOOST_TEST(line({.kind = misuse::foreign_pointer, .address = reinterpret_cast<void*>(most), .heap = "h"}) ==
                "tslab: free of foreign pointer 0xffffffffffffffff (heap \"h\")\n");
-    BOOST_TEST(line({.kind = misuse::foreign_pointer, .heap = "h"}) == "tslab: free of foreign pointer 0x0 (heap \"h\")\n");
+    BOOST_TEST(line({.kind = misuse::foreign_pointer, .heap = "h"}) ==
+               "tslab: free of foreign pointer 0x0 (heap \"h\")\n");
 }
 
 BOOST_AUTO_TEST_CASE(control_characters_in_names_become_question_marks)
 {
-    BOOST_TEST(line({.kind = misuse::not_entered, .heap = "a\x1b[31m\n\t\x7f" "b\xc3\xa9", .epoch_label = std::string_view{"\0x", 2}}) ==
+    BOOST_TEST(line({.kind = misuse::not_entered,
+                     .heap = "a\x1b[31m\n\t\x7f"
+                             "b\xc3\xa9",
+                     .epoch_label = std::string_view{"\0x", 2}}) ==
                "tslab: domain left that was not entered (heap \"a?[31m???b\xc3\xa9\", epoch \"?x\")\n");
 }
 

@@ -4,8 +4,8 @@
 // Epochs that end while everybody works: a closer that never rests, trims, scopes per request with frees that come late
 // and elsewhere, a ring with too few slots. Live objects stay as they are, and every epoch drains in the end.
 #define BOOST_TEST_MODULE stress_epochs
-#include <boost/test/unit_test.hpp>
 #include "stress_roles.hpp"
+#include <boost/test/unit_test.hpp>
 import tslab;
 
 namespace {
@@ -36,7 +36,8 @@ void some_requests(bench& b, random_source& r) { stress::requests(b, r, 2); }
 BOOST_AUTO_TEST_CASE(a_closer_that_never_rests)
 {
     stress::report_watch const watch;
-    for (auto const policy : {tslab::reclaim_policy::cached, tslab::reclaim_policy::eager, tslab::reclaim_policy::never}) {
+    for (auto const policy :
+         {tslab::reclaim_policy::cached, tslab::reclaim_policy::eager, tslab::reclaim_policy::never}) {
         tslab::allocator heap{{.name = "closer", .epoch_count = 32, .reclaim = policy}};
         bench b{heap};
         roles all;

@@ -4,12 +4,12 @@
 // Memory that one thread allocates and another frees, raw and through a resource; a resource that many threads share,
 // released while they stand at a barrier. What comes back is used again: the number of slabs stays bounded.
 #define BOOST_TEST_MODULE stress_hand_over
-#include <boost/test/unit_test.hpp>
+#include "stress_roles.hpp"
 #include <barrier>
+#include <boost/test/unit_test.hpp>
 #include <condition_variable>
 #include <deque>
 #include <optional>
-#include "stress_roles.hpp"
 import tslab;
 
 namespace {
@@ -93,8 +93,9 @@ BOOST_AUTO_TEST_CASE(producers_and_consumers_of_raw_memory)
     stress::report_watch const watch;
     tslab::allocator heap{{.name = "queue"}};
     bench b{heap};
-    produce_and_consume(b, [&b](object& o, std::size_t n, random_source& r) { return b.allocate(o, n, r); },
-                        [&b](object const& o) { b.free(o); });
+    produce_and_consume(
+        b, [&b](object& o, std::size_t n, random_source& r) { return b.allocate(o, n, r); },
+        [&b](object const& o) { b.free(o); });
     tslab::global_stats const g = heap.snapshot().global;
     BOOST_TEST(b.done.refused.load() == 0U);
     // At most 4,096 + threads are live at once; slabs that were freed by others must be found again.

@@ -4,8 +4,8 @@
 // Threads that allocate and free in one heap at once: mixed orders, bulks, only the class with the fewest slots, with
 // snapshots taken all the time. No two live objects ever share a byte, and at the end nothing is left or lost.
 #define BOOST_TEST_MODULE stress_interleaved
-#include <boost/test/unit_test.hpp>
 #include "stress_roles.hpp"
+#include <boost/test/unit_test.hpp>
 import tslab;
 
 namespace {
@@ -22,7 +22,8 @@ void finish(bench& b)
     BOOST_TEST(b.done.allocated.load() > 0U);
 }
 
-template <class Role> void on_all_threads(bench& b, Role role, std::vector<std::function<void(random_source&)>> more = {})
+template <class Role> void on_all_threads(bench& b, Role role,
+                                          std::vector<std::function<void(random_source&)>> more = {})
 {
     for (unsigned i = 0; i < stress::given().threads; ++i)
         more.emplace_back([&b, role](random_source& r) { role(b, r); });
@@ -72,8 +73,9 @@ BOOST_AUTO_TEST_CASE(with_snapshots_all_the_time)
     stress::report_watch const watch;
     tslab::allocator heap{{.name = "watched", .epoch_count = 16}};
     bench b{heap};
-    on_all_threads(b, [](bench& on, random_source& r) { stress::interleave(on, r); },
-                   {[&b](random_source& r) { stress::snapshots(b, r); }, [&b](random_source& r) { stress::snapshots(b, r); },
-                    [&b](random_source& r) { stress::closer(b, r); }, [&b](random_source& r) { stress::requests(b, r); }});
+    on_all_threads(
+        b, [](bench& on, random_source& r) { stress::interleave(on, r); },
+        {[&b](random_source& r) { stress::snapshots(b, r); }, [&b](random_source& r) { stress::snapshots(b, r); },
+         [&b](random_source& r) { stress::closer(b, r); }, [&b](random_source& r) { stress::requests(b, r); }});
     finish(b);
 }

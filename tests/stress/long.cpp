@@ -4,10 +4,10 @@
 // Everything at once on one heap, for as long as is asked: --threads N --seconds N --seed N --ring N. Without arguments
 // it is short. It prints what it did, one line, and fails on any lost object, foreign contents, or unexpected report.
 #define BOOST_TEST_MODULE stress_long
+#include "stress_roles.hpp"
 #include <boost/test/unit_test.hpp>
 #include <charconv>
 #include <string_view>
-#include "stress_roles.hpp"
 import tslab;
 
 namespace {
@@ -79,16 +79,17 @@ BOOST_AUTO_TEST_CASE(everything_at_once)
     b.free_all_late();
     stress::close_everything(heap);
     tslab::global_stats const g = heap.snapshot().global;
-    std::printf("threads %u seconds %g seed %llu: allocations %llu frees %llu live %llu slabs %llu refused %llu scopes %llu "
-                "leaks %llu closes %llu short threads %llu bad %llu misuses %llu\n",
-                stress::given().threads, stress::given().seconds, static_cast<unsigned long long>(stress::given().seed),
-                static_cast<unsigned long long>(g.allocations), static_cast<unsigned long long>(g.frees),
-                static_cast<unsigned long long>(g.live_objects), static_cast<unsigned long long>(g.slabs_in_use),
-                static_cast<unsigned long long>(b.done.refused.load()), static_cast<unsigned long long>(b.done.scopes.load()),
-                static_cast<unsigned long long>(stress::report_watch::count(tslab::misuse::leak)),
-                static_cast<unsigned long long>(g.epoch_closes), static_cast<unsigned long long>(b.done.threads.load()),
-                static_cast<unsigned long long>(b.done.bad.load()),
-                static_cast<unsigned long long>(stress::report_watch::unexpected()));
+    std::printf(
+        "threads %u seconds %g seed %llu: allocations %llu frees %llu live %llu slabs %llu refused %llu scopes %llu "
+        "leaks %llu closes %llu short threads %llu bad %llu misuses %llu\n",
+        stress::given().threads, stress::given().seconds, static_cast<unsigned long long>(stress::given().seed),
+        static_cast<unsigned long long>(g.allocations), static_cast<unsigned long long>(g.frees),
+        static_cast<unsigned long long>(g.live_objects), static_cast<unsigned long long>(g.slabs_in_use),
+        static_cast<unsigned long long>(b.done.refused.load()), static_cast<unsigned long long>(b.done.scopes.load()),
+        static_cast<unsigned long long>(stress::report_watch::count(tslab::misuse::leak)),
+        static_cast<unsigned long long>(g.epoch_closes), static_cast<unsigned long long>(b.done.threads.load()),
+        static_cast<unsigned long long>(b.done.bad.load()),
+        static_cast<unsigned long long>(stress::report_watch::unexpected()));
     BOOST_TEST(stress::wrong_with(heap, &b.done) == "");
     BOOST_TEST(stress::report_watch::unexpected() == 0U);
 }

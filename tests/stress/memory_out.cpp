@@ -6,12 +6,12 @@
 // back. The same under limits that the kernel enforces.
 #define BOOST_TEST_MODULE stress_memory_out
 #include "death.hpp"
+#include "stress_roles.hpp"
 #include <boost/test/unit_test.hpp>
 #include <map>
 #include <optional>
 #include <stdexcept>
 #include <sys/resource.h>
-#include "stress_roles.hpp"
 import tslab;
 
 namespace {
@@ -165,8 +165,8 @@ std::uint64_t fail_each(call c, bool for_ever, tslab::reclaim_policy policy)
         bool made = true;
         seam::fail(c, n, for_ever);
         try {
-            heap.emplace(tslab::allocator_options{.name = "memory out", .epoch_count = 16, .reclaim = policy,
-                                                  .reserve_bytes = std::size_t{256} << 20});
+            heap.emplace(tslab::allocator_options{
+                .name = "memory out", .epoch_count = 16, .reclaim = policy, .reserve_bytes = std::size_t{256} << 20});
             use(*heap, r);
         } catch (std::bad_alloc const&) {
             made = heap.has_value();
@@ -182,7 +182,8 @@ std::uint64_t fail_each(call c, bool for_ever, tslab::reclaim_policy policy)
         }
         seam::allow();
         if (!heap)
-            heap.emplace(tslab::allocator_options{.name = "again", .epoch_count = 16, .reserve_bytes = std::size_t{256} << 20});
+            heap.emplace(
+                tslab::allocator_options{.name = "again", .epoch_count = 16, .reserve_bytes = std::size_t{256} << 20});
         // Memory is back: everything works, and nothing was lost on the way.
         refused = 0;
         use(*heap, r);
@@ -290,7 +291,8 @@ BOOST_AUTO_TEST_CASE(commits_fail_now_and_then_under_threads)
 // Up to the end of the reserved range: every page can be had, then none, then all of them again.
 BOOST_AUTO_TEST_CASE(a_full_range_refuses_and_recovers)
 {
-    tslab::allocator heap{{.name = "full", .reclaim = tslab::reclaim_policy::eager, .reserve_bytes = std::size_t{16} << 20}};
+    tslab::allocator heap{
+        {.name = "full", .reclaim = tslab::reclaim_policy::eager, .reserve_bytes = std::size_t{16} << 20}};
     for (int round = 0; round < 3; ++round) {
         std::vector<void*> all;
         while (void* const p = heap.malloc(768))

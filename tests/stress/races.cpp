@@ -4,11 +4,11 @@
 // Threads that free the same thing at the same moment: of handles exactly one free succeeds, of pointers exactly one
 // goes unreported, whatever becomes of the slab and the epoch meanwhile.
 #define BOOST_TEST_MODULE stress_races
-#include <boost/test/unit_test.hpp>
+#include "stress_roles.hpp"
 #include <barrier>
+#include <boost/test/unit_test.hpp>
 #include <map>
 #include <optional>
-#include "stress_roles.hpp"
 import tslab;
 
 namespace {
@@ -224,7 +224,7 @@ BOOST_AUTO_TEST_CASE(racing_with_the_owner_never_hands_a_slot_out_twice)
             p = heap.malloc(768);
         std::uint64_t const before = tries.load();
         shared.store(mine[3]);
-        for (volatile std::uint64_t spin = rounds_done % 200; spin != 0; spin = spin - 1) {
+        for (std::uint64_t volatile spin = rounds_done % 200; spin != 0; spin = spin - 1) {
         }
         heap.free(mine[3]);
         while (tries.load(std::memory_order_acquire) == before)

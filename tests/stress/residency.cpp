@@ -4,9 +4,9 @@
 // What the kernel says: one million objects of all sizes in an epoch, freed, the epoch closed, and their pages are not
 // resident any more, by mincore and not by a counter; and two hundred rounds of it leave the process no bigger.
 #define BOOST_TEST_MODULE stress_residency
+#include "stress_roles.hpp"
 #include <boost/test/unit_test.hpp>
 #include <malloc.h>
-#include "stress_roles.hpp"
 import tslab;
 
 namespace {
@@ -26,7 +26,8 @@ struct footprint {
 
     void add(void const* p, std::size_t bytes)
     {
-        for (std::uintptr_t at = reinterpret_cast<std::uintptr_t>(p) / page; at <= (reinterpret_cast<std::uintptr_t>(p) + bytes - 1) / page; ++at)
+        for (std::uintptr_t at = reinterpret_cast<std::uintptr_t>(p) / page;
+             at <= (reinterpret_cast<std::uintptr_t>(p) + bytes - 1) / page; ++at)
             if (pages.empty() || pages.back() != at)
                 pages.push_back(at);
     }
@@ -109,8 +110,8 @@ void one_million(when freed, where by)
     std::vector<void*> objects;
     objects.reserve(million);
     figures const f = one_round(heap, million, freed, by, objects, true);
-    std::printf("%zu objects on %zu pages: %zu resident before, %zu after (%.2f %% gone)\n", million, f.pages, f.before, f.after,
-                100.0 * static_cast<double>(f.before - f.after) / static_cast<double>(f.before));
+    std::printf("%zu objects on %zu pages: %zu resident before, %zu after (%.2f %% gone)\n", million, f.pages, f.before,
+                f.after, 100.0 * static_cast<double>(f.before - f.after) / static_cast<double>(f.before));
     BOOST_TEST(f.before == f.pages);
     BOOST_TEST(f.after * 20 <= f.before);
     BOOST_TEST(heap.snapshot().global.live_objects == 0U);
@@ -125,25 +126,13 @@ void one_million(when freed, where by)
 
 }
 
-BOOST_AUTO_TEST_CASE(freed_then_closed)
-{
-    one_million(when::before_close, where::same_thread);
-}
+BOOST_AUTO_TEST_CASE(freed_then_closed) { one_million(when::before_close, where::same_thread); }
 
-BOOST_AUTO_TEST_CASE(freed_by_another_thread_then_closed)
-{
-    one_million(when::before_close, where::other_thread);
-}
+BOOST_AUTO_TEST_CASE(freed_by_another_thread_then_closed) { one_million(when::before_close, where::other_thread); }
 
-BOOST_AUTO_TEST_CASE(closed_then_freed)
-{
-    one_million(when::after_close, where::same_thread);
-}
+BOOST_AUTO_TEST_CASE(closed_then_freed) { one_million(when::after_close, where::same_thread); }
 
-BOOST_AUTO_TEST_CASE(closed_then_freed_by_another_thread)
-{
-    one_million(when::after_close, where::other_thread);
-}
+BOOST_AUTO_TEST_CASE(closed_then_freed_by_another_thread) { one_million(when::after_close, where::other_thread); }
 
 // A tenth of a million objects a round unless TSLAB_RSS_OBJECTS says more: two hundred rounds of a million take a minute
 // each. The ring is small, so that it has been round once before the tenth round: a slot's record is made at its first use.
@@ -164,8 +153,8 @@ BOOST_AUTO_TEST_CASE(two_hundred_rounds_leave_the_process_no_bigger)
                     at_ten = tslab::read_rss_bytes();
             }
             std::uint64_t const at_end = tslab::read_rss_bytes();
-            std::printf("%zu objects a round: resident after 10 rounds %llu, after %d rounds %llu\n", n, static_cast<unsigned long long>(at_ten), rounds,
-                        static_cast<unsigned long long>(at_end));
+            std::printf("%zu objects a round: resident after 10 rounds %llu, after %d rounds %llu\n", n,
+                        static_cast<unsigned long long>(at_ten), rounds, static_cast<unsigned long long>(at_end));
 #if !defined(TSLAB_SANITIZED)   // what a sanitizer remembers of each round stays
             BOOST_TEST(at_end <= at_ten + at_ten / 100);
 #endif

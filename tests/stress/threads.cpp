@@ -4,8 +4,8 @@
 // Threads that come and go: thousands of short ones that leave objects and claims behind, also from destructors that
 // run at a thread's end. Their records are used again, their claims come back, their counts stay.
 #define BOOST_TEST_MODULE stress_threads
-#include <boost/test/unit_test.hpp>
 #include "stress_roles.hpp"
+#include <boost/test/unit_test.hpp>
 import tslab;
 
 namespace {

@@ -41,8 +41,9 @@ struct outcome {
         for (std::size_t i = 0; i < pattern.size(); ++i) {
             if (pattern[i] == '{' && i + 2 < pattern.size() && pattern[i + 2] == '}') {
                 std::array<char, 32> digits{};
-                std::snprintf(digits.data(), digits.size(), "0x%zx",
-                              static_cast<std::size_t>(told.address.at(static_cast<std::size_t>(pattern[i + 1] - '0'))));
+                std::snprintf(
+                    digits.data(), digits.size(), "0x%zx",
+                    static_cast<std::size_t>(told.address.at(static_cast<std::size_t>(pattern[i + 1] - '0'))));
                 out += digits.data();
                 i += 2;
             } else {

@@ -30,7 +30,7 @@ public:
     static inline std::atomic<std::uint64_t> reserves, commits, purges, releases, commit_bytes, purge_bytes;
     static inline std::atomic<std::size_t> fail_reserve_above;   ///< a reservation of more bytes is refused
     static inline std::atomic<bool> fail_commit, fail_purge;
-    static inline std::atomic<std::uint64_t> commits_left;       ///< commits that still succeed
+    static inline std::atomic<std::uint64_t> commits_left;   ///< commits that still succeed
 
 private:
     static void* reserve(std::size_t bytes) noexcept

@@ -67,7 +67,8 @@ public:
     [[nodiscard]] std::size_t count(tslab::misuse kind) const
     {
         auto const v = all();
-        return static_cast<std::size_t>(std::count_if(v.begin(), v.end(), [&](seen const& s) { return s.kind == kind; }));
+        return static_cast<std::size_t>(
+            std::count_if(v.begin(), v.end(), [&](seen const& s) { return s.kind == kind; }));
     }
     /// The last report; an empty one when there was none.
     [[nodiscard]] seen last() const
@@ -95,8 +96,9 @@ private:
     static void record(tslab::misuse_report const& r)
     {
         std::lock_guard const guard{lock()};
-        list().push_back({r.kind, r.fatal, r.address, std::string{r.heap}, std::string{r.epoch_label}, std::string{r.other},
-                          r.file != nullptr ? r.file : "", r.size_class, r.given, r.objects, r.bytes, r.line});
+        list().push_back({r.kind, r.fatal, r.address, std::string{r.heap}, std::string{r.epoch_label},
+                          std::string{r.other}, r.file != nullptr ? r.file : "", r.size_class, r.given, r.objects,
+                          r.bytes, r.line});
     }
 
     tslab::error_handler before_;
@@ -110,7 +112,10 @@ inline tslab::epoch_stats stats_of(tslab::snapshot const& s, tslab::epoch_id e)
             return one;
     return {};
 }
-inline tslab::epoch_stats stats_of(tslab::allocator const& heap, tslab::epoch_id e) { return stats_of(heap.snapshot(), e); }
+inline tslab::epoch_stats stats_of(tslab::allocator const& heap, tslab::epoch_id e)
+{
+    return stats_of(heap.snapshot(), e);
+}
 
 /// Runs `f` on a thread of its own and waits for its end.
 template <class F> void on_other_thread(F&& f) { std::thread{std::forward<F>(f)}.join(); }

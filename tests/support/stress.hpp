@@ -70,7 +70,10 @@ inline settings& given()
 }
 
 /// A source of its own for each thread of a case; the same for the same seed.
-inline random_source source_for(std::uint64_t stream) { return random_source{given().seed * 0x9e3779b97f4a7c15U + stream}; }
+inline random_source source_for(std::uint64_t stream)
+{
+    return random_source{given().seed * 0x9e3779b97f4a7c15U + stream};
+}
 
 inline std::size_t below(random_source& r, std::size_t n) { return static_cast<std::size_t>(r() % n); }
 
@@ -88,7 +91,10 @@ public:
     report_watch(report_watch const&) = delete;
     report_watch& operator=(report_watch const&) = delete;
 
-    [[nodiscard]] static std::uint64_t count(tslab::misuse kind) { return counts_[static_cast<std::size_t>(kind)].load(); }
+    [[nodiscard]] static std::uint64_t count(tslab::misuse kind)
+    {
+        return counts_[static_cast<std::size_t>(kind)].load();
+    }
     /// All but leaks, which scopes with late frees are meant to report.
     [[nodiscard]] static std::uint64_t unexpected()
     {
@@ -128,7 +134,10 @@ struct object {
 
     // Large objects are looked at in steps, small ones whole.
     [[nodiscard]] std::size_t step() const { return size > 4096 ? 1024 : 8; }
-    [[nodiscard]] std::uint64_t word_at(std::size_t i) const { return mark ^ (reinterpret_cast<std::uintptr_t>(p) + i); }
+    [[nodiscard]] std::uint64_t word_at(std::size_t i) const
+    {
+        return mark ^ (reinterpret_cast<std::uintptr_t>(p) + i);
+    }
 
     void fill() const
     {

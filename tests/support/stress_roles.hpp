@@ -76,7 +76,8 @@ inline void requests(bench& b, random_source& r, std::size_t depth = 1)
     while (b.going()) {
         tslab::epoch_scope const scope{b.heap, routes[below(r, routes.size())]};
         b.done.scopes.fetch_add(1, std::memory_order_relaxed);
-        for (std::size_t i = 0, n = below(r, 200); i < n && b.allocate_from(*scope.resource(), o, mixed_size(r), r); ++i)
+        for (std::size_t i = 0, n = below(r, 200); i < n && b.allocate_from(*scope.resource(), o, mixed_size(r), r);
+             ++i)
             mine.push_back(o);
         if (depth > 1 && below(r, 4) == 0) {
             tslab::epoch_scope const inner{b.heap, "inner"};

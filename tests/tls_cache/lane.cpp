@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(a_thread_that_ends_hands_its_claims_back)
                 heap.free(all[i]);
     });
     auto const s = heap.snapshot();
-    BOOST_TEST(s.global.slabs_in_use == 5u);          // those with a live object; the others are cached
+    BOOST_TEST(s.global.slabs_in_use == 5u);   // those with a live object; the others are cached
     BOOST_TEST(s.classes[0].empty_slabs == 0u);
     BOOST_TEST(s.global.slabs_cached == 5u);
     BOOST_TEST(s.threads.size() == 2u);   // this one and that one
@@ -246,7 +246,7 @@ BOOST_AUTO_TEST_CASE(a_few_empty_slabs_stay_warm_with_their_thread)
     BOOST_TEST(s.global.slabs_cached == 2u);
     BOOST_TEST(s.global.madvise_calls == 0u);
     on_other_thread([&] {
-        heap.free(heap.malloc(64));    // they are the other thread's own
+        heap.free(heap.malloc(64));   // they are the other thread's own
         BOOST_TEST(heap.snapshot().classes[0].slow_path_cache_miss == 3u);
     });
 }
@@ -340,7 +340,8 @@ BOOST_AUTO_TEST_CASE(objects_passed_among_threads_stay_whole)
                         o = pool.back();
                         pool.pop_back();
                     }
-                    wrong += static_cast<std::uint64_t>(o.n) - static_cast<std::uint64_t>(std::count(o.p, o.p + o.n, o.tag));
+                    wrong +=
+                        static_cast<std::uint64_t>(o.n) - static_cast<std::uint64_t>(std::count(o.p, o.p + o.n, o.tag));
                     heap.free(o.p);
                 }
                 if (t == 0 && i % 2000 == 0)
