@@ -7,3 +7,4 @@ export module tslab.pmr;
 export import tslab.epoch;
 export import :epoch_resource;
 export import :epoch_scope;
+export import :escape;

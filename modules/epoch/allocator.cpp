@@ -135,9 +135,8 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
                                 refusal& why) noexcept
 {
     thread_record* const me = core_.record();
-    bool const sampled = core_.sampling() && me != nullptr &&
-                         (me->counts[heap_event::large_allocation].value() & lane::sample_mask) == lane::sample_mask;
-    if (!sampled)
+    std::uint64_t const before = me != nullptr ? me->counts[heap_event::large_allocation].value() : 0;
+    if (before == 0 || (before & lane::sample_mask) != 0 || !core_.sampling())
         return take_large(bytes, alignment, e, owner, me, why);
     stopwatch const watch;
     void* const p = take_large(bytes, alignment, e, owner, me, why);

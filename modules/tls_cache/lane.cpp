@@ -86,7 +86,7 @@ slab* lane::next_slab(unsigned bin, thread_record& me, class_counters& counts) n
 
 [[gnu::noinline]] void* lane::refill(unsigned bin, thread_record& me) noexcept
 {
-    if (sample_due(bin)) [[unlikely]]
+    if (sample_due(bin) && allocations_[bin].value() != 0) [[unlikely]]
         return sampled(bin, me);
     return find_slot(bin, me);
 }

@@ -32,7 +32,8 @@ public:
     /// `closed_key` for nobody.
     [[nodiscard]] inline std::uint64_t key() const noexcept { return key_.load(std::memory_order_relaxed); }
 
-    /// One allocation of a bin in so many, less one, goes the slow way: there it is timed if sampling is on.
+    /// One allocation of a bin in so many goes the slow way, whose number ends in as many zero bits as this has ones: there it
+    /// is timed if sampling is on.
     static constexpr std::uint64_t sample_mask = 1023;
 
     /// A free slot of the current slab; null when it has none, when the next one was freed by two threads at once, or when
@@ -113,9 +114,12 @@ private:
     friend struct thread_record;
     friend class heap_core;
 
+    /// True as well before the first allocation of a lane, which goes the slow way in any case and is not sampled.
     [[nodiscard]] inline bool sample_due(unsigned bin) const noexcept
     {
-        return (allocations_[bin].value() & sample_mask) == sample_mask;
+        if constexpr (counting)
+            return (allocations_[bin].value() & sample_mask) == 0;
+        return false;
     }
     [[nodiscard]] void* sampled(unsigned bin, thread_record& me) noexcept;
     [[nodiscard]] void* find_slot(unsigned bin, thread_record& me) noexcept;

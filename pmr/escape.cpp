@@ -1,0 +1,81 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cstddef>
+#include <memory_resource>
+#include <mutex>
+module tslab.pmr;
+
+import tslab.epoch;
+
+namespace tslab {
+
+namespace {
+
+/// Stands before what was the default resource. Never destroyed: memory taken from it may be freed at any time.
+class escape_detector final : public std::pmr::memory_resource {
+public:
+    escape_detector(std::pmr::memory_resource* upstream, escape_detector* next) noexcept : upstream_{upstream}, next_{next} {}
+
+    [[nodiscard]] std::pmr::memory_resource* upstream() const noexcept { return upstream_; }
+    [[nodiscard]] escape_detector* next() const noexcept { return next_; }
+
+private:
+    void* do_allocate(std::size_t bytes, std::size_t alignment) override
+    {
+        void* const p = upstream_->allocate(bytes, alignment);
+        if (epoch_domain const* const inside = epoch_domain::current())
+            inside->heap().count_escape(inside->epoch(), bytes);
+        return p;
+    }
+    void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override
+    {
+        upstream_->deallocate(p, bytes, alignment);
+    }
+    [[nodiscard]] bool do_is_equal(std::pmr::memory_resource const& other) const noexcept override { return this == &other; }
+
+    std::pmr::memory_resource* upstream_;
+    escape_detector* next_;
+};
+
+std::mutex switching;
+escape_detector* detectors = nullptr;   // guarded by switching; one for each resource that ever was the default
+
+/// The detector that is the default resource now; null when none is. The caller holds `switching`.
+escape_detector* installed() noexcept
+{
+    std::pmr::memory_resource const* const now = std::pmr::get_default_resource();
+    escape_detector* d = detectors;
+    while (d != nullptr && d != now)
+        d = d->next();
+    return d;
+}
+
+}
+
+void set_escape_detection(bool on)
+{
+    std::lock_guard const guard{switching};
+    escape_detector* const now = installed();
+    if (on == (now != nullptr))
+        return;
+    if (!on) {
+        std::pmr::set_default_resource(now->upstream());
+        return;
+    }
+    std::pmr::memory_resource* const before = std::pmr::get_default_resource();
+    escape_detector* d = detectors;
+    while (d != nullptr && d->upstream() != before)
+        d = d->next();
+    if (d == nullptr)
+        detectors = d = new escape_detector{before, detectors};
+    std::pmr::set_default_resource(d);
+}
+
+bool escape_detection() noexcept
+{
+    std::lock_guard const guard{switching};
+    return installed() != nullptr;
+}
+
+}
