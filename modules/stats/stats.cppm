@@ -11,3 +11,4 @@ export import :residency;
 export import :histogram;
 export import :snapshot;
 export import :fields;
+export import :json;

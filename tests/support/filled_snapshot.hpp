@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A snapshot in which every field there is has a value of its own. Include it last: it imports tslab.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+import tslab;
+
+namespace support {
+
+/// Sets each field it visits to the next number, or to what makes a value of its type out of it.
+class filler {
+public:
+    template <class T> void operator()(std::string_view, tslab::field_kind, T& field) { set(field); }
+    template <class S> void fill(S& s) { for_each_field(s, *this); }
+    void fill(tslab::class_stats& c)
+    {
+        for_each_field(c, *this);
+        for (tslab::contention_stats& of_label : c.by_label)
+            fill(of_label);
+        fill(c.lock_timing.emplace());
+    }
+
+private:
+    template <class T> void set(T& field)
+    {
+        if constexpr (std::is_same_v<T, bool>)
+            field = true;
+        else
+            field = static_cast<T>(++last_);
+    }
+    void set(double& field) { field = static_cast<double>(++last_) / 7; }
+    void set(std::string& field) { field = "text " + std::to_string(++last_); }
+    template <class T> void set(std::optional<T>& field) { set(field.emplace()); }
+    void set(tslab::log2_histogram& field)
+    {
+        for (std::uint64_t& bucket : field.buckets)
+            set(bucket);
+    }
+
+    std::uint64_t last_ = 1000;
+};
+
+inline tslab::snapshot filled_snapshot()
+{
+    using enum tslab::lifecycle;
+    filler next;
+    tslab::snapshot s;
+    next.fill(s);
+    next.fill(s.global);
+    next.fill(s.global.lock_timing.emplace());
+    s.page_size = 4096;
+    s.classes.resize(tslab::class_count + 1);
+    for (unsigned c = 0; c <= tslab::class_count; ++c) {
+        next.fill(s.classes[c]);
+        s.classes[c].class_index = c;
+        s.classes[c].object_size = c < tslab::class_count ? tslab::class_sizes[c] : 0;
+        s.classes[c].objects_per_slab = c < tslab::class_count ? tslab::bins[c].slots : 0;
+    }
+    for (tslab::lifecycle const life : {idle, active, closing, drained}) {
+        tslab::epoch_stats& e = s.epochs.emplace_back();
+        next.fill(e);
+        e.label_id = 3;
+        e.lifecycle = life;
+        e.state = life == active ? tslab::epoch_state::active : tslab::epoch_state::closing;
+        e.opened_at = {"program.cpp", 17, "int main()"};
+        e.classes.resize(2);
+        for (tslab::class_share& share : e.classes)
+            next.fill(share);
+        e.classes[0].class_index = 2;
+        e.classes[1].class_index = tslab::class_count;
+    }
+    s.threads.resize(2);
+    for (tslab::thread_stats& t : s.threads)
+        next.fill(t);
+    s.labels.resize(tslab::label_buckets);
+    for (std::uint32_t i = 0; i < tslab::label_buckets; ++i) {
+        next.fill(s.labels[i]);
+        s.labels[i].label_id = i;
+    }
+    s.misuses = {{"double_free", 5}, {"leak", 6}};
+    next.fill(s.last_close);
+    next.fill(s.sampled);
+    next.fill(s.waterfall.emplace());
+    s.waterfall->not_tslab_bytes = -4096;
+    return s;
+}
+
+}
