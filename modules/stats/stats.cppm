@@ -12,3 +12,5 @@ export import :histogram;
 export import :snapshot;
 export import :fields;
 export import :json;
+export import :text;
+export import :leaks;
