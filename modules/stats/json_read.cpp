@@ -5,7 +5,6 @@
 // each is checked. The text is not trusted: it may come from a file or from another process.
 module;
 #include <algorithm>
-#include <array>
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/monotonic_resource.hpp>
 #include <boost/json/value.hpp>
@@ -19,7 +18,6 @@ module;
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 module tslab.stats;
@@ -37,66 +35,22 @@ constexpr std::size_t most_classes = 256;
 constexpr std::size_t most_misuses = 1024;
 constexpr std::size_t most_depth = 16;
 
-/// What any version of schema 1 has.
-constexpr std::array<std::string_view, 21> needed_of_snapshot = {"version",
-                                                                 "timestamp_ns",
-                                                                 "pid",
-                                                                 "page_size",
-                                                                 "epoch_count",
-                                                                 "current_epoch",
-                                                                 "active_epoch_count",
-                                                                 "closing_epoch_count",
-                                                                 "total_slabs_allocated",
-                                                                 "total_slabs_recycled",
-                                                                 "net_slabs",
-                                                                 "rss_bytes_current",
-                                                                 "estimated_slab_rss_bytes",
-                                                                 "total_slow_path_hits",
-                                                                 "total_cache_overflows",
-                                                                 "total_slow_cache_miss",
-                                                                 "total_slow_epoch_closed",
-                                                                 "total_madvise_calls",
-                                                                 "total_madvise_bytes",
-                                                                 "total_madvise_failures",
-                                                                 "classes"};
-constexpr std::array<std::string_view, 28> needed_of_class = {"version",
-                                                              "class_index",
-                                                              "object_size",
-                                                              "slow_path_hits",
-                                                              "new_slab_count",
-                                                              "list_move_partial_to_full",
-                                                              "list_move_full_to_partial",
-                                                              "current_partial_null",
-                                                              "current_partial_full",
-                                                              "empty_slab_recycled",
-                                                              "empty_slab_overflowed",
-                                                              "slow_path_cache_miss",
-                                                              "slow_path_epoch_closed",
-                                                              "madvise_calls",
-                                                              "madvise_bytes",
-                                                              "madvise_failures",
-                                                              "epoch_close_calls",
-                                                              "epoch_close_scanned_slabs",
-                                                              "epoch_close_recycled_slabs",
-                                                              "epoch_close_total_ns",
-                                                              "cache_size",
-                                                              "cache_capacity",
-                                                              "cache_overflow_len",
-                                                              "total_partial_slabs",
-                                                              "total_full_slabs",
-                                                              "recycle_rate_pct",
-                                                              "net_slabs",
-                                                              "estimated_rss_bytes"};
-constexpr std::array<std::string_view, 10> needed_of_epoch = {"epoch_id",
-                                                              "epoch_era",
-                                                              "state",
-                                                              "age_sec",
-                                                              "refcount",
-                                                              "label",
-                                                              "total_partial_slabs",
-                                                              "total_full_slabs",
-                                                              "total_reclaimable_slabs",
-                                                              "estimated_rss_bytes"};
+/// What any version of schema 1 has: names, a space between two.
+constexpr std::string_view needed_of_snapshot =
+    "version timestamp_ns pid page_size epoch_count current_epoch active_epoch_count closing_epoch_count "
+    "total_slabs_allocated total_slabs_recycled net_slabs rss_bytes_current estimated_slab_rss_bytes "
+    "total_slow_path_hits total_cache_overflows total_slow_cache_miss total_slow_epoch_closed "
+    "total_madvise_calls total_madvise_bytes total_madvise_failures classes";
+constexpr std::string_view needed_of_class =
+    "version class_index object_size slow_path_hits new_slab_count list_move_partial_to_full "
+    "list_move_full_to_partial current_partial_null current_partial_full empty_slab_recycled "
+    "empty_slab_overflowed slow_path_cache_miss slow_path_epoch_closed madvise_calls madvise_bytes "
+    "madvise_failures epoch_close_calls epoch_close_scanned_slabs epoch_close_recycled_slabs "
+    "epoch_close_total_ns cache_size cache_capacity cache_overflow_len total_partial_slabs total_full_slabs "
+    "recycle_rate_pct net_slabs estimated_rss_bytes";
+constexpr std::string_view needed_of_epoch =
+    "epoch_id epoch_era state age_sec refcount label total_partial_slabs total_full_slabs "
+    "total_reclaimable_slabs estimated_rss_bytes";
 
 /// Where in the document a value stands; made up into text only when something is wrong there.
 class place {
@@ -283,11 +237,15 @@ struct object {
         if (json::value const* const v = fields.if_contains(name))
             read_it(*v, place{at, name});
     }
-    template <class Range> void demand(Range const& names) const
+    /// `names`: a space between two.
+    void demand(std::string_view names) const
     {
-        for (std::string_view const name : names)
+        while (!names.empty()) {
+            std::string_view const name = names.substr(0, names.find(' '));
             if (!fields.contains(name))
                 place{at, name}.fail("missing");
+            names.remove_prefix(std::min(name.size() + 1, names.size()));
+        }
     }
 };
 
@@ -412,7 +370,7 @@ void read_misuses(json::value const& v, std::vector<named_count>& to, place cons
 
 void check_schema(object const& o)
 {
-    o.demand(std::array<std::string_view, 1>{"schema_version"});
+    o.demand("schema_version");
     o.with("schema_version", [](json::value const& v, place const& at) {
         std::uint64_t version = 0;
         read(v, version, at);
@@ -443,6 +401,8 @@ snapshot from_json(std::string_view text)
     o.with("last_epoch_close", [&](json::value const& v, place const& at) {
         if (!v.is_null())
             read_record(v, s.last_close, at);
+        if (s.last_close.timestamp_ns == 0)   // there was none
+            s.last_close = {};
     });
     o.with("sampled", [&](json::value const& v, place const& at) { read_record(v, s.sampled, at); });
     o.with("waterfall", [&](json::value const& v, place const& at) { read_record(v, s.waterfall.emplace(), at); });

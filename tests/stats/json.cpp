@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -348,6 +349,39 @@ BOOST_AUTO_TEST_CASE(a_text_that_is_no_json_is_refused_with_the_position)
     BOOST_TEST(refusal("# HELP x").starts_with("byte 0:"));
     for (std::string_view const other : {"1", "null", "[]", "\"text\"", "true"})
         BOOST_TEST(refusal(other) == "the document: expected an object");
+}
+
+BOOST_AUTO_TEST_CASE(a_damaged_text_is_refused_or_read_and_nothing_else)
+{
+    snapshot s = support::filled_snapshot();
+    s.classes.resize(1);
+    s.epochs.resize(2);
+    s.threads.resize(1);
+    s.labels.resize(1);
+    std::string const whole = to_json(s);
+    constexpr std::string_view bytes = "{}[]\":,-+.eE019tfn \\u\xff\n";
+    std::mt19937_64 random{20'260'214};
+    std::size_t refused = 0;
+    std::size_t const rounds = support::scaled(10'000);
+    for (std::size_t i = 0; i < rounds; ++i) {
+        std::string text = whole;
+        for (std::uint64_t n = 1 + random() % 3; n != 0; --n) {
+            std::size_t const at = random() % text.size();
+            switch (random() % 3) {
+            case 0: text[at] = bytes[random() % bytes.size()]; break;
+            case 1: text.erase(at, 1 + random() % 20); break;
+            default: text.insert(at, text, random() % text.size(), random() % 20); break;
+            }
+        }
+        try {
+            snapshot const read = from_json(text);
+            BOOST_REQUIRE((from_json(to_json(read)) == read));
+        } catch (tslab::snapshot_error const&) {
+            ++refused;
+        }
+    }
+    BOOST_TEST(refused > rounds / 2);
+    BOOST_TEST(refused < rounds);
 }
 
 BOOST_AUTO_TEST_CASE(depth_and_sizes_are_bounded)
