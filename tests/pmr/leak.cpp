@@ -48,8 +48,8 @@ BOOST_AUTO_TEST_CASE(a_leak_names_heap_label_objects_bytes_file_and_line)
     tslab::allocator heap{{.name = "orders"}};
     std::vector<void*> left;
     {
+        std::uint32_t const line = __LINE__ + 1;
         epoch_resource r{heap, {.label = "GET /orders"}};
-        std::uint32_t const line = __LINE__;
         for (int i = 0; i < 5; ++i)
             left.push_back(r.allocate(100));
         left.push_back(r.allocate(3000));

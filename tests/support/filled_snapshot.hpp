@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 import tslab;
 
 namespace support {
@@ -66,6 +67,7 @@ inline tslab::snapshot filled_snapshot()
         tslab::epoch_stats& e = s.epochs.emplace_back();
         next.fill(e);
         e.label_id = 3;
+        std::swap(e.madvise_asked_bytes, e.madvise_gone_bytes);   // no more can go than was asked for
         e.lifecycle = life;
         e.state = life == active ? tslab::epoch_state::active : tslab::epoch_state::closing;
         e.opened_at = {"program.cpp", 17, "int main()"};
@@ -85,6 +87,7 @@ inline tslab::snapshot filled_snapshot()
     }
     s.misuses = {{"double_free", 5}, {"leak", 6}};
     next.fill(s.last_close);
+    std::swap(s.last_close.madvise_asked_bytes, s.last_close.madvise_gone_bytes);
     next.fill(s.sampled);
     next.fill(s.waterfall.emplace());
     s.waterfall->not_tslab_bytes = -4096;
