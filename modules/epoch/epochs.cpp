@@ -393,22 +393,19 @@ close_report allocator::trim() noexcept
     close_report all{.found = true};
     all.rss_before = read_rss_bytes();
     std::uint64_t const begin = now_ns();
+    thread_record* const me = core_.record();
     for (std::uint32_t i = 0; i < core_.prepared_slots(); ++i) {
         shelf& s = core_.shelf_at(i);
         lifecycle const state = s.state.load(std::memory_order_relaxed);
         if (state != lifecycle::active && state != lifecycle::closing)
             continue;
-        close_report const one = take_back({i, s.era.load(std::memory_order_relaxed)}, false, false);
-        all.scanned_slabs += one.scanned_slabs;
-        all.recycled_slabs += one.recycled_slabs;
-        all.deferred_claims += one.deferred_claims;
-        all.madvise_calls += one.madvise_calls;
-        all.madvise_bytes += one.madvise_bytes;
-        all.madvise_failures += one.madvise_failures;
-        all.madvise_asked_bytes += one.madvise_asked_bytes;
-        all.madvise_gone_bytes += one.madvise_gone_bytes;
+        take_back_result const one = s.take_back(me, s.era.load(std::memory_order_relaxed), false);
+        if (one.drained)
+            core_.slot_drained(s, me);
+        all.scanned_slabs += one.scanned();
+        all.recycled_slabs += one.recycled();
+        all.deferred_claims += one.deferred;
     }
-    thread_record* const me = core_.record();
     restructuring_section const section{me};
     if (me != nullptr)
         core_.flush_warm(*me);
