@@ -14,3 +14,4 @@ export import :fields;
 export import :json;
 export import :text;
 export import :leaks;
+export import :doctor;
