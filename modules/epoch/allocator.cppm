@@ -5,6 +5,7 @@
 // pointer that comes back, and tells what it holds. Everything public here is thread safe unless it says otherwise.
 module;
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,6 +13,7 @@ module;
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <vector>
 export module tslab.epoch:allocator;
 
 import tslab.stats;
@@ -219,6 +221,10 @@ public:
     /// every descriptor of a page ever used and at every thread's counters and, unless `o` says otherwise, one mincore for
     /// them and their pages. Throws std::bad_alloc when its own vectors cannot be had.
     [[nodiscard]] tslab::snapshot snapshot(snapshot_options const& o = {}) const;
+
+    /// Who forgot to leave an epoch at least `older_than` ago, and whose objects outlive their closed epoch: see find_leaks.
+    /// Throws std::bad_alloc. Example: `for (auto const& l : heap.leaks(5min)) std::puts(l.sentence().c_str());`
+    [[nodiscard]] std::vector<leak> leaks(std::chrono::duration<double> older_than) const;
 
     /// Times one allocation in 1,024 of each thread, size and epoch, and every repair, from now on or no longer: wall clock
     /// and processor time, see sampling_stats. A timed one costs about a microsecond more.

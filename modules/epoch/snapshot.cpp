@@ -9,6 +9,7 @@ module;
 #include <array>
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -519,6 +520,11 @@ tslab::snapshot allocator::snapshot(snapshot_options const& o) const
                                                       w.cached_bytes + w.free_bytes + w.metadata_bytes);
     }
     return s;
+}
+
+std::vector<leak> allocator::leaks(std::chrono::duration<double> older_than) const
+{
+    return find_leaks(snapshot({.residency = false}), older_than.count());
 }
 
 }
