@@ -227,8 +227,8 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("lock_timing_samples", counter, s.samples);
     visit("lock_wait_time_ns", counter, s.wait_ns);
     visit("lock_hold_time_ns", counter, s.hold_ns);
-    visit("lock_wait_time_ns_max", counter, s.wait_ns_max);
-    visit("lock_hold_time_ns_max", counter, s.hold_ns_max);
+    visit("lock_wait_time_ns_max", gauge, s.wait_ns_max);
+    visit("lock_hold_time_ns_max", gauge, s.hold_ns_max);
 }
 
 template <class Visit> constexpr void for_each_derived(lock_timing_stats const& s, std::uint64_t, Visit&& visit)
@@ -351,7 +351,7 @@ constexpr void for_each_field(S& s, Visit&& visit)
 {
     using enum field_kind;
     visit("thread_id", identity, s.thread_id);
-    visit("alive", identity, s.alive);
+    visit("alive", gauge, s.alive);
     visit("allocations", counter, s.allocations);
     visit("slow_path_hits", counter, s.slow_path_hits);
     for_each_field(s.sampling, visit);
