@@ -83,6 +83,10 @@ void examine_caches(examination& x)
     global_stats const& g = x.now.global;
     std::uint64_t const pages =
         g.slabs_in_use + g.slabs_cached + g.large_pages + g.free_resident_pages + g.free_purged_pages;
+    // A heap that grew and shrank once overflows and misses too. Here pages go round: many misses for each page.
+    if (static_cast<double>(x.change.global.slow_path_cache_miss) <
+        x.limits.cache_turnover * static_cast<double>(pages))
+        return;
     std::vector<class_stats const*> classes;
     for (class_stats const& c : x.change.classes)
         classes.push_back(&c);
@@ -95,9 +99,7 @@ void examine_caches(examination& x)
         auto const emptied = overflowed + static_cast<double>(c->empty_slab_recycled);
         auto const misses = static_cast<double>(c->slow_path_cache_miss);
         auto const taken = misses + static_cast<double>(c->cache_hits);
-        // A heap that grew and shrank once overflows and misses too. Here pages go round: many misses a page.
-        if (!x.enough(x.limits.cache_overflow, overflowed) || !x.enough(x.limits.cache_miss, misses) ||
-            misses < x.limits.cache_turnover * static_cast<double>(pages))
+        if (!x.enough(x.limits.cache_overflow, overflowed) || !x.enough(x.limits.cache_miss, misses))
             continue;
         auto const level = [](ratio_limits const& l, double part, double whole) -> std::optional<severity> {
             if (part < l.warning * whole)

@@ -658,7 +658,7 @@ BOOST_AUTO_TEST_CASE(cache_too_small)
     c.allocations = 1'000'000;
     c.empty_slab_overflowed = 1000;
     c.empty_slab_recycled = 9000;
-    c.slow_path_cache_miss = 1000;
+    c.slow_path_cache_miss = s.global.slow_path_cache_miss = 1000;
     c.cache_hits = 9000;
     auto const f = only(s);
     BOOST_TEST(f.code == "cache_too_small");
@@ -674,7 +674,7 @@ BOOST_AUTO_TEST_CASE(cache_too_small)
         auto t = s;
         t.classes[7].empty_slab_overflowed = overflowed;
         t.classes[7].empty_slab_recycled = recycled;
-        t.classes[7].slow_path_cache_miss = misses;
+        t.classes[7].slow_path_cache_miss = t.global.slow_path_cache_miss = misses;
         t.classes[7].cache_hits = hits;
         return severity_of(t, "cache_too_small");
     };
@@ -687,6 +687,8 @@ BOOST_AUTO_TEST_CASE(cache_too_small)
     BOOST_TEST(with(1000, 1000, 1000, 1001) == "warning");
     s.global.free_purged_pages = 151;   // the heap had 251 pages: it grew rather than churned
     BOOST_TEST(with(1000, 9000, 1000, 9000) == "none");
+    s.global.slow_path_cache_miss = 1004;   // all classes together have those pages
+    BOOST_TEST(severity_of(s, "cache_too_small") == "warning");
     s.global.free_purged_pages = 150;
     s.reclaim = "eager";
     BOOST_TEST(with(1000, 1000, 1000, 1000) == "none");
@@ -700,6 +702,7 @@ BOOST_AUTO_TEST_CASE(one_large_phase_is_no_churn)
     auto& c = s.classes[0];
     c.allocations = 64'000'000;
     c.slow_path_hits = c.slow_path_cache_miss = c.current_partial_null = 1'000'000;
+    s.global.slow_path_cache_miss = 1'000'000;
     c.empty_slab_overflowed = 999'968;
     c.empty_slab_recycled = 32;
     s.global.free_purged_pages = 1'000'000;
