@@ -49,8 +49,8 @@ template <class T, class Key> std::vector<group<T>> grouped(std::vector<T const*
     return groups;
 }
 
-constexpr auto by_label = [](auto const& t) { return std::string_view{t.label}; };
-constexpr auto by_label_and_place = [](leak const& l) {
+constexpr auto own_label = [](auto const& t) { return std::string_view{t.label}; };
+constexpr auto label_and_place = [](leak const& l) {
     return std::tuple{std::string_view{l.label}, std::string_view{l.entered_at.file}, l.entered_at.line};
 };
 
@@ -89,7 +89,7 @@ void find_epoch_leaks(examination& x, std::vector<leak> const& leaks)
         if (l.refcount != 0 && !may_be_young(x, l) &&
             std::find(limits.long_lived.begin(), limits.long_lived.end(), l.label) == limits.long_lived.end())
             held.push_back(&l);
-    for (group<leak> const& g : grouped(held, by_label_and_place)) {
+    for (group<leak> const& g : grouped(held, label_and_place)) {
         group<leak> old, young;   // those that are old, and those that count when the label holds much
         for (leak const* const l : g.members) {
             if (l->age_seconds >= limits.leak_seconds)
@@ -129,7 +129,7 @@ void find_remains(examination& x, std::vector<leak> const& leaks)
     for (leak const& l : leaks)
         if (l.refcount == 0 && l.closing_seconds >= x.limits.remains_seconds)
             late.push_back(&l);
-    for (group<leak> const& g : grouped(late, by_label)) {
+    for (group<leak> const& g : grouped(late, own_label)) {
         auto const how = examination::judge(x.limits.remains_bytes, g.held);
         if (!how)
             continue;
@@ -158,7 +158,7 @@ void find_pinned(examination& x)
     for (pin const& p : pins)
         if (p.closing_seconds >= x.limits.pinned_seconds)
             old.push_back(&p);
-    for (group<pin> const& g : grouped(old, by_label)) {
+    for (group<pin> const& g : grouped(old, own_label)) {
         std::uint64_t live = 0, objects = 0;
         for (pin const* const p : g.members) {
             live += p->live_bytes;

@@ -14,17 +14,6 @@ namespace tslab {
 
 namespace {
 
-std::string_view state_text(lifecycle l) noexcept
-{
-    switch (l) {
-    case lifecycle::idle: return "IDLE";
-    case lifecycle::active: return "ACTIVE";
-    case lifecycle::closing: return "CLOSING";
-    case lifecycle::drained: break;
-    }
-    return "DRAINED";
-}
-
 std::string holding_text(leak const& l)
 {
     if (l.held_bytes == 0)
@@ -126,7 +115,7 @@ std::string leak::sentence() const
         text +=
             joined("closed for ", duration_text(closing_seconds), " with nobody inside, still ", holding_text(*this));
     }
-    text += joined(" (epoch ", epoch, ", era ", era, ", ", state_text(lifecycle));
+    text += joined(" (epoch ", epoch, ", era ", era, ", ", name_of(lifecycle));
     if (refcount != 0)
         text += joined(", ", counted(refcount, "domain", "domains"), " inside, entered ",
                        counted(enters, "time", "times"), ", left ", counted(exits, "time", "times"));
