@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The program the README quotes: a request's memory lives in a scope, and the heap can say whose memory it holds.
+#include <chrono>
 #include <cstdio>
 #include <memory_resource>
 #include <string>
@@ -18,11 +19,10 @@ int main()
         for (int i = 0; i < 1000; ++i)
             rows.emplace_back("an order with a description that does not fit into the string itself");
 
-        for (tslab::epoch_stats const& e : heap.snapshot().epochs)
-            if (e.refcount != 0)
-                std::printf("%s: %llu objects, %llu bytes, entered at line %u\n", e.label.c_str(),
-                            static_cast<unsigned long long>(e.live_objects),
-                            static_cast<unsigned long long>(e.live_bytes), e.opened_at.line);
+        using namespace std::chrono_literals;
+        for (tslab::leak const& l : heap.leaks(0s))   // not left yet: whoever looks now, and expects it gone, is told
+            std::puts(l.sentence().c_str());
     }   // left: its pages are empty together
+    std::fputs(tslab::to_text(tslab::diagnose(heap.snapshot())).c_str(), stdout);
     std::printf("after: %llu objects\n", static_cast<unsigned long long>(heap.snapshot().global.live_objects));
 }

@@ -56,6 +56,7 @@ inline tslab::snapshot filled_snapshot()
     next.fill(s.global);
     next.fill(s.global.lock_timing.emplace());
     s.page_size = 4096;
+    s.reclaim = "cached";   // one of three words
     s.classes.resize(tslab::class_count + 1);
     for (unsigned c = 0; c <= tslab::class_count; ++c) {
         next.fill(s.classes[c]);
