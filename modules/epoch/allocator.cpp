@@ -136,7 +136,7 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
 {
     thread_record* const me = core_.record();
     std::uint64_t const before = me != nullptr ? me->counts[heap_event::large_allocation].value() : 0;
-    if (before == 0 || (before & lane::sample_mask) != 0 || !core_.sampling())
+    if (before == 0 || before % stepping_counter::period != 0 || !core_.sampling())
         return take_large(bytes, alignment, e, owner, me, why);
     stopwatch const watch;
     void* const p = take_large(bytes, alignment, e, owner, me, why);

@@ -5,6 +5,7 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <initializer_list>
 module tslab.tls_cache;
 
@@ -86,9 +87,22 @@ slab* lane::next_slab(unsigned bin, thread_record& me, class_counters& counts) n
 
 [[gnu::noinline]] void* lane::refill(unsigned bin, thread_record& me) noexcept
 {
-    if (sample_due(bin) && allocations_[bin].value() != 0) [[unlikely]]
+    if ((armed_bins_ >> bin & 1U) != 0) [[unlikely]]
         return sampled(bin, me);
     return find_slot(bin, me);
+}
+
+[[clang::preserve_most]] void lane::arm(unsigned bin) noexcept
+{
+    allocations_[bin].carry();
+    slab* const s = current_[bin];
+    if (!record_->heap.sampling())
+        return;
+    restructuring_section const section{record_};
+    (s->local.load(std::memory_order_relaxed) != 0 ? ready_ : full_)[bin].push(*s);
+    current_[bin] = &no_slab;
+    armed_bins_ |= 1U << bin;
+    parked_ = s;
 }
 
 void* lane::find_slot(unsigned bin, thread_record& me) noexcept
@@ -100,23 +114,26 @@ void* lane::find_slot(unsigned bin, thread_record& me) noexcept
     me.scans[c].note_allocation(counts);
     while (slab* const s = next_slab(bin, me, counts)) {
         current_[bin] = s;
-        if (void* const p = take(bin)) [[likely]]
+        if (void* const p = allocate(bin)) [[likely]]
             return p;
     }
     counts[class_event::out_of_memory].add();
     return nullptr;
 }
 
+/// Takes up the slab that `arm` put aside, and is an allocation like any other, but timed.
 [[gnu::cold, gnu::noinline]] void* lane::sampled(unsigned bin, thread_record& me) noexcept
 {
-    auto const allocate_now = [&] {
-        void* const p = take(bin);
-        return p != nullptr ? p : find_slot(bin, me);
-    };
-    if (!me.heap.sampling())
-        return allocate_now();
+    armed_bins_ &= ~(1U << bin);
     stopwatch const watch;
-    void* const p = allocate_now();
+    if (slab* const s = std::exchange(parked_, nullptr); s != nullptr && s->bin() == bin && current_[bin] == &no_slab) {
+        restructuring_section const section{&me};
+        (s->local.load(std::memory_order_relaxed) != 0 ? ready_ : full_)[bin].remove(*s);
+        current_[bin] = s;
+    }
+    void* p = allocate(bin);
+    if (p == nullptr)
+        p = find_slot(bin, me);
     auto const [wall_ns, cpu_ns] = watch.read();
     if (p != nullptr)
         me.alloc_times.note(wall_ns, cpu_ns);
@@ -133,7 +150,7 @@ void* lane::find_slot(unsigned bin, thread_record& me) noexcept
     } else {
         ready_[bin].remove(s);
     }
-    if (after == bins[bin].full_mask)
+    if (after == bins[bin].full_mask && &s != parked_)
         record_->heap.recycle(s, record_);   // every slot is in local, so no other thread has an object in it
     else
         ready_[bin].push(s);
@@ -155,6 +172,7 @@ std::uint64_t lane::drop(thread_record& me) noexcept
         full_[bin] = {};
     }
     used_bins_ = 0;
+    parked_ = nullptr;
     return live;
 }
 

@@ -32,33 +32,21 @@ public:
     /// `closed_key` for nobody.
     [[nodiscard]] inline std::uint64_t key() const noexcept { return key_.load(std::memory_order_relaxed); }
 
-    /// One allocation of a bin in so many goes the slow way, whose number ends in as many zero bits as this has ones: there it
-    /// is timed if sampling is on.
-    static constexpr std::uint64_t sample_mask = 1023;
-
-    /// A free slot of the current slab; null when it has none, when the next one was freed by two threads at once, or when
-    /// this allocation is to be sampled.
+    /// A free slot of the current slab; null when it has none, or when one of them was freed by two threads at once.
     [[nodiscard]] inline void* allocate(unsigned bin) noexcept
-    {
-        if (sample_due(bin)) [[unlikely]]
-            return nullptr;
-        return take(bin);
-    }
-
-    /// The same without sampling.
-    [[nodiscard]] inline void* take(unsigned bin) noexcept
     {
         slab& s = *current_[bin];
         // relaxed: this thread is the word's only writer; statistics may read it.
         std::uint64_t const word = s.local.load(std::memory_order_relaxed);
-        std::uint64_t const rest = word & (word - 1);
         // No free slot, or one that is in both words: two frees raced, and refill finds out before it is handed out twice.
-        if (word == 0 || (s.shared.load(std::memory_order_relaxed) & (word ^ rest)) != 0) [[unlikely]]
+        if (word == 0 || (s.shared.load(std::memory_order_relaxed) & word) != 0) [[unlikely]]
             return nullptr;
-        s.local.store(rest, std::memory_order_relaxed);
-        allocations_[bin].add();
+        s.local.store(word & (word - 1), std::memory_order_relaxed);
         __builtin_assume(s.base != nullptr);   // a held slab has its page; saves the caller's test for null
-        return s.base + static_cast<std::size_t>(std::countr_zero(word)) * bins[bin].size;
+        std::byte* const p = s.base + static_cast<std::size_t>(std::countr_zero(word)) * bins[bin].size;
+        if (allocations_[bin].add()) [[unlikely]]
+            arm(bin);
+        return p;
     }
 
     /// Puts `slot` of `s` back if this lane holds the slab.
@@ -89,7 +77,7 @@ public:
     /// Live objects in the slabs this lane holds, and their bytes. Call it as the lane's thread, or when nobody uses it.
     void count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept;
 
-    [[nodiscard]] inline counter const& allocations(unsigned bin) const noexcept { return allocations_[bin]; }
+    [[nodiscard]] inline stepping_counter const& allocations(unsigned bin) const noexcept { return allocations_[bin]; }
     /// What it handed out for the epoch it is attached to.
     [[nodiscard]] inline std::uint64_t allocations_of_era() const noexcept
     {
@@ -114,13 +102,10 @@ private:
     friend struct thread_record;
     friend class heap_core;
 
-    /// True as well before the first allocation of a lane, which goes the slow way in any case and is not sampled.
-    [[nodiscard]] inline bool sample_due(unsigned bin) const noexcept
-    {
-        if constexpr (counting)
-            return (allocations_[bin].value() & sample_mask) == 0;
-        return false;
-    }
+    /// After every 1,024th allocation of a bin. Where sampling is on, the current slab is put aside, so that the next
+    /// allocation takes the slow way, where it is timed. preserve_most: a call that may come must not cost the common way
+    /// the saving of registers.
+    [[gnu::cold, gnu::noinline, clang::preserve_most]] void arm(unsigned bin) noexcept;
     [[nodiscard]] void* sampled(unsigned bin, thread_record& me) noexcept;
     [[nodiscard]] void* find_slot(unsigned bin, thread_record& me) noexcept;
     void restock(slab& s, unsigned bin, std::uint64_t before, std::uint64_t after) noexcept;
@@ -130,13 +115,15 @@ private:
 
     std::atomic<std::uint64_t> key_{closed_key};
     std::array<slab*, bin_count> current_{};
-    std::array<counter, bin_count> allocations_{};
+    std::array<stepping_counter, bin_count> allocations_{};
 
     thread_record* record_ = nullptr;            // whose it is; set once
     std::array<slab_list, bin_count> ready_{};   // held, with free slots in local
     std::array<slab_list, bin_count> full_{};    // held, none in local; others may have freed some
     std::array<counter, bin_count> settled_{};   // of allocations_, what earlier epochs have been told
     std::uint32_t used_bins_ = 0;
+    std::uint32_t armed_bins_ = 0;   // whose next allocation is to be timed
+    slab* parked_ = nullptr;         // what arm put aside last: on a list, and not given away when it becomes empty
     bool exclusive_ = false;
 
     // Guarded by the lock of the shelf it is attached to; the pointer itself says which.

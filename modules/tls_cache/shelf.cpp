@@ -105,6 +105,7 @@ void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexce
             put_down(*s, bin, me, done);
     }
     l.used_bins_ = 0;
+    l.parked_ = nullptr;
     (l.prev_ != nullptr ? l.prev_->next_ : lanes) = l.next_;
     if (l.next_ != nullptr)
         l.next_->prev_ = l.prev_;
@@ -126,6 +127,7 @@ bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
         return true;
     }
     l.key_.store(closed_key, std::memory_order_relaxed);
+    l.parked_ = nullptr;
     for (std::uint32_t used = l.used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         slab_list held;
