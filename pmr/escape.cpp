@@ -15,7 +15,10 @@ namespace {
 /// Stands before what was the default resource. Never destroyed: memory taken from it may be freed at any time.
 class escape_detector final : public std::pmr::memory_resource {
 public:
-    escape_detector(std::pmr::memory_resource* upstream, escape_detector* next) noexcept : upstream_{upstream}, next_{next} {}
+    escape_detector(std::pmr::memory_resource* upstream, escape_detector* next) noexcept
+        : upstream_{upstream}, next_{next}
+    {
+    }
 
     [[nodiscard]] std::pmr::memory_resource* upstream() const noexcept { return upstream_; }
     [[nodiscard]] escape_detector* next() const noexcept { return next_; }
@@ -32,7 +35,10 @@ private:
     {
         upstream_->deallocate(p, bytes, alignment);
     }
-    [[nodiscard]] bool do_is_equal(std::pmr::memory_resource const& other) const noexcept override { return this == &other; }
+    [[nodiscard]] bool do_is_equal(std::pmr::memory_resource const& other) const noexcept override
+    {
+        return this == &other;
+    }
 
     std::pmr::memory_resource* upstream_;
     escape_detector* next_;

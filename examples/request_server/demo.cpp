@@ -77,19 +77,19 @@ void hit_forgetful_route(server& forgetful, unsigned count, load_result& result)
 void drive(options const& chosen, std::vector<planned_request> const& plan, server& driven, tslab::allocator& heap,
            demo_result& result)
 {
-    std::uint64_t const allocations = heap.snapshot().global.allocations;
+    std::uint64_t const allocations = heap.snapshot({.residency = false}).global.allocations;
     progress_line progress;
     auto const begin = clock::now();
     load clients{driven.port(), plan, chosen.clients};
     for (unsigned second = 1; second <= chosen.seconds; ++second) {
         std::this_thread::sleep_until(begin + second * 1s);
-        progress.show(second, clients.requests(), heap.snapshot());
+        progress.show(second, clients.requests(), heap.snapshot({.residency = false}));
         if (second == (chosen.seconds + 1) / 2)
             hit_forgetful_route(driven, chosen.forget, result.load);
     }
     result.load.merge(clients.stop());
     result.seconds = seconds_since(begin);
-    result.allocations = heap.snapshot().global.allocations - allocations;
+    result.allocations = heap.snapshot({.residency = false}).global.allocations - allocations;
 }
 
 tslab::allocator::options heap_options(options const& chosen)
@@ -110,7 +110,7 @@ tslab::allocator::options heap_options(options const& chosen)
 void drain(tslab::allocator& heap, std::size_t scopes_to_stay)
 {
     auto const begin = clock::now();
-    while (entered_scopes(heap.snapshot()).size() > scopes_to_stay && seconds_since(begin) < 1) {
+    while (entered_scopes(heap.snapshot({.residency = false})).size() > scopes_to_stay && seconds_since(begin) < 1) {
         std::this_thread::sleep_for(1ms);
     }
     heap.trim();
@@ -163,6 +163,7 @@ bool run_demo(options const& chosen, catalog const& data)
     drain(heap, chosen.forget);
 
     tslab::snapshot const after = heap.snapshot();
+    result.waterfall = after.waterfall.value_or(tslab::waterfall_stats{});
     result.rss_after = after.global.rss_bytes;
     result.peaks = monitor.peaks();
     result.peaks.rss_bytes = std::max(result.peaks.rss_bytes, result.rss_after);
@@ -180,7 +181,7 @@ void run_service(options const& chosen, catalog const& data)
     tslab::allocator heap{heap_options(chosen)};
     serve_until(ending, chosen, data, heap);   // what is entered after it will never be left
     std::cout << '\n';
-    print_leaks(std::cout, entered_scopes(heap.snapshot()));
+    print_leaks(std::cout, entered_scopes(heap.snapshot({.residency = false})));
     told_already();
 }
 

@@ -66,7 +66,7 @@ void memory_monitor::watch()
     std::unique_lock lock{mutex_};
     while (!changed_.wait_for(lock, sampling_interval, [this] { return stopping_; })) {
         lock.unlock();
-        tslab::snapshot const taken = heap_.snapshot();
+        tslab::snapshot const taken = heap_.snapshot({.residency = false});
         lock.lock();
         add(taken);
     }

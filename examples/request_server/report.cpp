@@ -64,6 +64,11 @@ void print_memory(std::ostream& out, demo_result const& result)
         << "   after the drain " << as_bytes(result.rss_after) << '\n'
         << "live memory  sampled peak " << as_bytes(result.peaks.live_bytes) << "   after the drain "
         << as_bytes(bytes_in(result.left)) << '\n';
+    tslab::waterfall_stats const& w = result.waterfall;
+    out << "after it     objects " << as_bytes(w.live_bytes) << "   slack and free slots "
+        << as_bytes(w.slack_bytes + w.empty_slot_bytes) << "   cached and free pages "
+        << as_bytes(w.cached_bytes + w.free_bytes) << "   metadata " << as_bytes(w.metadata_bytes) << "   not tslab "
+        << as_bytes(w.not_tslab_bytes > 0 ? static_cast<std::uint64_t>(w.not_tslab_bytes) : 0) << '\n';
 }
 
 label_memory find_or_none(memory_by_label const& memory, std::string_view label)

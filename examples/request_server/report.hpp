@@ -20,6 +20,7 @@ struct demo_result {
     std::uint64_t allocations = 0;   ///< during the load
     std::uint64_t rss_before = 0;
     std::uint64_t rss_after = 0;
+    tslab::waterfall_stats waterfall;   ///< what rss_after is made of
     sampled_peaks peaks;
     memory_by_label left;   ///< after the drain
     std::vector<leaked_scope> leaks;

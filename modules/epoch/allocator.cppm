@@ -227,7 +227,7 @@ public:
     [[nodiscard]] std::vector<leak> leaks(std::chrono::duration<double> older_than) const;
 
     /// Times one allocation in 1,024 of each thread, size and epoch, and every repair, from now on or no longer: wall clock
-    /// and processor time, see sampling_stats. A timed one costs about a microsecond more.
+    /// and processor time, see sampling_stats. A timed one costs about two microseconds more.
     inline void set_sampling(bool on) noexcept { core_.set_sampling(on); }
     [[nodiscard]] inline bool sampling() const noexcept { return core_.sampling(); }
 

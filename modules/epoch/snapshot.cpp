@@ -124,8 +124,8 @@ void add_record(heap_core const& core, thread_record const& r, snapshot& s)
     t.alive = alive;
     t.allocations = r.allocations() - r.allocations_before.load(std::memory_order_relaxed);
     t.slow_path_hits = r.slow_paths() - r.slow_paths_before.load(std::memory_order_relaxed);
-    t.sampling.alloc = r.alloc_times.read();
-    t.sampling.repair = r.repair_times.read();
+    t.sampling.alloc = r.alloc_times.read_since(r.alloc_times_before);
+    t.sampling.repair = r.repair_times.read_since(r.repair_times_before);
     std::array<std::uint64_t, repair_reasons.size()> all{};
     std::array<std::uint64_t, repair_reasons.size()> own{};
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -140,8 +140,8 @@ void add_record(heap_core const& core, thread_record const& r, snapshot& s)
     };
     set_reasons(t.sampling, own);
     set_reasons(s.sampled, all);
-    s.sampled.alloc.add(t.sampling.alloc);
-    s.sampled.repair.add(t.sampling.repair);
+    s.sampled.alloc.add(r.alloc_times.read());
+    s.sampled.repair.add(r.repair_times.read());
     s.threads.push_back(std::move(t));
 }
 
@@ -151,9 +151,6 @@ void sum_records(heap_core const& core, snapshot& s)
         add_record(core, *r, s);
     for (unsigned c = 0; c <= class_count; ++c)
         add_class(s.classes[c], core.strays(c));
-    sampling_stats const past = core.past_samples();
-    s.sampled.alloc.add(past.alloc);
-    s.sampled.repair.add(past.repair);
 }
 
 /// The locks of the heap: how often they were free or waited for, and how long where that was timed.

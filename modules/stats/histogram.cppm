@@ -9,6 +9,7 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 export module tslab.stats:histogram;
 
 import :counter;
@@ -68,8 +69,8 @@ struct timing_stats {
     std::uint64_t wall_ns_max = 0;
     std::uint64_t cpu_ns_max = 0;
     std::uint64_t wait_ns_max = 0;
-    log2_histogram wall;
-    log2_histogram wait;
+    log2_histogram wall{};
+    log2_histogram wait{};
 
     void add(timing_stats const& other) noexcept
     {
@@ -97,40 +98,71 @@ public:
         wall_sum_.add(wall_ns);
         cpu_sum_.add(cpu_ns);
         wait_sum_.add(wait_ns);
-        wall_max_.raise(wall_ns);
-        cpu_max_.raise(cpu_ns);
-        wait_max_.raise(wait_ns);
+        for (maxima* const m : {&all_, &latest_}) {
+            m->wall.raise(wall_ns);
+            m->cpu.raise(cpu_ns);
+            m->wait.raise(wait_ns);
+        }
         wall_[log2_histogram::bucket_of(wall_ns)].add();
         wait_[log2_histogram::bucket_of(wait_ns)].add();
     }
-    [[nodiscard]] timing_stats read() const noexcept
+    /// Everything it was ever told.
+    [[nodiscard]] timing_stats read() const noexcept { return read(all_); }
+    /// What it was told since `before.begin_after(*this)`. Other threads may still be seen to lag behind: never below 0.
+    [[nodiscard]] timing_stats read_since(timing_counters const& before) const noexcept
+    {
+        timing_stats t = read(latest_);
+        timing_stats const then = before.read(before.all_);
+        auto const reduce = [](std::uint64_t& now, std::uint64_t by) { now = now > by ? now - by : 0; };
+        reduce(t.samples, then.samples);
+        reduce(t.wall_ns_sum, then.wall_ns_sum);
+        reduce(t.cpu_ns_sum, then.cpu_ns_sum);
+        reduce(t.wait_ns_sum, then.wait_ns_sum);
+        for (std::size_t b = 0; b < log2_histogram::bucket_count; ++b) {
+            reduce(t.wall.buckets[b], then.wall.buckets[b]);
+            reduce(t.wait.buckets[b], then.wait.buckets[b]);
+        }
+        return t;
+    }
+    /// Remembers what `now` has been told, and lets its latest maxima begin anew. For the writer of both only.
+    void begin_after(timing_counters& now) noexcept
+    {
+        auto const follow = [](counter& mine, counter const& other) { mine.add(other.value() - mine.value()); };
+        follow(samples_, now.samples_);
+        follow(wall_sum_, now.wall_sum_);
+        follow(cpu_sum_, now.cpu_sum_);
+        follow(wait_sum_, now.wait_sum_);
+        for (std::size_t b = 0; b < log2_histogram::bucket_count; ++b) {
+            follow(wall_[b], now.wall_[b]);
+            follow(wait_[b], now.wait_[b]);
+        }
+        for (counter* const c : {&now.latest_.wall, &now.latest_.cpu, &now.latest_.wait})
+            c->reset();
+    }
+
+private:
+    struct maxima {
+        counter wall, cpu, wait;
+    };
+    [[nodiscard]] timing_stats read(maxima const& of) const noexcept
     {
         timing_stats t;
         t.samples = samples_.value();
         t.wall_ns_sum = wall_sum_.value();
         t.cpu_ns_sum = cpu_sum_.value();
         t.wait_ns_sum = wait_sum_.value();
-        t.wall_ns_max = wall_max_.value();
-        t.cpu_ns_max = cpu_max_.value();
-        t.wait_ns_max = wait_max_.value();
+        t.wall_ns_max = of.wall.value();
+        t.cpu_ns_max = of.cpu.value();
+        t.wait_ns_max = of.wait.value();
         for (std::size_t b = 0; b < log2_histogram::bucket_count; ++b) {
             t.wall.buckets[b] = wall_[b].value();
             t.wait.buckets[b] = wait_[b].value();
         }
         return t;
     }
-    /// For the writer only.
-    void reset() noexcept
-    {
-        for (counter* const c : {&samples_, &wall_sum_, &cpu_sum_, &wait_sum_, &wall_max_, &cpu_max_, &wait_max_})
-            c->reset();
-        for (auto* const buckets : {&wall_, &wait_})
-            for (counter& c : *buckets)
-                c.reset();
-    }
 
-private:
-    counter samples_, wall_sum_, cpu_sum_, wait_sum_, wall_max_, cpu_max_, wait_max_;
+    counter samples_, wall_sum_, cpu_sum_, wait_sum_;
+    maxima all_, latest_;
     std::array<counter, log2_histogram::bucket_count> wall_, wait_;
 };
 

@@ -32,9 +32,9 @@ inline constexpr std::uint32_t label_buckets = 16;
 
 /// A place in the program, as std::source_location names it. Empty when unknown.
 struct source_entry {
-    std::string file;
+    std::string file{};
     std::uint32_t line = 0;
-    std::string function;
+    std::string function{};
 
     friend bool operator==(source_entry const&, source_entry const&) = default;
 };
@@ -117,9 +117,9 @@ struct global_stats {
     std::uint64_t current_partial_cas_failures = 0;
     std::uint64_t current_partial_lost_races = 0;
     std::uint64_t current_partial_mismatches = 0;
-    std::uint64_t active_epochs = 0;                ///< gauge
-    std::uint64_t closing_epochs = 0;               ///< gauge
-    std::optional<lock_timing_stats> lock_timing;   ///< of every lock of the heap; absent while timing is off
+    std::uint64_t active_epochs = 0;                  ///< gauge
+    std::uint64_t closing_epochs = 0;                 ///< gauge
+    std::optional<lock_timing_stats> lock_timing{};   ///< of every lock of the heap; absent while timing is off
 
     friend bool operator==(global_stats const&, global_stats const&) = default;
 };
@@ -170,10 +170,10 @@ struct class_stats {
     std::uint64_t scan_adapt_checks = 0;
     std::uint64_t scan_adapt_switches = 0;
     std::uint64_t scan_rotated_threads = 0;   ///< gauge: threads that look for shared slabs in rotated order at present
-    contention_stats contention;              ///< the sum of the following
+    contention_stats contention{};            ///< the sum of the following
     std::array<contention_stats, label_buckets> by_label{};
-    std::optional<lock_timing_stats> lock_timing;   ///< absent while timing is off
-    std::optional<std::uint64_t> resident_bytes;    ///< gauge; absent when residency was not asked for
+    std::optional<lock_timing_stats> lock_timing{};   ///< absent while timing is off
+    std::optional<std::uint64_t> resident_bytes{};    ///< gauge; absent when residency was not asked for
 
     [[nodiscard]] std::uint64_t slabs_in_use() const noexcept { return partial_slabs + full_slabs; }
 
@@ -195,7 +195,7 @@ struct epoch_stats {
     std::uint64_t era = 0;
     epoch_state state = epoch_state::active;
     tslab::lifecycle lifecycle = tslab::lifecycle::idle;
-    std::string label;
+    std::string label{};
     std::uint32_t label_id = 0;
     std::uint32_t refcount = 0;   ///< domains inside
     std::uint64_t enters = 0;
@@ -203,7 +203,7 @@ struct epoch_stats {
     double age_seconds = 0;            ///< since it was opened, to one timer tick
     std::uint64_t open_since_ns = 0;   ///< when it was opened, CLOCK_REALTIME, to one timer tick
     double closing_seconds = 0;        ///< since it turned CLOSING; 0 while it is ACTIVE
-    source_entry opened_at;            ///< the oldest entry that is still open
+    source_entry opened_at{};          ///< the oldest entry that is still open
     std::uint64_t allocations = 0;
     std::uint64_t live_objects = 0;
     std::uint64_t live_bytes = 0;
@@ -212,9 +212,9 @@ struct epoch_stats {
     std::uint64_t full_slabs = 0;
     std::uint64_t empty_slabs = 0;   ///< of the partial ones, without a live object: a close would take them back
     std::uint64_t large_pages = 0;
-    std::optional<std::uint64_t> resident_bytes;   ///< absent when residency was not asked for
-    std::vector<class_share> classes;              ///< those it holds slabs or large pages of
-    std::uint64_t rss_before_close = 0;            ///< of the close that was timed, 0 if none was
+    std::optional<std::uint64_t> resident_bytes{};   ///< absent when residency was not asked for
+    std::vector<class_share> classes{};              ///< those it holds slabs or large pages of
+    std::uint64_t rss_before_close = 0;              ///< of the close that was timed, 0 if none was
     std::uint64_t rss_after_close = 0;
     std::uint64_t madvise_bytes = 0;         ///< handed to madvise by that close, with success
     std::uint64_t madvise_asked_bytes = 0;   ///< handed to madvise by that close
@@ -226,24 +226,24 @@ struct epoch_stats {
 /// The epochs of one label, alive now, and what was counted under its name.
 struct label_stats {
     std::uint32_t label_id = 0;
-    std::string name;                              ///< `unlabeled`, a registered name, or `other`
-    std::uint64_t epochs = 0;                      ///< gauge: ACTIVE or CLOSING
-    std::uint64_t refcount = 0;                    ///< gauge: domains inside
-    std::uint64_t live_objects = 0;                ///< gauge
-    std::uint64_t live_bytes = 0;                  ///< gauge
-    std::uint64_t held_bytes = 0;                  ///< gauge: of its slabs and large pages
-    std::optional<std::uint64_t> resident_bytes;   ///< gauge; absent when residency was not asked for
+    std::string name{};                              ///< `unlabeled`, a registered name, or `other`
+    std::uint64_t epochs = 0;                        ///< gauge: ACTIVE or CLOSING
+    std::uint64_t refcount = 0;                      ///< gauge: domains inside
+    std::uint64_t live_objects = 0;                  ///< gauge
+    std::uint64_t live_bytes = 0;                    ///< gauge
+    std::uint64_t held_bytes = 0;                    ///< gauge: of its slabs and large pages
+    std::optional<std::uint64_t> resident_bytes{};   ///< gauge; absent when residency was not asked for
     std::uint64_t escapes = 0;
     std::uint64_t escaped_bytes = 0;
-    contention_stats contention;   ///< of all classes, and of the epochs' own bookkeeping
+    contention_stats contention{};   ///< of all classes, and of the epochs' own bookkeeping
 
     friend bool operator==(label_stats const&, label_stats const&) = default;
 };
 
 /// What sampling found: one allocation in 1,024 while it was on, and every repair.
 struct sampling_stats {
-    timing_stats alloc;
-    timing_stats repair;                             ///< those that were timed: all while sampling is on
+    timing_stats alloc{};
+    timing_stats repair{};                           ///< those that were timed: all while sampling is on
     std::uint64_t repair_count = 0;                  ///< all, timed or not
     std::uint64_t repair_reason_full_bitmap = 0;     ///< a slab listed with free slots had none
     std::uint64_t repair_reason_list_mismatch = 0;   ///< a slab on a list was being taken back by somebody else
@@ -257,7 +257,7 @@ struct thread_stats {
     bool alive = false;
     std::uint64_t allocations = 0;
     std::uint64_t slow_path_hits = 0;
-    sampling_stats sampling;
+    sampling_stats sampling{};
 
     friend bool operator==(thread_stats const&, thread_stats const&) = default;
 };
@@ -267,7 +267,7 @@ struct close_stats {
     std::uint64_t timestamp_ns = 0;   ///< CLOCK_REALTIME; 0: there was none
     std::uint32_t index = 0;          ///< of the epoch, a ring slot
     std::uint64_t era = 0;
-    std::string label;
+    std::string label{};
     std::uint64_t nanoseconds = 0;
     std::uint64_t rss_before = 0;
     std::uint64_t rss_after = 0;
@@ -301,7 +301,7 @@ struct waterfall_stats {
 
 /// How often something with a name happened.
 struct named_count {
-    std::string name;
+    std::string name{};
     std::uint64_t count = 0;
 
     friend bool operator==(named_count const&, named_count const&) = default;
@@ -317,24 +317,24 @@ struct snapshot {
     static constexpr std::uint32_t schema_version = 1;   ///< of its JSON form
     static constexpr std::uint32_t struct_version = 2;
 
-    std::string name;
+    std::string name{};
     std::uint64_t timestamp_ns = 0;   ///< CLOCK_REALTIME
     std::int64_t pid = 0;
     std::uint32_t page_size = 0;
     std::uint32_t epoch_count = 0;   ///< slots of the ring
     std::uint32_t current_epoch = 0;
     std::uint64_t current_era = 0;
-    std::string reclaim;     ///< the policy: eager, cached, never
+    std::string reclaim{};   ///< the policy: eager, cached, never
     bool sampling = false;   ///< whether allocations are timed at present
-    global_stats global;
-    std::vector<class_stats> classes;   ///< by class index; the last one is everything above the classes
-    std::vector<epoch_stats> epochs;    ///< every ring slot that was ever opened
-    std::vector<thread_stats> threads;
-    std::vector<label_stats> labels;    ///< by number: `unlabeled`, the names in use, `other`
-    std::vector<named_count> misuses;   ///< by kind
-    close_stats last_close;
-    sampling_stats sampled;                     ///< the sum over all threads, ended ones included
-    std::optional<waterfall_stats> waterfall;   ///< absent when residency was not asked for
+    global_stats global{};
+    std::vector<class_stats> classes{};   ///< by class index; the last one is everything above the classes
+    std::vector<epoch_stats> epochs{};    ///< every ring slot that was ever opened
+    std::vector<thread_stats> threads{};
+    std::vector<label_stats> labels{};    ///< by number: `unlabeled`, the names in use, `other`
+    std::vector<named_count> misuses{};   ///< by kind
+    close_stats last_close{};
+    sampling_stats sampled{};                     ///< the sum over all threads, ended ones included
+    std::optional<waterfall_stats> waterfall{};   ///< absent when residency was not asked for
 
     friend bool operator==(snapshot const&, snapshot const&) = default;
 };

@@ -245,12 +245,6 @@ void heap_core::freed_twice(slab const& s, unsigned bin, std::uint64_t slots) no
     }
 }
 
-sampling_stats heap_core::past_samples() const
-{
-    lock_guard const guard{history_lock_};
-    return {.alloc = past_allocs_, .repair = past_repairs_};
-}
-
 void heap_core::report_late_frees(slab& s) noexcept
 {
     if (s.shared.load(std::memory_order_relaxed) == 0) [[likely]]

@@ -122,9 +122,7 @@ public:
     /// Whether one allocation in 1,024, and every repair, is timed.
     [[nodiscard]] inline bool sampling() const noexcept { return sampling_.load(std::memory_order_relaxed); }
     inline void set_sampling(bool on) noexcept { sampling_.store(on, std::memory_order_relaxed); }
-    /// What sampling found on threads that have ended.
-    [[nodiscard]] sampling_stats past_samples() const;
-    /// Guards what only statistics want to know of the past. Taken last; no allocation or free takes it.
+    /// Guards what only statistics and explicit closes know. Taken last; no allocation or free takes it.
     [[nodiscard]] inline mutex& history_lock() const noexcept { return history_lock_; }
 
     [[nodiscard]] inline shelf& shelf_at(std::uint32_t slot) const noexcept
@@ -202,8 +200,6 @@ private:
     std::atomic<thread_record*> records_{nullptr};
     std::atomic<bool> sampling_{false};
     mutable mutex history_lock_;
-    timing_stats past_allocs_ __attribute__((guarded_by(history_lock_)));
-    timing_stats past_repairs_ __attribute__((guarded_by(history_lock_)));
     std::array<counter, misuse_count> misuses_{};
     std::array<class_counters, class_count + 1> strays_{};
     std::string name_;

@@ -5,8 +5,8 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 #include <initializer_list>
+#include <utility>
 module tslab.tls_cache;
 
 import tslab.stats;

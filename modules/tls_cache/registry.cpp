@@ -130,13 +130,8 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     }
     r->in_use.store(true, std::memory_order_relaxed);
     r->vanished.store(false, std::memory_order_relaxed);
-    {
-        lock_guard const past{h.history_lock_};
-        h.past_allocs_.add(r->alloc_times.read());
-        h.past_repairs_.add(r->repair_times.read());
-        r->alloc_times.reset();
-        r->repair_times.reset();
-    }
+    r->alloc_times_before.begin_after(r->alloc_times);
+    r->repair_times_before.begin_after(r->repair_times);
     for (std::size_t i = 0; i < repair_reasons.size(); ++i)
         r->repairs_before[i].store(r->repairs(i), std::memory_order_relaxed);
     r->allocations_before.store(r->allocations(), std::memory_order_relaxed);

@@ -185,8 +185,10 @@ struct alignas(64) thread_record {
     std::array<counter, label_buckets> escapes;   ///< allocations from the default resource inside a scope, by label
     std::array<counter, label_buckets> escaped_bytes;
 
-    timing_counters alloc_times;   ///< the sampled allocations of its present thread
+    timing_counters alloc_times;   ///< the sampled allocations
     timing_counters repair_times;
+    timing_counters alloc_times_before;   // as the following ones
+    timing_counters repair_times_before;
 
     std::atomic<std::uint64_t> thread_id{0};
     // What the record's counters stood at when its present thread got it: the threads before are not this one's.

@@ -4,7 +4,7 @@
 // What the memory of a request costs: an epoch_scope of its own, 200 allocations of 8 to 768 bytes through
 // std::pmr::memory_resource, each touched, all freed, the scope closed. Prints the nanoseconds for one allocation with its
 // free, a 200th of the scope included: one number a line for each round, after one round that is not counted.
-// usage: request ROUNDS [REQUESTS_A_ROUND [SEED]]
+// usage: request ROUNDS [REQUESTS_A_ROUND [SEED [sampled]]]
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <memory_resource>
 #include <random>
+#include <string_view>
 #include <vector>
 
 import tslab;
@@ -64,11 +65,12 @@ int main(int argc, char** argv)
     long const rounds = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 0;
     long const requests = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 20'000;
     unsigned long const seed = argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 1;
-    if (rounds < 1 || requests < 1 || argc > 4) {
-        std::fputs("usage: request ROUNDS [REQUESTS_A_ROUND [SEED]]\n", stderr);
+    bool const sampled = argc == 5 && std::string_view{argv[4]} == "sampled";
+    if (rounds < 1 || requests < 1 || argc > 5 || (argc == 5 && !sampled)) {
+        std::fputs("usage: request ROUNDS [REQUESTS_A_ROUND [SEED [sampled]]]\n", stderr);
         return 2;
     }
-    tslab::allocator heap{{.name = "request"}};
+    tslab::allocator heap{{.name = "request", .sampling = sampled}};
     std::vector<std::size_t> const sizes = draw_sizes(seed);
     round(heap, sizes, requests);
     for (long i = 0; i < rounds; ++i)

@@ -95,10 +95,7 @@ tslab::snapshot measure(workload const& w, settings const& s)
 }
 
 /// Wall clock per processor time, as the specification judges it.
-char const* judgement(double ratio)
-{
-    return ratio < 1.5 ? "clean" : ratio <= 2 ? "moderate" : "heavy";
-}
+char const* judgement(double ratio) { return ratio < 1.5 ? "clean" : ratio <= 2 ? "moderate" : "heavy"; }
 
 void print(workload const& w, tslab::snapshot const& s)
 {
@@ -107,11 +104,12 @@ void print(workload const& w, tslab::snapshot const& s)
     auto const average = [n](std::uint64_t sum) { return static_cast<double>(sum) / n; };
     double const ratio = tslab::ratio(a.wall_ns_sum, a.cpu_ns_sum);
     auto const number = [](std::uint64_t v) { return static_cast<unsigned long long>(v); };
-    std::printf("%-12s %7u %8llu %8.0f %8.0f %8.0f %8llu %8llu %9llu %9llu %6.2f %-9s %8llu %6llu %6llu %6llu\n", w.name, w.threads,
-                number(a.samples), average(a.wall_ns_sum), average(a.cpu_ns_sum), average(a.wait_ns_sum),
-                number(a.wall.quantile(0.5)), number(a.wall.quantile(0.99)), number(a.wall_ns_max), number(a.wait_ns_max), ratio,
-                judgement(ratio), number(s.sampled.repair_count), number(s.sampled.repair_reason_full_bitmap),
-                number(s.sampled.repair_reason_list_mismatch), number(s.sampled.repair_reason_other));
+    std::printf("%-12s %7u %8llu %8.0f %8.0f %8.0f %8llu %8llu %9llu %9llu %6.2f %-9s %8llu %6llu %6llu %6llu\n",
+                w.name, w.threads, number(a.samples), average(a.wall_ns_sum), average(a.cpu_ns_sum),
+                average(a.wait_ns_sum), number(a.wall.quantile(0.5)), number(a.wall.quantile(0.99)),
+                number(a.wall_ns_max), number(a.wait_ns_max), ratio, judgement(ratio), number(s.sampled.repair_count),
+                number(s.sampled.repair_reason_full_bitmap), number(s.sampled.repair_reason_list_mismatch),
+                number(s.sampled.repair_reason_other));
 }
 
 }
@@ -120,15 +118,19 @@ int main(int argc, char** argv)
 {
     settings s;
     std::string only;
-    CLI::App app{"Times one allocation in 1,024 of three workloads, wall clock and processor time, and counts repairs."};
-    app.add_option("--allocations", s.allocations, "of all threads together")->check(CLI::Range(1, 1'000'000'000))->capture_default_str();
+    CLI::App app{
+        "Times one allocation in 1,024 of three workloads, wall clock and processor time, and counts repairs."};
+    app.add_option("--allocations", s.allocations, "of all threads together")
+        ->check(CLI::Range(1, 1'000'000'000))
+        ->capture_default_str();
     app.add_option("--seed", s.seed)->capture_default_str();
     app.add_option("--only", only, "one of the three")->check(CLI::IsMember({"alone", "contending", "adversarial"}));
     CLI11_PARSE(app, argc, argv);
 
     std::printf("one allocation in 1,024; nanoseconds, percentiles as upper bounds of powers of two\n");
-    std::printf("%-12s %7s %8s %8s %8s %8s %8s %8s %9s %9s %6s %-9s %8s %6s %6s %6s\n", "workload", "threads", "samples", "wall",
-                "cpu", "wait", "p50", "p99", "max wall", "max wait", "ratio", "", "repairs", "full", "list", "other");
+    std::printf("%-12s %7s %8s %8s %8s %8s %8s %8s %9s %9s %6s %-9s %8s %6s %6s %6s\n", "workload", "threads",
+                "samples", "wall", "cpu", "wait", "p50", "p99", "max wall", "max wait", "ratio", "", "repairs", "full",
+                "list", "other");
     bool sound = true;
     for (workload const& w : workloads) {
         if (!only.empty() && only != w.name)

@@ -66,6 +66,48 @@ BOOST_AUTO_TEST_CASE(waiters_sleep_and_every_one_is_woken)
     BOOST_TEST(m.fast_acquires() + m.contended_acquires() == 6u);
 }
 
+BOOST_AUTO_TEST_CASE(one_acquisition_in_so_many_is_timed_when_that_is_switched_on)
+{
+    tslab::mutex m;
+    tslab::contention_counters counts;
+    tslab::lock_times times;
+    auto const timed = [&](tslab::lock_times const& of) {
+        tslab::lock_timing_stats s;
+        of.add_to(s);
+        return s;
+    };
+    auto const acquire = [&](int n) {
+        for (int i = 0; i < n; ++i)
+            tslab::lock_guard const guard{m, {&counts, &times}};
+    };
+    acquire(100);
+    BOOST_TEST(timed(m.times()).samples == 0u);
+    std::thread{[&] {   // a thread counts for itself, from its first
+        tslab::set_lock_timing(4);
+        BOOST_TEST(tslab::lock_timing() == 4u);
+        acquire(100);
+    }}
+        .join();
+    BOOST_TEST(timed(m.times()).samples == 25u);
+    BOOST_TEST(timed(times).samples == 25u);
+    BOOST_TEST(timed(times).hold_ns == timed(m.times()).hold_ns);
+    BOOST_TEST(timed(times).wait_ns_max == timed(m.times()).wait_ns_max);
+    // Switched off while a timed one is held: it is still told.
+    tslab::set_lock_timing(1);
+    {
+        tslab::lock_guard const guard{m, {&counts, &times}};
+        tslab::set_lock_timing(0);
+        std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    }
+    BOOST_TEST(timed(times).samples == 26u);
+    BOOST_TEST(timed(times).hold_ns_max > 1'000'000u);
+    acquire(10);
+    BOOST_TEST(timed(times).samples == 26u);
+    BOOST_TEST(counts[tslab::contention_event::lock_fast].value() == 211u);
+    BOOST_TEST(counts[tslab::contention_event::lock_contended].value() == 0u);
+    BOOST_TEST(m.fast_acquires() == 211u);
+}
+
 BOOST_AUTO_TEST_CASE(a_reset_makes_it_free)
 {
     tslab::mutex m;

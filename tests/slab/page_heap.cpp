@@ -145,6 +145,47 @@ BOOST_AUTO_TEST_CASE(a_purge_that_fails_is_counted_and_the_pages_stay_usable)
     BOOST_TEST(heap.purge().bytes == 10 * page_bytes);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_purged_is_told_by_class_and_what_became_of_it)
+{
+    support::os_hook hook;
+    tslab::page_heap heap{small_heap};
+    tslab::slab* const a = heap.take(6, page_bytes);
+    std::memset(a->base, 3, 6 * page_bytes);
+    // Two slabs of class 1, one of class 4, a large allocation over a page that was a slab of class 4 before, a handle's slab.
+    a[0].was = 1 + 1;
+    a[1].was = 1 + 1;
+    a[2].was = 4 + 1;
+    a[3].was = tslab::tag_large;
+    a[4].was = 4 + 1;
+    a[5].was = 1 + tslab::class_count + 1;
+    for (unsigned i : {0u, 1u, 2u, 5u})
+        heap.give(a[i], 1);
+    heap.give(a[3], 2, true);
+    BOOST_TEST(heap.free_resident_class(0) == 1u);
+    BOOST_TEST(heap.free_resident_class(2) == 4u);
+    BOOST_TEST(heap.free_resident_class(3) == tslab::large_class);
+    BOOST_TEST(heap.free_resident_class(4) == tslab::large_class);
+    BOOST_TEST(heap.free_resident_class(5) == 1u);
+    BOOST_TEST(heap.free_resident_class(6) > tslab::large_class);   // never used
+    auto const done = heap.purge(true);
+    BOOST_TEST(done.calls == 1u);
+    BOOST_TEST(done.asked == 6 * page_bytes);
+    BOOST_TEST(done.gone == 6 * page_bytes);
+    BOOST_TEST(heap.purged_of(1).calls == 1u);   // the run begins with one of them
+    BOOST_TEST(heap.purged_of(1).bytes == 3 * page_bytes);
+    BOOST_TEST(heap.purged_of(4).calls == 0u);
+    BOOST_TEST(heap.purged_of(4).bytes == page_bytes);
+    BOOST_TEST(heap.purged_of(tslab::large_class).bytes == 2 * page_bytes);
+    BOOST_TEST(heap.free_resident_class(0) > tslab::large_class);   // no longer resident
+    // Taken again, they are no longer what they were.
+    tslab::slab* const again = heap.take(6, page_bytes);
+    BOOST_TEST(again == a);
+    again[3].was = 2 + 1;
+    heap.give(again[3], 1);
+    BOOST_TEST(heap.free_resident_class(3) == 2u);
+    BOOST_TEST(heap.purge().asked == 0u);   // not looked at
+}
+
 BOOST_AUTO_TEST_CASE(a_commit_that_fails_is_null_and_works_again_later)
 {
     support::os_hook hook;

@@ -111,10 +111,17 @@ BOOST_AUTO_TEST_CASE(random_sequences_agree_with_a_std_set)
                 f.insert(first, n);
             else if (auto const run = f.expected(first, n); run.count != 0)
                 f.erase(run.first, run.count);
+            if (random() % 4 == 0) {   // members or not
+                std::uint32_t const begin = random() % pages;
+                std::uint32_t const count = std::min<std::uint32_t>(1 + random() % 150, pages - begin);
+                f.set.clear(begin, count);
+                f.model.erase(f.model.lower_bound(begin), f.model.lower_bound(begin + count));
+            }
             std::uint32_t const from = random() % pages;
             std::uint32_t const longest = 1 + random() % 300;
             if (!f.agrees(from, longest) || f.set.size() != f.model.size() ||
-                f.set.contains(from) != f.model.contains(from)) {
+                f.set.contains(from) != f.model.contains(from) ||
+                f.set.seems_to_contain(from) != f.set.contains(from)) {
                 BOOST_ERROR("pages " << pages << " step " << step << " from " << from << " longest " << longest);
                 return;
             }

@@ -5,6 +5,7 @@
 #define BOOST_TEST_MODULE counter
 #include <boost/test/unit_test.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <ctime>
@@ -22,6 +23,45 @@ BOOST_AUTO_TEST_CASE(a_counter_adds_and_starts_anew)
     BOOST_TEST(c.value() == 42u);
     c.reset();
     BOOST_TEST(c.value() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_stepping_counter_says_every_1024th_and_reads_right_at_any_time)
+{
+    tslab::stepping_counter c;
+    std::uint64_t wrong = 0, told = 0;
+    for (std::uint64_t n = 1; n <= 100'000; ++n) {
+        bool const full = c.add();
+        wrong += full != (n % 1024 == 0) ? 1 : 0;
+        wrong += c.value() != n ? 1 : 0;   // before carry as well
+        if (full) {
+            ++told;
+            c.carry();
+        }
+        wrong += c.value() != n ? 1 : 0;
+    }
+    BOOST_TEST(wrong == 0u);
+    BOOST_TEST(told == 97u);
+}
+
+BOOST_AUTO_TEST_CASE(a_stepping_counter_never_goes_back_for_a_reader)
+{
+    tslab::stepping_counter c;
+    std::atomic<bool> over{false};
+    std::uint64_t back = 0;
+    std::thread reader{[&] {
+        for (std::uint64_t last = 0; !over.load();) {
+            std::uint64_t const now = c.value();
+            back += now < last ? 1 : 0;
+            last = now;
+        }
+    }};
+    for (int n = 0; n < 5'000'000; ++n)
+        if (c.add())
+            c.carry();
+    over.store(true);
+    reader.join();
+    BOOST_TEST(back == 0u);
+    BOOST_TEST(c.value() == 5'000'000u);
 }
 
 BOOST_AUTO_TEST_CASE(shared_adds_lose_nothing)

@@ -1039,7 +1039,8 @@ BOOST_AUTO_TEST_CASE(a_busy_healthy_heap_has_no_findings)
         for (std::size_t r = 0; r < requests; ++r) {
             tslab::epoch_scope scope{heap, "request"};
             std::vector<std::pair<void*, std::size_t>> all;
-            for (int i = 0; i < 150; ++i) {   // so small that the thread's own warm slabs serve them: no lock to wait for
+            for (int i = 0; i < 150;
+                 ++i) {   // so small that the thread's own warm slabs serve them: no lock to wait for
                 std::size_t const bytes = 8 + random() % 377;
                 all.emplace_back(scope.resource()->allocate(bytes), bytes);
             }

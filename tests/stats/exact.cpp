@@ -35,8 +35,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::set<std::string> moved;       // every place that was not 0 in some script
-std::set<std::string> all_places;  // every place with a number
+std::set<std::string> moved;        // every place that was not 0 in some script
+std::set<std::string> all_places;   // every place with a number
 
 /// "classes[].slow_path_hits": the place of a number without the index it was found at.
 void note_numbers(std::string const& at, json::value const& v)
@@ -66,7 +66,8 @@ json::value told(tslab::allocator const& heap)
 json::value const* epoch_in(json::value const& v, tslab::epoch_id e)
 {
     for (json::value const& one : v.at("epochs").as_array())
-        if (one.at("epoch_id").to_number<std::uint64_t>() == e.index && one.at("epoch_era").to_number<std::uint64_t>() == e.era)
+        if (one.at("epoch_id").to_number<std::uint64_t>() == e.index &&
+            one.at("epoch_era").to_number<std::uint64_t>() == e.era)
             return &one;
     return nullptr;
 }
@@ -192,9 +193,11 @@ void one_thread_allocates_and_frees()
                        {"/classes/2/committed_bytes", 4 * 4096},
                        {"/waterfall/cached_bytes", 3 * 4096}});
     free_all(heap, fill(heap, 100, e, 128));
-    check(told(heap), {{"/classes/2/cache_hits", 3}, {"/classes/2/slow_path_cache_miss", 4}, {"/classes/2/slow_path_hits", 7}});
+    check(told(heap),
+          {{"/classes/2/cache_hits", 3}, {"/classes/2/slow_path_cache_miss", 4}, {"/classes/2/slow_path_hits", 7}});
     v = told(heap);
-    BOOST_TEST(v.at_pointer("/classes/2/cache_hit_rate").to_number<double>() == 3.0 / 7, boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(v.at_pointer("/classes/2/cache_hit_rate").to_number<double>() == 3.0 / 7,
+               boost::test_tools::tolerance(1e-12));
 }
 
 void caches_overflow_and_pages_go_back()
@@ -205,7 +208,7 @@ void caches_overflow_and_pages_go_back()
     auto all = fill(heap, 50, e);   // ten slabs
     for (void* const p : all)
         *static_cast<char*>(p) = 'x';
-    free_all(heap, all);            // one stays current, two are warm (as many as the cache may hold), two cached, five too many
+    free_all(heap, all);   // one stays current, two are warm (as many as the cache may hold), two cached, five too many
     check(told(heap), {{"/classes/7/empty_slab_recycled", 4},
                        {"/classes/7/empty_slab_overflowed", 5},
                        {"/total_cache_overflows", 5},
@@ -234,7 +237,8 @@ void caches_overflow_and_pages_go_back()
         check(told(large), {{"/large/madvise_calls", 1}, {"/large/madvise_failures", 1}, {"/large/madvise_bytes", 0}});
         os_hook::fail_purge = false;
         large.trim();
-        check(told(large), {{"/large/madvise_calls", 2}, {"/large/madvise_failures", 1}, {"/large/madvise_bytes", 3 * 4096}});
+        check(told(large),
+              {{"/large/madvise_calls", 2}, {"/large/madvise_failures", 1}, {"/large/madvise_bytes", 3 * 4096}});
     }
     e = heap.current_epoch();
     heap.free(heap.malloc(64, e));
@@ -347,7 +351,8 @@ void others_free_and_hand_over()
         for (std::size_t i = 0; i < 7; ++i)
             heap.free(all[i]);
     });
-    check(told(heap), {{"/classes/7/remote_frees", 7}, {"/classes/7/bitmap_free_attempts", 7}, {"/total_bitmap_free_attempts", 7}});
+    check(told(heap),
+          {{"/classes/7/remote_frees", 7}, {"/classes/7/bitmap_free_attempts", 7}, {"/total_bitmap_free_attempts", 7}});
     auto more = fill(heap, 7, e);   // two slots of the current slab, then the five of the other
     check(told(heap), {{"/classes/7/collects", 2},
                        {"/classes/7/bitmap_alloc_attempts", 2},
@@ -557,7 +562,8 @@ void every_1024th_allocation_is_timed()
     other([&] { all = fill(heap, 1023, e, 768); });
     other([&] { all.push_back(heap.malloc(768, e)); });
     heap.core().pages().lock_for_fork().lock();
-    std::thread waiter{[&] { other([&] { all.push_back(heap.malloc(768, e)); }); }};   // number 1024; 204 slabs are full
+    std::thread waiter{
+        [&] { other([&] { all.push_back(heap.malloc(768, e)); }); }};   // number 1024; 204 slabs are full
     std::this_thread::sleep_for(40ms);
     heap.core().pages().lock_for_fork().unlock();
     waiter.join();
@@ -593,7 +599,8 @@ void waiting_is_told_apart_from_working()
     auto const number = [&](char const* at) { return v.at_pointer(at).to_number<std::int64_t>(); };
     check(v, {{"/sampled/alloc_samples", 1}});
     BOOST_TEST(number("/sampled/alloc_wait_ns_max") > 10'000'000);
-    BOOST_TEST(number("/sampled/alloc_wait_ns_sum") == number("/sampled/alloc_wall_ns_sum") - number("/sampled/alloc_cpu_ns_sum"));
+    BOOST_TEST(number("/sampled/alloc_wait_ns_sum") ==
+               number("/sampled/alloc_wall_ns_sum") - number("/sampled/alloc_cpu_ns_sum"));
     BOOST_TEST(number("/sampled/alloc_cpu_ns_max") < 10'000'000);
     other([&] { free_all(heap, all); });
 }
@@ -618,7 +625,7 @@ void the_order_of_looking_changes_with_contention()
     for (tslab::slab* const s : slabs)
         s->owner.store(nullptr);
     check(told(heap), {{"/classes/7/current_partial_lost_races", 30},   // 30 in 64: more than 30 %
-                       {"/classes/7/scan_adapt_checks", 1},             // the other thread's 30 slow paths are no window
+                       {"/classes/7/scan_adapt_checks", 1},   // the other thread's 30 slow paths are no window
                        {"/classes/7/scan_adapt_switches", 1},
                        {"/classes/7/scan_rotated_threads", 1},
                        {"/classes/7/scan_mode", 1}});
@@ -626,7 +633,8 @@ void the_order_of_looking_changes_with_contention()
     auto more = fill(heap, 5 * 64 * 4, e);
     check(told(heap), {{"/classes/7/scan_adapt_checks", 5}, {"/classes/7/scan_mode", 1}});
     auto last = fill(heap, 5 * 64, e);
-    check(told(heap), {{"/classes/7/scan_adapt_checks", 6}, {"/classes/7/scan_adapt_switches", 2}, {"/classes/7/scan_mode", 0}});
+    check(told(heap),
+          {{"/classes/7/scan_adapt_checks", 6}, {"/classes/7/scan_adapt_switches", 2}, {"/classes/7/scan_mode", 0}});
     free_all(heap, filled);
     free_all(heap, more);
     free_all(heap, last);
@@ -676,7 +684,8 @@ void every_kind_of_misuse_has_its_count()
             heap.core().misused({.kind = kind, .fatal = false});
         check(told(heap), {{"/misuses/" + std::string{tslab::name_of(kind)}, static_cast<std::int64_t>(k) + 1}});
     }
-    check(told(heap), {{"/total_misuses", static_cast<std::int64_t>(tslab::misuse_count * (tslab::misuse_count + 1) / 2)}});
+    check(told(heap),
+          {{"/total_misuses", static_cast<std::int64_t>(tslab::misuse_count * (tslab::misuse_count + 1) / 2)}});
 }
 
 void scopes_and_resources_are_counted()
@@ -687,8 +696,12 @@ void scopes_and_resources_are_counted()
         tslab::epoch_scope const a{heap, "GET /a"};
         tslab::epoch_scope const again{*a.resource()};
         json::value const v = told(heap);
-        check(*epoch_in(v, a.epoch()), {{"/refcount", 1}, {"/domain_enters", 2}, {"/domain_exits", 0}, {"/opened_at/line", some}});
-        check(v, {{"/total_domain_enters", 2}, {"/labels/1/refcount", 1}, {"/labels/1/epochs", 1}, {"/labels/1/label_id", 1}});
+        check(*epoch_in(v, a.epoch()),
+              {{"/refcount", 1}, {"/domain_enters", 2}, {"/domain_exits", 0}, {"/opened_at/line", some}});
+        check(v, {{"/total_domain_enters", 2},
+                  {"/labels/1/refcount", 1},
+                  {"/labels/1/epochs", 1},
+                  {"/labels/1/label_id", 1}});
         BOOST_TEST(v.at_pointer("/label_registry/labels/1").as_string() == "GET /a");
         check(v, {{"/label_registry/count", 3}, {"/label_registry/max_labels", 16}});
     }
@@ -734,7 +747,7 @@ void escapes_are_counted_by_label()
     {
         tslab::epoch_scope const scope{heap, "GET /escape"};
         std::pmr::vector<char> const held(100, scope.resource());
-        kept.emplace(1000);               // forgot the resource
+        kept.emplace(1000);   // forgot the resource
         std::pmr::vector<char> const second(24);
     }
     tslab::set_escape_detection(false);
@@ -743,7 +756,10 @@ void escapes_are_counted_by_label()
         tslab::epoch_scope const scope{heap, "GET /escape"};
         std::pmr::vector<char> const unseen(24);
     }
-    check(told(heap), {{"/total_escapes", 2}, {"/total_escaped_bytes", 1024}, {"/labels/1/escapes", 2}, {"/labels/1/escaped_bytes", 1024}});
+    check(told(heap), {{"/total_escapes", 2},
+                       {"/total_escaped_bytes", 1024},
+                       {"/labels/1/escapes", 2},
+                       {"/labels/1/escaped_bytes", 1024}});
     kept.reset();   // goes back through the detector, which is no longer the default
 }
 
@@ -758,12 +774,33 @@ bool cannot_be_moved(std::string_view place)
     if (!place.starts_with("large."))
         return false;
     // and large allocations have pages of their own: no slab, no cache, no claim, nothing to adopt, to repair or to close.
-    static std::set<std::string_view> const has{
-        "class_index", "slow_path_epoch_closed", "out_of_memory", "madvise_calls", "madvise_bytes", "madvise_failures",
-        "large_pages", "allocations", "live_objects", "live_bytes", "resident_bytes", "lock_fast_acquire", "lock_contended",
-        "lock_acquisitions", "lock_contention_rate", "lock_fast_acquire_by_label[]", "lock_contended_by_label[]",
-        "estimated_rss_bytes", "committed_bytes", "lock_timing_samples", "lock_wait_time_ns", "lock_hold_time_ns",
-        "lock_wait_time_ns_max", "lock_hold_time_ns_max", "avg_lock_wait_time_ns", "avg_lock_hold_time_ns", "version"};
+    static std::set<std::string_view> const has{"class_index",
+                                                "slow_path_epoch_closed",
+                                                "out_of_memory",
+                                                "madvise_calls",
+                                                "madvise_bytes",
+                                                "madvise_failures",
+                                                "large_pages",
+                                                "allocations",
+                                                "live_objects",
+                                                "live_bytes",
+                                                "resident_bytes",
+                                                "lock_fast_acquire",
+                                                "lock_contended",
+                                                "lock_acquisitions",
+                                                "lock_contention_rate",
+                                                "lock_fast_acquire_by_label[]",
+                                                "lock_contended_by_label[]",
+                                                "estimated_rss_bytes",
+                                                "committed_bytes",
+                                                "lock_timing_samples",
+                                                "lock_wait_time_ns",
+                                                "lock_hold_time_ns",
+                                                "lock_wait_time_ns_max",
+                                                "lock_hold_time_ns_max",
+                                                "avg_lock_wait_time_ns",
+                                                "avg_lock_hold_time_ns",
+                                                "version"};
     return !has.contains(place.substr(6));
 }
 

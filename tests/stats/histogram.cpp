@@ -66,6 +66,28 @@ BOOST_AUTO_TEST_CASE(timings_are_noted_and_added)
     BOOST_TEST(t.wall_ns_sum == 260u);
     BOOST_TEST(t.wall_ns_max == 100u);
     BOOST_TEST(t.wall.total() == 4u);
-    counters.reset();
-    BOOST_TEST((counters.read() == tslab::timing_stats{}));
+}
+
+BOOST_AUTO_TEST_CASE(what_was_timed_before_is_told_apart_and_the_whole_never_shrinks)
+{
+    tslab::timing_counters counters, before;
+    counters.note(1000, 400);
+    before.begin_after(counters);
+    BOOST_TEST((counters.read_since(before) == tslab::timing_stats{}));
+    counters.note(100, 40);
+    tslab::timing_stats const latest = counters.read_since(before);
+    BOOST_TEST(latest.samples == 1u);
+    BOOST_TEST(latest.wall_ns_sum == 100u);
+    BOOST_TEST(latest.cpu_ns_sum == 40u);
+    BOOST_TEST(latest.wait_ns_sum == 60u);
+    BOOST_TEST(latest.wall_ns_max == 100u);
+    BOOST_TEST(latest.wait_ns_max == 60u);
+    BOOST_TEST(latest.wall.total() == 1u);
+    tslab::timing_stats const all = counters.read();
+    BOOST_TEST(all.samples == 2u);
+    BOOST_TEST(all.wall_ns_sum == 1100u);
+    BOOST_TEST(all.wall_ns_max == 1000u);
+    before.begin_after(counters);   // the next one
+    BOOST_TEST((counters.read_since(before) == tslab::timing_stats{}));
+    BOOST_TEST(counters.read().wait_ns_max == 600u);
 }
