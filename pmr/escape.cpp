@@ -1,16 +1,21 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <atomic>
 #include <cstddef>
 #include <memory_resource>
 #include <mutex>
 module tslab.pmr;
 
+import tslab.tls_cache;
 import tslab.epoch;
 
 namespace tslab {
 
 namespace {
+
+/// Off, no detector counts, wherever it is: the program may have put its own default resource on top of one.
+constinit std::atomic<bool> switched_on{false};
 
 /// Stands before what was the default resource. Never destroyed: memory taken from it may be freed at any time.
 class escape_detector final : public std::pmr::memory_resource {
@@ -26,9 +31,15 @@ public:
 private:
     void* do_allocate(std::size_t bytes, std::size_t alignment) override
     {
+        // Of detectors behind one another, when the program put its own default between them, the outermost counts.
+        static constinit thread_local unsigned depth = 0;
+        ++depth;
+        struct leaving {
+            ~leaving() { --depth; }
+        } const at_the_end;
         void* const p = upstream_->allocate(bytes, alignment);
-        if (epoch_domain const* const inside = epoch_domain::current())
-            inside->heap().count_escape(inside->epoch(), bytes);
+        if (depth == 1 && switched_on.load(std::memory_order_relaxed))
+            count_escape(bytes);
         return p;
     }
     void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override
@@ -63,25 +74,20 @@ void set_escape_detection(bool on)
 {
     std::lock_guard const guard{switching};
     escape_detector* const now = installed();
-    if (on == (now != nullptr))
-        return;
-    if (!on) {
-        std::pmr::set_default_resource(now->upstream());
-        return;
+    if (on && now == nullptr) {
+        std::pmr::memory_resource* const before = std::pmr::get_default_resource();
+        escape_detector* d = detectors;
+        while (d != nullptr && d->upstream() != before)
+            d = d->next();
+        if (d == nullptr)
+            detectors = d = new escape_detector{before, detectors};
+        std::pmr::set_default_resource(d);
     }
-    std::pmr::memory_resource* const before = std::pmr::get_default_resource();
-    escape_detector* d = detectors;
-    while (d != nullptr && d->upstream() != before)
-        d = d->next();
-    if (d == nullptr)
-        detectors = d = new escape_detector{before, detectors};
-    std::pmr::set_default_resource(d);
+    switched_on.store(on, std::memory_order_relaxed);
+    if (!on && now != nullptr)
+        std::pmr::set_default_resource(now->upstream());
 }
 
-bool escape_detection() noexcept
-{
-    std::lock_guard const guard{switching};
-    return installed() != nullptr;
-}
+bool escape_detection() noexcept { return switched_on.load(std::memory_order_relaxed); }
 
 }

@@ -12,7 +12,8 @@ export namespace tslab {
 /// on to the one that was the default before, and counts what a thread allocates while it is inside a scope or domain: in
 /// the snapshot of that scope's heap, as `escapes` and `escaped_bytes`. Off, the default resource is what it was, unless
 /// the program has set another meanwhile; memory taken from the detector stays valid and is freed as before.
-/// Containers made before it was switched on are not seen. Thread safe, but not against a concurrent
+/// Containers made before it was switched on are not seen, and their memory counts as another resource's: no swap or splice
+/// between them and later ones, as between any two resources. Thread safe, but not against a concurrent
 /// std::pmr::set_default_resource. Throws std::bad_alloc.
 void set_escape_detection(bool on);
 [[nodiscard]] bool escape_detection() noexcept;

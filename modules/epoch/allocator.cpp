@@ -332,16 +332,6 @@ free_result allocator::free(handle h) noexcept
     return refuse(age <= handle_fields::generation_mask / 2 ? free_result::stale : free_result::corrupt);
 }
 
-void allocator::count_escape(epoch_id e, std::size_t bytes) noexcept
-{
-    thread_record* const me = core_.record();
-    if (me == nullptr || e.index >= core_.prepared_slots())
-        return;
-    std::uint32_t const label_id = record_of(e).label_id.load(std::memory_order_relaxed);
-    me->escapes[label_id].add();
-    me->escaped_bytes[label_id].add(bytes);
-}
-
 slab* allocator::large_head(slab* s) noexcept
 {
     std::uint32_t const index = core_.pages().index_of(*s);

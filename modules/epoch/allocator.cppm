@@ -203,6 +203,8 @@ public:
     std::uint64_t release_part(epoch_id e, std::atomic<lane*>& keep, void const* owner) noexcept;
 
     [[nodiscard]] shared_text::copy label_of(epoch_id e) const noexcept;
+    /// The number of its label; `unlabeled` when `e` is gone.
+    [[nodiscard]] std::uint32_t label_id_of(epoch_id e) const noexcept;
     [[nodiscard]] inline heap_core& core() noexcept { return core_; }
     [[nodiscard]] inline epoch_record& record_of(epoch_id e) const noexcept
     {
@@ -231,14 +233,11 @@ public:
     inline void set_sampling(bool on) noexcept { core_.set_sampling(on); }
     [[nodiscard]] inline bool sampling() const noexcept { return core_.sampling(); }
 
-    /// Counts an allocation that should have come from epoch `e` and came from the default resource.
-    void count_escape(epoch_id e, std::size_t bytes) noexcept;
-
 private:
     [[gnu::cold]] void free_rare(void* p) noexcept;
     [[nodiscard]] void* take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
                                    thread_record* me, refusal& why) noexcept;
-    void note_close(close_report const& r) noexcept;
+    void note_close(close_report const& report, shared_text::copy const& label) noexcept;
     [[gnu::cold]] static unsigned class_of_rare(std::size_t bytes, std::size_t alignment) noexcept;
     [[gnu::cold]] void* refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept;
     [[gnu::cold]] refusal refused(thread_record& me, unsigned bin, bool closed, bool had_lane) noexcept;
@@ -265,7 +264,8 @@ private:
         std::uint64_t timestamp_ns = 0;
         shared_text::copy label{};
     };
-    last_close last_close_;   // guarded by core_.history_lock()
+    mutable std::atomic<std::uint64_t> frees_told_{0};   // the most that any snapshot said
+    last_close last_close_;                              // guarded by core_.history_lock()
     bool strict_;
     std::uint32_t handle_salt_;
 };

@@ -27,7 +27,7 @@ void grow_scopes()
 {
     constexpr std::uint32_t least = 64;
     std::uint32_t const capacity = std::max(least, this_thread.scope_capacity * 2);
-    auto* const grown = static_cast<void**>(std::realloc(this_thread.scopes, capacity * sizeof(void*)));
+    auto* const grown = static_cast<entered_scope*>(std::realloc(this_thread.scopes, capacity * sizeof(entered_scope)));
     if (grown == nullptr)
         throw std::bad_alloc{};
     this_thread.scopes = grown;
@@ -90,20 +90,20 @@ void epoch_domain::push()
 {
     if (this_thread.scope_count == this_thread.scope_capacity)
         grow_scopes();
-    this_thread.scopes[this_thread.scope_count++] = this;
+    this_thread.scopes[this_thread.scope_count++] = {this, heap_->core().number(), heap_->label_id_of(epoch_)};
 }
 
 /// Takes the innermost entry of this domain off the thread's list; only from its end, unless `whatever_order`.
 epoch_domain::order epoch_domain::pop(bool whatever_order) noexcept
 {
-    void** const begin = this_thread.scopes;
+    entered_scope* const begin = this_thread.scopes;
     std::uint32_t& n = this_thread.scope_count;
-    if (n != 0 && begin[n - 1] == this) [[likely]] {
+    if (n != 0 && begin[n - 1].domain == this) [[likely]] {
         --n;
         return order::kept;
     }
     for (std::uint32_t i = n; i-- > 0;) {
-        if (begin[i] != this)
+        if (begin[i].domain != this)
             continue;
         if (whatever_order) {
             std::move(begin + i + 1, begin + n, begin + i);

@@ -48,7 +48,7 @@ public:
     [[nodiscard]] static inline epoch_domain* current() noexcept
     {
         std::uint32_t const n = this_thread.scope_count;
-        return n != 0 ? static_cast<epoch_domain*>(this_thread.scopes[n - 1]) : nullptr;
+        return n != 0 ? static_cast<epoch_domain*>(this_thread.scopes[n - 1].domain) : nullptr;
     }
 
     [[nodiscard]] inline allocator& heap() const noexcept { return *heap_; }

@@ -26,23 +26,19 @@ void count(thread_record* me, heap_event e, std::uint64_t n = 1) noexcept
         me->counts[e].add(n);
 }
 
-/// `nanoseconds`: what a timed close took.
+/// Counts a close, `nanoseconds` of which took what a timed one did.
 void count_close(thread_record* me, take_back_result const& done, std::uint64_t nanoseconds = 0) noexcept
 {
-    count(me, heap_event::epoch_close, done.closed ? 1 : 0);
-    count(me, heap_event::close_scanned, done.scanned());
-    count(me, heap_event::close_recycled, done.recycled());
-    count(me, heap_event::close_deferred, done.deferred);
     if (me == nullptr)
         return;
+    count(me, heap_event::epoch_close, done.closed ? 1 : 0);
+    count(me, heap_event::close_deferred, done.deferred);
+    me->count_taken_back(done);
     for (unsigned c = 0; c < class_count; ++c) {
         if (done.scanned_of[c] == 0)
             continue;
-        class_counters& counts = me->classes[c];
-        counts[class_event::close_call].add();
-        counts[class_event::close_scanned].add(done.scanned_of[c]);
-        counts[class_event::close_recycled].add(done.recycled_of[c]);
-        counts[class_event::close_nanoseconds].add(nanoseconds);
+        me->classes[c][class_event::close_call].add();
+        me->classes[c][class_event::close_nanoseconds].add(nanoseconds);
     }
 }
 
@@ -67,6 +63,9 @@ epoch_record& allocator::prepare_slot(std::uint32_t index) noexcept
 epoch_id allocator::begin_epoch(epoch_record& r, std::string_view label, std::uint32_t label_id) noexcept
 {
     epoch_id const now{r.index, eras_.fetch_add(1, std::memory_order_relaxed) + 1};
+    // No era while the fields change; release: whoever sees a new field sees that the old era is over (see read_epoch).
+    r.era.store(0, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_release);
     r.label.assign(label);
     r.label_id.store(label_id, std::memory_order_relaxed);
     r.opened_ns.store(now_ns_coarse(), std::memory_order_relaxed);
@@ -79,8 +78,8 @@ epoch_id allocator::begin_epoch(epoch_record& r, std::string_view label, std::ui
     r.closed_asked_bytes.store(0, std::memory_order_relaxed);
     r.closed_gone_bytes.store(0, std::memory_order_relaxed);
     r.closing_ns.store(0, std::memory_order_relaxed);
-    r.era.store(now.era, std::memory_order_relaxed);
     r.state.store(lifecycle::active, std::memory_order_relaxed);
+    r.era.store(now.era, std::memory_order_release);   // whoever sees the era sees its fields
     return now;
 }
 
@@ -107,7 +106,7 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     result.epoch = begin_epoch(r, label, label_id);
     count(me, heap_event::epoch_open);
     if (enter) {
-        result.place = r.note_enter(true, at);
+        result.place = r.note_enter(true, at, r.opened_ns.load(std::memory_order_relaxed));
         count(me, heap_event::domain_enter);
     }
     return result;
@@ -123,7 +122,7 @@ bool allocator::enter_epoch(epoch_id e, bool first, std::source_location const& 
     lock_guard const guard{r.lock, r.site(me, no_class)};
     if (r.era.load(std::memory_order_relaxed) != e.era || r.state.load(std::memory_order_relaxed) == lifecycle::drained)
         return false;
-    std::uint32_t const got = r.note_enter(first, at);
+    std::uint32_t const got = r.note_enter(first, at, now_ns_coarse());
     if (first)
         place = got;
     count(me, heap_event::domain_enter);
@@ -148,12 +147,14 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
     epoch_record& r = record_of(how.epoch);
     take_back_result done;
     left result;
+    bool closed_before = false;   // then what is handed back is part of that close
     lane* detached = nullptr;
     {
         lock_guard const guard{r.lock, r.site(me, no_class)};
         auto const gone = [&] { return r.era.load(std::memory_order_relaxed) != how.epoch.era; };
         if (gone())
             return {};
+        closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
         lane* const l = how.binding != nullptr ? how.binding->load(std::memory_order_relaxed) : &no_lane;
         if (l != &no_lane) {
             if (how.drop && me != nullptr)
@@ -188,7 +189,8 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
     count(me, heap_event::domain_exit);
     count(me, heap_event::released, result.dropped_objects);
     count(me, heap_event::leaked, result.leaked_objects);
-    count_close(me, done);
+    if (done.closed || closed_before)
+        count_close(me, done);
     if (done.drained)
         core_.slot_drained(r, me);
     else if (done.recycled() != 0)
@@ -202,19 +204,22 @@ void allocator::hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept
     restructuring_section const section{me};
     epoch_record& r = record_of(e);
     take_back_result done;
+    bool closing = false;
     lane* detached = nullptr;
     {
         lock_guard const guard{r.lock, r.site(me, no_class)};
         lane* const l = binding.load(std::memory_order_relaxed);
         if (l == &no_lane)
             return;
+        closing = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
         if (r.give_up(*l, me, done))
             detached = l;
         done.drained = r.settle();
     }
     if (detached != nullptr)
         heap_core::return_lane(*detached);
-    count_close(me, done);
+    if (closing && me != nullptr)
+        me->count_taken_back(done);
     if (done.drained)
         core_.slot_drained(r, me);
 }
@@ -326,6 +331,8 @@ close_report allocator::take_back(epoch_id e, bool closing, bool drained_before)
         return report;
     epoch_record& r = record_of(e);
     thread_record* const me = core_.record();
+    shared_text::copy const label = label_of(e);
+    restructuring_section const section{me};   // a fork waits: pages and slot are in nobody's hands in between
     std::uint64_t const begin = now_ns();
     report.rss_before = read_rss_bytes();
     take_back_result const done = r.take_back(me, e.era, closing);
@@ -347,29 +354,32 @@ close_report allocator::take_back(epoch_id e, bool closing, bool drained_before)
     report.madvise_gone_bytes = purged.gone;
     report.rss_after = read_rss_bytes();
     report.nanoseconds = now_ns() - begin;
-    if (r.era.load(std::memory_order_relaxed) == e.era) {   // else the slot has been opened anew already
-        r.rss_before_close.store(report.rss_before, std::memory_order_relaxed);
-        r.rss_after_close.store(report.rss_after, std::memory_order_relaxed);
-        r.closed_madvise_bytes.store(report.madvise_bytes, std::memory_order_relaxed);
-        r.closed_asked_bytes.store(report.madvise_asked_bytes, std::memory_order_relaxed);
-        r.closed_gone_bytes.store(report.madvise_gone_bytes, std::memory_order_relaxed);
-    }
     if (closing) {
         count_close(me, done, report.nanoseconds);
         count(me, heap_event::close_timed);
         count(me, heap_event::close_nanoseconds, report.nanoseconds);
-        note_close(report);
+        note_close(report, label);
     }
     return report;
 }
 
-/// Keeps the report for the statistics. Nobody but them and other closes takes this lock.
-void allocator::note_close(close_report const& r) noexcept
+/// Keeps the report of a close for the statistics. Nobody but them and other closes takes the last lock.
+void allocator::note_close(close_report const& report, shared_text::copy const& label) noexcept
 {
-    restructuring_section const section{core_.record()};
-    shared_text::copy const label = record_of(r.epoch).label.read();
+    thread_record* const me = core_.record();
+    {
+        epoch_record& r = record_of(report.epoch);
+        lock_guard const guard{r.lock, r.site(me, no_class)};
+        if (r.era.load(std::memory_order_relaxed) == report.epoch.era) {   // else the slot has been opened anew already
+            r.rss_before_close.store(report.rss_before, std::memory_order_relaxed);
+            r.rss_after_close.store(report.rss_after, std::memory_order_relaxed);
+            r.closed_madvise_bytes.store(report.madvise_bytes, std::memory_order_relaxed);
+            r.closed_asked_bytes.store(report.madvise_asked_bytes, std::memory_order_relaxed);
+            r.closed_gone_bytes.store(report.madvise_gone_bytes, std::memory_order_relaxed);
+        }
+    }
     lock_guard const guard{core_.history_lock()};
-    last_close_ = {.report = r, .timestamp_ns = wall_clock_ns(), .label = label};
+    last_close_ = {.report = report, .timestamp_ns = wall_clock_ns(), .label = label};
 }
 
 close_report allocator::close(epoch_id e) noexcept
@@ -394,6 +404,7 @@ close_report allocator::trim() noexcept
     all.rss_before = read_rss_bytes();
     std::uint64_t const begin = now_ns();
     thread_record* const me = core_.record();
+    restructuring_section const section{me};
     for (std::uint32_t i = 0; i < core_.prepared_slots(); ++i) {
         shelf& s = core_.shelf_at(i);
         lifecycle const state = s.state.load(std::memory_order_relaxed);
@@ -401,12 +412,11 @@ close_report allocator::trim() noexcept
             continue;
         take_back_result const one = s.take_back(me, s.era.load(std::memory_order_relaxed), false);
         if (one.drained)
-            core_.slot_drained(s, me);
+            core_.slot_drained(s, me, false);
         all.scanned_slabs += one.scanned();
         all.recycled_slabs += one.recycled();
         all.deferred_claims += one.deferred;
     }
-    restructuring_section const section{me};
     if (me != nullptr)
         core_.flush_warm(*me);
     purge_result const purged = core_.slabs().trim();
@@ -450,6 +460,13 @@ shared_text::copy allocator::label_of(epoch_id e) const noexcept
     if (e.index >= core_.prepared_slots() || core_.shelf_at(e.index).era.load(std::memory_order_relaxed) != e.era)
         return {};
     return core_.shelf_at(e.index).label.read();
+}
+
+std::uint32_t allocator::label_id_of(epoch_id e) const noexcept
+{
+    if (e.index >= core_.prepared_slots() || core_.shelf_at(e.index).era.load(std::memory_order_relaxed) != e.era)
+        return label_registry::unlabeled;
+    return core_.shelf_at(e.index).label_id.load(std::memory_order_relaxed);
 }
 
 }

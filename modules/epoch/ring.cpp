@@ -10,24 +10,33 @@ import tslab.stats;
 
 namespace tslab {
 
-source_entry epoch_record::oldest_entry() const
+epoch_record::oldest epoch_record::oldest_entry() const
 {
-    open_entry const* oldest = nullptr;
-    std::uint64_t least = ~std::uint64_t{0};
-    for (open_entry const& e : entries) {
-        std::uint64_t const order = e.order.load(std::memory_order_relaxed);
-        if (order != 0 && order < least) {
-            least = order;
-            oldest = &e;
-        }
-    }
-    if (oldest == nullptr)
-        return {};
     auto const text = [](std::atomic<char const*> const& of) {
         char const* const s = of.load(std::memory_order_relaxed);
         return std::string{s != nullptr ? s : ""};
     };
-    return {text(oldest->file), oldest->line.load(std::memory_order_relaxed), text(oldest->function)};
+    // Entries come and go meanwhile; one that is another afterwards is looked for anew.
+    constexpr int patience = 100;
+    for (int i = 0; i < patience; ++i) {
+        open_entry const* first = nullptr;
+        std::uint64_t least = ~std::uint64_t{0};
+        for (open_entry const& e : entries) {
+            std::uint64_t const order = e.order.load(std::memory_order_acquire);
+            if (order != 0 && order < least) {
+                least = order;
+                first = &e;
+            }
+        }
+        if (first == nullptr)
+            return {};
+        oldest const found{{text(first->file), first->line.load(std::memory_order_relaxed), text(first->function)},
+                           first->entered_ns.load(std::memory_order_relaxed)};
+        std::atomic_thread_fence(std::memory_order_acquire);   // the place before the order again
+        if (first->order.load(std::memory_order_relaxed) == least)
+            return found;
+    }
+    return {};
 }
 
 }

@@ -51,6 +51,7 @@ struct open_entry {
     std::atomic<char const*> file{nullptr};
     std::atomic<char const*> function{nullptr};
     std::atomic<std::uint32_t> line{0};
+    std::atomic<std::uint64_t> entered_ns{0};
     std::atomic<std::uint64_t> order{0};   ///< 0: free; else the n-th enter, the smallest is the oldest
 };
 
@@ -68,8 +69,8 @@ struct alignas(64) epoch_record : shelf {
     std::atomic<std::uint64_t> closed_asked_bytes{0};
     std::atomic<std::uint64_t> closed_gone_bytes{0};
 
-    /// Notes an enter, the first or a further one of a domain; returns the place of its source location.
-    std::uint32_t note_enter(bool first, std::source_location const& at) noexcept
+    /// Notes an enter at `now`, the first or a further one of a domain; returns the place of its source location.
+    std::uint32_t note_enter(bool first, std::source_location const& at, std::uint64_t now) noexcept
         __attribute__((requires_capability(lock)))
     {
         enters.add();
@@ -80,10 +81,12 @@ struct alignas(64) epoch_record : shelf {
             open_entry& e = entries[i];
             if (e.order.load(std::memory_order_relaxed) != 0)
                 continue;
+            std::atomic_thread_fence(std::memory_order_release);   // whoever sees the new place sees that it was free
             e.file.store(at.file_name(), std::memory_order_relaxed);
             e.function.store(at.function_name(), std::memory_order_relaxed);
             e.line.store(at.line(), std::memory_order_relaxed);
-            e.order.store(enters.value(), std::memory_order_relaxed);
+            e.entered_ns.store(now, std::memory_order_relaxed);
+            e.order.store(enters.value(), std::memory_order_release);   // whoever sees it sees the place
             return i;
         }
         return untracked;   // more domains at once than places: the oldest ones are what a leak is told by
@@ -98,8 +101,13 @@ struct alignas(64) epoch_record : shelf {
         if (place < tracked_entries)
             entries[place].order.store(0, std::memory_order_relaxed);
     }
-    /// The oldest entry that is still open; thread safe. Throws std::bad_alloc.
-    [[nodiscard]] source_entry oldest_entry() const;
+    /// The oldest entry that is still open, and when it was made, on now_ns_coarse's clock (0: there is none). Thread safe.
+    /// Throws std::bad_alloc.
+    struct oldest {
+        source_entry place{};
+        std::uint64_t entered_ns = 0;
+    };
+    [[nodiscard]] oldest oldest_entry() const;
 };
 
 }

@@ -115,6 +115,13 @@ void add_record(heap_core const& core, thread_record const& r, snapshot& s)
         s.labels[label].escapes += r.escapes[label].value();
         s.labels[label].escaped_bytes += r.escaped_bytes[label].value();
     }
+    // What was before its present thread is read before the sums, which only grow.
+    std::array<std::uint64_t, repair_reasons.size()> repairs_before{};
+    for (std::size_t i = 0; i < repairs_before.size(); ++i)
+        repairs_before[i] = r.repairs_before[i].load(std::memory_order_acquire);
+    std::uint64_t const allocations_before = r.allocations_before.load(std::memory_order_acquire);
+    std::uint64_t const slow_paths_before = r.slow_paths_before.load(std::memory_order_acquire);
+    auto const since = [](std::uint64_t now, std::uint64_t before) { return now > before ? now - before : 0; };
     bool const alive = r.in_use.load(std::memory_order_relaxed) && !r.vanished.load(std::memory_order_relaxed);
     for (unsigned c = 0; c < class_count; ++c)
         s.classes[c].scan_rotated_threads += alive && r.scans[c].rotated() ? 1 : 0;
@@ -122,15 +129,15 @@ void add_record(heap_core const& core, thread_record const& r, snapshot& s)
     thread_stats t;
     t.thread_id = r.thread_id.load(std::memory_order_relaxed);
     t.alive = alive;
-    t.allocations = r.allocations() - r.allocations_before.load(std::memory_order_relaxed);
-    t.slow_path_hits = r.slow_paths() - r.slow_paths_before.load(std::memory_order_relaxed);
+    t.allocations = since(r.allocations(), allocations_before);
+    t.slow_path_hits = since(r.slow_paths(), slow_paths_before);
     t.sampling.alloc = r.alloc_times.read_since(r.alloc_times_before);
     t.sampling.repair = r.repair_times.read_since(r.repair_times_before);
     std::array<std::uint64_t, repair_reasons.size()> all{};
     std::array<std::uint64_t, repair_reasons.size()> own{};
     for (std::size_t i = 0; i < all.size(); ++i) {
         all[i] = r.repairs(i);
-        own[i] = all[i] - r.repairs_before[i].load(std::memory_order_relaxed);
+        own[i] = since(all[i], repairs_before[i]);
     }
     auto const set_reasons = [](sampling_stats& of, auto const& n) {
         of.repair_reason_full_bitmap += n[0];
@@ -275,7 +282,13 @@ private:
     std::uint32_t add_large(std::uint32_t first, slab const& page) noexcept
     {
         std::uint32_t const pages = std::min(std::max(page.pages.load(std::memory_order_relaxed), 1U), pages_ - first);
-        std::uint64_t const bytes = page.local.load(std::memory_order_relaxed);
+        std::uint64_t const bytes =
+            std::min(page.local.load(std::memory_order_relaxed), std::uint64_t{pages} << page_shift);
+        std::atomic_thread_fence(std::memory_order_acquire);   // its size before what it is, again
+        if (page.tag.load(std::memory_order_relaxed) != tag_large) {
+            add_free(first);   // freed while we looked
+            return 1;
+        }
         class_stats& c = s_.classes[large_class];
         c.large_pages += pages;
         ++c.live_objects;
@@ -301,11 +314,14 @@ private:
         return pages;
     }
 
-    /// The ring slot a page belongs to; past the end when to none.
+    /// The ring slot of the epoch a page belongs to; past the end when to none, or to one that was opened after the epochs
+    /// were read: such pages are in the totals, and in no epoch.
     [[nodiscard]] std::uint32_t slot_of(slab const& page) const noexcept
     {
         auto const* const home = static_cast<shelf const*>(page.home.load(std::memory_order_relaxed));
-        return home != nullptr ? core_.slot_of(*home) : core_.slots();
+        std::uint32_t const slot = home != nullptr ? core_.slot_of(*home) : core_.slots();
+        epoch_stats const* const read = epoch_at(slot);
+        return read != nullptr && read->era == home->era.load(std::memory_order_relaxed) ? slot : core_.slots();
     }
     [[nodiscard]] epoch_stats* epoch_at(std::uint32_t slot) const noexcept
     {
@@ -337,7 +353,7 @@ private:
     std::uint32_t pages_;
 };
 
-epoch_stats read_epoch(epoch_record const& r, std::uint64_t now, std::uint64_t wall)
+epoch_stats read_fields(epoch_record const& r, std::uint64_t now, std::uint64_t wall)
 {
     auto const since = [now](std::uint64_t then) { return now > then ? now - then : 0; };
     epoch_stats e;
@@ -357,13 +373,38 @@ epoch_stats read_epoch(epoch_record const& r, std::uint64_t now, std::uint64_t w
     std::uint64_t const closing = r.closing_ns.load(std::memory_order_relaxed);
     e.closing_seconds =
         e.lifecycle == lifecycle::closing && closing != 0 ? static_cast<double>(since(closing)) * 1e-9 : 0;
-    e.opened_at = r.oldest_entry();
+    epoch_record::oldest entry = r.oldest_entry();
+    e.opened_at = std::move(entry.place);
+    if (entry.entered_ns != 0)   // known, and be it of this tick
+        e.entered_seconds = static_cast<double>(std::max<std::uint64_t>(since(entry.entered_ns), 1)) * 1e-9;
     e.rss_before_close = r.rss_before_close.load(std::memory_order_relaxed);
     e.rss_after_close = r.rss_after_close.load(std::memory_order_relaxed);
     e.madvise_bytes = r.closed_madvise_bytes.load(std::memory_order_relaxed);
     e.madvise_asked_bytes = r.closed_asked_bytes.load(std::memory_order_relaxed);
     e.madvise_gone_bytes = r.closed_gone_bytes.load(std::memory_order_relaxed);
     return e;
+}
+
+/// The fields of one era: read again when the slot was opened anew meanwhile, which takes it some nanoseconds.
+epoch_stats read_epoch(epoch_record const& r, std::uint64_t now, std::uint64_t wall)
+{
+    constexpr int patience = 1000;
+    for (int i = 0;; ++i) {
+        epoch_stats e = read_fields(r, now, wall);
+        std::atomic_thread_fence(std::memory_order_acquire);   // the fields before the era again
+        if ((e.era != 0 && r.era.load(std::memory_order_relaxed) == e.era) || i == patience)
+            return e;
+        spin_pause();
+    }
+}
+
+/// The larger of `now` and all that was ever told. What is allocated while pages are looked at makes frees come out too few.
+std::uint64_t never_less(std::atomic<std::uint64_t>& told, std::uint64_t now) noexcept
+{
+    std::uint64_t before = told.load(std::memory_order_relaxed);
+    while (before < now && !told.compare_exchange_weak(before, now, std::memory_order_relaxed)) {
+    }
+    return std::max(before, now);
 }
 
 /// What follows from the rest: sums over classes, and labels from their epochs.
@@ -445,10 +486,6 @@ tslab::snapshot allocator::snapshot(snapshot_options const& o) const
         of.cache_capacity = core_.slabs().capacity();
     }
     s.labels.resize(label_buckets);
-    for (std::uint32_t i = 0; i < label_buckets; ++i) {
-        s.labels[i].label_id = i;
-        s.labels[i].name = labels_.name_of(i).view();
-    }
     sum_records(core_, s);
 
     std::uint32_t const opened = core_.prepared_slots();
@@ -466,14 +503,18 @@ tslab::snapshot allocator::snapshot(snapshot_options const& o) const
     global_stats& g = s.global;
     g.free_resident_pages = core_.pages().free_resident_pages();
     g.free_purged_pages = core_.pages().free_purged_pages();
-    page_walk{core_, s, of_slot, o.residency}.run();
+    page_walk{core_, s, of_slot, o.residency && residency_known()}.run();
     for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
         core_.for_each_lane(*r, [&](lane const& l) {
             epoch_stats* const e = l.slot() < opened ? of_slot[l.slot()] : nullptr;
-            if (e != nullptr && e->era == l.era())
-                e->allocations += l.allocations_of_era();
+            if (e == nullptr || e->era != l.era())
+                return;
+            std::uint64_t const n = l.allocations_of_era();
+            if (e->era == l.era())   // still: it was not handed on meanwhile
+                e->allocations += n;
         });
     total_up(s);
+    s.global.frees = never_less(frees_told_, s.global.frees);
     sum_locks(core_, {&advance_lock_, &prepare_lock_, &labels_.lock_for_counts()}, s);
     g.metadata_bytes = core_.pages().metadata_bytes() + core_.meta().committed_bytes();
     purge_result const purged = core_.pages().purged();
@@ -487,15 +528,24 @@ tslab::snapshot allocator::snapshot(snapshot_options const& o) const
         s.misuses.push_back({std::string{name_of(static_cast<misuse>(k))}, n});
         g.misuses += n;
     }
-    // Those without a name have nothing to say.
-    s.labels.erase(s.labels.begin() + 1 + labels_.used(), s.labels.end() - 1);
+    // Names last, so that every number counted above has one; numbers without a name have nothing to say.
+    std::uint32_t const named = labels_.used();
+    for (std::uint32_t i = 0; i < label_buckets; ++i) {
+        s.labels[i].label_id = i;
+        if (i <= named || i == label_registry::other)
+            s.labels[i].name = labels_.name_of(i).view();
+    }
+    s.labels.erase(s.labels.begin() + 1 + named, s.labels.end() - 1);
     {
-        lock_guard const guard{core_.history_lock()};
-        close_report const& r = last_close_.report;
-        s.last_close = {.timestamp_ns = last_close_.timestamp_ns,
+        last_close const last = [&] {   // texts are made without the lock
+            lock_guard const guard{core_.history_lock()};
+            return last_close_;
+        }();
+        close_report const& r = last.report;
+        s.last_close = {.timestamp_ns = last.timestamp_ns,
                         .index = r.epoch.index,
                         .era = r.epoch.era,
-                        .label = std::string{last_close_.label.view()},
+                        .label = std::string{last.label.view()},
                         .nanoseconds = r.nanoseconds,
                         .rss_before = r.rss_before,
                         .rss_after = r.rss_after,

@@ -208,6 +208,7 @@ purge_result page_heap::purged_of(unsigned c) const noexcept
 
 purge_result page_heap::purge(bool look) noexcept
 {
+    look = look && residency_known();
     purge_result done;
     std::array<page_run, 64> runs;
     for (std::uint32_t from = 0; from < max_pages_ && done.failures == 0;) {

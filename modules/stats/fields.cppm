@@ -261,6 +261,7 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("age_sec", gauge, s.age_seconds);
     visit("open_since_ns", identity, s.open_since_ns);
     visit("closing_sec", gauge, s.closing_seconds);
+    visit("entered_sec", gauge, s.entered_seconds);
     visit("refcount", gauge, s.refcount);
     visit("domain_enters", counter, s.enters);
     visit("domain_exits", counter, s.exits);

@@ -35,6 +35,7 @@ leak leak_of(epoch_stats const& e, std::uint64_t page_size)
     l.label_id = e.label_id;
     l.lifecycle = e.lifecycle;
     l.age_seconds = sane(e.age_seconds);
+    l.entered_seconds = sane(e.entered_seconds);
     l.closing_seconds = sane(e.closing_seconds);
     l.refcount = e.refcount;
     l.enters = e.enters;
@@ -104,8 +105,9 @@ std::string leak::sentence() const
 {
     std::string text = joined(label_text(label), ": ");
     if (refcount != 0) {
-        text +=
-            joined(counted(missing_exits, "exit", "exits"), " missing, epoch open for ", duration_text(age_seconds));
+        text += joined(counted(missing_exits, "exit", "exits"), " missing",
+                       entered_seconds > 0 ? joined(" for ", duration_text(entered_seconds))
+                                           : joined(", epoch open for ", duration_text(age_seconds)));
         if (lifecycle == tslab::lifecycle::closing)
             text += joined(" and closed for ", duration_text(closing_seconds));
         text += joined(", ", holding_text(*this));
@@ -127,7 +129,8 @@ std::vector<leak> find_leaks(snapshot const& s, double older_than_seconds)
     std::vector<leak> found;
     for (epoch_stats const& e : s.epochs) {
         bool const open = e.lifecycle == lifecycle::active || e.lifecycle == lifecycle::closing;
-        bool const held = open && e.refcount != 0 && e.age_seconds >= older_than_seconds;
+        bool const held = open && e.refcount != 0 &&
+                          (e.entered_seconds > 0 ? e.entered_seconds : e.age_seconds) >= older_than_seconds;
         bool const remains = e.lifecycle == lifecycle::closing && e.refcount == 0 && e.live_objects != 0 &&
                              e.closing_seconds >= older_than_seconds;
         if (held || remains)

@@ -22,6 +22,7 @@ struct leak {
     tslab::lifecycle lifecycle = tslab::lifecycle::active;
     double age_seconds = 0;       ///< since the epoch was opened; in one that several share, not since the entry
     double closing_seconds = 0;   ///< since it was closed; 0 while it is ACTIVE
+    double entered_seconds = 0;   ///< since the oldest entry that is still open; 0 when that is not known
     std::uint32_t refcount = 0;   ///< domains inside; 0: nobody is
     std::uint64_t enters = 0;
     std::uint64_t exits = 0;
@@ -35,7 +36,8 @@ struct leak {
     [[nodiscard]] std::string sentence() const;
 };
 
-/// The leak candidates of `s`: epochs somebody is inside of that are at least so old, and closed epochs with live objects
+/// The leak candidates of `s`: epochs somebody has been inside of for at least so long (where that is not known: that are so
+/// old), and closed epochs with live objects
 /// and nobody inside that were closed at least so long ago. The most bytes held first, then the oldest.
 /// A phase that is meant to last that long is a candidate too: only the program knows.
 [[nodiscard]] std::vector<leak> find_leaks(snapshot const& s, double older_than_seconds);

@@ -34,6 +34,18 @@ std::uint64_t read_rss_bytes() noexcept
     return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+bool residency_known() noexcept
+{
+    // Of a page that is certainly mapped; the answer is the same for all.
+    static bool const known = [] {
+        auto const page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+        unsigned char flag = 0;
+        return ::mincore(reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&flag) & ~(page - 1)), page, &flag) ==
+               0;
+    }();
+    return known;
+}
+
 std::uint64_t resident_bytes(void const* begin, std::size_t bytes) noexcept
 {
     auto const page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));

@@ -11,6 +11,9 @@ export module tslab.stats:residency;
 
 export namespace tslab {
 
+/// Whether the kernel answers mincore(2) at all: a sandbox may refuse it. Then nothing is known of residency. Thread safe.
+[[nodiscard]] bool residency_known() noexcept;
+
 /// Bytes of this process that are resident, from /proc/self/statm; 0 where it cannot be read. Thread safe.
 [[nodiscard]] std::uint64_t read_rss_bytes() noexcept;
 

@@ -203,6 +203,7 @@ struct epoch_stats {
     double age_seconds = 0;            ///< since it was opened, to one timer tick
     std::uint64_t open_since_ns = 0;   ///< when it was opened, CLOCK_REALTIME, to one timer tick
     double closing_seconds = 0;        ///< since it turned CLOSING; 0 while it is ACTIVE
+    double entered_seconds = 0;        ///< since the oldest entry that is still open; 0 when none is known
     source_entry opened_at{};          ///< the oldest entry that is still open
     std::uint64_t allocations = 0;
     std::uint64_t live_objects = 0;

@@ -118,11 +118,25 @@ void heap_core::hand_back_lane(lane& l, thread_record& me, bool only_wanted) noe
         if (!still || (only_wanted && (l.key() != closed_key || l.binding_ != nullptr)))
             return;
         home->hand_back(l, &me, done);
+        if (home->state.load(std::memory_order_relaxed) == lifecycle::closing)
+            me.count_taken_back(done);
         done.drained = home->settle();
     }
     return_lane(l);
     if (done.drained)
         home->heap->slot_drained(*home, &me);
+}
+
+void thread_record::count_taken_back(take_back_result const& done) noexcept
+{
+    for (unsigned c = 0; c < class_count; ++c) {
+        if (done.scanned_of[c] == 0)
+            continue;
+        counts[heap_event::close_scanned].add(done.scanned_of[c]);
+        counts[heap_event::close_recycled].add(done.recycled_of[c]);
+        classes[c][class_event::close_scanned].add(done.scanned_of[c]);
+        classes[c][class_event::close_recycled].add(done.recycled_of[c]);
+    }
 }
 
 [[gnu::noinline]] void thread_record::hand_back_wanted() noexcept
@@ -170,10 +184,11 @@ void heap_core::thread_ends(thread_record& r) noexcept
 
 void heap_core::flush_warm(thread_record& me) noexcept
 {
+    class_counters told_already;   // each of them was counted when it became empty
     for (unsigned c = 0; c < class_count; ++c) {
         while (slab* const s = me.warm[c]) {
             me.warm[c] = s->next;
-            slabs_.put(*s, me.classes[c]);
+            slabs_.put(*s, told_already);
         }
         me.warm_count[c] = 0;
     }
@@ -227,12 +242,13 @@ std::uint64_t heap_core::retire_live(slab& s, unsigned bin, std::uint64_t free, 
     return static_cast<std::uint64_t>(std::popcount(live));
 }
 
-void heap_core::slot_drained(shelf& s, thread_record* me) noexcept
+void heap_core::slot_drained(shelf& s, thread_record* me, bool give_back) noexcept
 {
     if (me != nullptr)
         me->counts[heap_event::epoch_drained].add();
     free_slots_.release(s.index);
-    slabs_.settle(false);
+    if (give_back)
+        slabs_.settle(false);
 }
 
 void heap_core::freed_twice(slab const& s, unsigned bin, std::uint64_t slots) noexcept

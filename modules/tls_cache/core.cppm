@@ -94,8 +94,8 @@ public:
     /// handles stale. `free`: the slab's free slots.
     std::uint64_t retire_live(slab& s, unsigned bin, std::uint64_t free, bool is_large = false) noexcept;
 
-    /// What a drained epoch's last event must do once the shelf is unlocked.
-    void slot_drained(shelf& s, thread_record* me) noexcept;
+    /// What a drained epoch's last event must do once the shelf is unlocked. `give_back`: as the policy says.
+    void slot_drained(shelf& s, thread_record* me, bool give_back = true) noexcept;
 
     /// Forgets the warm slabs of the calling thread, into the heap's cache.
     void flush_warm(thread_record& me) noexcept;

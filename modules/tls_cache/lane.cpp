@@ -102,7 +102,7 @@ slab* lane::next_slab(unsigned bin, thread_record& me, class_counters& counts) n
     (s->local.load(std::memory_order_relaxed) != 0 ? ready_ : full_)[bin].push(*s);
     current_[bin] = &no_slab;
     armed_bins_ |= 1U << bin;
-    parked_ = s;
+    parked_[bin] = s;
 }
 
 void* lane::find_slot(unsigned bin, thread_record& me) noexcept
@@ -126,7 +126,7 @@ void* lane::find_slot(unsigned bin, thread_record& me) noexcept
 {
     armed_bins_ &= ~(1U << bin);
     stopwatch const watch;
-    if (slab* const s = std::exchange(parked_, nullptr); s != nullptr && s->bin() == bin && current_[bin] == &no_slab) {
+    if (slab* const s = std::exchange(parked_[bin], nullptr); s != nullptr) {
         restructuring_section const section{&me};
         (s->local.load(std::memory_order_relaxed) != 0 ? ready_ : full_)[bin].remove(*s);
         current_[bin] = s;
@@ -146,11 +146,12 @@ void* lane::find_slot(unsigned bin, thread_record& me) noexcept
     restructuring_section const section{record_};
     if (before == 0) {
         full_[bin].remove(s);
-        record_->classes[class_of_bin(bin)][class_event::full_to_partial].add();
+        if (&s != parked_[bin])   // which was not told as full either
+            record_->classes[class_of_bin(bin)][class_event::full_to_partial].add();
     } else {
         ready_[bin].remove(s);
     }
-    if (after == bins[bin].full_mask && &s != parked_)
+    if (after == bins[bin].full_mask && &s != parked_[bin])
         record_->heap.recycle(s, record_);   // every slot is in local, so no other thread has an object in it
     else
         ready_[bin].push(s);
@@ -172,7 +173,7 @@ std::uint64_t lane::drop(thread_record& me) noexcept
         full_[bin] = {};
     }
     used_bins_ = 0;
-    parked_ = nullptr;
+    parked_ = {};
     return live;
 }
 

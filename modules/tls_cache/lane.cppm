@@ -78,12 +78,16 @@ public:
     void count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept;
 
     [[nodiscard]] inline stepping_counter const& allocations(unsigned bin) const noexcept { return allocations_[bin]; }
-    /// What it handed out for the epoch it is attached to.
+    /// What it handed out for the epoch it is attached to. For a reader that comes while it is handed back: never too few
+    /// by more than that.
     [[nodiscard]] inline std::uint64_t allocations_of_era() const noexcept
     {
         std::uint64_t n = 0;
-        for (unsigned bin = 0; bin < bin_count; ++bin)
-            n += allocations_[bin].value() - settled_[bin].value();
+        for (unsigned bin = 0; bin < bin_count; ++bin) {
+            std::uint64_t const settled = settled_[bin].value();   // the smaller one first
+            std::uint64_t const all = allocations_[bin].value();
+            n += all > settled ? all - settled : 0;
+        }
         return n;
     }
     [[nodiscard]] inline std::uint32_t slot() const noexcept { return slot_.load(std::memory_order_relaxed); }
@@ -123,7 +127,8 @@ private:
     std::array<counter, bin_count> settled_{};   // of allocations_, what earlier epochs have been told
     std::uint32_t used_bins_ = 0;
     std::uint32_t armed_bins_ = 0;   // whose next allocation is to be timed
-    slab* parked_ = nullptr;         // what arm put aside last: on a list, and not given away when it becomes empty
+    // What arm put aside: on a list, and not given away when it becomes empty.
+    std::array<slab*, bin_count> parked_{};
     bool exclusive_ = false;
 
     // Guarded by the lock of the shelf it is attached to; the pointer itself says which.

@@ -72,6 +72,17 @@ void register_this_thread() noexcept
         this_thread.hooked = ::pthread_setspecific(exit_key, &this_thread) == 0;
 }
 
+void count_escape(std::size_t bytes) noexcept
+{
+    if (this_thread.scope_count == 0)
+        return;
+    entered_scope const inside = this_thread.scopes[this_thread.scope_count - 1];
+    registry().with_record(inside.heap_number, [&](thread_record& r) {
+        r.escapes[inside.label_id].add();
+        r.escaped_bytes[inside.label_id].add(bytes);
+    });
+}
+
 void thread_registry::install_hooks() noexcept
 {
     if (hooks_installed_)
@@ -130,6 +141,8 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     }
     r->in_use.store(true, std::memory_order_relaxed);
     r->vanished.store(false, std::memory_order_relaxed);
+    for (scan_order& of_class : r->scans)
+        of_class.restart();
     r->alloc_times_before.begin_after(r->alloc_times);
     r->repair_times_before.begin_after(r->repair_times);
     for (std::size_t i = 0; i < repair_reasons.size(); ++i)

@@ -24,6 +24,15 @@ public:
     /// A record of `h` for the calling thread; null when there is no memory.
     [[nodiscard]] thread_record* adopt_record(heap_core& h) noexcept;
 
+    /// Calls use(record) with the calling thread's record of the heap with that number, if that heap still lives.
+    template <class F> void with_record(std::uint64_t heap_number, F use) noexcept
+    {
+        lock_guard const guard{lock_};   // the heap does not end meanwhile
+        for (thread_record* r = this_thread.records; r != nullptr; r = r->next_of_thread)
+            if (r->heap.number() == heap_number)
+                return use(*r);
+    }
+
     /// What the hook at thread exit does: hands back every claim of the calling thread.
     void thread_ends() noexcept;
 

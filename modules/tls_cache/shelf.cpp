@@ -91,11 +91,13 @@ void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexce
     if (l.binding_ != nullptr)
         l.binding_->store(&no_lane, std::memory_order_relaxed);
     l.binding_ = nullptr;
-    for (std::uint32_t used = l.used_bins_; used != 0; used &= used - 1) {
-        auto const bin = static_cast<unsigned>(std::countr_zero(used));
+    for (unsigned bin = 0; bin < bin_count; ++bin) {   // all: what it dropped meanwhile is not in used_bins_
         std::uint64_t const unsettled = l.allocations_[bin].value() - l.settled_[bin].value();
         allocations.add(unsettled);
         l.settled_[bin].add(unsettled);
+    }
+    for (std::uint32_t used = l.used_bins_; used != 0; used &= used - 1) {
+        auto const bin = static_cast<unsigned>(std::countr_zero(used));
         if (slab* const s = l.current_[bin]; s != &no_slab)
             put_down(*s, bin, me, done);
         l.current_[bin] = &no_slab;
@@ -105,7 +107,8 @@ void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexce
             put_down(*s, bin, me, done);
     }
     l.used_bins_ = 0;
-    l.parked_ = nullptr;
+    if (l.armed_bins_ != 0)
+        l.parked_ = {};
     (l.prev_ != nullptr ? l.prev_->next_ : lanes) = l.next_;
     if (l.next_ != nullptr)
         l.next_->prev_ = l.prev_;
@@ -127,7 +130,8 @@ bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
         return true;
     }
     l.key_.store(closed_key, std::memory_order_relaxed);
-    l.parked_ = nullptr;
+    if (l.armed_bins_ != 0)
+        l.parked_ = {};
     for (std::uint32_t used = l.used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         slab_list held;
@@ -274,8 +278,8 @@ void shelf::revoke_lanes(thread_record* me, bool& others) noexcept
     }
 }
 
-/// Hands back the lanes nobody is using; returns how many threads' lanes are in use.
-std::uint64_t shelf::take_idle_lanes(thread_record* me, take_back_result& done) noexcept
+/// Hands back the lanes nobody is using; returns how many threads' lanes are in use. `again`: the caller waited for those.
+std::uint64_t shelf::take_idle_lanes(thread_record* me, bool again, take_back_result& done) noexcept
 {
     std::uint64_t busy = 0;
     for (lane* l = lanes; l != nullptr;) {
@@ -286,7 +290,8 @@ std::uint64_t shelf::take_idle_lanes(thread_record* me, take_back_result& done) 
         // acquire: pairs with leave(), whose release makes the last operation's work visible.
         bool const in_use = l->binding_ == nullptr && &r != me && !gone &&
                             (r.activity.load(std::memory_order_acquire) & thread_record::inside) != 0;
-        if (l->key() == closed_key && !bound_elsewhere) {
+        bool const gave_up = again && l->exclusive_ && !gone;   // an exclusive lane stays attached when it has
+        if (l->key() == closed_key && !bound_elsewhere && !gave_up) {
             if (in_use) {
                 ++busy;
             } else {
@@ -345,7 +350,7 @@ void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& 
     revoke_lanes(me, others);
     if (others)
         heavy_barrier();   // from here on a thread that is not inside cannot have missed the revocation
-    std::uint64_t busy = take_idle_lanes(me, done);
+    std::uint64_t busy = take_idle_lanes(me, false, done);
     std::uint64_t const this_era = era.load(std::memory_order_relaxed);
     for (int i = 0; busy != 0 && i < patience; ++i) {
         lock.unlock();   // the thread may be waiting for this lock
@@ -353,7 +358,7 @@ void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& 
         lock.lock();
         if (era.load(std::memory_order_relaxed) != this_era)
             return;   // drained and opened anew meanwhile: nothing of ours is left
-        busy = take_idle_lanes(me, done);
+        busy = take_idle_lanes(me, true, done);
     }
     done.deferred = lane_count;
     done.drained = settle();

@@ -61,28 +61,6 @@ private:
     std::array<std::atomic<std::uint64_t>, 4> words_{};
 };
 
-/// What a close, or taking claims back, did.
-struct take_back_result {
-    std::array<std::uint32_t, class_count> scanned_of{};    ///< slabs looked at, by class
-    std::array<std::uint32_t, class_count> recycled_of{};   ///< slabs taken back
-    std::uint64_t deferred = 0;   ///< lanes left to their owner: in use, or interrupted in an operation
-    bool found = false;           ///< the epoch was there
-    bool closed = false;          ///< this call turned it from ACTIVE to CLOSING
-    bool drained = false;         ///< this call found it closed and holding nothing any more
-
-    [[nodiscard]] inline std::uint64_t scanned() const noexcept { return sum(scanned_of); }
-    [[nodiscard]] inline std::uint64_t recycled() const noexcept { return sum(recycled_of); }
-
-private:
-    static inline std::uint64_t sum(std::array<std::uint32_t, class_count> const& of) noexcept
-    {
-        std::uint64_t n = 0;
-        for (std::uint32_t const one : of)
-            n += one;
-        return n;
-    }
-};
-
 struct alignas(64) shelf {
     mutex lock;
 
@@ -173,7 +151,7 @@ private:
         __attribute__((requires_capability(lock)));
     void sweep(thread_record* me, take_back_result& done) noexcept __attribute__((requires_capability(lock)));
     void revoke_lanes(thread_record* me, bool& others) noexcept __attribute__((requires_capability(lock)));
-    [[nodiscard]] std::uint64_t take_idle_lanes(thread_record* me, take_back_result& done) noexcept
+    [[nodiscard]] std::uint64_t take_idle_lanes(thread_record* me, bool again, take_back_result& done) noexcept
         __attribute__((requires_capability(lock)));
 };
 

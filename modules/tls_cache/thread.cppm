@@ -49,6 +49,12 @@ public:
             return;
         check(counts);
     }
+    /// For the record's next thread.
+    inline void restart() noexcept
+    {
+        allocations_ = spoiled_ = quiet_ = 0;
+        rotated_.store(false, std::memory_order_relaxed);
+    }
     [[nodiscard]] inline bool rotated() const noexcept { return rotated_.load(std::memory_order_relaxed); }
 
 private:
@@ -73,6 +79,14 @@ private:
     std::atomic<bool> rotated_{false};
 };
 
+/// A domain the thread has entered. What statistics ask of it is kept by value: a domain that ended on another thread, which was
+/// reported, is still on the list.
+struct entered_scope {
+    void* domain;
+    std::uint64_t heap_number;
+    std::uint32_t label_id;   ///< that its epoch had when it was entered
+};
+
 /// What a thread knows of itself. Trivial, so that reaching it is one load; emptied by a hook at thread exit.
 struct thread_state {
     struct recent_heap {
@@ -84,7 +98,7 @@ struct thread_state {
     std::uint64_t id;                               ///< 0 until the thread first uses tslab
     std::array<recent_heap, recent_count> recent;   ///< by heap number: the last heap used in that place
     thread_record* records;                         ///< all of them; guarded by the registry's lock
-    void** scopes;                                  ///< the domains entered, innermost last
+    entered_scope* scopes;                          ///< the domains entered, innermost last
     std::uint32_t scope_count;
     std::uint32_t scope_capacity;
     bool hooked;
@@ -94,6 +108,9 @@ inline constinit thread_local thread_state this_thread{};
 
 /// No thread's number, no epoch's era: what a lane's key says when the lane is not to be used.
 inline constexpr std::uint64_t closed_key = ~std::uint64_t{0};
+
+/// Counts an allocation from the default resource for the innermost scope the calling thread is in; nothing outside of all.
+void count_escape(std::size_t bytes) noexcept;
 
 /// Gives the calling thread its number, if it has none, and arranges for the hook at its end.
 void register_this_thread() noexcept;
@@ -119,6 +136,28 @@ inline void light_barrier(std::atomic<std::uint32_t>& word) noexcept
 
 /// The closer's half: every running thread of the process passes a full barrier before it returns.
 void heavy_barrier() noexcept;
+
+/// What a close, or taking claims back, did.
+struct take_back_result {
+    std::array<std::uint32_t, class_count> scanned_of{};    ///< slabs looked at, by class
+    std::array<std::uint32_t, class_count> recycled_of{};   ///< slabs taken back
+    std::uint64_t deferred = 0;   ///< lanes left to their owner: in use, or interrupted in an operation
+    bool found = false;           ///< the epoch was there
+    bool closed = false;          ///< this call turned it from ACTIVE to CLOSING
+    bool drained = false;         ///< this call found it closed and holding nothing any more
+
+    [[nodiscard]] inline std::uint64_t scanned() const noexcept { return sum(scanned_of); }
+    [[nodiscard]] inline std::uint64_t recycled() const noexcept { return sum(recycled_of); }
+
+private:
+    static inline std::uint64_t sum(std::array<std::uint32_t, class_count> const& of) noexcept
+    {
+        std::uint64_t n = 0;
+        for (std::uint32_t const one : of)
+            n += one;
+        return n;
+    }
+};
 
 /// One thread's part of one heap.
 struct alignas(64) thread_record {
@@ -150,6 +189,9 @@ struct alignas(64) thread_record {
     }
 
     void hand_back_wanted() noexcept;
+
+    /// Counts slabs that were looked at and taken back because their epoch is closed.
+    void count_taken_back(take_back_result const& done) noexcept;
 
     /// Where what is done for class `row` (no_class: for no class) of an epoch with that label is counted.
     [[nodiscard]] inline lock_site site(unsigned row, std::uint32_t label_id) noexcept

@@ -5,7 +5,9 @@
 #define BOOST_TEST_MODULE figures
 #include <boost/test/unit_test.hpp>
 
+#include <chrono>
 #include <string>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -225,4 +227,118 @@ BOOST_AUTO_TEST_CASE(madvise_figures_are_those_of_the_calls_made)
     BOOST_TEST(g.madvise_failures == hook.purges - good);
     BOOST_TEST(g.madvise_failures >= 1u);
     BOOST_TEST(g.madvise_bytes == 10u * 10 * 4096);
+}
+
+BOOST_AUTO_TEST_CASE(an_epoch_is_told_its_own_allocations_and_not_those_of_a_dropped_one_before)
+{
+    using enum tslab::deallocate_policy;
+    tslab::allocator heap;
+    {
+        tslab::epoch_resource r{heap, {.label = "count only", .deallocate = count_only}};
+        for (int i = 0; i < 1000; ++i)
+            (void)r.allocate(64);
+        BOOST_TEST(stats_of(heap, r.epoch()).allocations == 1000u);
+    }
+    {
+        tslab::epoch_resource r{heap, {.label = "released"}};
+        for (int i = 0; i < 500; ++i)
+            (void)r.allocate(64);
+        r.release();
+        BOOST_TEST(stats_of(heap, r.epoch()).allocations == 500u);
+    }
+    tslab::epoch_resource next{heap, {.label = "next"}};
+    void* const p = next.allocate(128);
+    BOOST_TEST(stats_of(heap, next.epoch()).allocations == 1u);
+    next.deallocate(p, 128);
+}
+
+BOOST_AUTO_TEST_CASE(a_trim_is_no_close)
+{
+    tslab::allocator heap;
+    tslab::epoch_resource r{heap, {.label = "open"}};
+    std::vector<void*> all;
+    for (int i = 0; i < 2000; ++i)
+        all.push_back(r.allocate(64));
+    for (void* const p : all)
+        r.deallocate(p, 64);
+    heap.trim(r.epoch());
+    heap.trim();
+    auto const s = heap.snapshot();
+    BOOST_TEST(stats_of(s, r.epoch()).rss_before_close == 0u);
+    BOOST_TEST(stats_of(s, r.epoch()).madvise_asked_bytes == 0u);
+    BOOST_TEST(s.last_close.timestamp_ns == 0u);
+    BOOST_TEST(s.global.epoch_close_timed == 0u);
+    BOOST_TEST(s.global.epoch_close_scanned_slabs == 0u);
+    BOOST_TEST(s.classes[0].epoch_close_calls == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(the_end_of_a_resource_in_a_shared_epoch_is_no_close)
+{
+    tslab::allocator heap;
+    for (int i = 0; i < 10; ++i) {
+        tslab::epoch_resource r{heap, {.label = "shares", .share_epoch = true}};
+        r.deallocate(r.allocate(64), 64);
+    }
+    auto const s = heap.snapshot();
+    BOOST_TEST(s.global.epoch_closes == 0u);
+    BOOST_TEST(s.classes[0].epoch_close_calls == 0u);
+    BOOST_TEST(s.global.epoch_close_scanned_slabs == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_closed_epoch_gets_back_later_is_counted_as_taken_back_by_closes)
+{
+    tslab::allocator heap;
+    tslab::epoch_id const e = heap.current_epoch();
+    support::worker other;
+    void* mine = nullptr;
+    other([&] { mine = heap.malloc(64); });
+    heap.advance();   // closes it without looking at anything
+    BOOST_TEST(heap.snapshot().global.epoch_close_scanned_slabs == 0u);
+    other([&] { heap.free(mine); });   // this thread hands its claims back
+    auto const s = heap.snapshot();
+    BOOST_TEST(s.global.epoch_close_scanned_slabs == 1u);
+    BOOST_TEST(s.global.epoch_close_recycled_slabs == 1u);
+    BOOST_TEST((stats_of(s, e).lifecycle == tslab::lifecycle::drained));
+}
+
+BOOST_AUTO_TEST_CASE(a_trim_of_everything_tells_all_it_gave_back)
+{
+    support::os_hook hook;
+    tslab::allocator heap{{.reclaim = tslab::reclaim_policy::eager}};
+    heap.free(heap.malloc(64));
+    heap.advance();
+    auto const report = heap.trim();
+    BOOST_TEST(report.madvise_calls == hook.purges);
+    BOOST_TEST(report.madvise_bytes == hook.purge_bytes);
+    BOOST_TEST(report.madvise_asked_bytes == report.madvise_bytes);
+    BOOST_TEST(hook.purges == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_slab_is_recycled_once_however_it_travels)
+{
+    tslab::allocator heap;
+    heap.free(heap.malloc(64));
+    heap.trim(heap.current_epoch());   // into the thread's warm slots
+    BOOST_TEST(heap.snapshot().classes[0].empty_slab_recycled == 1u);
+    heap.trim();   // into the heap's cache, and back to the page heap
+    BOOST_TEST(heap.snapshot().classes[0].empty_slab_recycled == 1u);
+    BOOST_TEST(heap.snapshot().classes[0].empty_slab_overflowed == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(whoever_has_just_entered_an_old_epoch_has_not_forgotten_to_leave_it)
+{
+    using namespace std::chrono_literals;
+    tslab::allocator heap;
+    tslab::epoch_resource const old{heap, {.label = "old"}};
+    std::this_thread::sleep_for(100ms);
+    tslab::epoch_resource const young{heap,
+                                      {.share_epoch = true}};   // in the current epoch, which is as old as the heap
+    auto const found = heap.leaks(80ms);
+    BOOST_REQUIRE(found.size() == 1u);
+    BOOST_TEST(found[0].label == "old");
+    BOOST_TEST(found[0].entered_seconds >= 0.08);
+    BOOST_TEST(found[0].sentence().starts_with("label \"old\": 1 exit missing for 0.1 s"));
+    BOOST_TEST(heap.leaks(0s).size() == 2u);
+    BOOST_TEST(stats_of(heap, young.epoch()).entered_seconds < 0.08);
+    BOOST_TEST(stats_of(heap, young.epoch()).age_seconds >= 0.08);
 }

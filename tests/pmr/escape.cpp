@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <memory_resource>
 #include <string>
 #include <thread>
@@ -84,7 +85,7 @@ BOOST_AUTO_TEST_CASE(it_hands_on_to_whatever_was_the_default_and_frees_there_too
     BOOST_TEST(std::pmr::get_default_resource() == over_first);
     std::pmr::vector<int> held(100);
     std::pmr::set_default_resource(&second);   // the program sets another: the detector is out of use
-    BOOST_TEST(!tslab::escape_detection());
+    BOOST_TEST(std::pmr::get_default_resource() == &second);
     tslab::set_escape_detection(true);
     BOOST_TEST(std::pmr::get_default_resource() != over_first);
     tslab::set_escape_detection(false);
@@ -113,6 +114,43 @@ BOOST_AUTO_TEST_CASE(an_allocation_that_fails_is_no_escape)
     }
     tslab::set_escape_detection(false);
     std::pmr::set_default_resource(before);
+}
+
+BOOST_AUTO_TEST_CASE(an_allocation_counts_once_however_many_detectors_it_passes_and_none_when_off)
+{
+    std::pmr::memory_resource* const before = std::pmr::get_default_resource();
+    tslab::allocator heap;
+    tslab::epoch_scope const scope{heap, "nested"};
+    tslab::set_escape_detection(true);
+    std::pmr::unsynchronized_pool_resource pool{std::pmr::get_default_resource()};
+    std::pmr::set_default_resource(&pool);
+    tslab::set_escape_detection(true);                          // on top of the pool, which is on top of the first
+    std::uint64_t const already = escapes_of(heap, "nested");   // the pool's own
+    {
+        std::pmr::vector<std::byte> const large(100'000);
+    }
+    BOOST_TEST(escapes_of(heap, "nested") == already + 1);
+    tslab::set_escape_detection(false);
+    {
+        std::pmr::vector<std::byte> const large(200'000);
+    }
+    BOOST_TEST(escapes_of(heap, "nested") == already + 1);
+    std::pmr::set_default_resource(before);
+}
+
+BOOST_AUTO_TEST_CASE(a_scope_that_ended_on_another_thread_is_not_followed)
+{
+    support::recorder const seen;
+    switched_on const on;
+    {
+        tslab::allocator heap;
+        auto scope = std::make_unique<tslab::epoch_scope>(heap, "lost");
+        support::on_other_thread([&] { scope.reset(); });   // reported; the domain is still on this thread's list
+        BOOST_TEST(seen.count(tslab::misuse::wrong_thread) >= 1u);
+        std::pmr::string const a(100, 'x');
+        BOOST_TEST(escapes_of(heap, "lost") == 1u);
+    }
+    std::pmr::string const b(100, 'x');   // the heap is gone too
 }
 
 BOOST_AUTO_TEST_CASE(threads_count_for_their_own_scopes)
