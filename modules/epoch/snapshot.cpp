@@ -188,8 +188,9 @@ public:
     page_walk(heap_core const& core, snapshot& s, std::vector<epoch_stats*> const& of_slot, bool residency)
         : core_{core}, s_{s}, of_slot_{of_slot}, shares_(of_slot.size()), pages_{core.pages().used_pages()}
     {
-        if (residency && pages_ != 0) {
+        if (residency)
             resident_ = resident_pages(core.pages().first_page(), std::size_t{pages_} << page_shift);
+        if (residency && resident_.size() == pages_) {   // else the system's pages are larger than ours
             s.waterfall.emplace();
             for (class_stats& c : s.classes)
                 c.resident_bytes = 0;

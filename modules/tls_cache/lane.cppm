@@ -67,8 +67,9 @@ public:
         return lane_free::done;
     }
 
-    /// The slow way to a slot: times the allocation if it is one to be sampled; collects what others freed, takes the next slab with free slots, adopts one that nobody
-    /// holds, or gets an empty one. Null when out of memory. `me`: the calling thread's record.
+    /// The slow way to a slot: times the allocation if it is one to be sampled; collects what others freed, takes the next
+    /// slab with free slots, adopts one that nobody holds, or gets an empty one. Null when out of memory. `me`: the calling
+    /// thread's record.
     [[nodiscard]] void* refill(unsigned bin, thread_record& me) noexcept;
 
     /// Gives back everything the lane handed out, live or not, and stays attached; returns how many objects were live.

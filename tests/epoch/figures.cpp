@@ -342,3 +342,47 @@ BOOST_AUTO_TEST_CASE(whoever_has_just_entered_an_old_epoch_has_not_forgotten_to_
     BOOST_TEST(stats_of(heap, young.epoch()).entered_seconds < 0.08);
     BOOST_TEST(stats_of(heap, young.epoch()).age_seconds >= 0.08);
 }
+
+BOOST_AUTO_TEST_CASE(the_waterfall_adds_up_from_the_first_moment_on_and_is_absent_when_not_asked_for)
+{
+    tslab::allocator heap;
+    auto const adds_up = [&] {
+        tslab::snapshot const s = heap.snapshot();
+        BOOST_REQUIRE(s.waterfall.has_value());
+        auto const& w = *s.waterfall;
+        BOOST_TEST(w.rss_bytes == s.global.rss_bytes);
+        auto const known = static_cast<std::int64_t>(w.live_bytes + w.slack_bytes + w.empty_slot_bytes + w.cached_bytes +
+                                                     w.free_bytes + w.metadata_bytes);
+        BOOST_TEST(known + w.not_tslab_bytes == static_cast<std::int64_t>(w.rss_bytes));
+        BOOST_TEST(w.metadata_bytes > 0u);
+        std::uint64_t of_epochs = 0, of_classes = 0, of_labels = 0;
+        for (auto const& e : s.epochs)
+            of_epochs += e.resident_bytes.value();
+        for (auto const& c : s.classes)
+            of_classes += c.resident_bytes.value();
+        for (auto const& l : s.labels)
+            of_labels += l.resident_bytes.value();
+        BOOST_TEST(of_epochs == w.live_bytes + w.slack_bytes + w.empty_slot_bytes);
+        BOOST_TEST(of_classes == of_epochs);
+        BOOST_TEST(of_labels == of_epochs);
+    };
+    adds_up();
+    std::vector<void*> all;
+    for (std::size_t i = 0; i < 3000; ++i)
+        all.push_back(heap.malloc(i % 1500));
+    for (std::size_t i = 0; i < all.size(); i += 3)
+        *static_cast<char*>(all[i]) = 'x';
+    adds_up();
+    for (std::size_t i = 0; i < all.size(); i += 2)
+        heap.free(all[i]);
+    adds_up();
+    for (std::size_t i = 1; i < all.size(); i += 2)
+        heap.free(all[i]);
+    heap.trim();
+    adds_up();
+    tslab::snapshot const without = heap.snapshot({.residency = false});
+    BOOST_TEST(!without.waterfall.has_value());
+    BOOST_TEST(!without.epochs[0].resident_bytes.has_value());
+    BOOST_TEST(!without.classes[0].resident_bytes.has_value());
+    BOOST_TEST(!without.labels[0].resident_bytes.has_value());
+}
