@@ -14,6 +14,7 @@ module;
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -386,17 +387,23 @@ epoch_stats read_fields(epoch_record const& r, std::uint64_t now, std::uint64_t 
     return e;
 }
 
-/// The fields of one era: read again when the slot was opened anew meanwhile, which takes it some nanoseconds.
+/// The fields of one era: read again when the slot was opened anew meanwhile. That takes some nanoseconds, or as long as the
+/// thread that does it is kept from running; then the slot is left out: era 0.
 epoch_stats read_epoch(epoch_record const& r, std::uint64_t now, std::uint64_t wall)
 {
-    constexpr int patience = 1000;
-    for (int i = 0;; ++i) {
+    constexpr int spins = 100;
+    constexpr int yields = 100;
+    for (int i = 0; i < spins + yields; ++i) {
         epoch_stats e = read_fields(r, now, wall);
         std::atomic_thread_fence(std::memory_order_acquire);   // the fields before the era again
-        if ((e.era != 0 && r.era.load(std::memory_order_relaxed) == e.era) || i == patience)
+        if (e.era != 0 && r.era.load(std::memory_order_relaxed) == e.era)
             return e;
-        spin_pause();
+        if (i < spins)
+            spin_pause();
+        else
+            std::this_thread::yield();
     }
+    return {};
 }
 
 /// The larger of `now` and all that was ever told. What is allocated while pages are looked at makes frees come out too few.
@@ -497,7 +504,10 @@ tslab::snapshot allocator::snapshot(snapshot_options const& o) const
         epoch_record const& r = record_of({i, 0});
         if (r.state.load(std::memory_order_relaxed) == lifecycle::idle)
             continue;   // a higher slot was opened first
-        of_slot[i] = &s.epochs.emplace_back(read_epoch(r, now, s.timestamp_ns));
+        epoch_stats e = read_epoch(r, now, s.timestamp_ns);
+        if (e.era == 0)
+            continue;
+        of_slot[i] = &s.epochs.emplace_back(std::move(e));
         s.global.active_epochs += s.epochs.back().lifecycle == lifecycle::active ? 1 : 0;
         s.global.closing_epochs += s.epochs.back().lifecycle == lifecycle::closing ? 1 : 0;
     }

@@ -351,8 +351,8 @@ BOOST_AUTO_TEST_CASE(the_waterfall_adds_up_from_the_first_moment_on_and_is_absen
         BOOST_REQUIRE(s.waterfall.has_value());
         auto const& w = *s.waterfall;
         BOOST_TEST(w.rss_bytes == s.global.rss_bytes);
-        auto const known = static_cast<std::int64_t>(w.live_bytes + w.slack_bytes + w.empty_slot_bytes + w.cached_bytes +
-                                                     w.free_bytes + w.metadata_bytes);
+        auto const known = static_cast<std::int64_t>(w.live_bytes + w.slack_bytes + w.empty_slot_bytes +
+                                                     w.cached_bytes + w.free_bytes + w.metadata_bytes);
         BOOST_TEST(known + w.not_tslab_bytes == static_cast<std::int64_t>(w.rss_bytes));
         BOOST_TEST(w.metadata_bytes > 0u);
         std::uint64_t of_epochs = 0, of_classes = 0, of_labels = 0;
