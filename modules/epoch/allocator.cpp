@@ -140,9 +140,8 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
         return take_large(bytes, alignment, e, owner, me, why);
     stopwatch const watch;
     void* const p = take_large(bytes, alignment, e, owner, me, why);
-    auto const [wall_ns, cpu_ns] = watch.read();
     if (p != nullptr)
-        me->alloc_times.note(wall_ns, cpu_ns);
+        me->alloc_times.note(watch.read());
     return p;
 }
 

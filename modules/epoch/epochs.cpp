@@ -26,6 +26,15 @@ void count(thread_record* me, heap_event e, std::uint64_t n = 1) noexcept
         me->counts[e].add(n);
 }
 
+void tell_purged(close_report& report, purge_result const& purged) noexcept
+{
+    report.madvise_calls = purged.calls;
+    report.madvise_bytes = purged.bytes;
+    report.madvise_failures = purged.failures;
+    report.madvise_asked_bytes = purged.asked;
+    report.madvise_gone_bytes = purged.gone;
+}
+
 /// Counts a close, `nanoseconds` of which took what a timed one did.
 void count_close(thread_record* me, take_back_result const& done, std::uint64_t nanoseconds = 0) noexcept
 {
@@ -347,11 +356,7 @@ close_report allocator::take_back(epoch_id e, bool closing, bool drained_before)
     report.scanned_slabs = done.scanned();
     report.recycled_slabs = done.recycled();
     report.deferred_claims = done.deferred;
-    report.madvise_calls = purged.calls;
-    report.madvise_bytes = purged.bytes;
-    report.madvise_failures = purged.failures;
-    report.madvise_asked_bytes = purged.asked;
-    report.madvise_gone_bytes = purged.gone;
+    tell_purged(report, purged);
     report.rss_after = read_rss_bytes();
     report.nanoseconds = now_ns() - begin;
     if (closing) {
@@ -419,12 +424,7 @@ close_report allocator::trim() noexcept
     }
     if (me != nullptr)
         core_.flush_warm(*me);
-    purge_result const purged = core_.slabs().trim();
-    all.madvise_calls += purged.calls;
-    all.madvise_bytes += purged.bytes;
-    all.madvise_failures += purged.failures;
-    all.madvise_asked_bytes += purged.asked;
-    all.madvise_gone_bytes += purged.gone;
+    tell_purged(all, core_.slabs().trim());
     all.rss_after = read_rss_bytes();
     all.nanoseconds = now_ns() - begin;
     return all;

@@ -26,16 +26,6 @@ struct purge_result {
     std::uint64_t failures = 0;   ///< calls that failed: their pages stay resident and usable
     std::uint64_t asked = 0;      ///< bytes of all calls, if it was to be looked what became of them; else 0
     std::uint64_t gone = 0;       ///< of those, no longer resident right afterwards
-
-    inline purge_result& operator+=(purge_result const& o) noexcept
-    {
-        calls += o.calls;
-        bytes += o.bytes;
-        failures += o.failures;
-        asked += o.asked;
-        gone += o.gone;
-        return *this;
-    }
 };
 
 /// From an address to its page's descriptor: a subtraction, a comparison and a shift. Read on every free.

@@ -12,6 +12,7 @@ module;
 #include <initializer_list>
 export module tslab.stats:histogram;
 
+import :clock;
 import :counter;
 
 export namespace tslab {
@@ -91,6 +92,7 @@ struct timing_stats {
 /// timing_stats that one thread advances and every thread may read.
 class timing_counters {
 public:
+    void note(stopwatch::reading const& r) noexcept { note(r.wall_ns, r.cpu_ns); }
     void note(std::uint64_t wall_ns, std::uint64_t cpu_ns) noexcept
     {
         std::uint64_t const wait_ns = wall_ns > cpu_ns ? wall_ns - cpu_ns : 0;   // the clocks tick apart by a little

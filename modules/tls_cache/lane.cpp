@@ -134,9 +134,8 @@ void* lane::find_slot(unsigned bin, thread_record& me) noexcept
     void* p = allocate(bin);
     if (p == nullptr)
         p = find_slot(bin, me);
-    auto const [wall_ns, cpu_ns] = watch.read();
     if (p != nullptr)
-        me.alloc_times.note(wall_ns, cpu_ns);
+        me.alloc_times.note(watch.read());
     return p;
 }
 

@@ -257,8 +257,7 @@ slab* shelf::adopt(lane& l, unsigned bin) noexcept
         if (heap->sampling()) {
             stopwatch const watch;
             repair_adoption(*s, bin, claimed);
-            auto const [wall_ns, cpu_ns] = watch.read();
-            me.repair_times.note(wall_ns, cpu_ns);
+            me.repair_times.note(watch.read());
         } else {
             repair_adoption(*s, bin, claimed);
         }
@@ -489,8 +488,7 @@ void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
     {
         lock_guard const guard{home->lock, home->site(me, class_of_bin(its_bin))};
         list_of(*home, s, its_bin).remove(s);
-        --home->slab_count;
-        --home->listed[its_bin];
+        home->unlist(its_bin);
         home->heap->recycle(s, me);
         drained = home->settle();
     }

@@ -137,13 +137,14 @@ struct alignas(64) shelf {
     [[nodiscard]] bool settle() noexcept __attribute__((requires_capability(lock)));
 
     void list_partial(slab& s, unsigned bin) noexcept __attribute__((requires_capability(lock)));
-
-private:
+    /// Counts a slab that leaves the lists.
     void unlist(unsigned bin) noexcept __attribute__((requires_capability(lock)))
     {
         --slab_count;
         --listed[bin];
     }
+
+private:
     [[nodiscard]] slab* first_to_adopt(unsigned bin, thread_record const& me) const noexcept
         __attribute__((requires_capability(lock)));
     void repair_adoption(slab& s, unsigned bin, bool claimed) noexcept __attribute__((requires_capability(lock)));
