@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exchange.hpp"
 
+#include "answer.hpp"
 #include "json_text.hpp"
 
 #include <boost/asio/write.hpp>
@@ -55,21 +56,12 @@ reply refusal(http::status status, std::string_view message, std::pmr::memory_re
     return refused;
 }
 
-reply handle(request_parser const& parsed, route const& target, catalog const& data, std::pmr::memory_resource* memory)
-{
-    tslab::boost_resource json_memory{memory};
-    query const parameters{view_of(parsed.get().target()), memory};
-    request const rq{parameters, parsed.get().body(), data, memory, json::storage_ptr{&json_memory}};
-    reply answer{http::status::ok, std::pmr::string{memory}};
-    append_json(answer.body, target.handle(rq));
-    return answer;
-}
-
 reply handle_or_refuse(request_parser const& parsed, route const& target, catalog const& data,
                        std::pmr::memory_resource* memory)
 {
     try {
-        return handle(parsed, target, data, memory);
+        std::string_view const path = view_of(parsed.get().target());
+        return {http::status::ok, answer_text(target, path, parsed.get().body(), data, memory)};
     } catch (http_error const& refused) {
         return refusal(http::int_to_status(refused.status()), refused.what(), memory);
     } catch (std::bad_alloc const&) {

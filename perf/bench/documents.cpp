@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// JSON by Boost.JSON, and the handlers of examples/request_server without its sockets. Both reach the contender through the
+// adapter for Boost, whoever the contender is.
+#include "pattern.hpp"
+
+#include "answer.hpp"
+#include "data.hpp"
+#include "json_text.hpp"
+#include "plan.hpp"
+#include "routes.hpp"
+
+#include <algorithm>
+
+import tslab.boost;
+
+namespace bench {
+namespace {
+
+namespace server = request_server;
+
+/// Orders as a shop has them: about 100 KB.
+std::string make_document(random_source random, std::size_t orders)
+{
+    std::string text = R"({"shop":"a shop","orders":[)";
+    for (std::size_t i = 0; i < orders; ++i) {
+        std::string const number = std::to_string(random() % 1'000'000);
+        text += i == 0 ? "" : ",";
+        text += R"({"id":)" + number + R"(,"customer":{"name":"customer number )" + number + R"(","vip":)" +
+                (random() % 2 == 0 ? "true" : "false") + R"(},"price":)" + std::to_string(random() % 1000) +
+                R"(.25,"note":")" + std::string(random() % 80, 'n') + R"(","items":[)";
+        for (std::size_t items = 1 + random() % 4; items > 0; --items)
+            text += R"({"article":"article )" + std::to_string(random() % 10'000) + R"(","count":)" +
+                    std::to_string(random() % 9) + (items == 1 ? "}" : "},");
+        text += R"(],"tags":["first","second",null]})";
+    }
+    return text + "]}";
+}
+
+/// Parses a document and writes it out again. An operation is a document's kilobyte.
+class json_worker final : public worker {
+public:
+    json_worker(setting const& s, std::string_view, place& memory, unsigned thread)
+        : memory_{memory}, text_{make_document(random_for(s, thread), s.tiny ? 20 : 430)}
+    {
+    }
+
+    std::uint64_t turn() override
+    {
+        {
+            std::pmr::memory_resource* const resource = opaque(memory_.enter(false));
+            tslab::boost_resource adapter{resource};
+            server::json::value const document = server::parse_known(text_, server::json::storage_ptr{&adapter});
+            std::pmr::string written{resource};
+            server::append_json(written, document);
+            length_ += written.size();
+            asm volatile("" : : "r"(&length_) : "memory");
+        }
+        memory_.leave();
+        return std::max<std::size_t>(text_.size() / 1024, 1);
+    }
+
+private:
+    place& memory_;
+    std::string text_;
+    std::size_t length_ = 0;
+};
+
+struct prepared_request {
+    server::route const* target = nullptr;
+    std::string path;   ///< with its parameters
+    std::string body;
+};
+
+/// What all threads of the server ask for: requests as its demo sends them, as often.
+class server_workload final : public workload {
+public:
+    explicit server_workload(setting const& s) : data_{server::load_iso_sets()}
+    {
+        auto const plans = server::plan_requests(data_);
+        std::vector<double> weights;
+        std::vector<prepared_request> kinds;
+        for (auto const& plan : plans) {
+            if (plan.status == 413)
+                continue;   // refused before a handler sees it
+            kinds.push_back(prepare(plan));
+            weights.push_back(plan.weight);
+        }
+        random_source random = random_for(s, 0);
+        std::discrete_distribution<std::size_t> draw(weights.begin(), weights.end());
+        for (std::size_t i = 0; i < (s.tiny ? 8 : 512); ++i)
+            requests_.push_back(kinds[draw(random)]);
+    }
+
+    std::unique_ptr<worker> join(unsigned thread, place& memory) override
+    {
+        return std::make_unique<answering>(*this, memory, thread);
+    }
+
+private:
+    /// An operation is a request.
+    class answering final : public worker {
+    public:
+        answering(server_workload const& all, place& memory, unsigned thread)
+            : all_{all}, memory_{memory}, next_{thread * 37}
+        {
+        }
+
+        std::uint64_t turn() override
+        {
+            prepared_request const& rq = all_.requests_[next_++ % all_.requests_.size()];
+            {
+                std::pmr::memory_resource* const resource = opaque(memory_.enter(false));
+                try {
+                    length_ += server::answer_text(*rq.target, rq.path, rq.body, all_.data_, resource).size();
+                } catch (server::http_error const&) {
+                    ++refused_;
+                }
+                asm volatile("" : : "r"(&length_), "r"(&refused_) : "memory");
+            }
+            memory_.leave();
+            return 1;
+        }
+
+    private:
+        server_workload const& all_;
+        place& memory_;
+        std::size_t next_;
+        std::size_t length_ = 0;
+        std::size_t refused_ = 0;
+    };
+
+    /// "POST /stats HTTP/1.1", header fields, an empty line, the body.
+    static prepared_request prepare(server::planned_request const& plan)
+    {
+        std::string_view const text = plan.text;
+        std::size_t const method_end = text.find(' ');
+        std::size_t const path_end = text.find(' ', method_end + 1);
+        std::string_view const path = text.substr(method_end + 1, path_end - method_end - 1);
+        return {.target = &server::find_route(text.substr(0, method_end), path),
+                .path = std::string{path},
+                .body = std::string{text.substr(text.find("\r\n\r\n") + 4)}};
+    }
+
+    server::catalog data_;
+    std::vector<prepared_request> requests_;
+};
+
+std::unique_ptr<workload> make_server(setting const& s, std::string_view)
+{
+    return std::make_unique<server_workload>(s);
+}
+
+constexpr pattern patterns[] = {
+    {.name = "json",
+     .about = "a document of 100 KB parsed and written in a scope",
+     .make = make_alike<json_worker>,
+     .phases = true,
+     .memory = true},
+    {.name = "server",
+     .about = "the handlers of examples/request_server, a scope each request, without sockets",
+     .make = make_server,
+     .phases = true,
+     .memory = true},
+};
+
+}
+
+std::span<pattern const> document_patterns() { return patterns; }
+
+}

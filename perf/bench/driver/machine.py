@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 The tslab authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where and with what it was measured."""
+import datetime
+import os
+import platform
+import re
+import subprocess
+
+
+def output_of(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return ""
+
+
+def processor():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            found = re.search(r"^model name\s*:\s*(.*)$", file.read(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found.group(1) if found else platform.machine()
+
+
+def compiler(build):
+    try:
+        with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as file:
+            text = file.read()
+    except OSError:
+        return ""
+    found = re.search(r"^CMAKE_CXX_COMPILER:\w+=(.*)$", text, re.MULTILINE)
+    kind = re.search(r"^CMAKE_BUILD_TYPE:\w+=(.*)$", text, re.MULTILINE)
+    version = output_of(found.group(1), "--version").splitlines() if found else []
+    return ", ".join(part for part in (version[0] if version else "", kind.group(1) if kind else "") if part)
+
+
+def library(path):
+    """The package that a file is from, with its version; else the file's name."""
+    real = os.path.realpath(path)
+    for candidate in (real, real.removeprefix("/usr")):
+        package = output_of("dpkg-query", "-S", candidate).partition(": ")[0]
+        if package:
+            return output_of("dpkg-query", "-W", "-f", "${Package} ${Version}", package)
+    return os.path.basename(real)
+
+
+def describe(everyone, chosen, arguments):
+    return {
+        "cpu": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "compiler": compiler(chosen.build),
+        "commit": output_of("git", "describe", "--always", "--dirty"),
+        "libraries": {"glibc": " ".join(platform.libc_ver()),
+                      **{c.name: library(c.preload) for c in everyone if c.preload}},
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": " ".join(["script/bench", *arguments]),
+        "rounds": chosen.rounds,
+        "seconds": chosen.seconds,
+    }
+
+
+def as_text(about):
+    libraries = ", ".join(f"{name}: {version}" for name, version in about["libraries"].items())
+    return (f"{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}; {about['compiler']}; {libraries}; "
+            f"tslab {about['commit']}; {about['date']}; {about['command']}; "
+            f"{about['rounds']} rounds of {about['seconds']} s")

@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 The tslab authors
+# SPDX-License-Identifier: Apache-2.0
+"""The figures as a table, for a terminal and as Markdown."""
+from . import figures
+
+
+def number(value):
+    if value is None:
+        return "-"
+    if value >= 10_000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.1f}"
+
+
+def percent(value):
+    return "-" if value is None else f"±{value * 100:.0f}%"
+
+
+def times(value):
+    return "-" if value is None else f"{value:.2f}"
+
+
+def mebibytes(value):
+    return "-" if value is None else f"{value / 2**20:.2f}"
+
+
+def throughput(table, names):
+    """(header, lines): ns per operation of everybody, and tslab's ratio."""
+    header = ["pattern", "threads", *names, "spread", "best peer", "ratio"]
+    lines = []
+    for case in table.cases:
+        row = table.rows.get((*case, "tslab"))
+        best, _ = table.best_peer(case, "ns_per_op_median")
+        lines.append([case[0], str(case[1]), *(number(table.value(case, n, "ns_per_op_median")) for n in names),
+                      percent(figures.spread(row)) if row else "-", best or "-", times(table.ratio(case))])
+    return header, lines
+
+
+def latency(table):
+    header = ["pattern", "threads", "p50", "p99", "p99.9", "p99.99", "max", "best peer's p99.9", "ratio"]
+    lines = []
+    fields = ("p50_ns", "p99_ns", "p999_ns", "p9999_ns", "max_ns")
+    for case in table.cases:
+        if table.value(case, "tslab", "p999_ns") is None:
+            continue
+        best, value = table.best_peer(case, "p999_ns")
+        lines.append([case[0], str(case[1]), *(number(table.value(case, "tslab", f)) for f in fields),
+                      f"{number(value)} {best or ''}", times(table.ratio(case, "p999_ns"))])
+    return header, lines
+
+
+def memory(table, names):
+    header = ["pattern", "threads", "contender", "base", "peak", "drained", "trimmed", "held per live byte", "drift"]
+    lines = []
+    for case in table.cases:
+        for name in names:
+            row = table.rows.get((*case, name))
+            if row is None or row["rss_base_bytes"] is None:
+                continue
+            drift = "-" if row["drift"] is None else f"{row['drift'] * 100:+.1f}%"
+            lines.append([case[0], str(case[1]), name, *(mebibytes(row[f"rss_{f}_bytes"])
+                                                         for f in ("base", "peak", "drained", "trimmed")),
+                          times(row["held_per_live"]), drift])
+    return header, lines
+
+
+def parts(table, names):
+    """(title, header, lines) of each table that has something to say."""
+    made = [("Nanoseconds of processor time for one operation, median of the rounds", *throughput(table, names)),
+            ("Latency of a single allocation or deallocation of tslab, nanoseconds", *latency(table)),
+            ("Resident memory, MiB", *memory(table, names))]
+    return [part for part in made if part[2]]
+
+
+def as_text(header, lines):
+    widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
+    left = {0, header.index("contender") if "contender" in header else 0}
+
+    def align(line):
+        return "  ".join(cell.ljust(w) if i in left else cell.rjust(w)
+                         for i, (cell, w) in enumerate(zip(line, widths))).rstrip()
+    return "\n".join(align(line) for line in [header, *lines])
+
+
+def as_markdown(header, lines):
+    left = ["pattern", "contender"]
+    rule = ["---" if name in left else "---:" for name in header]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *lines])
