@@ -16,6 +16,9 @@ public:
         : memory_{memory}, elements_(s.tiny ? 50 : 2000)
     {
         random_source random = random_for(s, thread);
+        keys_.reserve(elements_);
+        values_.reserve(elements_);
+        numbers_.reserve(elements_);
         for (std::size_t i = 0; i < elements_; ++i) {
             keys_.push_back("key " + std::to_string(random()));
             values_.emplace_back(8 + random() % 120, 'v');

@@ -6,10 +6,9 @@
 #include "pattern.hpp"
 
 #include "answer.hpp"
-#include "data.hpp"
 #include "json_text.hpp"
-#include "plan.hpp"
 #include "routes.hpp"
+#include "server_work.hpp"
 
 #include <algorithm>
 
@@ -23,7 +22,9 @@ namespace server = request_server;
 /// Orders as a shop has them: about 100 KB.
 std::string make_document(random_source random, std::size_t orders)
 {
-    std::string text = R"({"shop":"a shop","orders":[)";
+    std::string text;
+    text.reserve(orders * 400);   // growing would leave behind what peers could use again
+    text += R"({"shop":"a shop","orders":[)";
     for (std::size_t i = 0; i < orders; ++i) {
         std::string const number = std::to_string(random() % 1'000'000);
         text += i == 0 ? "" : ",";
@@ -35,7 +36,8 @@ std::string make_document(random_source random, std::size_t orders)
                     std::to_string(random() % 9) + (items == 1 ? "}" : "},");
         text += R"(],"tags":["first","second",null]})";
     }
-    return text + "]}";
+    text += "]}";
+    return text;
 }
 
 /// Parses a document and writes it out again. An operation is a document's kilobyte.
@@ -67,31 +69,10 @@ private:
     std::size_t length_ = 0;
 };
 
-struct prepared_request {
-    server::route const* target = nullptr;
-    std::string path;   ///< with its parameters
-    std::string body;
-};
-
 /// What all threads of the server ask for: requests as its demo sends them, as often.
 class server_workload final : public workload {
 public:
-    explicit server_workload(setting const& s) : data_{server::load_iso_sets()}
-    {
-        auto const plans = server::plan_requests(data_);
-        std::vector<double> weights;
-        std::vector<prepared_request> kinds;
-        for (auto const& plan : plans) {
-            if (plan.status == 413)
-                continue;   // refused before a handler sees it
-            kinds.push_back(prepare(plan));
-            weights.push_back(plan.weight);
-        }
-        random_source random = random_for(s, 0);
-        std::discrete_distribution<std::size_t> draw(weights.begin(), weights.end());
-        for (std::size_t i = 0; i < (s.tiny ? 8 : 512); ++i)
-            requests_.push_back(kinds[draw(random)]);
-    }
+    explicit server_workload(setting const& s) : work_{prepare_server(s)} {}
 
     std::unique_ptr<worker> join(unsigned thread, place& memory) override
     {
@@ -109,11 +90,11 @@ private:
 
         std::uint64_t turn() override
         {
-            prepared_request const& rq = all_.requests_[next_++ % all_.requests_.size()];
+            prepared_request const& rq = all_.work_.requests[next_++ % all_.work_.requests.size()];
             {
                 std::pmr::memory_resource* const resource = opaque(memory_.enter(false));
                 try {
-                    length_ += server::answer_text(*rq.target, rq.path, rq.body, all_.data_, resource).size();
+                    length_ += server::answer_text(*rq.target, rq.path, rq.body, all_.work_.data, resource).size();
                 } catch (server::http_error const&) {
                     ++refused_;
                 }
@@ -131,20 +112,7 @@ private:
         std::size_t refused_ = 0;
     };
 
-    /// "POST /stats HTTP/1.1", header fields, an empty line, the body.
-    static prepared_request prepare(server::planned_request const& plan)
-    {
-        std::string_view const text = plan.text;
-        std::size_t const method_end = text.find(' ');
-        std::size_t const path_end = text.find(' ', method_end + 1);
-        std::string_view const path = text.substr(method_end + 1, path_end - method_end - 1);
-        return {.target = &server::find_route(text.substr(0, method_end), path),
-                .path = std::string{path},
-                .body = std::string{text.substr(text.find("\r\n\r\n") + 4)}};
-    }
-
-    server::catalog data_;
-    std::vector<prepared_request> requests_;
+    server_work work_;
 };
 
 std::unique_ptr<workload> make_server(setting const& s, std::string_view)

@@ -12,20 +12,26 @@ export module tslab.boost;
 export namespace tslab {
 
 /// A boost::container::pmr::memory_resource over a std::pmr one, which must outlive it. As thread safe as that one is.
-/// Two adapters are equal when their resources are.
+/// Two adapters are equal when their resources are. Alignments below that of std::max_align_t are raised to it, both ways:
+/// Boost.JSON (1.81, detail/string_impl.hpp) asks for a key at alignment 1 and frees it at the default, which corrupts the
+/// pools of the standard library and mallocs that go by it.
 class boost_resource final : public boost::container::pmr::memory_resource {
 public:
     explicit boost_resource(std::pmr::memory_resource* upstream) noexcept : upstream_{upstream} {}
     [[nodiscard]] std::pmr::memory_resource* upstream() const noexcept { return upstream_; }
 
 private:
+    static constexpr std::size_t raised(std::size_t alignment) noexcept
+    {
+        return alignment < alignof(std::max_align_t) ? alignof(std::max_align_t) : alignment;
+    }
     void* do_allocate(std::size_t bytes, std::size_t alignment) override
     {
-        return upstream_->allocate(bytes, alignment);
+        return upstream_->allocate(bytes, raised(alignment));
     }
     void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override
     {
-        upstream_->deallocate(p, bytes, alignment);
+        upstream_->deallocate(p, bytes, raised(alignment));
     }
     [[nodiscard]] bool do_is_equal(boost::container::pmr::memory_resource const& other) const noexcept override
     {

@@ -9,7 +9,10 @@
 #include <boost/container/pmr/string.hpp>
 #include <boost/container/pmr/vector.hpp>
 #include <boost/json.hpp>
+#include <map>
+#include <memory_resource>
 #include <string>
+#include <utility>
 
 #include "recorder.hpp"
 import tslab.boost;
@@ -40,6 +43,62 @@ BOOST_AUTO_TEST_CASE(boost_json_parses_into_a_scope)
     BOOST_TEST(!heap.is_active(e));
     BOOST_TEST(heap.snapshot().global.live_objects == 0u);
     BOOST_TEST(heap.snapshot().global.misuses == 0u);
+}
+
+namespace {
+
+/// Counts deallocations at another size or alignment than the allocation's.
+class strict_resource final : public std::pmr::memory_resource {
+public:
+    std::size_t allocations = 0;
+    std::size_t mismatches = 0;
+
+private:
+    using request = std::pair<std::size_t, std::size_t>;
+
+    void* do_allocate(std::size_t bytes, std::size_t alignment) override
+    {
+        void* const p = std::pmr::new_delete_resource()->allocate(bytes, alignment);
+        live_[p] = {bytes, alignment};
+        ++allocations;
+        return p;
+    }
+    void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override
+    {
+        request const asked = live_.at(p);
+        mismatches += asked != request{bytes, alignment} ? 1 : 0;
+        live_.erase(p);
+        std::pmr::new_delete_resource()->deallocate(p, asked.first, asked.second);
+    }
+    [[nodiscard]] bool do_is_equal(std::pmr::memory_resource const& other) const noexcept override
+    {
+        return this == &other;
+    }
+
+    std::map<void*, request> live_;
+};
+
+}
+
+BOOST_AUTO_TEST_CASE(every_deallocation_has_the_alignment_of_its_allocation)
+{
+    strict_resource strict;
+    tslab::boost_resource adapter{&strict};
+    {
+        boost::json::stream_parser parser{boost::json::storage_ptr{&adapter}};
+        // A key that arrives in two parts, and an object given up halfway: keys are then freed alone.
+        parser.write(R"({"key":1,"list":[{"inner":2,"oth)");
+        parser.write(R"(er":3},"text"],"last")");
+    }
+    {
+        boost::json::value const v =
+            boost::json::parse(R"({"key":1,"list":[{"inner":"text"}]})", boost::json::storage_ptr{&adapter});
+        BOOST_TEST(v.at("key").as_int64() == 1);
+        boost::json::object taken{v.as_object(), boost::json::storage_ptr{&adapter}};
+        taken.erase("key");
+    }
+    BOOST_TEST(strict.allocations > 5u);
+    BOOST_TEST(strict.mismatches == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(boost_containers_take_their_memory_from_the_resource)
