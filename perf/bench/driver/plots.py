@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 The tslab authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plots, each as SVG and PNG."""
+import os
+
+import matplotlib
+import matplotlib.ticker
+matplotlib.use("Agg")
+from matplotlib import pyplot  # noqa: E402
+
+matplotlib.rcParams.update({"svg.hashsalt": "tslab", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+
+MARKERS = {"tslab": ("D", "#c0392b"), "glibc": ("o", "#7f8c8d"), "jemalloc": ("s", "#2980b9"), "tcmalloc": ("^", "#27ae60"),
+           "mimalloc": ("v", "#8e44ad"), "unsynchronized": ("x", "#d35400"), "synchronized": ("+", "#d35400"),
+           "monotonic-stack": ("1", "#16a085"), "monotonic-heap": ("2", "#16a085")}
+OTHERS = [("P", "#2c3e50"), ("X", "#b7950b"), ("*", "#5d6d7e")]
+
+
+def look_of(name, names):
+    """The same marker and colour for a contender in all plots."""
+    if name in MARKERS:
+        return MARKERS[name]
+    others = [n for n in names if n not in MARKERS]
+    return OTHERS[others.index(name) % len(OTHERS)]
+
+
+def save(figure, folder, name):
+    for kind in ("svg", "png"):
+        figure.savefig(os.path.join(folder, f"{name}.{kind}"), dpi=130, bbox_inches="tight",
+                       metadata={"Date": None} if kind == "svg" else None)
+    pyplot.close(figure)
+
+
+def dots(table, names, cases, field, title, axis, reference):
+    """A line a case, a marker a contender, relative to `reference(case)`; None if there is nothing to draw."""
+    lines = [(case, reference(case)) for case in cases]
+    lines = [(case, base) for case, base in lines if base]
+    if not lines:
+        return None
+    figure, axes = pyplot.subplots(figsize=(8, 1.2 + 0.24 * len(lines)))
+    for name in reversed(names):   # tslab, the first, is drawn last, on top
+        marker, colour = look_of(name, names)
+        points = [(table.value(case, name, field), base, at) for at, (case, base) in enumerate(lines)]
+        points = [(value / base, at) for value, base, at in points if value]
+        if points:
+            axes.plot(*zip(*points), linestyle="none", marker=marker, color=colour, label=name,
+                      markersize=6.5 if name == "tslab" else 5, zorder=3 if name == "tslab" else 2)
+    axes.axvline(1, color="black", linewidth=0.8, zorder=1)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    axes.set_yticks(range(len(lines)), [case[0] for case, _ in lines])
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.grid(axis="both", color="#e5e7e9", linewidth=0.6)
+    axes.set_xlabel(axis)
+    axes.set_title(title, loc="left")
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: names.index(labels[i]))
+    axes.legend([handles[i] for i in order], [labels[i] for i in order], loc="center left", bbox_to_anchor=(1, 0.5),
+                frameon=False)
+    return figure
+
+
+def counted(threads):
+    return f"{threads} thread" + ("s" if threads > 1 else "")
+
+
+def memory(table, names, threads):
+    """Bars a contender: above base at the peak, and what of it stays after the drain."""
+    cases = [c for c in table.cases if c[1] == threads and table.value(c, "tslab", "rss_base_bytes") is not None]
+    if not cases:
+        return None
+    columns = 3
+    rows = -(-len(cases) // columns)
+    figure, grid = pyplot.subplots(rows, columns, figsize=(10, 0.9 + (0.5 + 0.2 * len(names)) * rows), squeeze=False,
+                                   layout="constrained")
+    for axes in grid.flat[len(cases):]:
+        axes.remove()
+    for axes, case in zip(grid.flat, cases):
+        for at, name in enumerate(names):
+            row = table.rows.get((*case, name))
+            if row is None or row["rss_base_bytes"] is None:
+                continue
+            base = row["rss_base_bytes"]
+            colour = look_of(name, names)[1]
+            axes.barh(at, (row["rss_peak_bytes"] - base) / 2**20, color=colour, alpha=0.3)
+            axes.barh(at, max(row["rss_drained_bytes"] - base, 0) / 2**20, color=colour, height=0.45)
+            if row["rss_trimmed_bytes"]:
+                axes.plot(max(row["rss_trimmed_bytes"] - base, 0) / 2**20, at, marker="|", color="black", markersize=8)
+        axes.set_yticks(range(len(names)), names, fontsize=7)
+        axes.invert_yaxis()
+        axes.set_title(case[0], loc="left", fontsize=9)
+    figure.suptitle(f"Resident memory above the start, MiB, {counted(threads)}: pale at the peak, full after the drain, "
+                    "stroke after trim()", fontsize=9)
+    return figure
+
+
+def draw(table, names, folder):
+    for threads in sorted({case[1] for case in table.cases}):
+        cases = [case for case in table.cases if case[1] == threads]
+        what = {
+            "time": ("ns_per_op_median", f"Time of an operation, {counted(threads)}",
+                     "relative to the best general-purpose allocator; left is faster"),
+            "tail": ("p999_ns", f"99.9th percentile of a single operation, {counted(threads)}",
+                     "relative to the best general-purpose allocator; left is shorter"),
+        }
+        for kind, (field, title, axis) in what.items():
+            figure = dots(table, names, cases, field, title, axis, lambda case, f=field: table.best_peer(case, f)[1])
+            if figure is not None:
+                save(figure, folder, f"{kind}-{threads}")
+        figure = memory(table, names, threads)
+        if figure is not None:
+            save(figure, folder, f"memory-{threads}")
