@@ -5,11 +5,11 @@ import argparse
 import os
 
 from . import contenders
+from .runner import KINDS
 
 QUICK_PATTERNS = ("pair,fifo_1k,fifo_100k,sizes/64,sizes/4K,request,request_windout,scope_8,containers,json,server,"
                   "burst,steady,producer_consumer,larson").split(",")
 BUILD = "build/release"
-KINDS = ("throughput", "latency", "memory")
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,7 +59,7 @@ def parse(arguments):
         "process of its own, several rounds. docs/performance.md says what the patterns and figures are."))
     p.add_argument("--quick", action="store_true", help="a selection of patterns, shorter; ends within two minutes")
     p.add_argument("--patterns", type=names, metavar="A,B", help="only these; sizes/* stands for all of that kind")
-    p.add_argument("--threads", type=thread_counts, default=[1, 2, 16], metavar="1,2,16")
+    p.add_argument("--threads", type=thread_counts, metavar="1,2,16", help="[1,2,16; 1,16 with --quick]")
     p.add_argument("--contenders", type=names, metavar="A,B", help="only these")
     p.add_argument("--kinds", type=names, default=list(KINDS), metavar="A,B", help="of " + ", ".join(KINDS))
     p.add_argument("--rounds", type=between(1, 1000, int), metavar="N", help="[5; 3 with --quick]")
@@ -76,6 +76,7 @@ def parse(arguments):
     unknown = [kind for kind in chosen.kinds if kind not in KINDS]
     if unknown:
         p.error(f"no such kind: {', '.join(unknown)}")
+    chosen.threads = chosen.threads or ([1, 16] if chosen.quick else [1, 2, 16])
     chosen.rounds = chosen.rounds or (1 if chosen.tiny else 3 if chosen.quick else 5)
     chosen.seconds = chosen.seconds or (0.001 if chosen.tiny else 0.03 if chosen.quick else 0.1)
     if chosen.patterns is None and chosen.quick:

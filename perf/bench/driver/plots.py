@@ -47,6 +47,7 @@ def dots(table, names, cases, field, title, axis, reference):
                       markersize=6.5 if name == "tslab" else 5, zorder=3 if name == "tslab" else 2)
     axes.axvline(1, color="black", linewidth=0.8, zorder=1)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes.set_yticks(range(len(lines)), [case[0] for case, _ in lines])

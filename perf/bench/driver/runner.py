@@ -9,8 +9,9 @@ import time
 
 from . import contenders
 
+KINDS = ("throughput", "latency", "memory")
 TIME_LIMIT = 300
-QUICK_LIMIT = 100   # seconds, after which --quick starts no new round
+QUICK_LIMIT = 105   # seconds, after which --quick measures no more
 MEMORY_ROUNDS = 3
 
 
@@ -59,7 +60,7 @@ class Runner:
         arguments = ["--pattern", pattern["name"], "--threads", str(threads), "--contender", contender.program,
                      "--kind", kind, "--seconds", str(seconds)]
         if c.tiny or (kind == "memory" and c.quick):
-            arguments += ["--phases", "20" if c.tiny else "400"]
+            arguments += ["--phases", "20" if c.tiny else "100"]
         if c.tiny:
             arguments.append("--tiny")
         run = json.loads(self.call(arguments, contender.preload))
@@ -79,35 +80,48 @@ class Runner:
             raise Failed("none of these patterns runs with that many threads")
         results = {(pattern["name"], threads, c.name): {} for pattern, threads in cases for c in everyone
                    if contenders.why_not(c, pattern) is None}
-        for number in range(self.chosen.rounds):
-            if self.out_of_time():
-                self.notes.append(f"only {number} of {self.chosen.rounds} rounds: time was up")
-                break
-            for at, (pattern, threads) in enumerate(cases):
-                self.tell(f"round {number + 1} of {self.chosen.rounds}: {at + 1}/{len(cases)} {pattern['name']} x{threads}")
-                self.one_case(results, pattern, threads, everyone, number)
+        for number, kind in self.passes():
+            measured = [(pattern, threads) for pattern, threads in cases if kind != "memory" or pattern["memory"]]
+            for at, (pattern, threads) in enumerate(measured):
+                if self.out_of_time():
+                    self.notes.append(f"time was up in round {number + 1} of {kind}, at {pattern['name']} x{threads}")
+                    self.tell("")
+                    return self.known(results)
+                self.tell(f"{kind}, round {number + 1} of {self.chosen.rounds}: {at + 1}/{len(measured)} "
+                          f"{pattern['name']} x{threads}")
+                self.one_case(results, pattern, threads, everyone, number, kind)
         self.tell("")
+        return self.known(results)
+
+    def passes(self):
+        """(round, kind) in order. With --quick what is slow comes last, and once."""
+        rounds = self.chosen.rounds
+        most = {"throughput": rounds, "latency": 1 if self.chosen.quick else rounds,
+                "memory": 1 if self.chosen.quick else min(rounds, MEMORY_ROUNDS)}
+        made = [(number, kind) for number in range(rounds) for kind in KINDS
+                if kind in self.chosen.kinds and number < most[kind]]
+        return sorted(made, key=lambda one: KINDS.index(one[1])) if self.chosen.quick else made
+
+    @staticmethod
+    def known(results):
         return {key: kinds for key, kinds in results.items() if kinds}
 
-    def one_case(self, results, pattern, threads, everyone, number):
-        for kind in self.chosen.kinds:
-            if kind == "memory" and (not pattern["memory"] or number >= (1 if self.chosen.quick else MEMORY_ROUNDS)):
+    def one_case(self, results, pattern, threads, everyone, number, kind):
+        for i in range(len(everyone)):
+            c = everyone[(i + number) % len(everyone)]   # nobody always goes first
+            key = (pattern["name"], threads, c.name)
+            if key not in results or c.name in self.out:
                 continue
-            for i in range(len(everyone)):
-                c = everyone[(i + number) % len(everyone)]   # nobody always goes first
-                key = (pattern["name"], threads, c.name)
-                if key not in results or c.name in self.out:
-                    continue
-                try:
-                    results[key].setdefault(kind, []).append(self.measure(c, pattern, threads, kind))
-                except Failed as failure:
-                    if c.name == "tslab":
-                        raise
-                    # A peer that fails is left out; whoever measures is told, and tslab is not compared with it.
-                    self.out.add(c.name)
-                    self.notes.append(f"{c.name} is left out: {failure}")
-                    for other in [k for k in results if k[2] == c.name]:
-                        results[other].clear()
+            try:
+                results[key].setdefault(kind, []).append(self.measure(c, pattern, threads, kind))
+            except Failed as failure:
+                if c.name == "tslab":
+                    raise
+                # A peer that fails is left out; whoever measures is told, and tslab is not compared with it.
+                self.out.add(c.name)
+                self.notes.append(f"{c.name} is left out: {failure}")
+                for other in [k for k in results if k[2] == c.name]:
+                    results[other].clear()
 
     def out_of_time(self):
         return self.chosen.quick and time.monotonic() - self.started > QUICK_LIMIT

@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: 2026 The tslab authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of script/bench, and who takes part."""
+import contextlib
+import io
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from driver import contenders, main, options, runner, table, figures  # noqa: E402
+
+PLAIN = {"name": "pair", "phases": 0, "crossing": 0, "memory": 0, "least_threads": 1, "most_threads": 1024}
+PHASES = PLAIN | {"name": "request", "phases": 1, "memory": 1}
+CROSSING = PLAIN | {"name": "larson", "crossing": 1}
+
+
+def refusal(*arguments):
+    """(exit code, what is said) of a wrong command line."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        try:
+            code = main.main(list(arguments), "/no/such/root")
+        except SystemExit as end:
+            code = end.code
+    return code, said.getvalue()
+
+
+class CommandLine(unittest.TestCase):
+    def assert_refused(self, arguments, what):
+        code, said = refusal(*arguments)
+        self.assertEqual(code, 2)
+        self.assertIn(what, said)
+        self.assertEqual(said.count("\n"), 1, said)
+
+    def test_mistakes_are_one_line_and_exit_code_2(self):
+        self.assert_refused(["--no-such-flag"], "--no-such-flag")
+        self.assert_refused(["--threads", "two"], "--threads")
+        self.assert_refused(["--threads", "0"], "256")
+        self.assert_refused(["--rounds", "0"], "--rounds")
+        self.assert_refused(["--peer", "nothing"], "NAME=PATH")
+        self.assert_refused(["--peer", "a b=/x"], "letters")
+        self.assert_refused(["--kinds", "speed"], "speed")
+        self.assert_refused(["--patterns", ","], "--patterns")
+        self.assert_refused(["--json", "/no/such/folder/x.json"], "cannot write")
+        self.assert_refused(["--plots", "/proc/nothing"], "cannot make")
+
+    def test_a_missing_build_says_how_to_make_it(self):
+        self.assert_refused(["--quick"], "is not built")
+
+    def test_quick_takes_a_selection(self):
+        chosen = options.parse(["--quick"])
+        self.assertIn("request", chosen.patterns)
+        self.assertEqual((chosen.rounds, chosen.threads), (3, [1, 16]))
+        self.assertEqual(options.parse(["--quick", "--patterns", "pair"]).patterns, ["pair"])
+        self.assertEqual(options.parse(["--quick", "--rounds", "9"]).rounds, 9)
+        self.assertIsNone(options.parse([]).patterns)
+
+
+class Contenders(unittest.TestCase):
+    def test_a_missing_library_is_left_out_with_a_line(self):
+        found, missing = contenders.all_contenders([("mine", "/no/such/library.so")], folders=("/no/such/folder",))
+        self.assertEqual([c.name for c in found if c.general], ["glibc"])
+        self.assertEqual(len(missing), 4)
+        self.assertIn("/no/such/library.so", missing[-1])
+
+    def test_a_given_library_is_a_general_purpose_peer(self):
+        with tempfile.NamedTemporaryFile(suffix=".so") as library:
+            found, _ = contenders.all_contenders([("mine", library.name)], folders=())
+            self.assertEqual([c.name for c in found if c.general], ["glibc", "mine"])
+            with self.assertRaises(ValueError):
+                contenders.all_contenders([("glibc", library.name)], folders=())
+
+    def test_pointless_contenders_are_left_out(self):
+        everyone = {c.name: c for c in contenders.all_contenders([], folders=())[0]}
+        self.assertIsNone(contenders.why_not(everyone["tslab"], CROSSING))
+        self.assertIsNone(contenders.why_not(everyone["monotonic-heap"], PHASES))
+        self.assertIn("given back", contenders.why_not(everyone["monotonic-stack"], PLAIN))
+        self.assertIn("other", contenders.why_not(everyone["unsynchronized"], CROSSING))
+        self.assertIsNone(contenders.why_not(everyone["synchronized"], CROSSING))
+
+
+class FakeRunner(runner.Runner):
+    """Answers at once; the peer `broken` fails."""
+
+    def __init__(self, *arguments):
+        super().__init__("none", options.parse(list(arguments)))
+        self.order = []
+
+    def measure(self, contender, pattern, threads, kind):
+        self.order.append((pattern["name"], threads, contender.name, kind))
+        if contender.name == "broken":
+            raise runner.Failed("it crashed")
+        return {"ns_per_op": 1.0}
+
+
+class Turns(unittest.TestCase):
+    def setUp(self):
+        self.everyone = [contenders.Contender(name, name, general=name != "tslab") for name in ("tslab", "a", "b")]
+
+    def test_nobody_always_goes_first(self):
+        run = FakeRunner("--kinds", "throughput", "--rounds", "3", "--threads", "1")
+        run.run([PLAIN], self.everyone)
+        self.assertEqual([order[2] for order in run.order[::3]], ["tslab", "a", "b"])
+        self.assertEqual(len(run.order), 9)
+
+    def test_a_peer_that_fails_is_left_out_with_all_its_figures(self):
+        run = FakeRunner("--kinds", "throughput", "--rounds", "2", "--threads", "1")
+        found = run.run([PLAIN], [*self.everyone, contenders.Contender("broken", "malloc", general=True)])
+        self.assertNotIn(("pair", 1, "broken"), found)
+        self.assertEqual(run.notes, ["broken is left out: it crashed"])
+        self.assertEqual(len(found["pair", 1, "a"]["throughput"]), 2)
+
+    def test_memory_is_measured_where_it_says_something_and_less_often(self):
+        run = FakeRunner("--rounds", "5", "--threads", "1")
+        run.run([PLAIN, PHASES], self.everyone[:1])
+        self.assertEqual(sum(order[3] == "memory" for order in run.order), 3)
+        self.assertTrue(all(order[0] == "request" for order in run.order if order[3] == "memory"))
+
+    def test_quick_measures_throughput_first(self):
+        run = FakeRunner("--quick", "--threads", "1")
+        run.run([PHASES], self.everyone[:1])
+        self.assertEqual([order[3] for order in run.order], ["throughput"] * 3 + ["latency", "memory"])
+
+    def test_thread_counts_a_pattern_cannot_have_are_passed_over(self):
+        run = FakeRunner("--threads", "1,2,16")
+        self.assertEqual([threads for _, threads in run.cases([PLAIN | {"least_threads": 2}])], [2, 16])
+        with self.assertRaises(runner.Failed):
+            FakeRunner("--threads", "1").run([PLAIN | {"least_threads": 2}], self.everyone)
+
+
+class Tables(unittest.TestCase):
+    def test_a_contender_without_a_figure_is_a_dash(self):
+        rows = [{"pattern": "pair", "threads": 1, "contender": name, **dict.fromkeys(figures.FIELDS),
+                 "ns_per_op_median": 2.0, "ns_per_op_min": 1.0, "ns_per_op_max": 3.0} for name in ("tslab", "glibc")]
+        parts = table.parts(figures.Table(rows, ["glibc"]), ["tslab", "glibc", "monotonic-heap"])
+        self.assertEqual(len(parts), 1)
+        _, header, lines = parts[0]
+        self.assertEqual(lines, [["pair", "1", "2.0", "2.0", "-", "±50%", "glibc", "1.00"]])
+        self.assertIn("| pair | 1 |", table.as_markdown(header, lines))
+        self.assertEqual(len(table.as_text(header, lines).splitlines()), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
