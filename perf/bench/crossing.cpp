@@ -6,7 +6,6 @@
 
 #include <array>
 #include <atomic>
-#include <mutex>
 #include <thread>
 
 namespace bench {
@@ -163,97 +162,6 @@ private:
     std::vector<ring> rings_;
 };
 
-/// A thousand objects of random sizes, of which random ones are replaced. A turn is the whole life of a thread: it takes a
-/// table that some other thread left behind, and leaves it to the next.
-class larson final : public workload {
-public:
-    explicit larson(setting const& s) : setting_{s}, tables_(s.threads)
-    {
-        random_source random = random_for(s, 0);
-        for (std::size_t& size : sizes_)
-            size = s.size_or(8 + random() % 761);
-        for (unsigned& at : order_)
-            at = static_cast<unsigned>(random() % held);
-        for (table& t : tables_)
-            waiting_.push_back(&t);
-    }
-
-    std::unique_ptr<worker> join(unsigned, place&) override { return std::make_unique<generations>(*this); }
-
-private:
-    static constexpr std::size_t held = 1000;
-
-    struct object {
-        void* at = nullptr;
-        std::size_t size = 0;
-    };
-    using table = std::array<object, held>;
-
-    class generations final : public worker {
-    public:
-        explicit generations(larson& all) : all_{all} {}
-        std::uint64_t turn() override
-        {
-            std::uint64_t const operations = all_.setting_.tiny ? 2000 : 50'000;
-            std::thread{[this, operations] { all_.live(operations); }}.join();
-            return operations;
-        }
-        void drain() override
-        {
-            std::thread{[this] { all_.empty_one(); }}.join();
-        }
-
-    private:
-        larson& all_;
-    };
-
-    table& take()
-    {
-        std::scoped_lock const guard{lock_};
-        table& first = *waiting_.front();
-        waiting_.erase(waiting_.begin());
-        return first;
-    }
-    void leave(table& t)
-    {
-        std::scoped_lock const guard{lock_};
-        waiting_.push_back(&t);
-    }
-
-    void live(std::uint64_t operations)
-    {
-        std::unique_ptr<place> const memory = setting_.make_place();
-        std::pmr::memory_resource* const resource = opaque(memory->common());
-        table& mine = take();
-        std::size_t draw = random_start_.fetch_add(7919, std::memory_order_relaxed);
-        for (std::uint64_t i = 0; i < operations; ++i, ++draw) {
-            object& o = mine[order_[draw % order_.size()]];
-            if (o.at != nullptr)
-                resource->deallocate(o.at, o.size);
-            o.size = sizes_[draw % sizes_.size()];
-            o.at = resource->allocate(o.size);
-            touch(o.at, o.size);
-        }
-        leave(mine);
-    }
-
-    void empty_one()
-    {
-        std::unique_ptr<place> const memory = setting_.make_place();
-        for (object& o : take())
-            if (o.at != nullptr)
-                memory->common()->deallocate(o.at, o.size);
-    }
-
-    setting setting_;
-    std::vector<table> tables_;
-    std::mutex lock_;
-    std::vector<table*> waiting_;
-    std::atomic<std::size_t> random_start_{0};
-    std::array<std::size_t, 4093> sizes_;
-    std::array<unsigned, 8191> order_;
-};
-
 template <class Workload>
 std::unique_ptr<workload> make(setting const& s, std::string_view)
 {
@@ -265,16 +173,13 @@ constexpr pattern patterns[] = {
      .about = "pairs of threads: one allocates, the other frees",
      .make = make<producer_consumer>,
      .crossing = true,
-     .least_threads = 2},
+     .least_threads = 2,
+     .pairs = true},
     {.name = "cross_thread_free",
      .about = "each thread frees what its neighbour allocated",
      .make = make<cross_thread_free>,
      .crossing = true,
      .least_threads = 2},
-    {.name = "larson",
-     .about = "threads come and go, and take over the objects of those before",
-     .make = make<larson>,
-     .crossing = true},
 };
 
 }

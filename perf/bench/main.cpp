@@ -60,7 +60,7 @@ int measure(command const& c)
     bench::pattern const* const what = bench::find_pattern(c.pattern_name);
     if (what == nullptr)
         return refuse("no such pattern: " + c.pattern_name + " (--list names them)");
-    if (c.threads < what->least_threads || c.threads > what->most_threads)
+    if (c.threads < what->least_threads || c.threads > what->most_threads || (what->pairs && c.threads % 2 != 0))
         return refuse(c.pattern_name + " does not run with " + std::to_string(c.threads) + " threads");
     auto const who = bench::make_contender(c.contender_name);
     if (who == nullptr)

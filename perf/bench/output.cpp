@@ -97,7 +97,9 @@ std::string patterns_as_json()
         output one;
         one.text("name", p.name).text("about", p.about).number("phases", int{p.phases});
         one.number("memory", int{p.memory}).number("crossing", int{p.crossing});
-        one.number("least_threads", p.least_threads).number("most_threads", p.most_threads).number("idle", p.idle);
+        one.number("least_threads", p.least_threads)
+            .number("most_threads", p.most_threads)
+            .number("pairs", int{p.pairs});
         all += (all.size() > 1 ? ",\n" : "") + one.finish();
     }
     return all + "]";

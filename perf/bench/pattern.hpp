@@ -63,7 +63,8 @@ struct pattern {
     bool crossing = false;   ///< objects are freed by other threads than allocated them
     unsigned least_threads = 1;
     unsigned most_threads = 1024;
-    unsigned idle = 0;   ///< threads that do nothing but hold memory
+    bool pairs = false;   ///< of threads: an even number
+    unsigned idle = 0;    ///< threads that do nothing but hold memory
 };
 
 std::span<pattern const> all_patterns();
@@ -114,6 +115,8 @@ std::span<pattern const> request_patterns();
 std::span<pattern const> container_patterns();
 std::span<pattern const> document_patterns();
 std::span<pattern const> phase_patterns();
+std::span<pattern const> steady_patterns();
 std::span<pattern const> crossing_patterns();
+std::span<pattern const> larson_patterns();
 
 }

@@ -12,7 +12,7 @@ std::span<pattern const> all_patterns()
     static std::vector<pattern> const all = [] {
         std::vector<pattern> list;
         for (auto const part : {batch_patterns, set_patterns, request_patterns, container_patterns, document_patterns,
-                                phase_patterns, crossing_patterns})
+                                phase_patterns, steady_patterns, crossing_patterns, larson_patterns})
             for (pattern const& p : part())
                 list.push_back(p);
         return list;

@@ -9,7 +9,7 @@ POOLS = ("unsynchronized", "synchronized", "monotonic-stack", "monotonic-heap")
 DEBIAN_PEERS = {
     "jemalloc": ("libjemalloc.so.2",),
     "tcmalloc": ("libtcmalloc_minimal.so.4",),
-    "mimalloc": ("libmimalloc.so.2", "libmimalloc.so.3"),
+    "mimalloc": ("libmimalloc.so.2", "libmimalloc.so.3", "libmimalloc.so"),
 }
 FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib")
 

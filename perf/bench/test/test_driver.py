@@ -12,7 +12,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from driver import contenders, main, options, runner, table, figures  # noqa: E402
 
-PLAIN = {"name": "pair", "phases": 0, "crossing": 0, "memory": 0, "least_threads": 1, "most_threads": 1024}
+PLAIN = {"name": "pair", "phases": 0, "crossing": 0, "memory": 0, "least_threads": 1, "most_threads": 1024,
+         "pairs": 0}
 PHASES = PLAIN | {"name": "request", "phases": 1, "memory": 1}
 CROSSING = PLAIN | {"name": "larson", "crossing": 1}
 
@@ -116,7 +117,7 @@ class Turns(unittest.TestCase):
     def test_memory_is_measured_where_it_says_something_and_less_often(self):
         run = FakeRunner("--rounds", "5", "--threads", "1")
         run.run([PLAIN, PHASES], self.everyone[:1])
-        self.assertEqual(sum(order[3] == "memory" for order in run.order), 3)
+        self.assertEqual(sum(order[3] == "memory" for order in run.order), 2)
         self.assertTrue(all(order[0] == "request" for order in run.order if order[3] == "memory"))
 
     def test_quick_measures_throughput_first(self):
@@ -127,6 +128,7 @@ class Turns(unittest.TestCase):
     def test_thread_counts_a_pattern_cannot_have_are_passed_over(self):
         run = FakeRunner("--threads", "1,2,16")
         self.assertEqual([threads for _, threads in run.cases([PLAIN | {"least_threads": 2}])], [2, 16])
+        self.assertEqual([threads for _, threads in run.cases([PLAIN | {"pairs": 1}])], [2, 16])
         with self.assertRaises(runner.Failed):
             FakeRunner("--threads", "1").run([PLAIN | {"least_threads": 2}], self.everyone)
 
