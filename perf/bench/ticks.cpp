@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <vector>
 
 namespace bench {
@@ -29,9 +30,9 @@ std::uint64_t tick_cost()
         std::uint64_t const start = tick_begin();
         cost = tick_end() - start;
     }
-    auto const middle = costs.begin() + static_cast<std::ptrdiff_t>(costs.size() / 2);
-    std::ranges::nth_element(costs, middle);
-    return *middle;
+    std::ranges::sort(costs);
+    std::size_t const kept = costs.size() / 100 * 95;
+    return std::accumulate(costs.begin(), costs.begin() + static_cast<std::ptrdiff_t>(kept), kept / 2) / kept;
 }
 
 std::uint64_t tick_step()

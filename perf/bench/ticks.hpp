@@ -29,7 +29,8 @@ inline std::uint64_t tick_end()
 /// How many ticks a nanosecond has, by a comparison with the steady clock over some milliseconds.
 double ticks_per_ns();
 
-/// What two readings with nothing between them differ by: the median of many.
+/// What two readings with nothing between them differ by: the mean of many, the longest twentieth left out. Not the median:
+/// a clock that counts in steps would make it a whole step.
 std::uint64_t tick_cost();
 
 /// By how much two readings in a row usually differ, if they do: some machines count in steps.
