@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 
 
 def output_of(*command):
@@ -46,7 +47,35 @@ def library(path):
     return os.path.basename(real)
 
 
-def describe(everyone, chosen, arguments):
+def busy_seconds():
+    """Processor time that the whole machine has spent working, and what of it was stolen by its host; None if not told."""
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            fields = [int(field) for field in file.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    user, nice, system, _, _, interrupts, soft, stolen = fields
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+class Others:
+    """How much of the processors others had while this and its children measured."""
+
+    def __init__(self):
+        self.start = self.now()
+
+    @staticmethod
+    def now():
+        return time.monotonic(), busy_seconds(), sum(os.times()[:4])
+
+    def share(self):
+        (wall, busy, own), (wall_before, busy_before, own_before) = self.now(), self.start
+        if busy is None or busy_before is None or wall <= wall_before:
+            return None
+        return max(busy - busy_before - (own - own_before), 0) / ((wall - wall_before) * (os.cpu_count() or 1))
+
+
+def describe(everyone, chosen, arguments, others):
     return {
         "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -57,6 +86,7 @@ def describe(everyone, chosen, arguments):
                       **{c.name: library(c.preload) for c in everyone if c.preload}},
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "command": " ".join(["script/bench", *arguments]),
+        "others": others,   # their share of the processors meanwhile
         "rounds": chosen.rounds,
         "seconds": chosen.seconds,
     }
@@ -66,4 +96,5 @@ def as_text(about):
     libraries = ", ".join(f"{name}: {version}" for name, version in about["libraries"].items())
     return (f"{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}; {about['compiler']}; {libraries}; "
             f"tslab {about['commit']}; {about['date']}; {about['command']}; "
-            f"{about['rounds']} rounds of {about['seconds']} s")
+            f"{about['rounds']} rounds of {about['seconds']} s"
+            + ("" if about["others"] is None else f"; other processes had {about['others'] * 100:.0f} % of the processors"))

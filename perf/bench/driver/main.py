@@ -52,6 +52,7 @@ def main(arguments, root):
             from . import plots
         except ImportError as error:
             return fail(f"plots need matplotlib, which is not there ({error}): script/bootstrap installs it")
+    others = machine.Others()
     try:
         everyone, notes = contenders.all_contenders(chosen.peer)
         everyone = choose(everyone, chosen.contenders)
@@ -64,7 +65,7 @@ def main(arguments, root):
     names = [c.name for c in everyone]
     rows = figures.make_rows(results)
     made = figures.Table(rows, [c.name for c in everyone if c.general])
-    about = machine.describe(everyone, chosen, arguments)
+    about = machine.describe(everyone, chosen, arguments, others.share())
     notes += run.notes + left_out(patterns, everyone)
 
     print(machine.as_text(about))
