@@ -20,9 +20,16 @@ namespace tslab {
 
 epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_location at)
     : map_{o.deallocate == deallocate_policy::count_only ? &empty_map : &heap.core().pages().map()},
-      domain_{epoch_domain::already_entered{}, heap, {.label = o.label, .auto_close = o.auto_close}, o.share_epoch, at},
+      domain_{epoch_domain::already_entered{},
+              heap,
+              {.label = o.label, .auto_close = o.auto_close},
+              o.share_epoch,
+              at,
+              &lane_},
       made_at_{at}
 {
+    if (lane_.load(std::memory_order_relaxed) != &no_lane) [[likely]]
+        return;
     if (thread_record* const me = heap.core().record())
         static_cast<void>(usable_lane(*me));
 }
@@ -83,7 +90,7 @@ lane* epoch_resource::usable_lane(thread_record& me) noexcept
     l->set_exclusive(domain_.shares_epoch());
     if (core.shelf_at(epoch().index).attach(*l, epoch().era, this_thread.id, &lane_))
         return l;
-    heap_core::return_lane(*l);
+    heap_core::put_lane_back(*l, me);
     return nullptr;
 }
 
@@ -102,8 +109,62 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
     return heap().allocate_slot(c, epoch(), why);
 }
 
+[[gnu::noinline]] void* epoch_resource::refill(lane& l, std::size_t code)
+{
+    // The lane's thread has a record: the lane is part of it.
+    void* const p = l.refill(static_cast<unsigned>(code / bin_code_step), *l.record());
+    if (p == nullptr) [[unlikely]]
+        throw std::bad_alloc{};
+    return p;
+}
+
+/// On a thread that did not make the resource: from that thread's lane in the epoch, if it has one with a free slot.
+inline void* epoch_resource::allocate_elsewhere(std::size_t code) noexcept
+{
+    thread_record* const me = heap().core().record();
+    if (me == nullptr || !me->enter()) [[unlikely]]
+        return nullptr;
+    lane* const l = me->lanes[epoch().index].load(std::memory_order_relaxed);
+    void* const p = l != nullptr && l->key() == epoch().era ? l->allocate_at(code) : nullptr;
+    me->leave();
+    return p;
+}
+
+/// On such a thread: into its lane in the epoch, or as another thread's. Anything else is left to the general way, which
+/// says what is wrong.
+inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noexcept
+{
+    heap_core& core = heap().core();
+    thread_record* const me = core.record();
+    if (me == nullptr) [[unlikely]]
+        return false;
+    lane* const own = me->lanes[epoch().index].load(std::memory_order_relaxed);
+    if (own != nullptr && me->enter()) {
+        bool const done = own->key() == epoch().era && own->deallocate_at(code, *map_, p);
+        me->leave();
+        if (done) [[likely]]
+            return true;
+    }
+    auto const bin = static_cast<unsigned>(code / bin_code_step);
+    address_map::bin_entry const& e = map_->entry_at(code);
+    auto const address = reinterpret_cast<std::uintptr_t>(p);
+    slab& block = *e.block_of(address);
+    std::uint32_t const slot = e.slot_of(address);
+    if (block.base + std::size_t{slot} * e.size != p || slot >= bins[bin].slots)
+        return false;
+    slab const& s = slab_of(block, bin);
+    if (s.tag.load(std::memory_order_relaxed) != bin + 1 || home_of(s) != &core.shelf_at(epoch().index))
+        return false;
+    lane const* const holder = holder_of(s);
+    return (holder == nullptr || holder->record() != me) && free_remote(core, block, bin, slot, me);
+}
+
 [[gnu::noinline]] void* epoch_resource::allocate_slow(std::size_t bytes, std::size_t alignment)
 {
+    if (std::size_t const code = code_of(bytes);
+        code != no_code && alignment <= common_alignment && !domain_.on_known_own_thread())
+        if (void* const p = allocate_elsewhere(code)) [[likely]]
+            return p;
     if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || !std::has_single_bit(alignment))
         throw std::bad_alloc{};
     refusal why{};
@@ -128,6 +189,10 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
 
 [[gnu::noinline]] void epoch_resource::deallocate_slow(void* p, std::size_t bytes, std::size_t alignment)
 {
+    if (std::size_t const code = code_of(bytes); code != no_code && alignment <= common_alignment &&
+                                                 !domain_.on_known_own_thread() && deallocate_elsewhere(code, p))
+        [[likely]]
+        return;
     lane& l = *lane_.load(std::memory_order_relaxed);
     bool const at_home = domain_.on_own_thread();
     if (map_ == &empty_map) {
@@ -140,13 +205,11 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
     if (at_home && &l != &no_lane && l.key() == closed_key)
         heap().hand_back(epoch(), lane_);   // a closer asked for it
     bool const holds_lane = at_home && lane_.load(std::memory_order_relaxed) == &l && &l != &no_lane;
-    slab* const s = map_->find(p);
-    if (holds_lane && s != nullptr && std::has_single_bit(alignment)) {
-        unsigned const c = class_of(bytes, alignment);
-        slot_position const at =
-            c != large_class ? slot_at(reinterpret_cast<std::uintptr_t>(p), bins[c]) : slot_position{};
-        if (at.exact && s->tag.load(std::memory_order_relaxed) == c + 1 &&
-            l.deallocate(*s, c, at.slot) == lane_free::done)
+    unsigned const c = std::has_single_bit(alignment) ? class_of(bytes, alignment) : large_class;
+    if (c != large_class) {
+        if (holds_lane && l.deallocate_at(c * bin_code_step, *map_, p))
+            return;
+        if (heap().free_in(epoch(), c, p))
             return;
     }
     heap().deallocate_checked(p, bytes, alignment, epoch());

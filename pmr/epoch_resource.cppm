@@ -54,9 +54,12 @@ public:
                                                             std::size_t alignment = alignof(std::max_align_t))
     {
         lane& l = *lane_.load(std::memory_order_relaxed);
-        if (l.key() == this_thread.id && bytes <= max_class_size && alignment <= common_alignment) [[likely]]
-            if (void* const p = l.allocate(class_of(bytes))) [[likely]]
+        std::size_t const code = code_of(bytes);
+        if (code != no_code && alignment <= common_alignment && l.key() == this_thread.id) [[likely]] {
+            if (void* const p = l.allocate_at(code)) [[likely]]
                 return p;
+            return refill(l, code);
+        }
         return allocate_slow(bytes, alignment);
     }
 
@@ -65,17 +68,12 @@ public:
     [[gnu::always_inline]] inline void deallocate(void* p, std::size_t bytes,
                                                   std::size_t alignment = alignof(std::max_align_t))
     {
+        if (alignment > common_alignment) [[unlikely]]
+            return deallocate_slow(p, bytes, alignment);
         lane& l = *lane_.load(std::memory_order_relaxed);
-        slab* const s = map_->find(p);
-        if (s != nullptr && l.key() == this_thread.id && bytes <= max_class_size && alignment <= common_alignment)
-            [[likely]] {
-            unsigned const c = class_of(bytes);
-            slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[c]);
-            if (s->tag.load(std::memory_order_relaxed) == c + 1 && at.exact &&
-                l.deallocate(*s, c, at.slot) == lane_free::done) [[likely]]
-                return;
-        }
-        deallocate_slow(p, bytes, alignment);
+        std::size_t const code = code_of(bytes);
+        if (code == no_code || l.key() != this_thread.id || !l.deallocate_at(code, *map_, p)) [[unlikely]]
+            deallocate_slow(p, bytes, common_alignment);   // below that, the alignment makes no difference
     }
 
     /// Gives back everything the resource handed out, live or not, and stays usable, as monotonic_buffer_resource does.
@@ -92,8 +90,11 @@ private:
     void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override;
     [[nodiscard]] bool do_is_equal(std::pmr::memory_resource const& other) const noexcept override;
 
+    [[nodiscard]] static void* refill(lane& l, std::size_t code);
     void* allocate_slow(std::size_t bytes, std::size_t alignment);
     void deallocate_slow(void* p, std::size_t bytes, std::size_t alignment);
+    [[nodiscard]] void* allocate_elsewhere(std::size_t code) noexcept;
+    [[nodiscard]] bool deallocate_elsewhere(std::size_t code, void* p) noexcept;
     [[nodiscard]] void* allocate_class(unsigned c, refusal& why) noexcept;
     [[nodiscard]] lane* usable_lane(thread_record& me) noexcept;
 

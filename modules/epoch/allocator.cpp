@@ -29,7 +29,7 @@ std::uint32_t checked_epoch_count(std::uint32_t n)
     return n;
 }
 
-/// The slot that begins at `p`; max_slots when none does.
+/// The slot of a block of `bin` that begins at `p`; max_slots when none does.
 unsigned slot_of(void const* p, unsigned bin) noexcept
 {
     slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]);
@@ -85,11 +85,11 @@ allocator::~allocator()
             ++objects;
             bytes += s.local.load(std::memory_order_relaxed);
         } else {
-            auto const& b = bins[s.bin()];
-            std::uint64_t const free = core_.claim(s, s.bin());
-            auto const live = static_cast<unsigned>(std::popcount(b.full_mask & ~free));
+            unsigned const bin = s.bin();
+            static_cast<void>(core_.claim_slab(s, bin));   // reports what was freed twice
+            std::uint32_t const live = live_slots(s, bin);
             objects += live;
-            bytes += std::uint64_t{live} * b.size;
+            bytes += std::uint64_t{live} * bins[bin].size;
         }
     }
     std::uint64_t open = 0;
@@ -166,10 +166,15 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
     }
     std::size_t const pages = std::max<std::size_t>((bytes + page_bytes - 1) >> page_shift, 1);
     restructuring_section const section{me};
-    slab* const s = pages <= core_.pages().max_pages()
-                        ? core_.pages().take(static_cast<std::uint32_t>(pages), std::max(alignment, page_bytes),
-                                             core_.shelf_at(e.index).site(me, large_class))
-                        : nullptr;
+    auto const take = [&] {
+        return core_.pages().take(static_cast<std::uint32_t>(pages), std::max(alignment, page_bytes),
+                                  core_.shelf_at(e.index).site(me, large_class));
+    };
+    slab* s = pages <= core_.pages().max_pages() ? take() : nullptr;
+    if (s == nullptr && pages <= core_.pages().max_pages()) {
+        core_.empty_caches(me);
+        s = take();
+    }
     if (s == nullptr) {
         counts[class_event::out_of_memory].add();
         return nullptr;
@@ -177,7 +182,7 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
     core_.report_late_frees(*s);
     s->was.store(tag_large, std::memory_order_relaxed);
     s->local.store(bytes, std::memory_order_relaxed);
-    s->owner.store(owner != nullptr ? owner : &nowhere, std::memory_order_relaxed);
+    s->owner.store(owner != nullptr ? large_owner(owner) : &nowhere, std::memory_order_relaxed);
     s->pages.store(static_cast<std::uint32_t>(pages), std::memory_order_relaxed);
     if (!core_.shelf_at(e.index).add_large(*s, e.era, me)) {
         core_.pages().give(*s, static_cast<std::uint32_t>(pages), true);
@@ -193,11 +198,12 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
 
 void allocator::free_located(slab& s, unsigned bin, unsigned slot, void* p) noexcept
 {
+    slab& block = *core_.pages().map().find_block(p, bin);
     thread_record* const me = core_.record();
     if (me != nullptr && !me->enter())   // before anything is changed: the free can be done later
         return core_.misused({.kind = misuse::reentry, .address = p});
     bool const live = bin < class_count || retire_generation(s, slot);
-    bool const freed = live && core_.free_slot(s, bin, slot, me);
+    bool const freed = live && core_.free_slot(block, bin, slot, me);
     if (me != nullptr)
         me->leave();
     if (!freed)
@@ -224,7 +230,7 @@ void allocator::free_rare(void* p) noexcept
 {
     if (p == nullptr)
         return;
-    slab* const s = core_.pages().find(p);
+    slab* const s = core_.slab_at(p);
     std::uint8_t const tag = s != nullptr ? s->tag.load(std::memory_order_relaxed) : tag_none;
     if (tag == tag_none)
         return report_unknown(p, s);
@@ -246,9 +252,26 @@ void allocator::free_rare(void* p) noexcept
     free_located(*s, tag - 1U, slot, p);
 }
 
+bool allocator::free_in(epoch_id e, unsigned c, void* p) noexcept
+{
+    slab* const s = core_.slab_at(p);
+    if (s == nullptr || s->bin() != c || home_of(*s) != &core_.shelf_at(e.index))
+        return false;
+    slab& block = *core_.pages().map().entry(c).block_of(reinterpret_cast<std::uintptr_t>(p));
+    slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[c]);
+    thread_record* const me = core_.record();
+    if (!at.exact || at.slot >= bins[c].slots || me == nullptr || !me->enter()) [[unlikely]]
+        return false;
+    bool const freed = core_.free_slot(block, c, at.slot, me);
+    me->leave();
+    if (!freed) [[unlikely]]
+        misused(misuse::double_free, p, s);
+    return true;
+}
+
 void allocator::deallocate_checked(void* p, std::size_t bytes, std::size_t alignment, epoch_id e) noexcept
 {
-    slab* const s = core_.pages().find(p);
+    slab* const s = core_.slab_at(p);
     std::uint8_t const tag = s != nullptr ? s->tag.load(std::memory_order_relaxed) : tag_none;
     if (tag == tag_none)
         return p != nullptr ? report_unknown(p, s) : void();
@@ -259,7 +282,7 @@ void allocator::deallocate_checked(void* p, std::size_t bytes, std::size_t align
         return misused(misuse::interior_pointer, p, s);
     if (is_large ? c != large_class || s->local.load(std::memory_order_relaxed) != bytes : c != class_of_bin(tag - 1U))
         return misused(misuse::wrong_size, p, s, bytes);
-    auto const* const home = static_cast<shelf const*>(s->home.load(std::memory_order_relaxed));
+    shelf const* const home = home_of(*s);
     if (home != nullptr && home != &core_.shelf_at(e.index))
         return misused(misuse::wrong_resource, p, s, 0, label_of(e).view());
     if (is_large)
@@ -272,14 +295,15 @@ void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
 {
     refusal why{};
     h = {};
-    unsigned const c = bytes <= max_class_size ? class_of(bytes) : large_class;
-    void* const p =
-        c == large_class ? allocate_large(bytes, page_bytes, e, nullptr, why) : allocate_slot(c + class_count, e, why);
+    bool const large = bytes > max_handle_size;
+    unsigned const bin = large ? bin_count : handle_bin_of(bytes);
+    unsigned const c = large ? large_class : class_of_bin(bin);
+    void* const p = large ? allocate_large(bytes, page_bytes, e, nullptr, why) : allocate_slot(bin, e, why);
     if (p == nullptr)
         return nullptr;
-    slab const& s = *core_.pages().find(p);
+    slab const& s = *core_.slab_at(p);
     std::uint32_t const page = core_.pages().index_of(s);
-    unsigned const slot = c == large_class ? 0 : slot_of(p, c);
+    unsigned const slot = large ? 0 : slot_of(p, bin);
     if (!core_.pages().commit_generations(page)) {   // for slabs this was done when the slab was taken
         free(p);
         core_.counts_of(core_.record(), c)[class_event::out_of_memory].add();
@@ -319,7 +343,7 @@ free_result allocator::free(handle h) noexcept
         thread_record* const me = core_.record();
         if (tag == tag_large)
             return free_large(s, me) ? free_result::ok : refuse(free_result::already_free);
-        if (tag == tag_none || (me != nullptr && !me->enter()))
+        if (tag <= class_count || tag > bin_count || (me != nullptr && !me->enter()))   // no slab of handles
             return refuse(free_result::corrupt);
         bool const freed = core_.free_slot(s, tag - 1U, f.slot, me);
         if (me != nullptr)
@@ -367,7 +391,7 @@ void allocator::misused(misuse kind, void const* p, slab const* s, std::size_t g
     shared_text::copy label;
     if (s != nullptr) {
         r.size_class = slot_bytes(*s);
-        if (auto const* const home = static_cast<shelf const*>(s->home.load(std::memory_order_relaxed))) {
+        if (shelf const* const home = home_of(*s)) {
             label = home->label.read();
             r.epoch_label = label.view();
         }

@@ -103,18 +103,19 @@ public:
     /// Null is ignored; everything else that is no live allocation of this heap is reported and not touched.
     inline void free(void* p) noexcept
     {
-        slab* const s = core_.pages().find(p);
+        slab* const s = core_.slab_at(p);
         if (s == nullptr) [[unlikely]]
             return free_rare(p);
         // acquire is not needed: whoever handed p over published the slab's identity with it.
         unsigned const bin = s->bin();
         if (bin >= class_count) [[unlikely]]   // no slab, a large allocation, or a slab of handles
             return free_rare(p);
+        slab& block = *core_.pages().map().find_block(p, bin);
         slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]);
         thread_record* const me = core_.record();
         if (!at.exact || at.slot >= bins[bin].slots || me == nullptr || !me->enter()) [[unlikely]]
             return free_rare(p);
-        bool const freed = core_.free_slot(*s, bin, at.slot, me);
+        bool const freed = core_.free_slot(block, bin, at.slot, me);
         me->leave();
         if (!freed) [[unlikely]]
             misused(misuse::double_free, p, s);
@@ -161,6 +162,9 @@ public:
     /// Pages of their own for what no class serves. `owner`: a resource that shares its epoch, else null.
     [[nodiscard]] void* allocate_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
                                        refusal& why) noexcept;
+    /// Frees `p`, a slot of class `c` in epoch `e`, on whichever thread. False when it is none, or cannot be freed now: then
+    /// nothing was done, and deallocate_checked says why.
+    [[nodiscard]] bool free_in(epoch_id e, unsigned c, void* p) noexcept;
     /// Frees `p`, which `by` handed out as `bytes` at `alignment`; checks that and reports what is wrong.
     void deallocate_checked(void* p, std::size_t bytes, std::size_t alignment, epoch_id e) noexcept;
 
@@ -169,8 +173,10 @@ public:
         bool shared = false;       ///< no ring slot was free: this is the current epoch
         std::uint32_t place = 0;   ///< of the entry noted, see epoch_record
     };
-    /// Opens an epoch and, if `enter`, notes one domain's enter into it.
-    [[nodiscard]] opened open_epoch(std::string_view label, bool enter, std::source_location const& at) noexcept;
+    /// Opens an epoch and, if `enter`, notes one domain's enter into it. Where a lane can be had, and the epoch is a new one,
+    /// `binding` becomes the calling thread's lane in it.
+    [[nodiscard]] opened open_epoch(std::string_view label, bool enter, std::source_location const& at,
+                                    std::atomic<lane*>* binding = nullptr) noexcept;
     /// Notes a domain's enter into an existing epoch; false when `e` is gone.
     bool enter_epoch(epoch_id e, bool first, std::source_location const& at, std::uint32_t& place) noexcept;
     /// How the last hold on an epoch, or a further exit, is noted.
@@ -249,7 +255,7 @@ private:
     /// `drained`: set when the epoch that was current held nothing and is gone.
     epoch_id advance_locked(bool& drained) noexcept __attribute__((requires_capability(advance_lock_)));
     epoch_record& prepare_slot(std::uint32_t index) noexcept;
-    epoch_id begin_epoch(epoch_record& r, std::string_view label, std::uint32_t label_id) noexcept
+    epoch_id begin_epoch(epoch_record& r, shared_text::packed const& label, std::uint32_t label_id) noexcept
         __attribute__((requires_capability(r.lock)));
     close_report take_back(epoch_id e, bool closing, bool drained_before) noexcept;
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
@@ -54,7 +55,7 @@ epoch_domain::epoch_domain(allocator& heap, epoch_id e, options const& o) noexce
 }
 
 epoch_domain::epoch_domain(already_entered, allocator& heap, options const& o, bool share,
-                           std::source_location const& at) noexcept
+                           std::source_location const& at, std::atomic<lane*>* binding) noexcept
     : heap_{&heap}, thread_{this_thread_id()}, depth_{1}, auto_close_{o.auto_close}, held_{true}
 {
     if (share) {
@@ -65,7 +66,7 @@ epoch_domain::epoch_domain(already_entered, allocator& heap, options const& o, b
         while (!heap.enter_epoch(epoch_, true, at, place_));   // advanced away under us: the new one then
         return;
     }
-    allocator::opened const opened = heap.open_epoch(o.label, true, at);
+    allocator::opened const opened = heap.open_epoch(o.label, true, at, binding);
     epoch_ = opened.epoch;
     place_ = opened.place;
     shared_ = opened.shared;

@@ -4,6 +4,7 @@
 // Domains: one scope's hold on an epoch. Entered and left on the thread that made them, innermost first; the epoch's
 // refcount moves at the first enter and the last exit. Misuse is found in every build and goes to the error handler.
 module;
+#include <atomic>
 #include <cstdint>
 #include <source_location>
 #include <string_view>
@@ -64,8 +65,9 @@ public:
 
     struct already_entered {};
     /// A domain that is inside from the start: in an epoch of its own, or in the current one if `share`.
-    epoch_domain(already_entered, allocator& heap, options const& o, bool share,
-                 std::source_location const& at) noexcept;
+    /// `binding`: see open_epoch.
+    epoch_domain(already_entered, allocator& heap, options const& o, bool share, std::source_location const& at,
+                 std::atomic<lane*>* binding = nullptr) noexcept;
     /// Makes this the calling thread's current domain, without a further enter. Throws std::bad_alloc.
     void push();
     /// Undoes push at the end of a guard, which goes whatever is wrong: that is reported and then put right.
@@ -83,6 +85,8 @@ public:
     void report_misuse(misuse kind, std::string_view other = {}) noexcept;
     /// Whether the calling thread is the one that made the domain.
     [[nodiscard]] bool on_own_thread() const noexcept;
+    /// The same of a thread that has used tslab before; false of any other.
+    [[nodiscard]] inline bool on_known_own_thread() const noexcept { return this_thread.id == thread_; }
 
 private:
     enum class order : std::uint8_t { kept, broken, absent };

@@ -43,12 +43,11 @@ void count_close(thread_record* me, take_back_result const& done, std::uint64_t 
     count(me, heap_event::epoch_close, done.closed ? 1 : 0);
     count(me, heap_event::close_deferred, done.deferred);
     me->count_taken_back(done);
-    for (unsigned c = 0; c < class_count; ++c) {
-        if (done.scanned_of[c] == 0)
-            continue;
+    done.for_each_class([&](unsigned c) {
         me->classes[c][class_event::close_call].add();
-        me->classes[c][class_event::close_nanoseconds].add(nanoseconds);
-    }
+        if (nanoseconds != 0)
+            me->classes[c][class_event::close_nanoseconds].add(nanoseconds);
+    });
 }
 
 }
@@ -69,9 +68,12 @@ epoch_record& allocator::prepare_slot(std::uint32_t index) noexcept
 }
 
 /// Turns a claimed slot ACTIVE with a new era.
-epoch_id allocator::begin_epoch(epoch_record& r, std::string_view label, std::uint32_t label_id) noexcept
+epoch_id allocator::begin_epoch(epoch_record& r, shared_text::packed const& label, std::uint32_t label_id) noexcept
 {
-    epoch_id const now{r.index, eras_.fetch_add(1, std::memory_order_relaxed) + 1};
+    // Later than every era of this slot, and than those of current epochs before; another slot may have the same one.
+    std::uint64_t const era =
+        std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) + 1;
+    epoch_id const now{r.index, era};
     // No era while the fields change; release: whoever sees a new field sees that the old era is over (see read_epoch).
     r.era.store(0, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
@@ -92,7 +94,8 @@ epoch_id allocator::begin_epoch(epoch_record& r, std::string_view label, std::ui
     return now;
 }
 
-allocator::opened allocator::open_epoch(std::string_view label, bool enter, std::source_location const& at) noexcept
+allocator::opened allocator::open_epoch(std::string_view label, bool enter, std::source_location const& at,
+                                        std::atomic<lane*>* binding) noexcept
 {
     thread_record* const me = core_.record();
     restructuring_section const section{me};
@@ -109,11 +112,15 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     }
     if (me != nullptr)
         me->slot_hint = index;
-    std::uint32_t const label_id = labels_.number_of(label);
+    shared_text::packed const words = shared_text::pack(label);
+    std::uint32_t const label_id = labels_.number_of(label, words);
     epoch_record& r = prepare_slot(index);
-    lock_guard const guard{r.lock, r.site(me, no_class)};
-    result.epoch = begin_epoch(r, label, label_id);
+    lane* const l = binding != nullptr && me != nullptr ? core_.take_lane(*me) : nullptr;
+    lock_guard const guard{r.lock, me != nullptr ? me->site(no_class, label_id) : lock_site{}};
+    result.epoch = begin_epoch(r, words, label_id);
     count(me, heap_event::epoch_open);
+    if (l != nullptr)
+        r.link(*l, result.epoch.era, this_thread.id, binding);
     if (enter) {
         result.place = r.note_enter(true, at, r.opened_ns.load(std::memory_order_relaxed));
         count(me, heap_event::domain_enter);
@@ -165,9 +172,10 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
             return {};
         closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
         lane* const l = how.binding != nullptr ? how.binding->load(std::memory_order_relaxed) : &no_lane;
+        done.closing = closed_before || (how.last && how.close && r.holds.load(std::memory_order_relaxed) == 1);
         if (l != &no_lane) {
             if (how.drop && me != nullptr)
-                result.dropped_objects += l->drop(*me);
+                result.dropped_objects += l->drop(*me, r.allocations);
             if (how.count_leaks && !how.own)
                 l->count_live(result.leaked_objects, result.leaked_bytes);
             r.hand_back(*l, me, done);
@@ -194,7 +202,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
         }
     }
     if (detached != nullptr)
-        heap_core::return_lane(*detached);
+        heap_core::return_bound_lane(*detached, me);
     count(me, heap_event::domain_exit);
     count(me, heap_event::released, result.dropped_objects);
     count(me, heap_event::leaked, result.leaked_objects);
@@ -226,7 +234,7 @@ void allocator::hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept
         done.drained = r.settle();
     }
     if (detached != nullptr)
-        heap_core::return_lane(*detached);
+        heap_core::return_bound_lane(*detached, me);
     if (closing && me != nullptr)
         me->count_taken_back(done);
     if (done.drained)
@@ -247,7 +255,7 @@ std::uint64_t allocator::release_epoch(epoch_id e, std::atomic<lane*>& keep) noe
     {
         lock_guard const guard{r.lock, r.site(me, no_class)};
         if (lane* const l = keep.load(std::memory_order_relaxed); l != &no_lane)
-            live += l->drop(*me);
+            live += l->drop(*me, r.allocations);
         if (r.lane_count > 1 || (r.lane_count == 1 && keep.load(std::memory_order_relaxed) == &no_lane))
             r.take_back_locked(me, false, done);
         if (r.era.load(std::memory_order_relaxed) == e.era) {   // taking back may have let go of the lock
@@ -274,13 +282,14 @@ std::uint64_t allocator::release_part(epoch_id e, std::atomic<lane*>& keep, void
             restructuring_section const section{me};
             lock_guard const guard{r.lock, r.site(me, no_class)};
             if (lane* const l = keep.load(std::memory_order_relaxed); l != &no_lane)
-                live += l->drop(*me);
-            for (next = r.large.front(); next != nullptr && next->owner.load(std::memory_order_relaxed) != owner;)
+                live += l->drop(*me, r.allocations);
+            for (next = r.large.front();
+                 next != nullptr && next->owner.load(std::memory_order_relaxed) != large_owner(owner);)
                 next = next->next;
         }
         if (next == nullptr)
             break;
-        static_cast<void>(core_.retire_live(*next, 0, 0, true));
+        static_cast<void>(core_.retire_large(*next));
         live += free_large(*next, me) ? 1 : 0;
     }
     count(me, heap_event::released, live);
@@ -312,6 +321,7 @@ epoch_id allocator::advance_locked(bool& drained) noexcept
         lock_guard const guard{next.lock, next.site(me, no_class)};
         now = begin_epoch(next, {}, label_registry::unlabeled);
     }
+    eras_.store(now.era, std::memory_order_relaxed);
     count(me, heap_event::epoch_open);
     // release: whoever reads the new epoch finds its slot open.
     current_.store(std::uint64_t{now.index} | now.era << 16, std::memory_order_release);

@@ -13,16 +13,22 @@ namespace tslab {
 
 std::uint32_t label_registry::add(std::string_view label) noexcept
 {
+    std::string_view const kept = shared_text::fitting(label);
+    if (kept.size() < label.size())
+        cut_.add_shared();
+    if (kept.empty())
+        return unlabeled;
+    shared_text::packed const words = shared_text::pack(kept);
     lock_guard const guard{lock_};
     std::uint32_t const known = used_.load(std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < known; ++i)
-        if (names_[i].read().view() == label)
+        if (names_[i].is(words))
             return i + 1;
     if (known == named) {
         overflows_.add();
         return other;
     }
-    names_[known].assign(label);
+    names_[known].assign(words);
     used_.store(known + 1, std::memory_order_release);
     return known + 1;
 }

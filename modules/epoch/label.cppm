@@ -27,17 +27,21 @@ public:
     /// told apart by their first 31 bytes, up to a NUL. Thread safe; takes a lock only for a name not seen before.
     [[nodiscard]] inline std::uint32_t number_of(std::string_view label) noexcept
     {
-        std::string_view const kept = shared_text::fitting(label);
-        if (kept.size() < label.size())
-            cut_.add_shared();
-        label = kept;
+        return number_of(label, shared_text::pack(label));
+    }
+    /// The same; `words` is what was made of `label`.
+    [[nodiscard]] inline std::uint32_t number_of(std::string_view label, shared_text::packed const& words) noexcept
+    {
         if (label.empty())
             return unlabeled;
         // acquire: pairs with the release in add; names below the count never change.
         std::uint32_t const known = used_.load(std::memory_order_acquire);
         for (std::uint32_t i = 0; i < known; ++i)
-            if (names_[i].read().view() == label)
+            if (names_[i].is(words)) [[likely]] {
+                if (label.size() > shared_text::capacity) [[unlikely]]
+                    cut_.add_shared();
                 return i + 1;
+            }
         return add(label);
     }
 

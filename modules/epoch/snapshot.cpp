@@ -43,15 +43,18 @@ void add_class(class_stats& to, class_counters const& from) noexcept
     to.cache_hits += n(class_event::cache_hit);
     to.collects += n(class_event::collect);
     to.adoptions += n(class_event::adopt);
-    to.empty_slab_recycled += n(class_event::recycled);
+    to.bypassed += n(class_event::bypassed);
+    to.flushed += n(class_event::flushed);
+    std::uint64_t const kept = n(class_event::close_kept);
+    to.empty_slab_recycled += n(class_event::recycled) + kept;
     to.empty_slab_overflowed += n(class_event::overflowed);
     to.list_move_partial_to_full += n(class_event::partial_to_full);
     to.list_move_full_to_partial += n(class_event::full_to_partial);
     to.remote_frees += n(class_event::remote_free);
     to.repairs += n(class_event::adopt_mismatch) + n(class_event::adopt_lost) + n(class_event::repair_twice);
-    to.epoch_close_calls += n(class_event::close_call);
-    to.epoch_close_scanned_slabs += n(class_event::close_scanned);
-    to.epoch_close_recycled_slabs += n(class_event::close_recycled);
+    to.epoch_close_calls += n(class_event::close_call) + kept;
+    to.epoch_close_scanned_slabs += n(class_event::close_scanned) + kept;
+    to.epoch_close_recycled_slabs += n(class_event::close_recycled) + kept;
     to.epoch_close_total_ns += n(class_event::close_nanoseconds);
     to.bitmap_alloc_attempts += n(class_event::collect) + n(class_event::adopt_attempt);
     to.bitmap_free_attempts += n(class_event::remote_free);
@@ -97,6 +100,10 @@ void add_record(heap_core const& core, thread_record const& r, snapshot& s)
     for (unsigned c = 0; c <= class_count; ++c)
         add_class(s.classes[c], r.classes[c]);
     add_heap(s.global, r.counts);
+    for (class_counters const& c : r.classes) {
+        s.global.epoch_close_scanned_slabs += c[class_event::close_kept].value();
+        s.global.epoch_close_recycled_slabs += c[class_event::close_kept].value();
+    }
     s.classes[large_class].allocations += r.counts[heap_event::large_allocation].value();
     core.for_each_lane(r, [&](lane const& l) {
         for (unsigned bin = 0; bin < bin_count; ++bin)
@@ -207,8 +214,11 @@ public:
         for (std::size_t slot = 0; slot < shares_.size(); ++slot)
             if (of_slot_[slot] != nullptr)
                 for (class_share const& share : shares_[slot])
-                    if (share.slabs != 0)
+                    if (share.pages != 0)
                         of_slot_[slot]->classes.push_back(share);
+        std::uint64_t const idle = (cached_pages_ + s_.global.free_resident_pages) * page_bytes;
+        s_.global.committed_bytes = idle + (s_.global.slab_pages + s_.global.large_pages) * page_bytes;
+        s_.global.empty_held_bytes += idle;
     }
 
 private:
@@ -220,13 +230,23 @@ private:
         unsigned const bin = page.bin();
         if (where == residence::large)
             return add_large(i, page);
-        if (where == residence::unused || bin >= bin_count)   // or given back while we looked
+        if (where == residence::unused || bin >= bin_count) {   // or given back while we looked
             add_free(i);
-        else if (where == residence::cached)
-            add_cached(i, class_of_bin(bin));
+            return 1;
+        }
+        std::uint32_t const pages = std::min<std::uint32_t>(bins[bin].pages, pages_ - i);
+        if (where == residence::cached || is_kept(page, bin))
+            add_cached(i, pages, class_of_bin(bin));
         else
-            add_slab(i, page, bin);
-        return 1;
+            add_slab(i, pages, page, bin);
+        return pages;
+    }
+
+    /// Whether a lane keeps it for an epoch to come, or for one that has not used it yet.
+    [[nodiscard]] static bool is_kept(slab const& page, unsigned bin) noexcept
+    {
+        lane const* const l = holder_of(page);
+        return l != nullptr && (l->attached() == nullptr || l->unused_in_era(bin)) && live_slots(page, bin) == 0;
     }
 
     void add_free(std::uint32_t i) noexcept
@@ -238,47 +258,58 @@ private:
             s_.waterfall->free_bytes += resident(i);
     }
 
-    void add_cached(std::uint32_t i, unsigned c) noexcept
+    void add_cached(std::uint32_t first, std::uint32_t pages, unsigned c) noexcept
     {
         ++s_.classes[c].cached_slabs;
         ++s_.global.slabs_cached;
+        cached_pages_ += pages;
         if (s_.waterfall)
-            s_.waterfall->cached_bytes += resident(i);
+            s_.waterfall->cached_bytes += resident(first, pages);
     }
 
-    void add_slab(std::uint32_t i, slab const& page, unsigned bin) noexcept
+    void add_slab(std::uint32_t first, std::uint32_t pages, slab const& page, unsigned bin) noexcept
     {
         unsigned const index = class_of_bin(bin);
-        std::uint64_t const free =
-            page.shared.load(std::memory_order_relaxed) | page.local.load(std::memory_order_relaxed);
-        auto const live = static_cast<std::uint64_t>(std::popcount(bins[bin].full_mask & ~free));
+        std::uint64_t const bytes = std::uint64_t{pages} * page_bytes;
+        std::uint64_t const live = live_slots(page, bin);
         std::uint64_t const live_bytes = live * bins[bin].size;
-        bool const full = live == bins[bin].slots;
+        bool const full = live == bins[bin].slab_slots();
         class_stats& c = s_.classes[index];
         ++(full ? c.full_slabs : c.partial_slabs);
         c.empty_slabs += live == 0 ? 1 : 0;
         c.live_objects += live;
         c.live_bytes += live_bytes;
         ++s_.global.slabs_in_use;
-        s_.global.empty_held_bytes += live == 0 ? page_bytes : 0;
+        s_.global.slab_pages += pages;
+        s_.global.empty_held_bytes += live == 0 ? bytes : 0;
         std::uint32_t const slot = slot_of(page);   // asked once: the slab may be taken back meanwhile
         if (epoch_stats* const e = epoch_at(slot)) {
             ++e->slabs;
+            e->slab_pages += pages;
             ++(full ? e->full_slabs : e->partial_slabs);
             e->empty_slabs += live == 0 ? 1 : 0;
-            share(slot, index, 1, live, live_bytes);
+            e->empty_slab_pages += live == 0 ? pages : 0;
+            share(slot, index, 1, pages, live, live_bytes);
         }
         if (!s_.waterfall)
             return;
-        if (resident(i) == 0) {
-            s_.waterfall->untouched_bytes += page_bytes;
-            return;
-        }
-        std::uint64_t const slots_bytes = std::uint64_t{bins[bin].slots} * bins[bin].size;
-        s_.waterfall->live_bytes += live_bytes;
-        s_.waterfall->empty_slot_bytes += slots_bytes - live_bytes;
-        s_.waterfall->slack_bytes += page_bytes - slots_bytes;
-        add_resident(slot, index, page_bytes);
+        add_to_waterfall(first, pages, bin, live_bytes);
+        add_resident(slot, index, resident(first, pages));
+    }
+
+    /// A slab's resident bytes: of its slots, as many are said to be live as can be. Untouched pages hold no live object.
+    void add_to_waterfall(std::uint32_t first, std::uint32_t pages, unsigned bin, std::uint64_t live_bytes) noexcept
+    {
+        waterfall_stats& w = *s_.waterfall;
+        std::uint64_t const bytes = std::uint64_t{pages} * page_bytes;
+        std::uint64_t const there = resident(first, pages);
+        std::uint64_t const tail = bytes - std::uint64_t{bins[bin].slab_slots()} * bins[bin].size;
+        std::uint64_t const live = std::min(live_bytes, there);
+        std::uint64_t const slack = resident(first + pages - 1) != 0 ? std::min(tail, there - live) : 0;
+        w.untouched_bytes += bytes - there;
+        w.live_bytes += live;
+        w.slack_bytes += slack;
+        w.empty_slot_bytes += there - live - slack;
     }
 
     std::uint32_t add_large(std::uint32_t first, slab const& page) noexcept
@@ -299,13 +330,11 @@ private:
         std::uint32_t const slot = slot_of(page);
         if (epoch_stats* const e = epoch_at(slot)) {
             e->large_pages += pages;
-            share(slot, large_class, pages, 1, bytes);
+            share(slot, large_class, 0, pages, 1, bytes);
         }
         if (!s_.waterfall)
             return pages;
-        std::uint64_t there = 0;
-        for (std::uint32_t i = first; i < first + pages; ++i)
-            there += resident(i);
+        std::uint64_t const there = resident(first, pages);
         std::uint64_t const all = std::uint64_t{pages} * page_bytes;
         std::uint64_t const tail =
             bytes < all && resident(first + pages - 1) != 0 ? std::min(all - bytes, page_bytes) : 0;
@@ -320,7 +349,7 @@ private:
     /// were read: such pages are in the totals, and in no epoch.
     [[nodiscard]] std::uint32_t slot_of(slab const& page) const noexcept
     {
-        auto const* const home = static_cast<shelf const*>(page.home.load(std::memory_order_relaxed));
+        shelf const* const home = home_of(page);
         std::uint32_t const slot = home != nullptr ? core_.slot_of(*home) : core_.slots();
         epoch_stats const* const read = epoch_at(slot);
         return read != nullptr && read->era == home->era.load(std::memory_order_relaxed) ? slot : core_.slots();
@@ -329,13 +358,15 @@ private:
     {
         return slot < of_slot_.size() ? of_slot_[slot] : nullptr;
     }
-    void share(std::uint32_t slot, unsigned c, std::uint64_t pages, std::uint64_t live, std::uint64_t bytes) noexcept
+    void share(std::uint32_t slot, unsigned c, std::uint64_t slabs, std::uint64_t pages, std::uint64_t live,
+               std::uint64_t bytes) noexcept
     {
         of_slot_[slot]->live_objects += live;
         of_slot_[slot]->live_bytes += bytes;
         class_share& of = shares_[slot][c];
         of.class_index = c;
-        of.slabs += pages;
+        of.slabs += slabs;
+        of.pages += pages;
         of.live_objects += live;
         of.live_bytes += bytes;
     }
@@ -346,12 +377,20 @@ private:
             *e->resident_bytes += bytes;
     }
     [[nodiscard]] std::uint64_t resident(std::uint32_t i) const noexcept { return resident_[i] != 0 ? page_bytes : 0; }
+    [[nodiscard]] std::uint64_t resident(std::uint32_t first, std::uint32_t pages) const noexcept
+    {
+        std::uint64_t bytes = 0;
+        for (std::uint32_t i = first; i < first + pages; ++i)
+            bytes += resident(i);
+        return bytes;
+    }
 
     heap_core const& core_;
     snapshot& s_;
     std::vector<epoch_stats*> const& of_slot_;
     std::vector<pages_by_class> shares_;
     std::vector<unsigned char> resident_;
+    std::uint64_t cached_pages_ = 0;
     std::uint32_t pages_;
 };
 
@@ -440,8 +479,6 @@ void total_up(snapshot& s)
     }
     g.current_partial_cas_failures = g.current_partial_lost_races + g.current_partial_mismatches;
     g.frees = g.allocations > g.live_objects ? g.allocations - g.live_objects : 0;
-    g.committed_bytes = (g.slabs_in_use + g.slabs_cached + g.large_pages + g.free_resident_pages) * s.page_size;
-    g.empty_held_bytes += (g.slabs_cached + g.free_resident_pages) * s.page_size;
 
     for (epoch_stats const& e : s.epochs) {
         if (e.lifecycle != lifecycle::active && e.lifecycle != lifecycle::closing)
@@ -451,7 +488,7 @@ void total_up(snapshot& s)
         l.refcount += e.refcount;
         l.live_objects += e.live_objects;
         l.live_bytes += e.live_bytes;
-        l.held_bytes += (e.slabs + e.large_pages) * s.page_size;
+        l.held_bytes += (e.slab_pages + e.large_pages) * s.page_size;
         if (e.resident_bytes)
             l.resident_bytes = l.resident_bytes.value_or(0) + *e.resident_bytes;
     }
@@ -489,9 +526,10 @@ tslab::snapshot allocator::snapshot(snapshot_options const& o) const
         if (c == large_class)
             continue;
         of.object_size = class_sizes[c];
-        of.objects_per_slab = bins[c].slots;
+        of.objects_per_slab = bins[c].slab_slots();
+        of.pages_per_slab = bins[c].pages;
         of.cache_size = core_.slabs().cached(c);
-        of.cache_capacity = core_.slabs().capacity();
+        of.cache_capacity = core_.slabs().capacity(c);
     }
     s.labels.resize(label_buckets);
     sum_records(core_, s);

@@ -6,6 +6,7 @@
 module;
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 export module tslab.slab:descriptor;
@@ -24,14 +25,21 @@ enum class residence : std::uint8_t {
     large              ///< the first page of an allocation above the size classes
 };
 
-/// tag of a page that is no slab; a slab's tag is its bin + 1.
+/// tag of a page that is no slab; a slab's tag, on its first page, is its bin + 1, on its further pages tag_inside + bin.
 inline constexpr std::uint8_t tag_none = 0;
+inline constexpr std::uint8_t tag_inside = 0x40;
 inline constexpr std::uint8_t tag_large = 0xff;
-static_assert(bin_count < tag_large);
+static_assert(bin_count < tag_inside && tag_inside + bin_count <= tag_large);
 
 /// What `owner` says when it names no lane: null is a slab on a shelf, whose slots may be claimed.
 inline constinit char const reclaiming{};   ///< somebody was elected to take the slab back, or is finding that out
 inline constinit char const nowhere{};      ///< cached, or no slab at all: out of everybody's reach
+
+/// What `owner` says of a large allocation of a resource that shares its epoch: an odd address.
+[[nodiscard]] inline void const* large_owner(void const* resource) noexcept
+{
+    return static_cast<char const*>(resource) + 1;
+}
 
 /// Slots are free if their bit is set in `shared` or in `local`, allocated if in neither.
 /// - `shared` is changed by atomic read-modify-writes of any thread: frees set bits, claims move them to `local`.
@@ -40,21 +48,28 @@ inline constinit char const nowhere{};      ///< cached, or no slab at all: out 
 /// always finds it; whoever looks loads `shared` first.
 /// A slab on a shelf changes hands by compare-exchange of `owner` from null. Who then finds `shared` full holds every slot
 /// and alone takes it back; nobody else touches a slab after the operation that made it reclaimable.
-/// A cached slab has local == full_mask and shared == 0: a free that comes too late finds its bit set.
+/// A cached slab has local == full_mask and shared == 0: a free that comes too late finds its bit set. So has one that a lane
+/// which is not at work keeps for its next epoch.
+/// A slab of several blocks has a descriptor for itself, with its identity, and one with the words for each block: there
+/// `owner` and `base` are the block's, and nothing else counts. All blocks change hands together with the slab.
 struct alignas(64) slab {
     std::atomic<std::uint64_t> shared{0};
-    std::atomic<std::uint64_t> local{0};        ///< for a large allocation: its size in bytes
-    std::atomic<void const*> owner{&nowhere};   ///< the lane that holds it, or one of the words above; never followed
-    std::byte* base = nullptr;                  ///< the page; never changes once set
+    std::atomic<std::uint64_t> local{0};        ///< of a large allocation its size, of a slab of blocks its first block
+    std::atomic<void const*> owner{&nowhere};   ///< who holds it (see lane), or one of the words above
+    std::byte* base = nullptr;                  ///< where its slots begin; of a page it never changes once set
     slab* next = nullptr;                       ///< links of the one list the slab is on, guarded as that list is
-    slab* prev = nullptr;
-    std::atomic<void*> home{nullptr};      ///< the shelf of the epoch it belongs to
+    slab* prev = nullptr;                       ///< of a block: its slab
+    std::atomic<void*> home{
+        nullptr};   ///< the shelf it is on; while a lane holds it: the next of the lane's ready ones
     std::atomic<std::uint32_t> pages{1};   ///< pages of a large allocation, 1 for a slab
     std::atomic<std::uint8_t> tag{tag_none};
     std::atomic<residence> where{residence::unused};
-    std::atomic<std::uint8_t> was{tag_none};   ///< the last tag that was none of tag_none; the holder's to write
+    std::atomic<std::uint8_t> was{tag_none};   ///< the last tag of a slab or a large allocation; the holder's to write
+    bool ready = false;                        ///< among its lane's ready ones; the lane's to read and write
 
     [[nodiscard]] inline unsigned bin() const noexcept { return tag.load(std::memory_order_relaxed) - 1U; }
+    /// The bin it last had as a slab; bin_count or above when it was none, or part of a large allocation.
+    [[nodiscard]] inline unsigned last_bin() const noexcept { return was.load(std::memory_order_relaxed) - 1U; }
 };
 
 static_assert(sizeof(slab) == 64 && alignof(slab) == 64, "one descriptor, one cache line");
@@ -80,10 +95,66 @@ inline claimed claim_freed(slab& s) noexcept
     return {mine | freed, mine & freed};
 }
 
+/// The first block of a slab: itself, where it has only one. `bin`: the slab's.
+[[nodiscard]] inline slab* first_block(slab const& s, unsigned bin) noexcept
+{
+    return has_blocks(bin) ? reinterpret_cast<slab*>(s.local.load(std::memory_order_relaxed)) : const_cast<slab*>(&s);
+}
+/// The slab that a block of `bin` is part of.
+[[nodiscard]] inline slab& slab_of(slab& block, unsigned bin) noexcept { return has_blocks(bin) ? *block.prev : block; }
+/// The distance from one block's descriptor to the next one's.
+[[nodiscard]] constexpr std::size_t block_stride(unsigned bin) noexcept { return max_blocks / bins[bin].blocks; }
+
+template <class F> inline void for_each_block(slab const& s, unsigned bin, F visit) noexcept
+{
+    slab* block = first_block(s, bin);
+    for (unsigned k = bins[bin].blocks; k-- > 0; block += block_stride(bin))
+        visit(*block);
+}
+
+/// Which slots are free in a slab's words: none, some, all.
+struct fill {
+    bool any = false;   ///< at least one
+    bool all = true;    ///< every one
+};
+
+/// What the words `free_of(block)` say of a slab.
+template <class F> [[nodiscard]] inline fill fill_of(slab const& s, unsigned bin, F free_of) noexcept
+{
+    fill f;
+    for_each_block(s, bin, [&](slab& block) {
+        std::uint64_t const free = free_of(block);
+        f.any = f.any || free != 0;
+        f.all = f.all && free == bins[bin].full_mask;
+    });
+    return f;
+}
+
+/// What is free in `shared`: in a slab nobody holds, everything that is free. seq_cst: see elect in shelf.cpp.
+[[nodiscard]] inline fill shared_fill(slab const& s, unsigned bin) noexcept
+{
+    return fill_of(s, bin, [](slab const& block) { return block.shared.load(std::memory_order_seq_cst); });
+}
+
+/// How many slots are in neither word. Exact when nobody changes them.
+[[nodiscard]] inline std::uint32_t live_slots(slab const& s, unsigned bin) noexcept
+{
+    std::uint32_t n = 0;
+    for_each_block(s, bin, [&](slab const& block) {
+        std::uint64_t const live = bins[bin].full_mask & ~(block.shared.load(std::memory_order_relaxed) |
+                                                           block.local.load(std::memory_order_relaxed));
+        if (live == bins[bin].full_mask)
+            n += bins[bin].slots;   // often, and counting bits takes its time where the processor's way is not used
+        else if (live != 0)
+            n += static_cast<std::uint32_t>(std::popcount(live));
+    });
+    return n;
+}
+
 /// What a lane without slabs points at: no free slot, so the first allocation goes the slow way. Never written.
 inline constinit slab no_slab{};
 
-/// A doubly linked list of slabs through their own links. One owner or one lock guards it; `size` is read by anyone.
+/// A doubly linked list of slabs through their own links. One owner or one lock guards it.
 class slab_list {
 public:
     inline void push(slab& s) noexcept
@@ -92,6 +163,7 @@ public:
         s.next = head_;
         (head_ != nullptr ? head_->prev : tail_) = &s;
         head_ = &s;
+        ++size_;
     }
     inline void push_back(slab& s) noexcept
     {
@@ -99,9 +171,11 @@ public:
         s.prev = tail_;
         (tail_ != nullptr ? tail_->next : head_) = &s;
         tail_ = &s;
+        ++size_;
     }
     inline void remove(slab& s) noexcept
     {
+        --size_;
         (s.prev != nullptr ? s.prev->next : head_) = s.next;
         (s.next != nullptr ? s.next->prev : tail_) = s.prev;
     }
@@ -115,10 +189,12 @@ public:
     [[nodiscard]] inline slab* front() const noexcept { return head_; }
     [[nodiscard]] inline slab* back() const noexcept { return tail_; }
     [[nodiscard]] inline bool empty() const noexcept { return head_ == nullptr; }
+    [[nodiscard]] inline std::uint32_t size() const noexcept { return size_; }
 
 private:
     slab* head_ = nullptr;
     slab* tail_ = nullptr;
+    std::uint32_t size_ = 0;
 };
 
 }

@@ -20,6 +20,8 @@ void* map_reserve(std::size_t bytes) noexcept
     return p == MAP_FAILED ? nullptr : p;
 }
 
+bool map_readable(void* begin, std::size_t bytes) noexcept { return ::mprotect(begin, bytes, PROT_READ) == 0; }
+
 bool map_commit(void* begin, std::size_t bytes) noexcept
 {
     return ::mprotect(begin, bytes, PROT_READ | PROT_WRITE) == 0;
@@ -30,7 +32,7 @@ bool map_purge(void* begin, std::size_t bytes) noexcept { return ::madvise(begin
 
 void map_release(void* begin, std::size_t bytes) noexcept { ::munmap(begin, bytes); }
 
-constinit os_calls const real_calls{map_reserve, map_commit, map_purge, map_release};
+constinit os_calls const real_calls{map_reserve, map_readable, map_commit, map_purge, map_release};
 constinit os_calls const* calls_in_use = &real_calls;
 
 }

@@ -13,6 +13,8 @@ export namespace tslab {
 struct os_calls {
     /// Address space without memory behind it, page aligned; null on failure.
     void* (*reserve)(std::size_t bytes) noexcept;
+    /// Makes a part of a reservation readable, as zeroes and at no cost of memory, until it is committed; false on failure.
+    bool (*make_readable)(void* begin, std::size_t bytes) noexcept;
     /// Makes a part of a reservation readable and writable; false on failure.
     bool (*commit)(void* begin, std::size_t bytes) noexcept;
     /// Gives the memory of whole pages back and keeps the address range; the pages read as zero afterwards.

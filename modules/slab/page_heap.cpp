@@ -27,15 +27,19 @@ constexpr std::uint32_t generation_step = 4096;   // pages whose generations are
 
 constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
+/// The range begins at a multiple of its size rounded up to a power of two, so that every address has a place in the tables
+/// of descriptors, which have room for as much.
 struct layout {
-    std::size_t pages, slabs, generations, sets, total;
+    std::size_t pages, alignment, slabs, blocks, generations, sets, total;
 
     explicit layout(std::size_t page_count) noexcept
         : pages{page_count * page_bytes},
-          slabs{round_up(page_count * sizeof(slab), page_bytes)},
+          alignment{std::max(std::bit_ceil(pages), range_alignment)},
+          slabs{alignment / page_bytes * sizeof(slab)},
+          blocks{slabs * max_blocks},
           generations{round_up(page_count * max_slots * sizeof(std::uint32_t), page_bytes)},
           sets{round_up(3 * page_set::bytes_for(page_count), page_bytes)},
-          total{pages + slabs + generations + sets + range_alignment}
+          total{pages + slabs + blocks + generations + sets + alignment}
     {
     }
 };
@@ -55,12 +59,28 @@ page_heap::page_heap(std::size_t reserve_bytes)
     if (mapping_ == nullptr)
         throw std::bad_alloc{};
     layout const sizes{max_pages_};
-    map_.base_ = round_up(reinterpret_cast<std::uintptr_t>(mapping_), range_alignment);
+    map_.base_ = round_up(reinterpret_cast<std::uintptr_t>(mapping_), sizes.alignment);
     map_.slabs_ = reinterpret_cast<slab*>(map_.base_ + sizes.pages);
-    generations_ = reinterpret_cast<std::atomic<std::uint32_t>*>(map_.base_ + sizes.pages + sizes.slabs);
-    auto* const sets = reinterpret_cast<std::byte*>(map_.base_ + sizes.pages + sizes.slabs + sizes.generations);
+    std::uintptr_t const behind_slabs = map_.base_ + sizes.pages + sizes.slabs;
+    map_.blocks_ = reinterpret_cast<slab*>(behind_slabs);
+    generations_ = reinterpret_cast<std::atomic<std::uint32_t>*>(behind_slabs + sizes.blocks);
+    auto* const sets = reinterpret_cast<std::byte*>(behind_slabs + sizes.blocks + sizes.generations);
+    for (unsigned bin = 0; bin < bin_count; ++bin) {
+        std::uint32_t const ratio = has_blocks(bin) ? address_map::block_ratio : address_map::page_ratio;
+        auto const first = reinterpret_cast<std::uintptr_t>(has_blocks(bin) ? map_.blocks_ : map_.slabs_);
+        bin_geometry const& b = bins[bin];
+        map_.entries_[bin] = {.first = first,
+                              .block_mask = (sizes.alignment - 1) & ~std::uintptr_t{b.offset_mask},
+                              .offset_mask = b.offset_mask,
+                              .reciprocal = b.reciprocal,
+                              .size = b.size,
+                              .shift = ratio,
+                              .full_mask = b.full_mask,
+                              .absent_mask = b.absent_mask};
+    }
     sets_bytes_ = sizes.sets;
-    if (!os().commit(sets, sizes.sets)) {
+    // A free reads the descriptor that an address would have before it knows whether it has one.
+    if (!os().make_readable(map_.slabs_, sizes.slabs + sizes.blocks) || !os().commit(sets, sizes.sets)) {
         os().release(mapping_, mapping_bytes_);
         throw std::bad_alloc{};
     }
@@ -87,6 +107,10 @@ bool page_heap::grow(std::uint32_t pages) noexcept
         auto const meta_end = round_up(end * sizeof(slab), page_bytes);
         auto* const meta = reinterpret_cast<std::byte*>(map_.slabs_);
         if (!os().commit(meta + meta_begin, meta_end - meta_begin))
+            continue;
+        // Zeroed memory is what blocks are until a slab has some: nobody's, with no slot free.
+        auto* const blocks = reinterpret_cast<std::byte*>(map_.blocks_);
+        if (!os().commit(blocks + meta_begin * max_blocks, (meta_end - meta_begin) * max_blocks))
             continue;
         if (!os().commit(reinterpret_cast<void*>(map_.base_ + have), (std::size_t{end} << page_shift) - have))
             continue;
@@ -117,6 +141,40 @@ std::uint32_t page_heap::find_free(std::uint32_t pages, std::uint32_t step) cons
         }
     }
     return no_page;
+}
+
+/// A run of which some pages are resident, some given back and some were never used. Slower than the ways above, for when
+/// these find nothing.
+std::uint32_t page_heap::find_mixed(std::uint32_t pages, std::uint32_t step) noexcept
+{
+    std::uint32_t const next = next_.load(std::memory_order_relaxed);
+    for (std::uint32_t from = 0;;) {
+        page_run const resident = resident_.next_run(from, max_pages_);
+        page_run const purged = purged_.next_run(from, max_pages_);
+        if (resident.count == 0 && purged.count == 0)
+            return no_page;
+        bool const resident_first = purged.count == 0 || (resident.count != 0 && resident.first < purged.first);
+        page_run const begin = resident_first ? resident : purged;
+        std::uint32_t end = begin.first + begin.count;
+        for (bool more = true; more && end < next;) {
+            page_run const further = (resident_.contains(end) ? resident_ : purged_).next_run(end, max_pages_);
+            more = further.count != 0 && further.first == end;
+            end += more ? further.count : 0;
+        }
+        std::uint32_t const skip =
+            (step - (static_cast<std::uint32_t>(map_.base_ >> page_shift) + begin.first) % step) % step;
+        std::uint64_t const wanted = std::uint64_t{begin.first} + skip + pages;
+        if (wanted <= end)
+            return begin.first + skip;
+        if (end == next && wanted <= max_pages_) {
+            auto const rest = static_cast<std::uint32_t>(wanted - end);
+            if (take_fresh(rest, 1) == no_page)
+                return no_page;
+            purged_.insert(end, rest);   // never touched: as good as given back
+            return begin.first + skip;
+        }
+        from = end;
+    }
 }
 
 std::uint32_t page_heap::take_fresh(std::uint32_t pages, std::uint32_t step) noexcept
@@ -153,7 +211,11 @@ slab* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site cons
         (resident_.contains(first) ? resident_ : purged_).erase(first, pages);
         was_large_.clear(first, pages);
     } else if ((first = take_fresh(pages, step)) == no_page) {
-        return nullptr;
+        if ((first = find_mixed(pages, step)) == no_page)
+            return nullptr;
+        resident_.clear(first, pages);
+        purged_.clear(first, pages);
+        was_large_.clear(first, pages);
     }
     publish_sizes();
     slab& s = map_.slabs_[first];
@@ -280,14 +342,16 @@ std::uint64_t page_heap::resident_metadata_bytes() const noexcept
     std::size_t const pages = map_.committed_.load(std::memory_order_relaxed) >> page_shift;
     layout const sizes{max_pages_};
     auto const* const sets = reinterpret_cast<std::byte const*>(generations_) + sizes.generations;
-    return resident_bytes(map_.slabs_, pages * sizeof(slab)) + resident_bytes(sets, sets_bytes_) +
+    return resident_bytes(map_.slabs_, pages * sizeof(slab)) +
+           resident_bytes(map_.blocks_, pages * sizeof(slab) * max_blocks) + resident_bytes(sets, sets_bytes_) +
            resident_bytes(generations_, std::size_t{generation_pages_.load(std::memory_order_relaxed)} * max_slots *
                                             sizeof(std::uint32_t));
 }
 
 std::uint64_t page_heap::metadata_bytes() const noexcept
 {
-    return (map_.committed_.load(std::memory_order_relaxed) >> page_shift) * sizeof(slab) + sets_bytes_ +
+    return (map_.committed_.load(std::memory_order_relaxed) >> page_shift) * sizeof(slab) * (1 + max_blocks) +
+           sets_bytes_ +
            std::uint64_t{generation_pages_.load(std::memory_order_relaxed)} * max_slots * sizeof(std::uint32_t);
 }
 

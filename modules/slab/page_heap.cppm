@@ -7,6 +7,7 @@
 module;
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 export module tslab.slab:page_heap;
@@ -31,8 +32,6 @@ struct purge_result {
 /// From an address to its page's descriptor: a subtraction, a comparison and a shift. Read on every free.
 class address_map {
 public:
-    constexpr address_map() noexcept = default;
-
     /// The descriptor of the page `p` lies in; null when `p` is in no page that may be touched. Thread safe.
     [[nodiscard]] inline slab* find(void const* p) const noexcept
     {
@@ -45,16 +44,75 @@ public:
         return s;
     }
 
+    /// What a free needs to know of a bin, in one cache line.
+    struct alignas(64) bin_entry {
+        std::uintptr_t first = 0;        ///< the descriptor of the first page, or of its first block
+        std::uintptr_t block_mask = 0;   ///< what of an address in the range tells its block
+        std::uint32_t offset_mask = 0;   ///< these as in bin_geometry
+        std::uint32_t reciprocal = 0;
+        std::uint32_t size = 0;
+        std::uint32_t shift = 0;   ///< a page's descriptor and a page, like a block's and the smallest block, are in a
+                                   ///< fixed ratio
+        std::uint64_t full_mask = 0;
+        std::uint64_t absent_mask = 0;
+
+        /// The descriptor of the block that `p` lies in if it is a slot of this bin. For an address outside the range too it
+        /// is memory that can be read as a descriptor: whether `p` is a slot of that block is for the caller to see.
+        [[nodiscard, gnu::always_inline]] inline slab* block_of(std::uintptr_t p) const noexcept
+        {
+            return reinterpret_cast<slab*>(first + ((p & block_mask) >> shift));
+        }
+        /// Which slot of its block `p` would be, if it is the first byte of one.
+        [[nodiscard, gnu::always_inline]] inline std::uint32_t slot_of(std::uintptr_t p) const noexcept
+        {
+            std::uint32_t const offset = static_cast<std::uint32_t>(p) & offset_mask;
+            return static_cast<std::uint32_t>(std::uint64_t{offset} * reciprocal >> 32);
+        }
+    };
+
+    constexpr address_map() noexcept = default;
+    /// Knows no address, and says so of each.
+    struct of_nothing {};
+    explicit address_map(of_nothing) noexcept
+    {
+        for (bin_entry& e : entries_)
+            e.first = reinterpret_cast<std::uintptr_t>(&no_slab);
+    }
+
+    /// Whether `p` is in a page that may be touched, and has a descriptor. Thread safe.
+    [[nodiscard]] inline bool covers(void const* p) const noexcept
+    {
+        return reinterpret_cast<std::uintptr_t>(p) - base_ < committed_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] inline bin_entry const& entry(unsigned bin) const noexcept { return entries_[bin]; }
+    /// The same by the bin's code.
+    [[nodiscard, gnu::always_inline]] inline bin_entry const& entry_at(std::size_t code) const noexcept
+    {
+        static_assert(sizeof(bin_entry) == 2 * bin_code_step);
+        return *reinterpret_cast<bin_entry const*>(reinterpret_cast<std::byte const*>(entries_.data()) + 2 * code);
+    }
+    /// The descriptor of the block that `p` would lie in if it were a slot of `bin`; null when `p` is in no page that may be
+    /// touched. Thread safe.
+    [[nodiscard]] inline slab* find_block(void const* p, unsigned bin) const noexcept
+    {
+        return covers(p) ? entries_[bin].block_of(reinterpret_cast<std::uintptr_t>(p)) : nullptr;
+    }
+
 private:
     friend class page_heap;
 
+    static constexpr std::uint32_t page_ratio = std::countr_zero(page_bytes / sizeof(slab));
+    static constexpr std::uint32_t block_ratio = std::countr_zero(block_step / sizeof(slab));
+
+    std::array<bin_entry, bin_count> entries_{};   // first, so that twice a code is the distance from the map
     std::uintptr_t base_ = 0;
     std::atomic<std::size_t> committed_{0};   // bytes of pages that may be touched, descriptors included
     slab* slabs_ = nullptr;
+    slab* blocks_ = nullptr;   // max_blocks for each page, for slabs of several blocks
 };
 
 /// Knows no address: every pointer goes the way of the unknown ones.
-inline constinit address_map const empty_map{};
+inline address_map const empty_map{address_map::of_nothing{}};
 
 class page_heap {
 public:
@@ -73,6 +131,20 @@ public:
         return static_cast<std::uint32_t>(&s - map_.slabs_);
     }
     [[nodiscard]] inline slab& at(std::uint32_t index) const noexcept { return map_.slabs_[index]; }
+    /// The descriptors of the blocks that page `index` may have.
+    [[nodiscard]] inline slab* blocks_at(std::uint32_t index) const noexcept
+    {
+        return map_.blocks_ + std::size_t{index} * max_blocks;
+    }
+    /// The slab that a further page of a slab belongs to, as its tag says; `s` itself for every other page.
+    [[nodiscard]] inline slab* first_page_of(slab* s) const noexcept
+    {
+        std::uint8_t const tag = s->tag.load(std::memory_order_relaxed);
+        if (tag < tag_inside || tag >= tag_inside + bin_count) [[likely]]
+            return s;
+        std::uint32_t const pages = bins[tag - tag_inside].pages;
+        return map_.slabs_ + (index_of(*s) & ~(pages - 1));
+    }
 
     /// Whether `p` lies in the reserved range, used or not. Thread safe.
     [[nodiscard]] inline bool reserves(void const* p) const noexcept
@@ -140,6 +212,8 @@ public:
 private:
     [[nodiscard]] bool grow(std::uint32_t pages) noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] std::uint32_t find_free(std::uint32_t pages, std::uint32_t step) const noexcept
+        __attribute__((requires_capability(lock_)));
+    [[nodiscard]] std::uint32_t find_mixed(std::uint32_t pages, std::uint32_t step) noexcept
         __attribute__((requires_capability(lock_)));
     [[nodiscard]] std::uint32_t take_fresh(std::uint32_t pages, std::uint32_t step) noexcept
         __attribute__((requires_capability(lock_)));

@@ -18,57 +18,144 @@ slab_cache::slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_
 {
 }
 
-slab* slab_cache::take(unsigned bin, class_counters& counts, lock_site const& site) noexcept
+slab* slab_cache::take_cached(unsigned c, std::uint32_t most, std::uint32_t& taken, lock_site const& site) noexcept
 {
-    class_cache& cache = shelves_[class_of_bin(bin)];
-    slab* s = nullptr;
-    if (cache.count.load(std::memory_order_relaxed) != 0) {   // a hint: the list decides, under its lock
-        lock_guard const guard{cache.lock, site};
-        if ((s = cache.slabs.pop()) != nullptr)
-            cache.count.store(cache.count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    }
-    bool const cached = s != nullptr;
-    counts[cached ? class_event::cache_hit : class_event::cache_miss].add();
-    if (!cached && (s = pages_.take(1, page_bytes, site)) == nullptr)
+    class_cache& cache = shelves_[c];
+    slab* chain = nullptr;
+    taken = 0;
+    if (cache.count.load(std::memory_order_relaxed) == 0)   // a hint: the list decides, under its lock
         return nullptr;
-    if (bin >= class_count && !pages_.commit_generations(pages_.index_of(*s))) {
+    lock_guard const guard{cache.lock, site};
+    for (slab* s = nullptr; taken < most && (s = cache.slabs.pop()) != nullptr; ++taken) {
+        s->next = chain;
+        chain = s;
+    }
+    cache.count.store(cache.slabs.size(), std::memory_order_relaxed);
+    return chain;
+}
+
+slab* slab_cache::take(unsigned bin, class_counters& counts, lock_site const& site, bool again) noexcept
+{
+    std::uint32_t taken = 0;
+    slab* s = take_cached(class_of_bin(bin), 1, taken, site);
+    if (s != nullptr || !again)
+        counts[s != nullptr ? class_event::cache_hit : class_event::cache_miss].add();
+    if (s != nullptr) {
+        if (turn_into(*s, bin))
+            return s;
         discard(*s, site);
         return nullptr;
     }
-    if (!cached)
+    if ((s = cut(bin, site)) != nullptr)
         counts[class_event::new_slab].add();
-    s->local.store(bins[bin].full_mask, std::memory_order_relaxed);
-    s->owner.store(&nowhere, std::memory_order_relaxed);
-    s->home.store(nullptr, std::memory_order_relaxed);
-    s->pages.store(1, std::memory_order_relaxed);
-    s->tag.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
     return s;
 }
 
-void slab_cache::put(slab& s, class_counters& counts, lock_site const& site) noexcept
+bool slab_cache::turn_into(slab& s, unsigned bin) noexcept
 {
-    class_cache& cache = shelves_[class_of_bin(s.bin())];
-    if (cache.count.load(std::memory_order_relaxed) < capacity_) {
-        lock_guard const guard{cache.lock, site};
-        auto const n = cache.count.load(std::memory_order_relaxed);
-        if (n < capacity_) {
-            s.where.store(residence::cached, std::memory_order_relaxed);
-            cache.slabs.push(s);
-            cache.count.store(n + 1, std::memory_order_relaxed);
-            counts[class_event::recycled].add();
-            return;
-        }
+    if (s.bin() == bin)
+        return true;
+    if (bin >= class_count && !pages_.commit_generations(pages_.index_of(s)))
+        return false;
+    s.tag.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
+    return true;
+}
+
+/// Makes free pages a slab. What its pages were before is kept in `was` until whoever gets the slab has looked for late
+/// frees.
+slab* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
+{
+    bin_geometry const& b = bins[bin];
+    slab* const first = pages_.take(b.pages, b.slab_bytes(), site);
+    if (first == nullptr)
+        return nullptr;
+    std::uint32_t const index = pages_.index_of(*first);
+    if (bin >= class_count && !pages_.commit_generations(index)) {
+        pages_.give(*first, b.pages, false, site);
+        return nullptr;
     }
-    counts[class_event::overflowed].add();
-    discard(s, site);
+    if (has_blocks(bin)) {
+        slab* block = pages_.blocks_at(index);
+        first->local.store(reinterpret_cast<std::uintptr_t>(block), std::memory_order_relaxed);
+        for (unsigned k = 0; k < b.blocks; ++k, block += block_stride(bin)) {
+            block->local.store(b.full_mask, std::memory_order_relaxed);
+            block->owner.store(&nowhere, std::memory_order_relaxed);
+            block->base = first->base + std::size_t{k} * (b.offset_mask + 1);
+            block->prev = first;
+        }
+    } else {
+        first->local.store(b.full_mask, std::memory_order_relaxed);
+    }
+    first->owner.store(&nowhere, std::memory_order_relaxed);
+    first->home.store(nullptr, std::memory_order_relaxed);
+    first->pages.store(b.pages, std::memory_order_relaxed);
+    for (std::uint32_t i = 1; i < b.pages; ++i)
+        pages_.at(index + i).tag.store(static_cast<std::uint8_t>(tag_inside + bin), std::memory_order_relaxed);
+    first->tag.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
+    return first;
+}
+
+bool slab_cache::put(slab& s, lock_site const& site) noexcept
+{
+    s.next = nullptr;
+    return put_chain(&s, site) == 1;
+}
+
+std::uint32_t slab_cache::put_chain(slab* s, lock_site const& site) noexcept
+{
+    if (s == nullptr)
+        return 0;
+    unsigned const c = class_of_bin(s->bin());
+    class_cache& cache = shelves_[c];
+    std::uint32_t const most = capacity(c);
+    std::uint32_t kept = 0;
+    if (cache.count.load(std::memory_order_relaxed) < most) {
+        lock_guard const guard{cache.lock, site};
+        for (; s != nullptr && cache.slabs.size() < most; ++kept) {
+            slab* const next = s->next;
+            s->where.store(residence::cached, std::memory_order_relaxed);
+            cache.slabs.push(*s);
+            s = next;
+        }
+        cache.count.store(cache.slabs.size(), std::memory_order_relaxed);
+    }
+    while (s != nullptr) {
+        slab* const next = s->next;
+        discard(*s, site);
+        s = next;
+    }
+    return kept;
+}
+
+/// Whether a page, or a block it was cut into, has the trace of a late free that nobody has looked for yet.
+bool slab_cache::has_late_frees(slab const& page) const noexcept
+{
+    if (page.shared.load(std::memory_order_relaxed) != 0)
+        return true;
+    unsigned const bin = page.last_bin();
+    if (bin >= bin_count || !has_blocks(bin))
+        return false;
+    slab const* block = pages_.blocks_at(pages_.index_of(page));
+    for (unsigned k = bins[bin].blocks; k-- > 0; block += block_stride(bin))
+        if (block->shared.load(std::memory_order_relaxed) != 0)
+            return true;
+    return false;
 }
 
 void slab_cache::discard(slab& s, lock_site const& site) noexcept
 {
+    std::uint32_t const pages = bins[s.bin()].pages;
+    std::uint32_t const index = pages_.index_of(s);
     s.tag.store(tag_none, std::memory_order_relaxed);
+    for (std::uint32_t i = 1; i < pages; ++i) {
+        slab& page = pages_.at(index + i);
+        page.tag.store(tag_none, std::memory_order_relaxed);
+        if (!has_late_frees(page))
+            page.was.store(s.was.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    }
     s.owner.store(&nowhere, std::memory_order_relaxed);
     s.where.store(residence::unused, std::memory_order_relaxed);
-    pages_.give(s, 1, false, site);
+    pages_.give(s, pages, false, site);
 }
 
 purge_result slab_cache::settle(bool asked) noexcept
@@ -79,7 +166,7 @@ purge_result slab_cache::settle(bool asked) noexcept
     return wanted && resident != 0 ? pages_.purge(asked) : purge_result{};
 }
 
-purge_result slab_cache::trim() noexcept
+void slab_cache::empty() noexcept
 {
     for (class_cache& cache : shelves_) {
         for (;;) {
@@ -88,11 +175,16 @@ purge_result slab_cache::trim() noexcept
                 lock_guard const guard{cache.lock};
                 if ((s = cache.slabs.pop()) == nullptr)
                     break;
-                cache.count.store(cache.count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+                cache.count.store(cache.slabs.size(), std::memory_order_relaxed);
             }
             discard(*s, {});
         }
     }
+}
+
+purge_result slab_cache::trim() noexcept
+{
+    empty();
     return pages_.purge(true);
 }
 

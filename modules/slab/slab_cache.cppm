@@ -4,6 +4,7 @@
 // Where empty slabs wait and where new ones come from: a cache per size class, still resident and warm, above the
 // page heap. The reclaim policy decides what stays resident. Everything here is thread safe.
 module;
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -33,22 +34,39 @@ public:
     /// An empty slab of `bin`: every slot free in `local`, no owner, no home. Null when out of memory. A bit in `shared` is
     /// the trace of a free that raced with the one that emptied the slab; the caller removes and reports it.
     /// `counts`, `site`: the caller's own counters of the class.
-    [[nodiscard]] slab* take(unsigned bin, class_counters& counts, lock_site const& site = {}) noexcept;
+    /// `again`: it is tried once more for a miss that was counted.
+    [[nodiscard]] slab* take(unsigned bin, class_counters& counts, lock_site const& site = {},
+                             bool again = false) noexcept;
+    /// Up to `most` cached slabs of the class, chained by `next`, for the caller to keep; null when there are none. Their
+    /// bin may be either of the class's.
+    [[nodiscard]] slab* take_cached(unsigned c, std::uint32_t most, std::uint32_t& taken,
+                                    lock_site const& site) noexcept;
+    /// Makes an empty slab one of `bin`, a bin of the same class; false when there is no memory for its generations.
+    [[nodiscard]] bool turn_into(slab& s, unsigned bin) noexcept;
 
-    /// Takes an empty slab back that the caller holds, has unlinked and marked empty.
-    void put(slab& s, class_counters& counts, lock_site const& site = {}) noexcept;
+    /// Takes an empty slab back that the caller holds, has unlinked and marked empty. True when it is kept, false when the
+    /// cache was full and its pages were given back.
+    bool put(slab& s, lock_site const& site = {}) noexcept;
+    /// The same for a chain of slabs of one class; returns how many were kept.
+    std::uint32_t put_chain(slab* first, lock_site const& site) noexcept;
 
     /// What a close does at its end. `asked`: the program called for it, so overflow goes back at once.
     /// Then it is looked what became of it.
     purge_result settle(bool asked) noexcept;
 
-    /// Empties the caches and hands every free page to the kernel, whatever the policy, and looks what became of it.
+    /// Puts every cached slab among the free pages.
+    void empty() noexcept;
+    /// The same, and hands every free page to the kernel, whatever the policy, and looks what became of it.
     purge_result trim() noexcept;
 
     [[nodiscard]] inline page_heap& pages() noexcept { return pages_; }
     [[nodiscard]] inline page_heap const& pages() const noexcept { return pages_; }
     [[nodiscard]] inline reclaim_policy policy() const noexcept { return policy_; }
-    [[nodiscard]] inline std::uint32_t capacity() const noexcept { return capacity_; }
+    /// How many slabs of class `c` are kept: as many pages for every class, one slab at least.
+    [[nodiscard]] inline std::uint32_t capacity(unsigned c) const noexcept
+    {
+        return capacity_ == 0 ? 0 : std::max(capacity_ / class_shapes[c].pages, 1U);
+    }
     [[nodiscard]] inline std::uint32_t cached(unsigned c) const noexcept
     {
         return shelves_[c].count.load(std::memory_order_relaxed);
@@ -63,7 +81,9 @@ private:
         std::atomic<std::uint32_t> count{0};   // written under the lock, read by statistics
     };
 
+    [[nodiscard]] slab* cut(unsigned bin, lock_site const& site) noexcept;
     void discard(slab& s, lock_site const& site) noexcept;
+    [[nodiscard]] bool has_late_frees(slab const& page) const noexcept;
 
     page_heap pages_;
     std::array<class_cache, class_count> shelves_;
@@ -72,18 +92,24 @@ private:
     std::uint64_t const resident_limit_;   // free resident pages that no unasked settle bothers about
 };
 
-/// Makes a slab whose every slot the caller holds an empty one that is out of reach. Returns the slots that were in both
-/// words: two threads freed them at the same time. What such a free sets later stays in `shared`, to be found there.
-[[nodiscard]] inline std::uint64_t mark_empty(slab& s, unsigned bin) noexcept
+/// Makes a slab whose every slot the caller holds an empty one that is out of reach. Calls `found(block, slots)` with slots
+/// that were in both words: two threads freed them at the same time. What such a free sets later stays in `shared`, to be
+/// found there.
+template <class F> inline void mark_empty(slab& s, unsigned bin, F found) noexcept
 {
     s.owner.store(&nowhere, std::memory_order_relaxed);
-    std::uint64_t const mine = s.local.load(std::memory_order_relaxed);
-    s.local.store(bins[bin].full_mask, std::memory_order_relaxed);
-    std::uint64_t const freed = s.shared.load(std::memory_order_relaxed);
-    if (freed != 0)
-        s.shared.fetch_and(~freed, std::memory_order_acq_rel);   // release: after local, see slab
+    for_each_block(s, bin, [&](slab& block) {
+        block.owner.store(&nowhere, std::memory_order_relaxed);
+        std::uint64_t const mine = block.local.load(std::memory_order_relaxed);
+        block.local.store(bins[bin].full_mask, std::memory_order_relaxed);
+        std::uint64_t const freed = block.shared.load(std::memory_order_relaxed);
+        if (freed == 0) [[likely]]
+            return;
+        block.shared.fetch_and(~freed, std::memory_order_acq_rel);   // release: after local, see slab
+        if ((mine & freed) != 0)
+            found(block, mine & freed);
+    });
     s.home.store(nullptr, std::memory_order_relaxed);
-    return mine & freed;
 }
 
 }

@@ -98,28 +98,32 @@ static_assert(sizeof(counter) == 8 && std::atomic<std::uint64_t>::is_always_lock
 
 /// What is counted per size class, all of it on the slow path: a refill, a hand-over, a refusal.
 enum class class_event : std::uint8_t {
-    slow_path,           ///< a lane's current slab had no free slot
-    current_null,        ///< of those: the lane had no slab of the class
-    current_full,        ///< of those: it had one, in which every slot was handed out
-    epoch_closed,        ///< an allocation was refused because its epoch is CLOSING
-    out_of_memory,       ///< an allocation was refused because no page could be had
-    collect,             ///< slots freed by other threads were taken over by the slab's owner
-    adopt_attempt,       ///< a lane tried to claim a slab that no lane held
-    adopt,               ///< and got its free slots
-    adopt_lost,          ///< and lost it to a thread that was taking the slab back
-    adopt_mismatch,      ///< and found no free slot in it, though it was listed with some
-    cache_hit,           ///< an empty slab came from a thread's or the heap's slab cache
-    cache_miss,          ///< neither had one: a page was taken from the page heap
-    new_slab,            ///< and it was had: a slab was cut from it
-    recycled,            ///< an empty slab went into a slab cache
-    overflowed,          ///< an empty slab found the caches full and became a plain page again
-    partial_to_full,     ///< a slab's last free slot was handed out
-    full_to_partial,     ///< a full slab got its first free slot back
-    remote_free,         ///< a free by a thread that does not own the slab
-    repair_twice,        ///< a slot was in both words: two threads had freed it at the same time
-    close_call,          ///< a close that looked at a slab of the class
-    close_scanned,       ///< slabs of the class looked at by closes
-    close_recycled,      ///< slabs of the class taken back by closes
+    slow_path,         ///< a lane's current slab had no free slot
+    current_null,      ///< of those: the lane had no slab of the class
+    current_full,      ///< of those: it had one, in which every slot was handed out
+    epoch_closed,      ///< an allocation was refused because its epoch is CLOSING
+    out_of_memory,     ///< an allocation was refused because no page could be had
+    collect,           ///< slots freed by other threads were taken over by the slab's owner
+    adopt_attempt,     ///< a lane tried to claim a slab that no lane held
+    adopt,             ///< and got its free slots
+    adopt_lost,        ///< and lost it to a thread that was taking the slab back
+    adopt_mismatch,    ///< and found no free slot in it, though it was listed with some
+    bypassed,          ///< slabs that no lane held were left alone, since so far they had but a slot or so each
+    flushed,           ///< slabs that a lane gave up
+    cache_hit,         ///< an empty slab came from a thread's or the heap's slab cache
+    cache_miss,        ///< neither had one: a page was taken from the page heap
+    new_slab,          ///< and it was had: a slab was cut from it
+    recycled,          ///< an empty slab went into a slab cache
+    overflowed,        ///< an empty slab found the caches full and became a plain page again
+    partial_to_full,   ///< a slab's last free slot was handed out
+    full_to_partial,   ///< a full slab got its first free slot back
+    remote_free,       ///< a free by a thread that does not own the slab
+    repair_twice,      ///< a slot was in both words: two threads had freed it at the same time
+    close_kept,       ///< a close left the only slab of the class, empty, with its lane: a close call, one scanned, one
+                      ///< taken back, one recycled
+    close_call,       ///< a close that looked at a slab of the class
+    close_scanned,    ///< slabs of the class looked at by closes
+    close_recycled,   ///< slabs of the class taken back by closes
     close_nanoseconds,   ///< whole duration of the timed closes that looked at a slab of the class
     scan_check,          ///< a window of slow paths ended, and the order of looking for shared slabs was reconsidered
     scan_switch,         ///< and changed

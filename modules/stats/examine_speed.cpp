@@ -81,11 +81,14 @@ void examine_caches(examination& x)
     if (x.now.reclaim == "eager")
         return;   // that policy caches nothing
     global_stats const& g = x.now.global;
-    std::uint64_t const pages =
-        g.slabs_in_use + g.slabs_cached + g.large_pages + g.free_resident_pages + g.free_purged_pages;
-    // A heap that grew and shrank once overflows and misses too. Here pages go round: many misses for each page.
-    if (static_cast<double>(x.change.global.slow_path_cache_miss) <
-        x.limits.cache_turnover * static_cast<double>(pages))
+    std::uint64_t pages = g.slab_pages + g.large_pages + g.free_resident_pages + g.free_purged_pages;
+    for (class_stats const& c : x.now.classes)
+        pages += c.cached_slabs * c.pages_per_slab;
+    std::uint64_t taken_pages = 0;
+    for (class_stats const& c : x.change.classes)
+        taken_pages += c.slow_path_cache_miss * c.pages_per_slab;
+    // A heap that grew and shrank once overflows and misses too. Here pages go round: each was taken many times.
+    if (static_cast<double>(taken_pages) < x.limits.cache_turnover * static_cast<double>(pages))
         return;
     std::vector<class_stats const*> classes;
     for (class_stats const& c : x.change.classes)
@@ -122,7 +125,7 @@ void examine_caches(examination& x)
                      " found the cache of ", c->cache_capacity, " full, and ", percent_text(misses / taken),
                      " of the slabs asked for were not in it: the same pages go out and come back."),
               joined("Raise allocator_options::slab_cache, for a try to ",
-                     std::max<std::uint64_t>(64, 2 * c->cache_capacity),
+                     std::max<std::uint64_t>(64, 2 * c->cache_capacity * c->pages_per_slab),
                      "; it may keep that many pages of each class resident."));
     }
 }

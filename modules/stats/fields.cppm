@@ -92,6 +92,7 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("large_pages", gauge, s.large_pages);
     visit("free_resident_pages", gauge, s.free_resident_pages);
     visit("free_purged_pages", gauge, s.free_purged_pages);
+    visit("slab_pages", gauge, s.slab_pages);
     visit("committed_bytes", gauge, s.committed_bytes);
     visit("empty_held_bytes", gauge, s.empty_held_bytes);
     visit("metadata_bytes", gauge, s.metadata_bytes);
@@ -124,7 +125,7 @@ template <class Visit> constexpr void for_each_derived(global_stats const& s, st
 {
     using enum field_kind;
     visit("net_slabs", derived, s.slabs_in_use);
-    visit("estimated_slab_rss_bytes", derived, s.slabs_in_use * page_size);
+    visit("estimated_slab_rss_bytes", derived, s.slab_pages * page_size);
     visit("total_lock_acquisitions", derived, s.lock_fast_acquire + s.lock_contended);
 }
 
@@ -136,6 +137,7 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("class_index", identity, s.class_index);
     visit("object_size", identity, s.object_size);
     visit("objects_per_slab", identity, s.objects_per_slab);
+    visit("pages_per_slab", identity, s.pages_per_slab);
     visit("slow_path_hits", counter, s.slow_path_hits);
     visit("new_slab_count", counter, s.new_slab_count);
     visit("list_move_partial_to_full", counter, s.list_move_partial_to_full);
@@ -169,6 +171,8 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("cache_hits", counter, s.cache_hits);
     visit("collects", counter, s.collects);
     visit("adoptions", counter, s.adoptions);
+    visit("tls_cache_bypassed", counter, s.bypassed);
+    visit("tls_cache_flushed", counter, s.flushed);
     visit("remote_frees", counter, s.remote_frees);
     visit("repairs", counter, s.repairs);
     visit("bitmap_alloc_cas_retries", counter, s.contention.bitmap_alloc_cas_retries);
@@ -190,10 +194,16 @@ template <class Visit> constexpr void for_each_derived(class_stats const& s, std
     using enum field_kind;
     std::uint64_t const failures = s.current_partial_lost_races + s.current_partial_mismatches;
     std::uint64_t const acquisitions = s.contention.lock_fast_acquire + s.contention.lock_contended;
+    // A lane is the thread's cache: what it served without a refill was a hit.
+    std::uint64_t const refills = s.slow_path_hits;
+    visit("tls_cache_attempts", derived, s.allocations);
+    visit("tls_cache_hits", derived, s.allocations > refills ? s.allocations - refills : 0);
+    visit("tls_cache_refills", derived, refills);
     visit("net_slabs", derived, s.slabs_in_use());
-    visit("estimated_rss_bytes", derived, (s.slabs_in_use() + s.large_pages) * page_size);
+    std::uint64_t const slab_bytes = s.pages_per_slab * page_size;
+    visit("estimated_rss_bytes", derived, s.slabs_in_use() * slab_bytes + s.large_pages * page_size);
     visit("committed_bytes", derived,
-          (s.slabs_in_use() + s.large_pages + s.cached_slabs + s.cache_overflow_len) * page_size);
+          (s.slabs_in_use() + s.cached_slabs) * slab_bytes + (s.large_pages + s.cache_overflow_len) * page_size);
     visit("recycle_rate_pct", derived,
           100.0 * ratio(s.empty_slab_recycled, s.empty_slab_recycled + s.empty_slab_overflowed));
     visit("cache_hit_rate", derived, ratio(s.cache_hits, s.cache_hits + s.slow_path_cache_miss));
@@ -245,6 +255,7 @@ constexpr void for_each_field(S& s, Visit&& visit)
     using enum field_kind;
     visit("class_index", identity, s.class_index);
     visit("slabs", gauge, s.slabs);
+    visit("pages", gauge, s.pages);
     visit("live_objects", gauge, s.live_objects);
     visit("live_bytes", gauge, s.live_bytes);
 }
@@ -269,9 +280,11 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("live_objects", gauge, s.live_objects);
     visit("live_bytes", gauge, s.live_bytes);
     visit("slabs", gauge, s.slabs);
+    visit("slab_pages", gauge, s.slab_pages);
     visit("total_partial_slabs", gauge, s.partial_slabs);
     visit("total_full_slabs", gauge, s.full_slabs);
     visit("total_reclaimable_slabs", gauge, s.empty_slabs);
+    visit("reclaimable_pages", gauge, s.empty_slab_pages);
     visit("large_pages", gauge, s.large_pages);
     visit("resident_bytes", gauge, s.resident_bytes);
     visit("rss_before_close", gauge, s.rss_before_close);
@@ -284,9 +297,9 @@ constexpr void for_each_field(S& s, Visit&& visit)
 template <class Visit> constexpr void for_each_derived(epoch_stats const& s, std::uint64_t page_size, Visit&& visit)
 {
     using enum field_kind;
-    visit("estimated_rss_bytes", derived, (s.slabs + s.large_pages) * page_size);
+    visit("estimated_rss_bytes", derived, (s.slab_pages + s.large_pages) * page_size);
     visit("empty_partial_count", derived, s.empty_slabs);
-    visit("reclaimable_bytes", derived, s.empty_slabs * page_size);
+    visit("reclaimable_bytes", derived, s.empty_slab_pages * page_size);
     visit("cooperation_pct", derived, cooperation_pct(s.madvise_asked_bytes, s.madvise_gone_bytes));
 }
 

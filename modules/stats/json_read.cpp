@@ -290,6 +290,8 @@ void read_record(json::value const& v, class_stats& to, place const& at)
     object const o{object_of(v, at), at};
     o.demand(needed_of_class);
     read_fields(o, to);
+    if (!o.fields.contains("pages_per_slab") && to.object_size != 0)
+        to.pages_per_slab = 1;   // written when every slab was a page
     read_timing(o, to.lock_timing, [](std::string_view name) { return std::string{name}; });
     for (std::size_t label = 0; label < to.by_label.size(); ++label)
         for_each_field(to.by_label[label], [&](std::string_view name, field_kind, std::uint64_t& field) {
@@ -300,6 +302,14 @@ void read_record(json::value const& v, class_stats& to, place const& at)
                     read(all[label], field, place{here, label});
             });
         });
+}
+
+void read_record(json::value const& v, class_share& to, place const& at)
+{
+    object const o{object_of(v, at), at};
+    read_fields(o, to);
+    if (!o.fields.contains("pages"))
+        to.pages = to.slabs;   // as above; of large allocations it was their pages
 }
 
 template <class S> void read_records(object const& o, std::string_view name, std::vector<S>& to, std::size_t most)
@@ -327,6 +337,10 @@ void read_record(json::value const& v, epoch_stats& to, place const& at)
     object const o{object_of(v, at), at};
     o.demand(needed_of_epoch);
     read_fields(o, to);
+    if (!o.fields.contains("slab_pages"))
+        to.slab_pages = to.slabs;
+    if (!o.fields.contains("reclaimable_pages"))
+        to.empty_slab_pages = to.empty_slabs;
     o.with("state", [&](json::value const& f, place const& here) {
         read_name(f, to.state, here, {epoch_state::active, epoch_state::closing});
     });
@@ -392,6 +406,8 @@ snapshot from_json(std::string_view text)
     snapshot s;
     read_fields(o, s);
     read_fields(o, s.global);
+    if (!o.fields.contains("slab_pages"))
+        s.global.slab_pages = s.global.slabs_in_use;
     read_timing(o, s.global.lock_timing, global_timing_name);
     read_classes(o, s.classes);
     read_records(o, "epochs", s.epochs, most_epochs);

@@ -65,7 +65,7 @@ pin pin_of(epoch_stats const& e, snapshot const& s)
     p.live_bytes = e.live_bytes;
     p.live_ratio = ratio(p.live_bytes, p.held_bytes);
     for (class_share const& share : e.classes) {
-        pin_share one{share.class_index, 0, share.slabs, share.slabs * s.page_size, share.live_objects,
+        pin_share one{share.class_index, 0, share.slabs, share.pages * s.page_size, share.live_objects,
                       share.live_bytes};
         for (class_stats const& c : s.classes)
             if (c.class_index == share.class_index)
@@ -83,7 +83,7 @@ pin pin_of(epoch_stats const& e, snapshot const& s)
 
 std::uint64_t held_by(epoch_stats const& e, std::uint64_t page_size) noexcept
 {
-    return (e.slabs + e.large_pages) * page_size;
+    return (e.slab_pages + e.large_pages) * page_size;
 }
 
 std::string class_text(std::uint32_t object_size)

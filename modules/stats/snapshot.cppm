@@ -72,6 +72,7 @@ struct global_stats {
     std::uint64_t large_pages = 0;           ///< gauge: pages of large allocations
     std::uint64_t free_resident_pages = 0;   ///< gauge: plain pages not given back
     std::uint64_t free_purged_pages = 0;     ///< gauge: plain pages given back
+    std::uint64_t slab_pages = 0;            ///< gauge: pages of the slabs in use
     std::uint64_t committed_bytes = 0;       ///< gauge: of all pages not given back, in use or not
     std::uint64_t empty_held_bytes = 0;      ///< gauge: of those, the ones in which no object lives
     std::uint64_t metadata_bytes = 0;        ///< gauge: descriptors, records, page sets made usable
@@ -128,6 +129,7 @@ struct class_stats {
     std::uint32_t class_index = 0;
     std::uint32_t object_size = 0;   ///< bytes of a slot; 0 for the large ones, who come last
     std::uint32_t objects_per_slab = 0;
+    std::uint32_t pages_per_slab = 0;
     std::uint64_t allocations = 0;
     std::uint64_t live_objects = 0;         ///< gauge
     std::uint64_t live_bytes = 0;           ///< gauge
@@ -149,6 +151,8 @@ struct class_stats {
     std::uint64_t cache_hits = 0;
     std::uint64_t collects = 0;
     std::uint64_t adoptions = 0;
+    std::uint64_t bypassed = 0;   ///< refills that left alone the slabs they could have adopted
+    std::uint64_t flushed = 0;    ///< slabs that lanes gave up
     std::uint64_t empty_slab_recycled = 0;
     std::uint64_t empty_slab_overflowed = 0;
     std::uint64_t list_move_partial_to_full = 0;
@@ -183,7 +187,8 @@ struct class_stats {
 /// What one class has of one epoch.
 struct class_share {
     std::uint32_t class_index = 0;
-    std::uint64_t slabs = 0;   ///< for large allocations: their pages
+    std::uint64_t slabs = 0;   ///< large allocations have none
+    std::uint64_t pages = 0;   ///< of them, or of the large allocations
     std::uint64_t live_objects = 0;
     std::uint64_t live_bytes = 0;
 
@@ -209,9 +214,11 @@ struct epoch_stats {
     std::uint64_t live_objects = 0;
     std::uint64_t live_bytes = 0;
     std::uint64_t slabs = 0;
+    std::uint64_t slab_pages = 0;      ///< their pages
     std::uint64_t partial_slabs = 0;   ///< of them with a free slot
     std::uint64_t full_slabs = 0;
-    std::uint64_t empty_slabs = 0;   ///< of the partial ones, without a live object: a close would take them back
+    std::uint64_t empty_slabs = 0;        ///< of the partial ones, without a live object: a close would take them back
+    std::uint64_t empty_slab_pages = 0;   ///< their pages
     std::uint64_t large_pages = 0;
     std::optional<std::uint64_t> resident_bytes{};   ///< absent when residency was not asked for
     std::vector<class_share> classes{};              ///< those it holds slabs or large pages of

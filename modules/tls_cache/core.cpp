@@ -8,6 +8,7 @@ module;
 #include <cstdint>
 #include <new>
 #include <string>
+#include <utility>
 module tslab.tls_cache;
 
 import tslab.stats;
@@ -30,8 +31,10 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
       slots_{o.slots},
       name_{o.name}
 {
+    for (unsigned c = 0; c < class_count; ++c)
+        warm_limit_[c] = std::min(std::max(thread_record::warm_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
     shelves_ = static_cast<std::byte*>(meta_.allocate(o.slots * shelf_bytes, alignof(shelf)));
-    auto* const words = meta_.make_array<std::atomic<std::uint64_t>>((o.slots + 63) / 64);
+    auto* const words = meta_.make_array<slot_set::word>((o.slots + 63) / 64);
     if (shelves_ == nullptr || words == nullptr)
         throw std::bad_alloc{};
     free_slots_.attach(words, o.slots);
@@ -46,6 +49,8 @@ lane* heap_core::take_lane(thread_record& me) noexcept
         take_over_returned(me);
     if (lane* const l = me.spare) {
         me.spare = l->next_spare_;
+        if (l->used_bins_ != 0)
+            --me.keeping;
         return l;
     }
     auto* const l = meta_.make<lane>(me);
@@ -63,6 +68,22 @@ void heap_core::return_lane(lane& l) noexcept
     do
         l.next_spare_ = head;
     while (!stack.compare_exchange_weak(head, &l, std::memory_order_release, std::memory_order_relaxed));
+}
+
+void heap_core::return_bound_lane(lane& l, thread_record* me) noexcept
+{
+    if (me != l.record_)
+        return return_lane(l);
+    l.exclusive_ = false;
+    l.next_spare_ = me->spare;
+    me->spare = &l;
+}
+
+void heap_core::put_lane_back(lane& l, thread_record& me) noexcept
+{
+    if (l.used_bins_ != 0)
+        ++me.keeping;
+    return_bound_lane(l, &me);
 }
 
 void heap_core::take_over_returned(thread_record& me) noexcept
@@ -97,7 +118,7 @@ void heap_core::take_over_returned(thread_record& me) noexcept
     if (l == nullptr)
         return nullptr;
     if (!home.attach(*l, era, era, nullptr)) {
-        return_lane(*l);
+        put_lane_back(*l, me);
         closed = true;
         return nullptr;
     }
@@ -129,14 +150,14 @@ void heap_core::hand_back_lane(lane& l, thread_record& me, bool only_wanted) noe
 
 void thread_record::count_taken_back(take_back_result const& done) noexcept
 {
-    for (unsigned c = 0; c < class_count; ++c) {
-        if (done.scanned_of[c] == 0)
-            continue;
-        counts[heap_event::close_scanned].add(done.scanned_of[c]);
-        counts[heap_event::close_recycled].add(done.recycled_of[c]);
+    if (done.classes == 0)
+        return;
+    counts[heap_event::close_scanned].add(done.scanned());
+    counts[heap_event::close_recycled].add(done.recycled());
+    done.for_each_class([&](unsigned c) {
         classes[c][class_event::close_scanned].add(done.scanned_of[c]);
         classes[c][class_event::close_recycled].add(done.recycled_of[c]);
-    }
+    });
 }
 
 [[gnu::noinline]] void thread_record::hand_back_wanted() noexcept
@@ -184,28 +205,45 @@ void heap_core::thread_ends(thread_record& r) noexcept
 
 void heap_core::flush_warm(thread_record& me) noexcept
 {
-    class_counters told_already;   // each of them was counted when it became empty
-    for (unsigned c = 0; c < class_count; ++c) {
-        while (slab* const s = me.warm[c]) {
-            me.warm[c] = s->next;
-            slabs_.put(*s, told_already);
-        }
+    for (lane* l = me.all_lanes.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_)
+        if (l->attached_.load(std::memory_order_acquire) == nullptr)   // whoever handed it back is done with it
+            l->forget_kept();
+    me.keeping = 0;
+    for (unsigned c = 0; c < class_count; ++c) {   // each of them was counted when it became empty
+        slabs_.put_chain(std::exchange(me.warm[c], nullptr), {});
         me.warm_count[c] = 0;
     }
+}
+
+void heap_core::empty_caches(thread_record* me) noexcept
+{
+    if (me != nullptr) {
+        flush_warm(*me);
+        for (lane* l = me->all_lanes.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_) {
+            shelf* const home = l->attached();
+            if (home == nullptr)
+                continue;
+            lock_guard const guard{home->lock, home->site(me, no_class)};
+            if (l->attached() == home)
+                l->shed_empty();
+        }
+    }
+    slabs_.empty();
+}
+
+void heap_core::let_go(slab& s, unsigned bin) noexcept
+{
+    mark_empty(s, bin, [&](slab const& block, std::uint64_t twice) { freed_twice(block, bin, twice); });
 }
 
 void heap_core::recycle(slab& s, thread_record* me) noexcept
 {
     unsigned const bin = s.bin();
     unsigned const c = class_of_bin(bin);
-    auto const* const home = static_cast<shelf const*>(s.home.load(std::memory_order_relaxed));
-    if (std::uint64_t const twice = mark_empty(s, bin); twice != 0) [[unlikely]]
-        freed_twice(s, bin, twice);
-    if (me == nullptr || slabs_.policy() == reclaim_policy::eager ||
-        me->warm_count[c] >= std::min(thread_record::warm_limit, slabs_.capacity())) {
-        slabs_.put(s, counts_of(me, c), home != nullptr ? home->site(me, c) : lock_site{});
-        return;
-    }
+    shelf const* const home = home_of(s);
+    let_go(s, bin);
+    if (me == nullptr || me->warm_count[c] >= warm_limit_[c]) [[unlikely]]
+        return recycle_rare(s, bin, me, home);
     s.where.store(residence::cached, std::memory_order_relaxed);
     s.next = me->warm[c];
     me->warm[c] = &s;
@@ -213,33 +251,105 @@ void heap_core::recycle(slab& s, thread_record* me) noexcept
     me->classes[c][class_event::recycled].add();
 }
 
-slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& counts, lock_site const& site) noexcept
+/// The thread keeps no more: half of what it has goes to the heap's cache, under one lock, and what that cannot keep becomes
+/// free pages.
+[[gnu::noinline]] void heap_core::recycle_rare(slab& s, unsigned bin, thread_record* me, shelf const* home) noexcept
+{
+    unsigned const c = class_of_bin(bin);
+    slab* chain = &s;
+    std::uint32_t n = 1;
+    if (me != nullptr && me->warm_count[c] > 1) {
+        // The ones that came last stay: they are the warmest.
+        slab* last_kept = me->warm[c];
+        std::uint32_t const keep = me->warm_count[c] / 2;
+        for (std::uint32_t i = 1; i < keep; ++i)
+            last_kept = last_kept->next;
+        chain = std::exchange(last_kept->next, &s);   // s takes the place of those that go
+        s.next = nullptr;
+        s.where.store(residence::cached, std::memory_order_relaxed);
+        n = me->warm_count[c] - keep;
+        me->warm_count[c] = keep + 1;
+    } else {
+        s.next = nullptr;
+    }
+    class_counters& counts = counts_of(me, c);
+    bool const itself = chain == &s;
+    std::uint32_t const kept = slabs_.put_chain(chain, home != nullptr ? home->site(me, c) : lock_site{});
+    if (!itself || kept == n)
+        counts[class_event::recycled].add();
+    if (kept != n)
+        counts[class_event::overflowed].add(n - kept);
+}
+
+slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& counts, std::uint32_t label_id) noexcept
 {
     unsigned const c = class_of_bin(bin);
     slab* s = me.warm[c];
-    if (s != nullptr && s->bin() == bin) {
+    if (s != nullptr && s->bin() == bin) [[likely]] {
         me.warm[c] = s->next;
         --me.warm_count[c];
         counts[class_event::cache_hit].add();
-    } else if ((s = slabs_.take(bin, counts, site)) == nullptr) {
-        return nullptr;
+        // It was this bin's before, so what was freed late is in its own words.
+        if (has_blocks(bin) || s->shared.load(std::memory_order_relaxed) != 0) [[unlikely]]
+            report_late_frees(*s);
+    } else {
+        s = take_slab_rare(bin, me, counts, me.site(c, label_id));
+        if (s == nullptr)
+            return nullptr;
+        report_late_frees(*s);
     }
-    report_late_frees(*s);
-    s->was.store(s->tag.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    s->was.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
     return s;
 }
 
-std::uint64_t heap_core::retire_live(slab& s, unsigned bin, std::uint64_t free, bool is_large) noexcept
+/// From the heap's cache, with some more to keep, or from free pages.
+[[gnu::noinline]] slab* heap_core::take_slab_rare(unsigned bin, thread_record& me, class_counters& counts,
+                                                  lock_site const& site) noexcept
 {
-    std::uint64_t const live = is_large ? 1 : bins[bin].full_mask & ~free;
-    std::uint32_t const page = pages().index_of(s);
-    if ((is_large || bin >= class_count) && pages().has_generations(page))
-        for (std::uint64_t left = live; left != 0; left &= left - 1) {
-            auto& generation = pages().generation(page, static_cast<std::uint32_t>(std::countr_zero(left)));
-            std::uint32_t const now = generation.load(std::memory_order_relaxed);
-            generation.store((now + 1) & ~1U, std::memory_order_relaxed);   // even: no handle is live
-        }
+    unsigned const c = class_of_bin(bin);
+    if (me.warm[c] == nullptr) {
+        std::uint32_t taken = 0;
+        me.warm[c] = slabs_.take_cached(c, warm_limit_[c] / 2 + 1, taken, site);
+        me.warm_count[c] = taken;
+    }
+    if (slab* const s = me.warm[c]; s != nullptr && slabs_.turn_into(*s, bin)) {
+        me.warm[c] = s->next;
+        --me.warm_count[c];
+        counts[class_event::cache_hit].add();
+        return s;
+    }
+    if (slab* const s = slabs_.take(bin, counts, site))
+        return s;
+    empty_caches(&me);
+    return slabs_.take(bin, counts, site, true);
+}
+
+std::uint64_t heap_core::retire_live(slab& s, unsigned bin) noexcept
+{
+    if (bin < class_count)
+        return live_slots(s, bin);
+    std::uint64_t const live =
+        bins[bin].full_mask & ~(s.local.load(std::memory_order_relaxed) | s.shared.load(std::memory_order_relaxed));
+    for (std::uint64_t left = live; left != 0; left &= left - 1)
+        retire_generation(s, static_cast<unsigned>(std::countr_zero(left)));
     return static_cast<std::uint64_t>(std::popcount(live));
+}
+
+std::uint64_t heap_core::retire_large(slab& s) noexcept
+{
+    retire_generation(s, 0);
+    return 1;
+}
+
+/// Makes the handle of a slot that is given back live stale.
+void heap_core::retire_generation(slab const& s, unsigned slot) noexcept
+{
+    std::uint32_t const page = pages().index_of(s);
+    if (!pages().has_generations(page))
+        return;
+    auto& generation = pages().generation(page, slot);
+    std::uint32_t const now = generation.load(std::memory_order_relaxed);
+    generation.store((now + 1) & ~1U, std::memory_order_relaxed);   // even: no handle is live
 }
 
 void heap_core::slot_drained(shelf& s, thread_record* me, bool give_back) noexcept
@@ -251,24 +361,32 @@ void heap_core::slot_drained(shelf& s, thread_record* me, bool give_back) noexce
         slabs_.settle(false);
 }
 
-void heap_core::freed_twice(slab const& s, unsigned bin, std::uint64_t slots) noexcept
+void heap_core::freed_twice(slab const& block, unsigned bin, std::uint64_t slots) noexcept
 {
     for (slots &= bins[bin].full_mask; slots != 0; slots &= slots - 1) {
         counts_of(record(), class_of_bin(bin))[class_event::repair_twice].add();
         misused({.kind = misuse::double_free,
-                 .address = s.base + static_cast<std::size_t>(std::countr_zero(slots)) * bins[bin].size,
+                 .address = block.base + static_cast<std::size_t>(std::countr_zero(slots)) * bins[bin].size,
                  .size_class = bins[bin].size});
     }
 }
 
 void heap_core::report_late_frees(slab& s) noexcept
 {
-    if (s.shared.load(std::memory_order_relaxed) == 0) [[likely]]
+    unsigned const bin = s.last_bin();
+    auto const look = [&](slab& block) {
+        if (block.shared.load(std::memory_order_relaxed) == 0) [[likely]]
+            return;
+        std::uint64_t const late = block.shared.exchange(0, std::memory_order_acquire);
+        if (bin < bin_count)
+            freed_twice(block, bin, late);
+    };
+    look(s);
+    if (bin >= bin_count || !has_blocks(bin))
         return;
-    std::uint64_t const late = s.shared.exchange(0, std::memory_order_acquire);
-    std::uint8_t const was = s.was.load(std::memory_order_relaxed);
-    if (was != tag_none && was != tag_large)
-        freed_twice(s, was - 1U, late);
+    slab* block = pages().blocks_at(pages().index_of(s));
+    for (unsigned k = bins[bin].blocks; k-- > 0; block += block_stride(bin))
+        look(*block);
 }
 
 void heap_core::misused(misuse_report r) noexcept

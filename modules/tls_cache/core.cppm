@@ -50,6 +50,10 @@ public:
     [[nodiscard]] lane* take_lane(thread_record& me) noexcept;
     /// Returns a detached lane to its thread. Thread safe.
     static void return_lane(lane& l) noexcept;
+    /// The same for a lane that was bound to a resource; `me`, which may be null, is the calling thread's record.
+    static void return_bound_lane(lane& l, thread_record* me) noexcept;
+    /// Undoes take_lane.
+    static void put_lane_back(lane& l, thread_record& me) noexcept;
 
     /// The calling thread's lane for (slot, era), attached if need be; null when that epoch is not ACTIVE or there is no
     /// memory, which `closed` tells. The caller is between enter and leave of `me`.
@@ -61,25 +65,24 @@ public:
         return attach_lane(me, slot, era, closed);
     }
 
-    /// Frees `slot` of `s`, whoever holds the slab; false when it is free already. `me` may be null; if it is not, the
+    /// Frees `slot` of `block`, whoever holds the slab; false when it is free already. `me` may be null; if it is not, the
     /// caller is between enter and leave.
-    [[nodiscard]] inline bool free_slot(slab& s, unsigned bin, unsigned slot, thread_record* me) noexcept
+    [[nodiscard]] inline bool free_slot(slab& block, unsigned bin, unsigned slot, thread_record* me) noexcept
     {
-        auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
-        if (me != nullptr && home != nullptr) [[likely]] {
-            lane* const l = me->lanes[home->index].load(std::memory_order_relaxed);
-            if (l != nullptr && l->key() != closed_key) {
-                lane_free const r = l->deallocate(s, bin, slot);
-                if (r != lane_free::not_mine)
-                    return r == lane_free::done;
-            }
+        if (lane* const l = holder_of(slab_of(block, bin)); l != nullptr && l->record() == me && l->key() != closed_key)
+            [[likely]] {
+            lane_free const r = l->deallocate(block, bin, slot);
+            if (r != lane_free::not_mine)
+                return r == lane_free::done;
         }
-        return free_remote(s, bin, slot, me);
+        return free_remote(*this, block, bin, slot, me);
     }
 
     /// Puts an empty slab where the next one is taken from: the thread's own few, or the heap's cache.
     /// The caller holds every slot.
     void recycle(slab& s, thread_record* me) noexcept;
+    /// Makes a slab that nobody has an object in nobody's, and reports slots freed twice.
+    void let_go(slab& s, unsigned bin) noexcept;
     /// The caller's counters of a class; shared ones, then not exact, for a thread that could get no record.
     [[nodiscard]] inline class_counters& counts_of(thread_record* me, unsigned c) noexcept
     {
@@ -88,28 +91,37 @@ public:
     [[nodiscard]] inline class_counters const& strays(unsigned c) const noexcept { return strays_[c]; }
     /// An empty slab; null when out of memory.
     [[nodiscard]] slab* take_slab(unsigned bin, thread_record& me, class_counters& counts,
-                                  lock_site const& site) noexcept;
+                                  std::uint32_t label_id) noexcept;
+    /// Puts every cached empty slab of the heap and of the calling thread, and what its lanes have that is empty, among the
+    /// free pages: memory has run out. The caller holds no lock.
+    void empty_caches(thread_record* me) noexcept;
 
-    /// Counts the objects of a slab, or the large allocation, that are about to be given back live, and makes their
-    /// handles stale. `free`: the slab's free slots.
-    std::uint64_t retire_live(slab& s, unsigned bin, std::uint64_t free, bool is_large = false) noexcept;
+    /// Counts the objects of a slab that are about to be given back live, and makes their handles stale.
+    std::uint64_t retire_live(slab& s, unsigned bin) noexcept;
+    /// The same for a large allocation: 1.
+    std::uint64_t retire_large(slab& s) noexcept;
 
     /// What a drained epoch's last event must do once the shelf is unlocked. `give_back`: as the policy says.
     void slot_drained(shelf& s, thread_record* me, bool give_back = true) noexcept;
 
-    /// Forgets the warm slabs of the calling thread, into the heap's cache.
+    /// Forgets the warm slabs of the calling thread, those of its lanes not in use too, into the heap's cache.
     void flush_warm(thread_record& me) noexcept;
 
-    /// Moves what others freed from `shared` to `local`, which the caller owns; returns the free slots.
-    std::uint64_t claim(slab& s, unsigned bin) noexcept
+    /// Moves what others freed in a block from `shared` to `local`, which the caller owns; returns the free slots.
+    std::uint64_t claim(slab& block, unsigned bin) noexcept
     {
-        claimed const got = claim_freed(s);
+        claimed const got = claim_freed(block);
         if (got.twice != 0) [[unlikely]]
-            freed_twice(s, bin, got.twice);
+            freed_twice(block, bin, got.twice);
         return got.free;
     }
+    /// The same for all blocks of a slab; returns which of its slots are free.
+    fill claim_slab(slab& s, unsigned bin) noexcept
+    {
+        return fill_of(s, bin, [&](slab& block) { return claim(block, bin); });
+    }
     /// Reports slots that two threads freed at the same time: neither could see it, but their bits could be seen later.
-    void freed_twice(slab const& s, unsigned bin, std::uint64_t slots) noexcept;
+    void freed_twice(slab const& block, unsigned bin, std::uint64_t slots) noexcept;
     /// The same for a page in the caller's hands that is no slab now: the bits are of what it was before.
     void report_late_frees(slab& s) noexcept;
     /// Reports misuse of an address or epoch of this heap, and counts it.
@@ -118,6 +130,10 @@ public:
     {
         return misuses_[static_cast<std::size_t>(kind)].value();
     }
+
+    /// How many empty slabs of class `c` a thread keeps; none where pages go back at once.
+    [[nodiscard]] inline std::uint32_t warm_limit(unsigned c) const noexcept { return warm_limit_[c]; }
+    [[nodiscard]] inline bool keeps_slabs() const noexcept { return warm_limit_[0] != 0; }
 
     /// Whether one allocation in 1,024, and every repair, is timed.
     [[nodiscard]] inline bool sampling() const noexcept { return sampling_.load(std::memory_order_relaxed); }
@@ -165,6 +181,14 @@ public:
     /// The heap whose reserved range `p` lies in; null when none. The name is copied into `name`. Thread safe.
     static bool owner_of(void const* p, heap_core const* except, std::string& name);
 
+    /// The descriptor of the slab or large allocation that the page of `p` is part of, as far as descriptors tell: of a large
+    /// one only the first page does. Null when `p` is in no page that may be touched. Thread safe.
+    [[nodiscard]] inline slab* slab_at(void const* p) const noexcept
+    {
+        slab* const s = pages().find(p);
+        return s != nullptr ? pages().first_page_of(s) : nullptr;
+    }
+
     /// Visits every lock of the heap that is not the epoch layer's, for statistics.
     template <class F> inline void for_each_lock(F visit) const
     {
@@ -184,6 +208,10 @@ private:
     friend struct thread_record;
 
     [[nodiscard]] thread_record* find_or_make_record() noexcept;
+    [[nodiscard]] slab* take_slab_rare(unsigned bin, thread_record& me, class_counters& counts,
+                                       lock_site const& site) noexcept;
+    void retire_generation(slab const& s, unsigned slot) noexcept;
+    void recycle_rare(slab& s, unsigned bin, thread_record* me, shelf const* home) noexcept;
     [[nodiscard]] lane* attach_lane(thread_record& me, std::uint32_t slot, std::uint64_t era, bool& closed) noexcept;
     void take_over_returned(thread_record& me) noexcept;
     static void hand_back_lane(lane& l, thread_record& me, bool only_wanted) noexcept;
@@ -198,6 +226,7 @@ private:
     slot_set free_slots_;
     std::atomic<std::uint32_t> prepared_slots_{0};
     std::atomic<thread_record*> records_{nullptr};
+    std::array<std::uint32_t, class_count> warm_limit_;   // slabs each thread keeps
     std::atomic<bool> sampling_{false};
     mutable mutex history_lock_;
     std::array<counter, misuse_count> misuses_{};

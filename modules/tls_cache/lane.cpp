@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <utility>
 module tslab.tls_cache;
 
@@ -15,105 +15,277 @@ import tslab.slab;
 namespace tslab {
 
 namespace {
-// Full slabs looked at, oldest first, for slots that other threads freed, before a new slab is taken. A few are enough:
-// what producers hand to consumers comes back roughly in order.
-constexpr int scan_limit = 4;
+
+/// Whether every slot is in `local`.
+bool has_only_free(slab const& s, unsigned bin) noexcept
+{
+    return fill_of(s, bin, [](slab const& block) { return block.local.load(std::memory_order_relaxed); }).all;
 }
 
-template <class F> void lane::for_each_slab(F visit) noexcept
-{
-    for (std::uint32_t used = used_bins_; used != 0; used &= used - 1) {
-        auto const bin = static_cast<unsigned>(std::countr_zero(used));
-        if (current_[bin] != &no_slab)
-            visit(*current_[bin], bin);
-        for (slab_list* const list : {&ready_[bin], &full_[bin]})
-            for (slab* s = list->front(); s != nullptr;) {
-                slab* const next = s->next;   // the visitor may recycle s
-                visit(*s, bin);
-                s = next;
-            }
-    }
+// Full slabs looked at, oldest first, before a new slab is taken. A few are enough: what producers hand to consumers comes
+// back roughly in order.
+constexpr std::uint32_t scan_limit = 4;
 }
 
-/// Takes over what other threads freed in a slab this lane holds. False when that was nothing.
-bool lane::collect(slab& s, unsigned bin, class_counters& counts) noexcept
+/// Makes an empty slab this lane's.
+void lane::hold(slab& s, unsigned bin) noexcept
 {
-    if (s.shared.load(std::memory_order_relaxed) == 0)
+    lane_bin* const me = &bins_[bin].bin;
+    s.where.store(residence::held, std::memory_order_relaxed);
+    // release: statistics and other threads' frees go from it to the lane, which may be a new one (see holder_of).
+    s.owner.store(me, std::memory_order_release);
+    if (has_blocks(bin)) [[unlikely]]
+        for_each_block(s, bin, [me](slab& block) { block.owner.store(me, std::memory_order_relaxed); });
+    s.ready = false;
+    shelves_[bin].held.push(s);
+}
+
+void lane::forget_slabs(unsigned bin) noexcept
+{
+    bins_[bin].bin.current = &no_slab;
+    lane_shelf& b = shelves_[bin];
+    b.held = {};
+    b.ready = nullptr;
+    b.ready_count = 0;
+    b.empty = 0;
+    b.parked = nullptr;
+    b.to_scan = 0;
+}
+
+void lane::forget_slabs() noexcept
+{
+    for (std::uint32_t used = used_bins_; used != 0; used &= used - 1)
+        forget_slabs(static_cast<unsigned>(std::countr_zero(used)));
+}
+
+bool lane::can_keep(unsigned bin) const noexcept
+{
+    lane_shelf const& b = shelves_[bin];
+    auto const idle = [bin](slab const& s) {
+        auto const free_of = [](slab const& block) {
+            return block.shared.load(std::memory_order_relaxed) == 0 ? block.local.load(std::memory_order_relaxed) : 0;
+        };
+        return has_blocks(bin) ? fill_of(s, bin, free_of).all : free_of(s) == bins[bin].full_mask;
+    };
+    if (bins[bin].pages > thread_record::warm_pages / 2 || b.parked != nullptr ||
+        b.held.size() > std::max(b.empty, b.ready_count) + 1)   // then some are in use
         return false;
-    counts[class_event::collect].add();
-    static_cast<void>(record_->heap.claim(s, bin));
+    for (slab const* s = b.held.front(); s != nullptr; s = s->next)
+        if (!idle(*s))
+            return false;
     return true;
 }
 
-/// The next slab with a slot in `local`, no longer on a list; null when out of memory.
-slab* lane::next_slab(unsigned bin, thread_record& me, class_counters& counts) noexcept
+void lane::forget_kept() noexcept
 {
-    slab* const last = current_[bin];
-    counts[last != &no_slab ? class_event::current_full : class_event::current_null].add();
-    if (last != &no_slab) {
-        if (collect(*last, bin, counts))
-            return last;
-        full_[bin].push(*last);
-        counts[class_event::partial_to_full].add();
-    }
-    current_[bin] = &no_slab;
-    used_bins_ |= 1U << bin;
-    if (slab* const s = ready_[bin].pop())
-        return s;
-    for (int i = 0; i < scan_limit; ++i) {
-        slab* const s = full_[bin].back();
-        if (s == nullptr || s == last)
-            break;
-        full_[bin].remove(*s);
-        if (collect(*s, bin, counts)) {
-            counts[class_event::full_to_partial].add();
-            return s;
+    for_each_slab([this](slab& s, unsigned bin) {
+        record_->heap.let_go(s, bin);
+        record_->heap.slabs().put(s);
+    });
+    forget_slabs();
+    used_bins_ = 0;
+}
+
+/// Takes the empty ones, all but the first `keep`, out of the ready slabs and calls `give` with each. The order of the
+/// others stays.
+template <class F> void lane::give_empty(unsigned bin, std::uint32_t keep, F give) noexcept
+{
+    lane_shelf& b = shelves_[bin];
+    slab* rest = std::exchange(b.ready, nullptr);
+    slab* last = nullptr;
+    b.ready_count = 0;
+    b.empty = 0;
+    while (rest != nullptr) {
+        slab& s = *rest;
+        rest = static_cast<slab*>(s.home.load(std::memory_order_relaxed));
+        bool const empty = has_only_free(s, bin);
+        if (empty && b.empty >= keep) {
+            b.held.remove(s);
+            give(s);
+            continue;
         }
-        full_[bin].push(*s);
+        b.empty += empty ? 1 : 0;
+        ++b.ready_count;
+        s.home.store(nullptr, std::memory_order_relaxed);
+        if (last != nullptr)
+            last->home.store(&s, std::memory_order_relaxed);
+        else
+            b.ready = &s;
+        last = &s;
     }
+}
+
+void lane::shed_empty() noexcept
+{
+    for (std::uint32_t used = used_bins_; used != 0; used &= used - 1) {
+        auto const bin = static_cast<unsigned>(std::countr_zero(used));
+        auto const give = [&](slab& s) {
+            if (!unused_in_era(bin))   // else it was counted when it was kept
+                record_->classes[class_of_bin(bin)][class_event::recycled].add();
+            record_->heap.let_go(s, bin);
+            record_->heap.slabs().put(s);
+        };
+        give_empty(bin, 0, give);
+        slab*& current = bins_[bin].bin.current;
+        if (current == &no_slab)
+            continue;
+        if (slab& s = slab_of(*current, bin); has_only_free(s, bin)) {
+            current = &no_slab;
+            shelves_[bin].held.remove(s);
+            give(s);
+        }
+    }
+}
+
+/// A block of a held slab with a free slot in `local`, once what other threads freed in it is taken over; null when the slab
+/// has none.
+slab* lane::open_block(slab& s, unsigned bin, class_counters& counts) noexcept
+{
+    slab* block = first_block(s, bin);
+    for (unsigned k = bins[bin].blocks; k-- > 0; block += block_stride(bin)) {
+        if (block->shared.load(std::memory_order_relaxed) != 0) {
+            counts[class_event::collect].add();
+            static_cast<void>(record_->heap.claim(*block, bin));
+        }
+        if (block->local.load(std::memory_order_relaxed) != 0)
+            return block;
+    }
+    return nullptr;
+}
+
+namespace {
+
+/// Whether at least half of a slab's slots have been freed by other threads.
+bool much_freed(slab const& s, unsigned bin) noexcept
+{
+    int n = 0;
+    for_each_block(s, bin,
+                   [&](slab const& block) { n += std::popcount(block.shared.load(std::memory_order_relaxed)); });
+    return static_cast<std::uint32_t>(n) * 2 >= bins[bin].slab_slots();
+}
+
+}
+
+/// Looks through held slabs for what other threads freed, as long as somebody said that there is some.
+slab* lane::scan_held(unsigned bin, class_counters& counts) noexcept
+{
+    lane_shelf& b = shelves_[bin];
+    if (auto& freed_into = bins_[bin].bin.freed_into; freed_into.load(std::memory_order_relaxed) != 0) {
+        // First the flag, then the slabs: what is freed afterwards sets it again. acquire: see free_remote.
+        freed_into.exchange(0, std::memory_order_acquire);
+        b.to_scan = b.held.size();
+    }
+    for (std::uint32_t n = std::min(b.to_scan, scan_limit); n > 0; --n) {
+        slab* const s = b.held.back();
+        if (s == nullptr)
+            break;
+        b.held.remove(*s);
+        b.held.push(*s);   // the oldest goes to the other end: the next one is looked at next
+        --b.to_scan;
+        // While others free into it, it is better left to them: a few slots are not worth the way of its descriptor.
+        if (s == b.parked || !much_freed(*s, bin))
+            continue;
+        if (slab* const block = open_block(*s, bin, counts)) {   // none is ready, so it was full
+            counts[class_event::full_to_partial].add();
+            return block;
+        }
+    }
+    return nullptr;
+}
+
+/// Takes the ready slab that was freed into last.
+slab* lane::next_ready(unsigned bin, class_counters& counts) noexcept
+{
+    lane_shelf& b = shelves_[bin];
+    slab& s = b.pop_ready();
+    if (has_only_free(s, bin))
+        --b.empty;
+    return open_block(s, bin, counts);
+}
+
+/// The next block with a slot in `local`; null when out of memory.
+slab* lane::next_block(unsigned bin, thread_record& me, class_counters& counts) noexcept
+{
+    slab*& current = bins_[bin].bin.current;
+    if (current != &no_slab) {
+        counts[class_event::current_full].add();
+        if (slab* const block = open_block(slab_of(*current, bin), bin, counts))
+            return block;
+        current = &no_slab;
+        counts[class_event::partial_to_full].add();
+    } else {
+        counts[class_event::current_null].add();
+        used_bins_ |= 1U << bin;
+    }
+    lane_shelf& b = shelves_[bin];
+    if (b.ready != nullptr)
+        return next_ready(bin, counts);
+    if (b.to_scan != 0 || bins_[bin].bin.freed_into.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        if (slab* const block = scan_held(bin, counts))
+            return block;
     shelf& home = *attached_.load(std::memory_order_relaxed);
-    if (!exclusive_ && (home.partial_bins.load(std::memory_order_relaxed) >> bin & 1U) != 0)
-        if (slab* const s = home.adopt(*this, bin))
-            return s;
-    std::uint32_t const label_id = home.label_id.load(std::memory_order_relaxed);
-    slab* const s = me.heap.take_slab(bin, me, counts, me.site(class_of_bin(bin), label_id));
-    if (s != nullptr) {
-        s->home.store(&home, std::memory_order_relaxed);
-        s->where.store(residence::held, std::memory_order_relaxed);
-        s->owner.store(this, std::memory_order_relaxed);
+    if (!exclusive_ && (home.partial_bins.load(std::memory_order_relaxed) >> bin & 1U) != 0) [[unlikely]] {
+        if (!b.gate.open(bins_[bin].bin.allocations.value())) {
+            counts[class_event::bypassed].add();
+        } else if (slab* const s = home.adopt(*this, bin)) {
+            s->ready = false;
+            b.held.push(*s);
+            return open_block(*s, bin, counts);
+        }
     }
-    return s;
+    slab* const s = me.heap.take_slab(bin, me, counts, home.label_id.load(std::memory_order_relaxed));
+    if (s == nullptr) [[unlikely]]
+        return nullptr;
+    hold(*s, bin);
+    return first_block(*s, bin);
 }
 
 [[gnu::noinline]] void* lane::refill(unsigned bin, thread_record& me) noexcept
 {
     if ((armed_bins_ >> bin & 1U) != 0) [[unlikely]]
         return sampled(bin, me);
-    return find_slot(bin, me);
+    // The common case: the current slab is full, and there is another with free slots. What others freed in either is found
+    // by the general way.
+    lane_bin& b = bins_[bin].bin;
+    lane_shelf& of = shelves_[bin];
+    slab& last = *b.current;
+    slab* const s = of.ready;
+    if (s == nullptr || has_blocks(bin) || &last == &no_slab || last.local.load(std::memory_order_relaxed) != 0 ||
+        last.shared.load(std::memory_order_relaxed) != 0 || s->shared.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        return find_slot(bin, me);
+    restructuring_section const section{&me};
+    class_counters& counts = me.classes[class_of_bin(bin)];
+    counts[class_event::slow_path].add();
+    counts[class_event::current_full].add();
+    counts[class_event::partial_to_full].add();
+    me.scans[class_of_bin(bin)].note_allocation(counts);
+    of.pop_ready();
+    of.empty -= s->local.load(std::memory_order_relaxed) == bins[bin].full_mask ? 1 : 0;
+    b.current = s;
+    return allocate_from(b);
 }
 
-[[clang::preserve_most]] void lane::arm(unsigned bin) noexcept
+[[clang::preserve_most]] void lane::arm(lane_bin& b) noexcept
 {
-    allocations_[bin].carry();
-    slab* const s = current_[bin];
+    unsigned const bin = index_of(b);
+    b.allocations.carry();
     if (!record_->heap.sampling())
         return;
     restructuring_section const section{record_};
-    (s->local.load(std::memory_order_relaxed) != 0 ? ready_ : full_)[bin].push(*s);
-    current_[bin] = &no_slab;
+    shelves_[bin].parked = &slab_of(*b.current, bin);
+    b.current = &no_slab;
     armed_bins_ |= 1U << bin;
-    parked_[bin] = s;
 }
 
-void* lane::find_slot(unsigned bin, thread_record& me) noexcept
+inline void* lane::find_slot(unsigned bin, thread_record& me) noexcept
 {
     restructuring_section const section{&me};
     unsigned const c = class_of_bin(bin);
     class_counters& counts = me.classes[c];
     counts[class_event::slow_path].add();
     me.scans[c].note_allocation(counts);
-    while (slab* const s = next_slab(bin, me, counts)) {
-        current_[bin] = s;
+    while (slab* const block = next_block(bin, me, counts)) {
+        bins_[bin].bin.current = block;
         if (void* const p = allocate(bin)) [[likely]]
             return p;
     }
@@ -126,10 +298,9 @@ void* lane::find_slot(unsigned bin, thread_record& me) noexcept
 {
     armed_bins_ &= ~(1U << bin);
     stopwatch const watch;
-    if (slab* const s = std::exchange(parked_[bin], nullptr); s != nullptr) {
+    if (slab* const s = std::exchange(shelves_[bin].parked, nullptr); s != nullptr) {
         restructuring_section const section{&me};
-        (s->local.load(std::memory_order_relaxed) != 0 ? ready_ : full_)[bin].remove(*s);
-        current_[bin] = s;
+        bins_[bin].bin.current = first_block(*s, bin);
     }
     void* p = allocate(bin);
     if (p == nullptr)
@@ -139,48 +310,97 @@ void* lane::find_slot(unsigned bin, thread_record& me) noexcept
     return p;
 }
 
-/// A free changed which list a slab belongs on: its first free slot, or its last live one.
-[[gnu::noinline]] void lane::restock(slab& s, unsigned bin, std::uint64_t before, std::uint64_t after) noexcept
+/// A free gave a block its first free slot, or emptied it, and the lane does not hand out from it.
+[[gnu::noinline]] void lane::restock(slab& block, lane_bin& of, std::uint64_t after) noexcept
 {
+    unsigned const bin = index_of(of);
+    lane_shelf& b = shelves_[bin];
+    if (has_blocks(bin) || &block == b.parked || after == bins[bin].full_mask) [[unlikely]]
+        return restock_rare(block, bin, after);
+    // The common case: the first free slot of a slab of one block. It has others, so it is not the last live one too.
     restructuring_section const section{record_};
-    if (before == 0) {
-        full_[bin].remove(s);
-        if (&s != parked_[bin])   // which was not told as full either
-            record_->classes[class_of_bin(bin)][class_event::full_to_partial].add();
-    } else {
-        ready_[bin].remove(s);
-    }
-    if (after == bins[bin].full_mask && &s != parked_[bin])
-        record_->heap.recycle(s, record_);   // every slot is in local, so no other thread has an object in it
-    else
-        ready_[bin].push(s);
+    b.push_ready(block);
+    record_->classes[class_of_bin(bin)][class_event::full_to_partial].add();
 }
 
-std::uint64_t lane::drop(thread_record& me) noexcept
+[[gnu::noinline]] void lane::restock_rare(slab& block, unsigned bin, std::uint64_t after) noexcept
+{
+    slab* const current = bins_[bin].bin.current;
+    lane_shelf& b = shelves_[bin];
+    slab& s = slab_of(block, bin);
+    if (&s == b.parked || (current != &no_slab && &s == &slab_of(*current, bin)))
+        return;   // handed out from, or about to be
+    restructuring_section const section{record_};
+    if (!s.ready) {
+        b.push_ready(s);
+        record_->classes[class_of_bin(bin)][class_event::full_to_partial].add();
+    }
+    if (after != bins[bin].full_mask || (has_blocks(bin) && !has_only_free(s, bin)))
+        return;
+    // Some stay, so that they need not come back at once. To find those that go is worth a walk over all that are ready
+    // when they are a good part of them.
+    if (++b.empty > std::max(record_->heap.warm_limit(class_of_bin(bin)), b.ready_count / 4))
+        recycle_empty(bin);
+}
+
+/// Gives back the empty ones among the ready slabs, but for half of what may stay. Every slot of theirs is in `local`, so no
+/// other thread has an object in them.
+void lane::recycle_empty(unsigned bin) noexcept
+{
+    give_empty(bin, record_->heap.warm_limit(class_of_bin(bin)) / 2,
+               [this](slab& s) { record_->heap.recycle(s, record_); });
+}
+
+/// Makes a held slab empty, whatever lives in it; returns how many objects did.
+inline std::uint64_t lane::rewind(slab& s, unsigned bin) noexcept
+{
+    heap_core& heap = record_->heap;
+    if (!has_blocks(bin) && bin < class_count && s.shared.load(std::memory_order_relaxed) == 0) [[likely]] {
+        std::uint32_t const live = live_slots(s, bin);
+        s.local.store(bins[bin].full_mask, std::memory_order_relaxed);
+        return live;
+    }
+    for_each_block(s, bin, [&](slab& block) {
+        if (block.shared.load(std::memory_order_relaxed) != 0) [[unlikely]]
+            static_cast<void>(heap.claim(block, bin));
+    });
+    std::uint64_t const live = heap.retire_live(s, bin);
+    for_each_block(s, bin, [bin](slab& block) { block.local.store(bins[bin].full_mask, std::memory_order_relaxed); });
+    return live;
+}
+
+std::uint64_t lane::drop(thread_record& me, counter& told) noexcept
 {
     restructuring_section const section{&me};
     std::uint64_t live = 0;
-    for_each_slab([&](slab& s, unsigned bin) {
-        std::uint64_t const free = me.heap.claim(s, bin);
-        live += me.heap.retire_live(s, bin, free);
-        me.heap.recycle(s, &me);
-    });
+    armed_bins_ = 0;
     for (std::uint32_t used = used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
-        current_[bin] = &no_slab;
-        ready_[bin] = {};
-        full_[bin] = {};
+        lane_shelf& b = shelves_[bin];
+        std::uint64_t const of_bin = settle_allocations(bin);   // from here on what it has is kept, not in use
+        told.add(of_bin);
+        b.parked = nullptr;
+        b.to_scan = 0;
+        slab* const current = bins_[bin].bin.current;
+        slab const* const in_use = current != &no_slab ? &slab_of(*current, bin) : nullptr;
+        for (slab* s = b.held.front(); s != nullptr; s = s->next) {
+            live += rewind(*s, bin);
+            if (s != in_use && !s->ready)
+                b.push_ready(*s);
+        }
+        b.empty = b.ready_count;
+        if (b.empty > me.heap.warm_limit(class_of_bin(bin)))
+            recycle_empty(bin);
+        if (of_bin != 0)
+            me.classes[class_of_bin(bin)][class_event::recycled].add(b.held.size());
     }
-    used_bins_ = 0;
-    parked_ = {};
     return live;
 }
 
 void lane::count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept
 {
     const_cast<lane*>(this)->for_each_slab([&](slab const& s, unsigned bin) {
-        std::uint64_t const free = s.local.load(std::memory_order_relaxed) | s.shared.load(std::memory_order_relaxed);
-        auto const n = static_cast<unsigned>(std::popcount(bins[bin].full_mask & ~free));
+        std::uint32_t const n = live_slots(s, bin);
         objects += n;
         bytes += std::uint64_t{n} * bins[bin].size;
     });

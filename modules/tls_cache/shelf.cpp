@@ -36,7 +36,7 @@ election elect(slab& s, unsigned& repeated) noexcept
         }
         auto const empty = [&] {
             unsigned const bin = s.bin();
-            return bin < bin_count && s.shared.load(std::memory_order_seq_cst) == bins[bin].full_mask;
+            return bin < bin_count && shared_fill(s, bin).all;
         };
         if (empty())
             return election::won;
@@ -69,6 +69,12 @@ bool shelf::attach(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomi
     lock_guard const guard{lock, site(l.record_, no_class)};
     if (era.load(std::memory_order_relaxed) != for_era || state.load(std::memory_order_relaxed) != lifecycle::active)
         return false;
+    link(l, for_era, key, binding);
+    return true;
+}
+
+void shelf::link(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<lane*>* binding) noexcept
+{
     l.binding_ = binding;
     l.era_.store(for_era, std::memory_order_relaxed);
     l.slot_.store(index, std::memory_order_relaxed);
@@ -82,7 +88,6 @@ bool shelf::attach(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomi
     l.key_.store(key, std::memory_order_relaxed);   // from here on a closer revokes it, under this lock
     if (binding != nullptr)
         binding->store(&l, std::memory_order_relaxed);
-    return true;
 }
 
 void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexcept
@@ -91,29 +96,55 @@ void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexce
     if (l.binding_ != nullptr)
         l.binding_->store(&no_lane, std::memory_order_relaxed);
     l.binding_ = nullptr;
-    for (unsigned bin = 0; bin < bin_count; ++bin) {   // all: what it dropped meanwhile is not in used_bins_
-        std::uint64_t const unsettled = l.allocations_[bin].value() - l.settled_[bin].value();
-        allocations.add(unsettled);
-        l.settled_[bin].add(unsettled);
-    }
+    // A lane that goes back to its own thread keeps what is empty: its next epoch begins with it.
+    bool const keeping = me == l.record_ && heap->keeps_slabs() && me->keeping < thread_record::keeping_limit;
+    std::uint64_t told = 0;
     for (std::uint32_t used = l.used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
-        if (slab* const s = l.current_[bin]; s != &no_slab)
-            put_down(*s, bin, me, done);
-        l.current_[bin] = &no_slab;
-        while (slab* const s = l.ready_[bin].pop())
-            put_down(*s, bin, me, done);
-        while (slab* const s = l.full_[bin].pop())
-            put_down(*s, bin, me, done);
+        std::uint64_t const of_bin = l.settle_allocations(bin);
+        told += of_bin;
+        if (keeping && l.is_kept_as_it_is(bin)) [[likely]] {
+            if (of_bin == 0)
+                continue;
+            if (done.closing && l.shelves_[bin].held.size() == 1) [[likely]]
+                me->classes[bin][class_event::close_kept].add();   // stands for four others, see there
+            else
+                note_kept(l, bin, *me, done);
+            continue;
+        }
+        if (keeping && l.can_keep(bin)) {
+            if (of_bin != 0)
+                note_kept(l, bin, *me, done);
+            continue;
+        }
+        std::uint64_t flushed = 0;
+        l.for_each_slab_of(bin, [&](slab& s, unsigned) __attribute__((no_thread_safety_analysis)) {
+            put_down(s, bin, me, done);
+            ++flushed;
+        });
+        l.shelves_[bin].held = {};
+        heap->counts_of(me, class_of_bin(bin))[class_event::flushed].add(flushed);
+        l.forget_slabs(bin);
+        l.used_bins_ &= ~(1U << bin);
     }
-    l.used_bins_ = 0;
-    if (l.armed_bins_ != 0)
-        l.parked_ = {};
+    if (keeping && l.used_bins_ != 0)
+        ++me->keeping;   // counted here, so that no number of lanes handed back at once keeps more
+    allocations.add(told);
+    l.armed_bins_ = 0;
     (l.prev_ != nullptr ? l.prev_->next_ : lanes) = l.next_;
     if (l.next_ != nullptr)
         l.next_->prev_ = l.prev_;
     --lane_count;
-    l.attached_.store(nullptr, std::memory_order_relaxed);
+    l.attached_.store(nullptr, std::memory_order_release);   // see flush_warm
+}
+
+/// Counts what a lane keeps of a bin: it was looked at, and is as good as in a cache.
+void shelf::note_kept(lane const& l, unsigned bin, thread_record& me, take_back_result& done) noexcept
+{
+    unsigned const c = class_of_bin(bin);
+    std::uint32_t const n = l.shelves_[bin].held.size();
+    me.classes[c][class_event::recycled].add(n);
+    done.note(c, n, n);
 }
 
 void shelf::list_partial(slab& s, unsigned bin) noexcept
@@ -130,27 +161,25 @@ bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
         return true;
     }
     l.key_.store(closed_key, std::memory_order_relaxed);
-    if (l.armed_bins_ != 0)
-        l.parked_ = {};
+    slab_list kept;
+    l.for_each_slab([&](slab& s, unsigned bin) {
+        bool const empty = heap->claim_slab(s, bin).all;
+        done.note(class_of_bin(bin), 1, empty ? 1 : 0);
+        s.ready = false;   // see below
+        if (empty)
+            heap->recycle(s, me);
+        else
+            kept.push(s);   // for_each_slab has read the link it goes on by
+    });
     for (std::uint32_t used = l.used_bins_; used != 0; used &= used - 1) {
-        auto const bin = static_cast<unsigned>(std::countr_zero(used));
-        slab_list held;
-        if (l.current_[bin] != &no_slab)
-            held.push(*l.current_[bin]);
-        l.current_[bin] = &no_slab;
-        for (slab_list* const list : {&l.ready_[bin], &l.full_[bin]})
-            while (slab* const s = list->pop())
-                held.push(*s);
-        while (slab* const s = held.pop()) {
-            ++done.scanned_of[class_of_bin(bin)];
-            std::uint64_t const free = heap->claim(*s, bin);
-            if (free == bins[bin].full_mask) {
-                heap->recycle(*s, me);
-                ++done.recycled_of[class_of_bin(bin)];
-            } else {
-                (free != 0 ? l.ready_[bin] : l.full_[bin]).push(*s);
-            }
-        }
+        l.forget_slabs(static_cast<unsigned>(std::countr_zero(used)));
+    }
+    l.armed_bins_ = 0;
+    while (slab* const s = kept.pop()) {
+        unsigned const bin = s->bin();
+        l.shelves_[bin].held.push(*s);
+        if (live_slots(*s, bin) != bins[bin].slab_slots())
+            l.shelves_[bin].push_ready(*s);
     }
     return false;
 }
@@ -169,32 +198,36 @@ bool shelf::reopen(lane& l, std::uint64_t key) noexcept
 void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
 {
     unsigned const c = class_of_bin(bin);
-    ++done.scanned_of[c];
-    std::uint64_t const full_mask = bins[bin].full_mask;
-    std::uint64_t const free = heap->claim(s, bin);
-    if (free == full_mask) {
+    done.note(c, 1, 0);
+    if (heap->claim_slab(s, bin).all) {
         heap->recycle(s, me);   // no object is live, so nobody has a right to touch it
-        ++done.recycled_of[c];
+        done.note(c, 0, 1);
         return;
     }
     // First the list, then the slots, then the owner: a freer that sees no owner waits for our lock and finds the slab
-    // listed; what a freer that still saw one left undone, we see when we look at the word again.
+    // listed; what a freer that still saw one left undone, we see when we look at the words again.
+    s.home.store(this, std::memory_order_relaxed);
     list_partial(s, bin);
     ++slab_count;
     ++listed[bin];
-    s.shared.fetch_or(free, std::memory_order_release);   // release: with the slots goes what was done in them
-    s.local.store(0, std::memory_order_relaxed);
+    for_each_block(s, bin, [](slab& block) {
+        std::uint64_t const free = block.local.load(std::memory_order_relaxed);
+        block.shared.fetch_or(free, std::memory_order_release);   // release: with the slots goes what was done in them
+        block.local.store(0, std::memory_order_relaxed);
+    });
+    if (has_blocks(bin))
+        for_each_block(s, bin, [](slab& block) { block.owner.store(nullptr, std::memory_order_relaxed); });
     s.owner.exchange(nullptr, std::memory_order_seq_cst);   // seq_cst: as in elect
-    std::uint64_t const now = s.shared.load(std::memory_order_seq_cst);
+    fill const now = shared_fill(s, bin);
     unsigned repeated = 0;
-    bool const won = now == full_mask && elect(s, repeated) == election::won;
+    bool const won = now.all && elect(s, repeated) == election::won;
     count_election(this, bin, me, repeated);
     if (won) {
         partial[bin].remove(s);
         unlist(bin);
         heap->recycle(s, me);
-        ++done.recycled_of[c];
-    } else if (now == 0) {
+        done.note(c, 0, 1);
+    } else if (!now.any) {
         partial[bin].remove(s);
         set_where(s, residence::shelved_full);
         full[bin].push(s);
@@ -224,7 +257,7 @@ void shelf::repair_adoption(slab& s, unsigned bin, bool claimed) noexcept
     if (!claimed)
         return;
     s.owner.exchange(nullptr, std::memory_order_seq_cst);
-    if (s.shared.load(std::memory_order_seq_cst) != 0) {   // freed into while we had it: it was for us to move it
+    if (shared_fill(s, s.bin()).any) {   // freed into while we had it: it was for us to move it
         full[bin].remove(s);
         list_partial(s, bin);
     }
@@ -240,11 +273,14 @@ slab* shelf::adopt(lane& l, unsigned bin) noexcept
         counts[class_event::adopt_attempt].add();
         void const* none = nullptr;
         // seq_cst: as in elect.
+        lane_bin* const taker = &l.bins_[bin].bin;
         bool const claimed =
-            s->owner.compare_exchange_strong(none, &l, std::memory_order_seq_cst, std::memory_order_relaxed);
-        if (claimed && heap->claim(*s, bin) != 0) [[likely]] {
+            s->owner.compare_exchange_strong(none, taker, std::memory_order_seq_cst, std::memory_order_relaxed);
+        if (claimed && heap->claim_slab(*s, bin).any) [[likely]] {
             partial[bin].remove(*s);
             unlist(bin);
+            if (has_blocks(bin))
+                for_each_block(*s, bin, [&](slab& block) { block.owner.store(taker, std::memory_order_relaxed); });
             set_where(*s, residence::held);
             counts[class_event::adopt].add();
             return s;
@@ -309,18 +345,17 @@ void shelf::sweep(thread_record* me, take_back_result& done) noexcept
 {
     for (unsigned bin = 0; bin < bin_count; ++bin) {
         unsigned const c = class_of_bin(bin);
-        done.scanned_of[c] += listed[bin];
+        done.note(c, listed[bin], 0);
         for (slab* s = partial[bin].front(); s != nullptr;) {
             slab* const next = s->next;
             unsigned repeated = 0;
-            bool const won = s->shared.load(std::memory_order_relaxed) == bins[bin].full_mask &&
-                             elect(*s, repeated) == election::won;
+            bool const won = shared_fill(*s, bin).all && elect(*s, repeated) == election::won;
             count_election(this, bin, me, repeated);
             if (won) {
                 partial[bin].remove(*s);
                 unlist(bin);
                 heap->recycle(*s, me);
-                ++done.recycled_of[c];
+                done.note(c, 0, 1);
             }
             s = next;
         }
@@ -376,7 +411,7 @@ take_back_result shelf::take_back(thread_record* me, std::uint64_t for_era, bool
 void shelf::count_large(void const* owner, std::uint64_t& objects, std::uint64_t& bytes) const noexcept
 {
     for (slab const* s = large.front(); s != nullptr; s = s->next)
-        if (s->owner.load(std::memory_order_relaxed) == owner) {
+        if (s->owner.load(std::memory_order_relaxed) == large_owner(owner)) {
             ++objects;
             bytes += s->local.load(std::memory_order_relaxed);
         }
@@ -387,8 +422,7 @@ void shelf::count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexc
     for (unsigned bin = 0; bin < bin_count; ++bin)
         for (slab_list const* const list : {&partial[bin], &full[bin]})
             for (slab const* s = list->front(); s != nullptr; s = s->next) {
-                std::uint64_t const free = s->shared.load(std::memory_order_relaxed);
-                auto const n = static_cast<unsigned>(std::popcount(bins[bin].full_mask & ~free));
+                std::uint32_t const n = live_slots(*s, bin);
                 objects += n;
                 bytes += std::uint64_t{n} * bins[bin].size;
             }
@@ -401,18 +435,17 @@ void shelf::count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexc
 std::uint64_t shelf::drop_all(thread_record* me) noexcept
 {
     std::uint64_t live = 0;
-    for (unsigned bin = 0; bin < bin_count; ++bin) {
+    for (unsigned bin = 0; slab_count != 0 && bin < bin_count; ++bin) {
         for (slab_list* const list : {&partial[bin], &full[bin]}) {
             while (slab* const s = list->pop()) {
-                std::uint64_t const free = s->shared.exchange(0, std::memory_order_acquire);
-                live += heap->retire_live(*s, bin, free);
+                live += heap->retire_live(*s, bin);
                 unlist(bin);
                 heap->recycle(*s, me);
             }
         }
     }
     while (slab* const s = large.pop()) {
-        live += heap->retire_live(*s, 0, 0, true);
+        live += heap->retire_large(*s);
         --large_count;
         std::uint32_t const pages = s->pages.load(std::memory_order_relaxed);
         s->tag.store(tag_none, std::memory_order_relaxed);
@@ -459,7 +492,7 @@ void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
         return;
     lock_guard const guard{home->lock, home->site(me, class_of_bin(its_bin))};
     unsigned const bin = s.bin();
-    if (s.home.load(std::memory_order_relaxed) != home || s.shared.load(std::memory_order_relaxed) == 0 ||
+    if (s.home.load(std::memory_order_relaxed) != home || !shared_fill(s, bin).any ||
         s.where.load(std::memory_order_relaxed) != residence::shelved_full)
         return;   // it has been taken back, or moved, meanwhile
     home->full[bin].remove(s);
@@ -468,10 +501,10 @@ void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
 }
 
 /// A free was the first into a slab nobody holds, or the last: move or recycle it.
-[[gnu::noinline]] void shelved_slab_changed(slab& s, unsigned bin, std::uint64_t now, thread_record* me) noexcept
+[[gnu::noinline]] void shelved_slab_changed(slab& s, unsigned bin, thread_record* me) noexcept
 {
     restructuring_section const section{me};
-    if (now != bins[bin].full_mask)
+    if (!shared_fill(s, bin).all)
         return relist(s, bin, me);
     unsigned repeated = 0;
     auto* const home_before = static_cast<shelf const*>(s.home.load(std::memory_order_relaxed));
@@ -498,23 +531,39 @@ void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
 
 }
 
-bool free_remote(slab& s, unsigned bin, unsigned slot, thread_record* me) noexcept
+namespace {
+
+void note_freed_into(lane_bin& b) noexcept
+{
+    if (b.freed_into.load(std::memory_order_relaxed) == 0)
+        b.freed_into.store(1, std::memory_order_release);   // release: who sees it sees the freed slot
+}
+
+}
+
+bool free_remote(heap_core& heap, slab& block, unsigned bin, unsigned slot, thread_record* me) noexcept
 {
     std::uint64_t const bit = std::uint64_t{1} << slot;
     // shared first, acquire: bits that have left it are in local by then.
-    if ((s.shared.load(std::memory_order_acquire) & bit) != 0 || (s.local.load(std::memory_order_relaxed) & bit) != 0)
+    if ((block.shared.load(std::memory_order_acquire) & bit) != 0 ||
+        (block.local.load(std::memory_order_relaxed) & bit) != 0)
         return false;
-    auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
-    if (home == nullptr)
+    slab& s = slab_of(block, bin);
+    if (s.owner.load(std::memory_order_relaxed) == &nowhere)
         return false;
-    home->heap->counts_of(me, class_of_bin(bin))[class_event::remote_free].add();
+    heap.counts_of(me, class_of_bin(bin))[class_event::remote_free].add();
     // release: this thread's use of the slot ends before anyone hands it out again. seq_cst: as in elect.
-    std::uint64_t const before = s.shared.fetch_or(bit, std::memory_order_seq_cst);
+    std::uint64_t const before = block.shared.fetch_or(bit, std::memory_order_seq_cst);
     if ((before & bit) != 0)
         return false;
-    std::uint64_t const now = before | bit;
-    if ((before == 0 || now == bins[bin].full_mask) && s.owner.load(std::memory_order_seq_cst) == nullptr)
-        shelved_slab_changed(s, bin, now, me);
+    if (before != 0 && (before | bit) != bins[bin].full_mask) [[likely]]
+        return true;
+    void const* const owner = s.owner.load(std::memory_order_seq_cst);
+    if (owner == nullptr)
+        shelved_slab_changed(s, bin, me);
+    else if (owner != &reclaiming && owner != &nowhere)
+        // It may be another lane's by now: then that one looks in vain, and this slab waits for its next first free.
+        note_freed_into(*static_cast<lane_bin*>(const_cast<void*>(owner)));
     return true;
 }
 

@@ -29,15 +29,32 @@ public:
         return text.substr(0, text.find('\0')).substr(0, capacity);
     }
 
-    /// Keeps what fits.
-    inline void assign(std::string_view text) noexcept
+    using packed = std::array<std::uint64_t, 4>;
+    /// What can be kept of a text, as words: equal texts give equal words.
+    [[nodiscard]] static inline packed pack(std::string_view text) noexcept
     {
-        text = fitting(text);
-        std::array<std::uint64_t, 4> words{};
-        if (!text.empty())
-            std::memcpy(words.data(), text.data(), text.size());
+        packed words{};
+        if (text.empty())   // it may have no address
+            return words;
+        if (text.size() > capacity || std::memchr(text.data(), 0, text.size()) != nullptr) [[unlikely]]
+            text = fitting(text);
+        std::memcpy(words.data(), text.data(), text.size());
+        return words;
+    }
+
+    /// Keeps what fits.
+    inline void assign(std::string_view text) noexcept { assign(pack(text)); }
+    inline void assign(packed const& words) noexcept
+    {
         for (std::size_t i = 0; i < words.size(); ++i)
             words_[i].store(words[i], std::memory_order_relaxed);
+    }
+    [[nodiscard]] inline bool is(packed const& words) const noexcept
+    {
+        std::uint64_t difference = 0;
+        for (std::size_t i = 0; i < words.size(); ++i)
+            difference |= words_[i].load(std::memory_order_relaxed) ^ words[i];
+        return difference == 0;
     }
     struct copy {
         std::array<char, 32> bytes{};
@@ -60,6 +77,7 @@ public:
 private:
     std::array<std::atomic<std::uint64_t>, 4> words_{};
 };
+static_assert(sizeof(shared_text::packed) > shared_text::capacity);
 
 struct alignas(64) shelf {
     mutex lock;
@@ -95,6 +113,10 @@ struct alignas(64) shelf {
 
     /// Lets `l` work for the epoch of `era` under `key`; false when that epoch is not ACTIVE here. Thread safe.
     [[nodiscard]] bool attach(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<lane*>* binding) noexcept;
+
+    /// The same for an epoch that has just been opened.
+    void link(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<lane*>* binding) noexcept
+        __attribute__((requires_capability(lock)));
 
     /// Hands every claim of `l` back: empty slabs are recycled, the others go on the lists. `me` may be null.
     void hand_back(lane& l, thread_record* me, take_back_result& done) noexcept
@@ -148,6 +170,8 @@ private:
     [[nodiscard]] slab* first_to_adopt(unsigned bin, thread_record const& me) const noexcept
         __attribute__((requires_capability(lock)));
     void repair_adoption(slab& s, unsigned bin, bool claimed) noexcept __attribute__((requires_capability(lock)));
+    void note_kept(lane const& l, unsigned bin, thread_record& me, take_back_result& done) noexcept
+        __attribute__((requires_capability(lock)));
     void put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
         __attribute__((requires_capability(lock)));
     void sweep(thread_record* me, take_back_result& done) noexcept __attribute__((requires_capability(lock)));
@@ -156,8 +180,8 @@ private:
         __attribute__((requires_capability(lock)));
 };
 
-/// Frees a slot of a slab the caller's lanes do not hold. Returns false when the slot is free already. Thread safe.
-[[nodiscard]] bool free_remote(slab& s, unsigned bin, unsigned slot, thread_record* me) noexcept;
+/// Frees a slot of a block the caller's lanes do not hold. Returns false when the slot is free already. Thread safe.
+[[nodiscard]] bool free_remote(heap_core& heap, slab& block, unsigned bin, unsigned slot, thread_record* me) noexcept;
 
 /// Frees a large allocation. False when it is gone already. Thread safe.
 [[nodiscard]] bool free_large(slab& s, thread_record* me) noexcept;

@@ -6,6 +6,7 @@
 module;
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #if !defined(__has_feature)
@@ -141,29 +142,45 @@ void heavy_barrier() noexcept;
 struct take_back_result {
     std::array<std::uint32_t, class_count> scanned_of{};    ///< slabs looked at, by class
     std::array<std::uint32_t, class_count> recycled_of{};   ///< slabs taken back
+    std::uint32_t classes = 0;                              ///< a bit for each class of which one was looked at
     std::uint64_t deferred = 0;   ///< lanes left to their owner: in use, or interrupted in an operation
+    bool closing = false;         ///< known beforehand: it is part of a close that is not timed
     bool found = false;           ///< the epoch was there
     bool closed = false;          ///< this call turned it from ACTIVE to CLOSING
     bool drained = false;         ///< this call found it closed and holding nothing any more
 
+    inline void note(unsigned c, std::uint32_t scanned, std::uint32_t recycled) noexcept
+    {
+        if (scanned != 0)
+            classes |= 1U << c;
+        scanned_of[c] += scanned;
+        recycled_of[c] += recycled;
+    }
+    /// Calls `visit(c)` for every class of which a slab was looked at.
+    template <class F> inline void for_each_class(F visit) const
+    {
+        for (std::uint32_t left = classes; left != 0; left &= left - 1)
+            visit(static_cast<unsigned>(std::countr_zero(left)));
+    }
     [[nodiscard]] inline std::uint64_t scanned() const noexcept { return sum(scanned_of); }
     [[nodiscard]] inline std::uint64_t recycled() const noexcept { return sum(recycled_of); }
 
 private:
-    static inline std::uint64_t sum(std::array<std::uint32_t, class_count> const& of) noexcept
+    [[nodiscard]] inline std::uint64_t sum(std::array<std::uint32_t, class_count> const& of) const noexcept
     {
         std::uint64_t n = 0;
-        for (std::uint32_t const one : of)
-            n += one;
+        for_each_class([&](unsigned c) { n += of[c]; });
         return n;
     }
 };
+static_assert(class_count <= 32);
 
 /// One thread's part of one heap.
 struct alignas(64) thread_record {
     static constexpr std::uint32_t inside = 1;          ///< in an operation
     static constexpr std::uint32_t restructuring = 2;   ///< changing lists: a fork waits for the end of it
-    static constexpr std::uint32_t warm_limit = 4;      ///< empty slabs kept per class
+    static constexpr std::uint32_t warm_pages = 16;     ///< of empty slabs kept per class, one slab at least
+    static constexpr std::uint32_t keeping_limit = 4;   ///< lanes not at work that keep slabs
 
     explicit thread_record(heap_core& h, std::atomic<lane*>* table) noexcept : heap{h}, lanes{table} {}
 
@@ -211,10 +228,12 @@ struct alignas(64) thread_record {
     std::atomic<bool> vanished{false};   ///< in a forked child: a thread that did not come along
     heap_core& heap;
     std::atomic<lane*>* const lanes;   ///< by ring index: the lane for the epoch in that slot; written by the thread
-    lane* spare = nullptr;             ///< lanes not in use; the thread's own
+    lane* spare = nullptr;             ///< lanes not in use, the last one used first; the thread's own
+    std::uint32_t keeping = 0;         ///< lanes not in use that keep slabs
     std::atomic<lane*> returned{nullptr};    ///< lanes that came back, by whichever thread; taken over by the thread
     std::atomic<lane*> all_lanes{nullptr};   ///< every lane ever made here; only grows
     std::uint32_t slot_hint = 0;             ///< ring slot this thread used last
+    std::uint32_t slot_start = 0;            ///< the first it looked at; set once
     std::array<slab*, class_count> warm{};   ///< empty slabs, linked by next
     std::array<std::uint32_t, class_count> warm_count{};
 

@@ -25,14 +25,15 @@ std::string interior(std::size_t size)
 
 constexpr std::size_t page = 4096;
 
-/// Frees `offset` bytes behind the begin of the page that an object of `size` lies in.
-auto free_in_page(std::size_t size, std::size_t offset)
+std::byte* begin_of_slab(tslab::allocator& heap, void* p) { return heap.core().slab_at(p)->base; }
+
+/// Frees `offset` bytes behind the first of a slab of the class of `size`.
+auto free_in_slab(std::size_t size, std::size_t offset)
 {
     return [=](death::notes& note) {
         tslab::allocator heap{{.name = "h"}};
         heap.set_label(heap.current_epoch(), "e");
-        auto const p = reinterpret_cast<std::uintptr_t>(heap.malloc(size));
-        auto* const wrong = reinterpret_cast<void*>(p / page * page + offset);
+        void* const wrong = begin_of_slab(heap, heap.malloc(size)) + offset;
         note(wrong);
         heap.free(wrong);
     };
@@ -133,10 +134,9 @@ BOOST_AUTO_TEST_CASE(just_outside_the_reserved_range)
 BOOST_AUTO_TEST_CASE(inside_an_object_of_every_class)
 {
     for (std::size_t const size : tslab::class_sizes) {
-        TSLAB_ABORTS(interior(size), free_in_page(size, 1));
-        TSLAB_ABORTS(interior(size), free_in_page(size, 16));
-        TSLAB_ABORTS(interior(size), free_in_page(size, size - 1));
-        TSLAB_ABORTS(interior(size), free_in_page(size, size + 8));
+        std::size_t const last = tslab::bins[tslab::class_of(size)].slab_bytes() - 1;   // of the last page
+        for (std::size_t const offset : {std::size_t{1}, size / 2, size - 1, size + 8, last, last / 2, last - size / 2})
+            TSLAB_ABORTS(interior(size), free_in_slab(size, offset));
     }
 }
 
@@ -148,25 +148,29 @@ BOOST_AUTO_TEST_CASE(inside_an_object_of_every_class_through_a_resource)
     }
 }
 
-// Where the slots do not fill the page, the rest begins where one more slot would.
-BOOST_AUTO_TEST_CASE(the_tail_of_a_page_is_no_slot)
+// Where the slots do not fill a block, the rest begins where one more slot would.
+BOOST_AUTO_TEST_CASE(the_tail_of_a_block_is_no_slot)
 {
+    int classes = 0;
     for (std::size_t const size : tslab::class_sizes) {
-        std::size_t const tail = page / size * size;
-        if (tail == page)
+        tslab::bin_geometry const& b = tslab::bins[tslab::class_of(size)];
+        std::size_t const tail = std::size_t{b.slots} * size;
+        std::size_t const block = std::size_t{b.offset_mask} + 1;
+        if (tail == block)
             continue;
-        TSLAB_ABORTS(interior(size), free_in_page(size, tail));
-        TSLAB_ABORTS(interior(size), free_in_page(size, page - 1));
+        ++classes;
+        TSLAB_ABORTS(interior(size), free_in_slab(size, tail));
+        TSLAB_ABORTS(interior(size), free_in_slab(size, block - 1));
+        TSLAB_ABORTS(interior(size), free_in_slab(size, b.slab_bytes() - block + tail));   // of the last block
         TSLAB_ABORTS(interior(size), [=](death::notes& note) {
             tslab::allocator heap{{.name = "h"}};
             tslab::epoch_resource r{heap, {.label = "e"}};
-            auto const p = reinterpret_cast<std::uintptr_t>(r.allocate(size));
-            auto* const wrong = reinterpret_cast<void*>(p / page * page + tail);
+            void* const wrong = begin_of_slab(heap, r.allocate(size)) + tail;
             note(wrong);
             r.deallocate(wrong, size);
         });
     }
-    BOOST_TEST(page / 96 * 96 == 4032U);
+    BOOST_TEST(classes == 11);
 }
 
 BOOST_AUTO_TEST_CASE(inside_a_slot_that_has_a_handle)
@@ -184,14 +188,14 @@ BOOST_AUTO_TEST_CASE(inside_a_slot_that_has_a_handle)
 BOOST_AUTO_TEST_CASE(inside_a_large_allocation_on_its_first_page_and_later)
 {
     for (std::size_t const offset :
-         {std::size_t{1}, std::size_t{64}, page - 1, page, page + 16, 9 * page, 9 * page + 4095}) {
+         {std::size_t{1}, std::size_t{64}, page - 1, page, page + 16, 19 * page, 19 * page + 4095}) {
         TSLAB_ABORTS(interior(0), [=](death::notes& note) {
             tslab::allocator heap{{.name = "h"}};
             heap.set_label(heap.current_epoch(), "e");
-            void* const wrong = static_cast<std::byte*>(heap.malloc(10 * page)) + offset;
+            void* const wrong = static_cast<std::byte*>(heap.malloc(20 * page)) + offset;
             note(wrong);
             heap.free(wrong);
         });
-        TSLAB_ABORTS(interior(0), deallocate_behind(10 * page, offset));
+        TSLAB_ABORTS(interior(0), deallocate_behind(20 * page, offset));
     }
 }

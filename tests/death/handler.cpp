@@ -66,10 +66,10 @@ BOOST_AUTO_TEST_CASE(every_misuse_of_a_pointer_is_a_counted_no_op)
         tslab::epoch_resource second{heap, {.label = "second"}};
         auto* const p = static_cast<std::byte*>(first.allocate(128));
         auto* const gone = static_cast<std::byte*>(first.allocate(128));
-        auto* const large = static_cast<std::byte*>(first.allocate(20'000));
+        auto* const large = static_cast<std::byte*>(first.allocate(80'000));
         void* const elsewhere = other.malloc(64);
         std::memset(p, 0x5a, 128);
-        std::memset(large, 0x5a, 20'000);
+        std::memset(large, 0x5a, 80'000);
         first.deallocate(gone, 128);
         int local = 0;
 
@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(every_misuse_of_a_pointer_is_a_counted_no_op)
         first.deallocate(p, 64);
         must(!reports.empty() && reports[0].given == 64, "wrong size is told");
         expect(misuse::wrong_size, p, "first", 128, "wrong size");
-        first.deallocate(large, 20'001);
+        first.deallocate(large, 80'001);
         expect(misuse::wrong_size, large, "first", 0, "wrong size, large");
         heap.free(elsewhere);
         must(!reports.empty() && reports[0].other == "o", "the owning heap is named");
@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(every_misuse_of_a_pointer_is_a_counted_no_op)
         second.deallocate(p, 128);
         must(!reports.empty() && reports[0].other == "second", "the wrong resource is named");
         expect(misuse::wrong_resource, p, "first", 128, "wrong resource");
-        second.deallocate(large, 20'000);
+        second.deallocate(large, 80'000);
         expect(misuse::wrong_resource, large, "first", 0, "wrong resource, large");
 
         tslab::snapshot const s = heap.snapshot();
@@ -102,10 +102,10 @@ BOOST_AUTO_TEST_CASE(every_misuse_of_a_pointer_is_a_counted_no_op)
         must(s.global.live_objects == 2, "nothing was freed");
         for (std::size_t i = 0; i < 128; ++i)
             must(p[i] == std::byte{0x5a}, "nothing was written");
-        for (std::size_t i = 0; i < 20'000; ++i)
+        for (std::size_t i = 0; i < 80'000; ++i)
             must(large[i] == std::byte{0x5a}, "nothing was written, large");
         first.deallocate(p, 128);
-        first.deallocate(large, 20'000);
+        first.deallocate(large, 80'000);
         other.free(elsewhere);
         must(reports.empty() && heap.snapshot().global.live_objects == 0, "the heap works on");
     });
@@ -269,7 +269,8 @@ BOOST_AUTO_TEST_CASE(a_free_refused_from_inside_an_operation_can_be_done_later)
 {
     TSLAB_SURVIVES("", [](death::notes&) {
         real_calls = tslab::os();
-        static tslab::os_calls const calls{real_calls.reserve, commit_and_call, real_calls.purge, real_calls.release};
+        static tslab::os_calls const calls{real_calls.reserve, real_calls.make_readable, commit_and_call,
+                                           real_calls.purge, real_calls.release};
         tslab::set_os_calls(&calls);
         tslab::set_error_handler(record);
         tslab::allocator heap{{.name = "h"}};

@@ -61,14 +61,14 @@ BOOST_AUTO_TEST_CASE(another_alignment_that_means_another_class)
 
 BOOST_AUTO_TEST_CASE(large_as_another_large_size)
 {
-    TSLAB_ABORTS(wrong_size(6000, 0), allocate_then_deallocate(5000, 6000));
-    TSLAB_ABORTS(wrong_size(5001, 0), allocate_then_deallocate(5000, 5001));
+    TSLAB_ABORTS(wrong_size(80'000, 0), allocate_then_deallocate(70'000, 80'000));
+    TSLAB_ABORTS(wrong_size(70'001, 0), allocate_then_deallocate(70'000, 70'001));
 }
 
 BOOST_AUTO_TEST_CASE(large_as_small_and_small_as_large)
 {
-    TSLAB_ABORTS(wrong_size(64, 0), allocate_then_deallocate(5000, 64));
-    TSLAB_ABORTS(wrong_size(5000, 64), allocate_then_deallocate(64, 5000));
+    TSLAB_ABORTS(wrong_size(64, 0), allocate_then_deallocate(70'000, 64));
+    TSLAB_ABORTS(wrong_size(70'000, 64), allocate_then_deallocate(64, 70'000));
 }
 
 BOOST_AUTO_TEST_CASE(wrong_size_on_another_thread)
@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(another_heap_is_named)
 
 BOOST_AUTO_TEST_CASE(another_heap_through_a_resource_and_for_large_memory)
 {
-    for (std::size_t const bytes : {std::size_t{64}, std::size_t{50'000}})
+    for (std::size_t const bytes : {std::size_t{16}, std::size_t{64}, std::size_t{50'000}, std::size_t{500'000}})
         TSLAB_ABORTS("tslab: free of {0} in the wrong heap: it belongs to heap \"owner\" (heap \"other\")",
                      [bytes](death::notes& note) {
                          tslab::allocator owner{{.name = "owner"}};
@@ -130,9 +130,9 @@ BOOST_AUTO_TEST_CASE(another_resource_for_large_memory)
                      tslab::allocator heap{{.name = "h"}};
                      tslab::epoch_resource first{heap, {.label = "first"}};
                      tslab::epoch_resource second{heap, {.label = "second"}};
-                     void* const p = first.allocate(9000);
+                     void* const p = first.allocate(90'000);
                      note(p);
-                     second.deallocate(p, 9000);
+                     second.deallocate(p, 90'000);
                  });
 }
 

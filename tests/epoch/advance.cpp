@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(a_stale_or_impossible_epoch_is_never_served)
                               tslab::epoch_id{old.index, heap.current_epoch().era + 1}, tslab::epoch_id{4, 1},
                               tslab::epoch_id{3, 0}, tslab::epoch_id{~0u, 1}, tslab::epoch_id{65'536, 5}}) {
         BOOST_TEST(heap.malloc(10, e) == nullptr);
-        BOOST_TEST(heap.malloc(5000, e) == nullptr);
+        BOOST_TEST(heap.malloc(70'000, e) == nullptr);
         tslab::handle h;
         BOOST_TEST(heap.allocate(10, e, h) == nullptr);
         BOOST_TEST(!heap.is_active(e));

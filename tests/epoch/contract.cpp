@@ -54,15 +54,18 @@ BOOST_AUTO_TEST_CASE(rule_01_allocation_into_a_closing_epoch_is_refused_and_coun
     BOOST_TEST(heap.malloc(120, e) == nullptr);
     BOOST_TEST(heap.malloc(120, e) == nullptr);
     BOOST_TEST(heap.malloc(5000, e) == nullptr);
+    BOOST_TEST(heap.malloc(10, e) == nullptr);
+    BOOST_TEST(heap.malloc(70'000, e) == nullptr);
     tslab::handle h{77};
     BOOST_TEST(heap.allocate(700, e, h) == nullptr);
     BOOST_TEST(!h);
     on_other_thread([&] { BOOST_TEST(heap.malloc(64, e) == nullptr); });
 
     auto const after = heap.snapshot();
-    BOOST_TEST(after.global.slow_path_epoch_closed - before.global.slow_path_epoch_closed == 5u);
+    BOOST_TEST(after.global.slow_path_epoch_closed - before.global.slow_path_epoch_closed == 7u);
     BOOST_TEST(after.classes[2].slow_path_epoch_closed == 2u);   // 120 bytes
-    BOOST_TEST(after.classes[tslab::large_class].slow_path_epoch_closed == 1u);
+    for (std::size_t const n : {5000u, 10u, 70'000u})
+        BOOST_TEST(after.classes[tslab::class_of(n, 1)].slow_path_epoch_closed == 1u);
     BOOST_TEST(after.classes[7].slow_path_epoch_closed == 1u);
     BOOST_TEST(after.classes[0].slow_path_epoch_closed == 1u);
     BOOST_TEST(after.global.out_of_memory == 0u);
@@ -189,7 +192,7 @@ BOOST_AUTO_TEST_CASE(rule_03_close_takes_back_every_empty_slab_also_of_idle_thre
                 heap.free(p);
         });
     std::uint64_t const slabs = stats_of(heap, e).slabs;
-    BOOST_TEST(slabs > 100u);
+    BOOST_TEST(slabs > 50u);
     BOOST_TEST(stats_of(heap, e).live_objects == 0u);
     heap.advance();
     tslab::close_report const r = heap.close(e);
@@ -322,10 +325,10 @@ BOOST_AUTO_TEST_CASE(rule_04_close_reports_slabs_nanoseconds_rss_and_madvise)
     tslab::allocator heap{{.reclaim = tslab::reclaim_policy::eager}};
     tslab::epoch_id const e = heap.current_epoch();
     std::vector<void*> all;
-    for (int i = 0; i < 4096; ++i)   // 1,024 pages: four slots of 768 each, and one more
+    for (int i = 0; i < 4096; ++i)
         all.push_back(std::memset(heap.malloc(768, e), 1, 768));
     std::uint64_t const slabs = stats_of(heap, e).slabs;
-    BOOST_TEST(slabs == (4096u + 4) / 5);
+    BOOST_TEST(slabs == (4096u + tslab::bins[7].slots - 1) / tslab::bins[7].slots);
     std::size_t const keep = 17;   // one slab stays
     for (std::size_t i = 0; i < all.size(); ++i)
         if (i != keep)
@@ -339,7 +342,7 @@ BOOST_AUTO_TEST_CASE(rule_04_close_reports_slabs_nanoseconds_rss_and_madvise)
     BOOST_TEST(r.madvise_bytes == hook.purge_bytes - purged_before);
     BOOST_TEST(r.madvise_calls == hook.purges - calls_before);
     BOOST_TEST(r.madvise_failures == 0u);
-    BOOST_TEST(r.madvise_bytes == (slabs - 1) * tslab::page_bytes);
+    BOOST_TEST(r.madvise_bytes == (slabs - 1) * tslab::bins[7].slab_bytes());
     BOOST_TEST(r.nanoseconds > 0u);
     BOOST_TEST(r.nanoseconds < 10'000'000'000u);
     BOOST_TEST(r.rss_before > 0u);
@@ -635,7 +638,7 @@ BOOST_AUTO_TEST_CASE(rule_10_a_resource_that_ends_with_live_objects_is_reported_
     {
         tslab::epoch_resource r{heap, {.label = "leaky"}};
         p = r.allocate(100);
-        q = r.allocate(5000);
+        q = r.allocate(70'000);
         r.deallocate(r.allocate(7), 7);
     }
     BOOST_REQUIRE(seen.count() == 1u);
@@ -645,12 +648,12 @@ BOOST_AUTO_TEST_CASE(rule_10_a_resource_that_ends_with_live_objects_is_reported_
     BOOST_TEST(report.label == "leaky");
     BOOST_TEST(report.heap == "orders");
     BOOST_TEST(report.objects == 2u);
-    BOOST_TEST(report.bytes == 5128u);
+    BOOST_TEST(report.bytes == 70'128u);
     BOOST_TEST(report.file.ends_with("contract.cpp"));
     BOOST_TEST(report.line == line);
     BOOST_TEST(heap.snapshot().global.leaked_objects == 2u);
     std::memset(p, 1, 100);   // still valid
-    std::memset(q, 1, 5000);
+    std::memset(q, 1, 70'000);
     heap.free(p);
     heap.free(q);
     BOOST_TEST(heap.snapshot().global.live_objects == 0u);
@@ -665,7 +668,8 @@ BOOST_AUTO_TEST_CASE(rule_11_every_size_and_alignment_is_served_or_refused_with_
     for (std::size_t alignment = 1; alignment <= 65'536; alignment *= 2) {
         std::set<void*> distinct;
         std::vector<std::pair<void*, std::size_t>> all;
-        for (std::size_t n : {0u, 1u, 63u, 64u, 65u, 96u, 97u, 383u, 768u, 769u, 4095u, 4096u, 4097u, 70'000u}) {
+        for (std::size_t n : {0u, 1u, 63u, 64u, 65u, 96u, 97u, 383u, 768u, 769u, 4095u, 4096u, 4097u, 16u, 17u, 65'536u,
+                              65'537u, 70'000u}) {
             void* const p = m.allocate(n, alignment);
             BOOST_TEST(reinterpret_cast<std::uintptr_t>(p) % alignment == 0u);
             BOOST_TEST(distinct.insert(p).second);
@@ -693,13 +697,13 @@ BOOST_AUTO_TEST_CASE(rule_11_large_sizes_are_accounted_to_the_epoch_and_given_ba
     {
         tslab::epoch_resource r{heap, {.label = "large"}};
         e = r.epoch();
-        for (std::size_t n : {769u, 4096u, 100'000u})
+        for (std::size_t n : {65'537u, 100'000u, 1'000'000u})
             all.push_back(std::memset(r.allocate(n), 1, n));
         auto const s = heap.snapshot();
-        BOOST_TEST(stats_of(s, e).large_pages == 1u + 1 + 25);
-        BOOST_TEST(stats_of(s, e).live_bytes == 769u + 4096 + 100'000);
+        BOOST_TEST(stats_of(s, e).large_pages == 17u + 25 + 245);
+        BOOST_TEST(stats_of(s, e).live_bytes == 65'537u + 100'000 + 1'000'000);
         BOOST_TEST(stats_of(s, e).live_objects == 3u);
-        BOOST_TEST(s.global.large_pages == 27u);
+        BOOST_TEST(s.global.large_pages == 287u);
         BOOST_TEST(r.release() == 3u);
         BOOST_TEST(heap.snapshot().global.large_pages == 0u);
     }
@@ -739,7 +743,7 @@ BOOST_AUTO_TEST_CASE(rule_13_release_gives_everything_back_at_once_and_the_resou
     tslab::epoch_resource r{heap, {.label = "arena"}};
     for (int round = 0; round < 5; ++round) {
         for (std::size_t i = 0; i < 1000; ++i)
-            std::memset(r.allocate(1 + i), 1, 1 + i);
+            std::memset(r.allocate(1 + i * i % 70'000), 1, 1 + i * i % 70'000);
         r.deallocate(r.allocate(8), 8);
         on_other_thread([&] { (void)r.allocate(300); });
         BOOST_TEST(r.release() == 1001u);
@@ -800,7 +804,7 @@ BOOST_AUTO_TEST_CASE(rule_15_misuse_of_pointers_is_refused_counted_by_kind_and_r
     tslab::allocator other{{.name = "theirs"}};
     tslab::epoch_resource r{heap, {.label = "resource"}};
     auto* const p = static_cast<char*>(heap.malloc(100));
-    auto* const large = static_cast<char*>(heap.malloc(10'000));
+    auto* const large = static_cast<char*>(heap.malloc(100'000));
     void* const foreign = other.malloc(100);
     int local = 0;
     heap.set_label(heap.current_epoch(), "current");
@@ -899,7 +903,7 @@ BOOST_AUTO_TEST_CASE(rule_16_any_thread_frees_what_any_other_allocated_also_afte
         on_other_thread([&] {
             for (std::size_t i = 0; i < 50; ++i)
                 all.push_back(
-                    heap.malloc(1 + i * 30, e));   // some of it large; the thread ends with claims outstanding
+                    heap.malloc(1 + i * i * 30, e));   // of every class; the thread ends with claims outstanding
         });
     BOOST_TEST(stats_of(heap, e).live_objects == 1000u);
     heap.close(e);
@@ -952,7 +956,7 @@ BOOST_AUTO_TEST_CASE(rule_16_running_out_of_memory_is_refused_with_nothing_lost_
     for (int round = 0; round < 2; ++round) {
         std::vector<void*> all;
         BOOST_CHECK_THROW(for (;;) all.push_back(r.allocate(768)), std::bad_alloc);
-        BOOST_TEST(all.size() == 4096u * 5);   // every page of 16 MiB, every slot
+        BOOST_TEST(all.size() == 4096u / tslab::bins[7].pages * tslab::bins[7].slots);   // all of the 16 MiB
         BOOST_CHECK_THROW((void)r.allocate(5000), std::bad_alloc);
         auto const s = heap.snapshot();
         BOOST_TEST(s.global.out_of_memory == 2u * (static_cast<unsigned>(round) + 1));
@@ -988,7 +992,9 @@ BOOST_AUTO_TEST_CASE(rule_17_counters_are_exact_once_threads_are_quiet)
             std::vector<std::pair<void*, std::size_t>> mine;
             start.arrive_and_wait();
             for (std::size_t i = 0; i < scaled(20'000); ++i) {
-                std::size_t const n = random() % 50 == 0 ? 769 + random() % 9000 : random() % 769;
+                std::size_t const n = random() % 50 != 0  ? random() % 769
+                                      : random() % 4 != 0 ? 769 + random() % 9000
+                                                          : random() % 130'000;
                 if (random() % 64 == 0) {
                     refused += heap.malloc(n, closed) == nullptr;
                 } else if (random() % 128 == 0) {
@@ -1025,7 +1031,7 @@ BOOST_AUTO_TEST_CASE(rule_17_counters_are_exact_once_threads_are_quiet)
         total += allocated[c];
     }
     for (auto [p, n] : left)
-        live_bytes += n > 768 ? n : tslab::class_sizes[tslab::class_of(n, 1)];
+        live_bytes += n > tslab::max_class_size ? n : tslab::class_sizes[tslab::class_of(n, 1)];
     BOOST_TEST(s.global.allocations == total);
     BOOST_TEST(s.global.frees == freed.load());
     BOOST_TEST(s.global.live_objects == total - freed);
@@ -1035,13 +1041,19 @@ BOOST_AUTO_TEST_CASE(rule_17_counters_are_exact_once_threads_are_quiet)
     BOOST_TEST(s.global.domain_enters == scopes.load());
     BOOST_TEST(s.global.domain_exits == scopes.load());
     BOOST_TEST(s.global.epoch_opens == scopes + 2);
-    std::uint64_t by_epoch = 0, slabs = 0;
+    std::uint64_t by_epoch = 0, slabs = 0, pages = 0;
     for (auto const& e : s.epochs) {
         by_epoch += e.live_objects;
         slabs += e.slabs;
+        pages += e.slab_pages;
     }
     BOOST_TEST(by_epoch == left.size());
     BOOST_TEST(slabs == s.global.slabs_in_use);
+    BOOST_TEST(pages == s.global.slab_pages);
+    std::uint64_t idle = s.global.free_resident_pages + s.global.free_purged_pages;
+    for (auto const& c : s.classes)
+        idle += c.cached_slabs * c.pages_per_slab;
+    BOOST_TEST(pages + idle + s.global.large_pages == heap.core().pages().used_pages());
     for (auto [p, n] : left)
         heap.free(p);
     BOOST_TEST(heap.snapshot().global.frees == total);

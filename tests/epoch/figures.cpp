@@ -16,6 +16,18 @@
 
 using support::stats_of;
 
+namespace {
+
+std::uint64_t cached_pages(tslab::snapshot const& s)
+{
+    std::uint64_t pages = 0;
+    for (auto const& c : s.classes)
+        pages += c.cached_slabs * c.pages_per_slab;
+    return pages;
+}
+
+}
+
 BOOST_AUTO_TEST_CASE(a_new_heap_shows_one_open_epoch_and_nothing_else)
 {
     tslab::allocator heap{{.name = "fresh", .epoch_count = 17}};
@@ -55,45 +67,59 @@ BOOST_AUTO_TEST_CASE(a_scripted_run_has_exact_figures_per_class)
         for (unsigned i = 0; i < 100 + c; ++i)
             all.push_back(heap.malloc(tslab::class_sizes[c], e));
     auto s = heap.snapshot();
-    std::uint64_t objects = 0, bytes = 0, slabs = 0;
+    std::uint64_t objects = 0, bytes = 0, slabs = 0, pages = 0;
     for (unsigned c = 0; c < tslab::class_count; ++c) {
         std::uint64_t const n = 100 + c;
         auto const& one = s.classes[c];
-        std::uint64_t const per = tslab::bins[c].slots;
+        std::uint64_t const per = tslab::bins[c].slab_slots();
+        std::uint64_t const per_block = tslab::bins[c].slots;
         BOOST_TEST(one.allocations == n);
         BOOST_TEST(one.live_objects == n);
         BOOST_TEST(one.full_slabs == n / per);
         BOOST_TEST(one.partial_slabs == (n % per != 0 ? 1u : 0u));
         BOOST_TEST(one.empty_slabs == 0u);
-        BOOST_TEST(one.slow_path_hits == (n + per - 1) / per);
+        BOOST_TEST(one.slow_path_hits == (n + per_block - 1) / per_block);
+        BOOST_TEST(one.new_slab_count == (n + per - 1) / per);
         BOOST_TEST(one.slow_path_cache_miss == (n + per - 1) / per);
         BOOST_TEST(one.cache_hits == 0u);
         BOOST_TEST(one.list_move_partial_to_full == (n - 1) / per);
         objects += n;
         bytes += n * tslab::class_sizes[c];
         slabs += (n + per - 1) / per;
+        pages += (n + per - 1) / per * tslab::bins[c].pages;
     }
     BOOST_TEST(s.global.allocations == objects);
     BOOST_TEST(s.global.live_objects == objects);
     BOOST_TEST(s.global.live_bytes == bytes);
     BOOST_TEST(s.global.slabs_in_use == slabs);
+    BOOST_TEST(s.global.slab_pages == pages);
+    BOOST_TEST(s.global.committed_bytes == pages * tslab::page_bytes);
     BOOST_TEST(s.global.frees == 0u);
     auto const one = stats_of(s, e);
     BOOST_TEST(one.allocations == objects);
     BOOST_TEST(one.live_objects == objects);
     BOOST_TEST(one.live_bytes == bytes);
     BOOST_TEST(one.slabs == slabs);
+    BOOST_TEST(one.slab_pages == pages);
+    BOOST_TEST(one.classes.size() == tslab::class_count);
+    for (auto const& share : one.classes)
+        BOOST_TEST(share.pages == share.slabs * tslab::bins[share.class_index].pages);
     for (void* p : all)
         heap.free(p);
     s = heap.snapshot();
     BOOST_TEST(s.global.frees == objects);
     BOOST_TEST(s.global.live_objects == 0u);
-    BOOST_TEST(s.global.slabs_in_use + s.global.slabs_cached + s.global.free_resident_pages == slabs);
+    BOOST_TEST(s.global.slab_pages + cached_pages(s) + s.global.free_resident_pages == pages);
+    BOOST_TEST(s.global.empty_held_bytes == pages * tslab::page_bytes);
+    BOOST_TEST(stats_of(s, e).empty_slabs == s.global.slabs_in_use);
+    BOOST_TEST(stats_of(s, e).empty_slab_pages == s.global.slab_pages);
     heap.close(e);
     s = heap.snapshot();
     BOOST_TEST(s.global.slabs_in_use == 0u);
     BOOST_TEST(stats_of(s, e).allocations == objects);   // a drained epoch's total stays until its slot is used again
-    BOOST_TEST(s.global.slabs_cached + s.global.free_purged_pages + s.global.free_resident_pages == slabs);
+    BOOST_TEST(s.global.slab_pages == 0u);
+    BOOST_TEST(cached_pages(s) + s.global.free_purged_pages + s.global.free_resident_pages ==
+               heap.core().pages().used_pages());
     std::uint64_t recycled = 0;
     for (auto const& c : s.classes)
         recycled += c.empty_slab_recycled + c.empty_slab_overflowed;
@@ -104,23 +130,27 @@ BOOST_AUTO_TEST_CASE(large_allocations_are_counted_apart)
 {
     tslab::allocator heap;
     std::vector<void*> all;
-    for (std::size_t n : {769u, 4096u, 4097u, 1'000'000u})
+    for (std::size_t n : {65'537u, 70'000u, 131'072u, 1'000'000u})
         all.push_back(heap.malloc(n));
     auto s = heap.snapshot();
     auto const& large = s.classes[tslab::large_class];
     BOOST_TEST(large.allocations == 4u);
     BOOST_TEST(large.live_objects == 4u);
-    BOOST_TEST(s.global.large_pages == 1u + 1 + 2 + 245);
-    BOOST_TEST(s.global.live_bytes == 769u + 4096 + 4097 + 1'000'000);
+    BOOST_TEST(s.global.large_pages == 17u + 18 + 32 + 245);
+    BOOST_TEST(s.global.live_bytes == 65'537u + 70'000 + 131'072 + 1'000'000);
     BOOST_TEST(s.global.slabs_in_use == 0u);
     BOOST_TEST(s.epochs[0].allocations == 4u);
-    BOOST_TEST(s.epochs[0].large_pages == 249u);
+    BOOST_TEST(s.epochs[0].large_pages == 312u);
+    BOOST_TEST(s.epochs[0].slab_pages == 0u);
+    BOOST_TEST(s.epochs[0].classes.at(0).class_index == tslab::large_class);
+    BOOST_TEST(s.epochs[0].classes.at(0).slabs == 0u);
+    BOOST_TEST(s.epochs[0].classes.at(0).pages == 312u);
     for (void* p : all)
         heap.free(p);
     s = heap.snapshot();
     BOOST_TEST(s.global.large_pages == 0u);
     BOOST_TEST(s.global.frees == 4u);
-    BOOST_TEST(s.global.free_resident_pages == 249u);
+    BOOST_TEST(s.global.free_resident_pages == 312u);
 }
 
 BOOST_AUTO_TEST_CASE(the_figures_of_an_epoch_begin_anew_with_each_era)
@@ -188,7 +218,7 @@ BOOST_AUTO_TEST_CASE(threads_are_listed_with_what_they_did)
     });
     b([&] {
         for (int i = 0; i < 20; ++i)
-            heap.free(heap.malloc(5000));
+            heap.free(heap.malloc(70'000));
         id_b = tslab::this_thread.id;
     });
     BOOST_TEST(id_a != id_b);
@@ -226,7 +256,7 @@ BOOST_AUTO_TEST_CASE(madvise_figures_are_those_of_the_calls_made)
     BOOST_TEST(g.madvise_bytes == hook.purge_bytes);
     BOOST_TEST(g.madvise_failures == hook.purges - good);
     BOOST_TEST(g.madvise_failures >= 1u);
-    BOOST_TEST(g.madvise_bytes == 10u * 10 * 4096);
+    BOOST_TEST(g.madvise_bytes == 10u * 3 * tslab::bins[5].slab_bytes());   // 100 objects of 384: three slabs
 }
 
 BOOST_AUTO_TEST_CASE(an_epoch_is_told_its_own_allocations_and_not_those_of_a_dropped_one_before)

@@ -7,7 +7,9 @@
 #define BOOST_TEST_MODULE late_frees
 #include <boost/test/unit_test.hpp>
 
+#include <cstring>
 #include <optional>
+#include <vector>
 
 #include "os_hook.hpp"
 #include "recorder.hpp"
@@ -19,90 +21,227 @@ using tslab::residence;
 
 namespace {
 
-/// A heap with one object freed and its slab taken back: p is where it was, s the page's descriptor.
+/// Where the slab goes when it is empty.
+enum class then : std::uint8_t { kept_by_its_lane, cached, given_back };
+
+/// A heap with objects of some slabs freed and the slabs taken back. p was the second slot of the last block of one of them;
+/// s is the slab, block where p's bit is.
 struct freed_once {
+    static constexpr std::uint32_t kept_pages = 12;         // a lane and a cache keep so many
+    static constexpr std::uint32_t given_back_pages = 20;   // enough for a large allocation
+
     recorder seen;
     std::optional<tslab::allocator> heap;
-    void* p;
-    tslab::slab* s;
+    std::size_t size;
+    std::size_t objects = 0;
+    void* p = nullptr;
+    tslab::slab* s = nullptr;
+    tslab::slab* block = nullptr;
 
-    explicit freed_once(reclaim_policy policy)
-        : heap{std::in_place, tslab::allocator::options{.name = "late", .reclaim = policy}},
-          p{heap->malloc(700)},
-          s{heap->core().pages().find(p)}
+    /// `which`: the slab, in the order of addresses.
+    freed_once(std::size_t bytes, then where, std::size_t which = 0) : size{bytes}
     {
-        heap->free(p);
+        tslab::bin_geometry const& b = tslab::bins[tslab::class_of(size)];
+        std::uint32_t const pages = where == then::given_back ? given_back_pages : kept_pages;
+        objects = std::max<std::size_t>((pages + b.pages - 1) / b.pages, 2) * b.slab_slots();
+        heap.emplace(tslab::allocator::options{
+            .name = "late", .reclaim = where == then::given_back ? reclaim_policy::eager : reclaim_policy::cached});
+        auto const use = [&] {
+            std::vector<void*> const all = take(objects, size);
+            p = all[(which + 1) * b.slab_slots() - b.slots + 1];
+            s = heap->core().slab_at(p);
+            block = heap->core().pages().map().find_block(p, s->bin());
+            give(all);
+        };
+        if (where == then::cached)
+            support::on_other_thread(use);   // its end leaves nothing with a lane
+        else
+            use();
         heap->close(heap->current_epoch());
+        residence const expected = where == then::kept_by_its_lane ? residence::held
+                                   : where == then::cached         ? residence::cached
+                                                                   : residence::unused;
+        BOOST_REQUIRE((s->where.load() == expected));
     }
-    void come_late() const { s->shared.fetch_or(1); }
+    [[nodiscard]] std::vector<void*> take(std::size_t n, std::size_t bytes)
+    {
+        std::vector<void*> all;
+        for (std::size_t i = 0; i < n; ++i)
+            all.push_back(heap->malloc(bytes));
+        return all;
+    }
+    void give(std::vector<void*> const& all)
+    {
+        for (void* const each : all)
+            heap->free(each);
+    }
+    void come_late() const { block->shared.fetch_or(2); }
     void reported_once() const
     {
-        BOOST_TEST(seen.count() == 1u);
-        BOOST_TEST(seen.count(misuse::double_free) == 1u);
-        BOOST_TEST(seen.last().address == p);
-        BOOST_TEST(seen.last().size_class == 768u);
+        BOOST_TEST_CONTEXT("class " << size)
+        {
+            BOOST_TEST(seen.count() == 1u);
+            BOOST_TEST(seen.count(misuse::double_free) == 1u);
+            BOOST_TEST(seen.last().address == p);
+            BOOST_TEST(seen.last().size_class == size);
+        }
     }
+    void not_reported_yet() const { BOOST_TEST(seen.count() == 0u, "class " << size); }
 };
 
+constexpr std::size_t sizes[] = {64, 768, 16, 32, 48, 3072};
+
+}
+
+BOOST_AUTO_TEST_CASE(into_a_slab_its_lane_keeps_it_is_reported_before_the_slot_is_used_again)
+{
+    for (std::size_t const size : {std::size_t{64}, std::size_t{768}, std::size_t{16}, std::size_t{48}}) {
+        freed_once f{size, then::kept_by_its_lane, 1};
+        f.come_late();
+        std::vector<void*> all;
+        for (std::size_t i = 0; i < f.objects; ++i) {
+            all.push_back(f.heap->malloc(size));
+            BOOST_REQUIRE((all.back() != f.p || f.seen.count() == 1));
+        }
+        f.reported_once();
+        f.give(all);
+        f.heap.reset();
+        f.reported_once();
+    }
+}
+
+BOOST_AUTO_TEST_CASE(into_a_slab_its_lane_keeps_it_is_reported_when_that_is_trimmed)
+{
+    for (std::size_t const size : {std::size_t{64}, std::size_t{768}, std::size_t{32}}) {
+        freed_once f{size, then::kept_by_its_lane};
+        f.come_late();
+        f.heap->trim();
+        BOOST_TEST((f.s->where.load() == residence::unused));
+        f.reported_once();
+        f.heap.reset();
+        f.reported_once();
+    }
 }
 
 BOOST_AUTO_TEST_CASE(into_a_cached_slab_it_is_reported_when_the_slab_is_used_again)
 {
-    freed_once f{reclaim_policy::cached};
-    BOOST_REQUIRE((f.s->where.load() == residence::cached));
-    f.come_late();
-    BOOST_TEST(f.heap->malloc(700) == f.p);
-    f.reported_once();
-    f.heap->free(f.p);
-    f.heap.reset();
-    f.reported_once();
+    for (std::size_t const size : sizes) {
+        freed_once f{size, then::cached, 1};
+        f.come_late();
+        auto const all = f.take(f.objects, size);
+        BOOST_TEST((f.s->where.load() == residence::held));
+        f.reported_once();
+        f.give(all);
+        f.heap.reset();
+        f.reported_once();
+    }
 }
 
 BOOST_AUTO_TEST_CASE(into_a_cached_slab_that_is_trimmed_it_is_reported_at_the_end)
 {
-    freed_once f{reclaim_policy::cached};
-    f.come_late();
-    f.heap->trim();
-    BOOST_REQUIRE((f.s->where.load() == residence::unused));
-    f.heap.reset();
-    f.reported_once();
+    for (std::size_t const size : sizes) {
+        freed_once f{size, then::cached, 1};
+        f.come_late();
+        f.heap->trim();
+        BOOST_REQUIRE((f.s->where.load() == residence::unused));
+        f.heap.reset();
+        f.reported_once();
+    }
 }
 
 BOOST_AUTO_TEST_CASE(into_a_page_given_back_it_is_reported_when_another_class_gets_the_page)
 {
-    freed_once f{reclaim_policy::eager};
-    BOOST_REQUIRE((f.s->where.load() == residence::unused));
-    f.come_late();
-    void* const other = f.heap->malloc(64);
-    BOOST_TEST(f.heap->core().pages().find(other) == f.s);
-    f.reported_once();
-    f.heap->free(other);
-    f.heap.reset();
-    f.reported_once();
+    for (std::size_t const size : sizes) {
+        freed_once f{size, then::given_back, 1};
+        f.come_late();
+        std::size_t const other = size == 64 ? 96 : 64;   // slabs of one page
+        auto const all = f.take(40 * tslab::bins[tslab::class_of(other)].slots, other);
+        BOOST_TEST((f.s->where.load() == residence::held));
+        f.reported_once();
+        f.give(all);
+        f.heap.reset();
+        f.reported_once();
+    }
 }
 
 BOOST_AUTO_TEST_CASE(into_a_page_given_back_it_is_reported_when_a_large_allocation_gets_the_page)
 {
-    freed_once f{reclaim_policy::eager};
-    f.come_late();
-    void* const large = f.heap->malloc(4000);
-    BOOST_TEST(f.heap->core().pages().find(large) == f.s);
-    f.reported_once();
-    f.heap->free(large);
-    f.heap.reset();
-    f.reported_once();
+    for (std::size_t const size : sizes) {
+        freed_once f{size, then::given_back};
+        f.come_late();
+        void* const large = f.heap->malloc(70'000);
+        BOOST_TEST(f.heap->core().pages().find(large) == f.s);
+        f.reported_once();
+        f.heap->free(large);
+        f.heap.reset();
+        f.reported_once();
+    }
+}
+
+// Nobody looks at the further pages of a larger slab or allocation: what is there waits.
+BOOST_AUTO_TEST_CASE(into_a_page_that_becomes_a_further_page_of_something_it_is_reported_later)
+{
+    for (std::size_t const size : sizes)
+        for (std::size_t const other : {std::size_t{70'000}, std::size_t{3072}}) {
+            if (size == other)
+                continue;   // its first page would be looked at
+            freed_once f{size, then::given_back, 1};
+            f.come_late();
+            void* const around = f.heap->malloc(other);
+            BOOST_TEST(f.heap->core().pages().find(around) < f.s);
+            if (size != 3072)
+                BOOST_TEST((other == 3072 ? f.heap->core().slab_at(f.p) == f.heap->core().slab_at(around)
+                                          : f.s->where.load() == residence::unused));
+            f.heap->free(around);
+            f.heap->close(f.heap->current_epoch());
+            f.not_reported_yet();
+            auto const all = f.take(std::size_t{freed_once::given_back_pages} * 42, 96);   // slabs of one page
+            if (size != 3072)
+                f.reported_once();
+            f.give(all);
+            f.heap.reset();
+            f.reported_once();
+        }
 }
 
 BOOST_AUTO_TEST_CASE(into_a_slab_its_owner_takes_back_meanwhile_it_is_reported_then)
 {
     recorder seen;
     tslab::allocator heap{{.name = "late"}};
-    void* const p = heap.malloc(700);
-    tslab::slab* const s = heap.core().pages().find(p);
-    heap.free(p);            // into the lane's own word
-    s->shared.fetch_or(1);   // and into the shared one
+    std::size_t n = 0;
+    for (std::size_t const size : sizes) {
+        void* const p = heap.malloc(size);
+        tslab::slab* const block = heap.core().pages().map().find_block(p, heap.core().slab_at(p)->bin());
+        heap.free(p);                // into the lane's own word
+        block->shared.fetch_or(1);   // and into the shared one
+        heap.close(heap.current_epoch());
+        BOOST_TEST(seen.count() == ++n);
+        BOOST_TEST(seen.count(misuse::double_free) == n);
+        BOOST_TEST(seen.last().address == p);
+        BOOST_TEST(seen.last().size_class == size);
+    }
+}
+
+// The bits of a block are looked at only as what they are of: a page that was cut into blocks once, and into something else
+// since, is told as that.
+BOOST_AUTO_TEST_CASE(a_page_without_late_frees_is_told_as_what_it_was_last)
+{
+    tslab::allocator heap{{.reclaim = reclaim_policy::never}};
+    std::vector<void*> all;
+    for (int i = 0; i < 16 * 256; ++i)
+        all.push_back(heap.malloc(16));
+    for (void* const p : all)
+        heap.free(p);
     heap.close(heap.current_epoch());
-    BOOST_TEST(seen.count() == 1u);
-    BOOST_TEST(seen.count(misuse::double_free) == 1u);
-    BOOST_TEST(seen.last().address == p);
+    heap.trim();
+    BOOST_TEST(heap.snapshot().classes[8].madvise_bytes == 16u * 4096);
+    void* const p = heap.malloc(3072);   // over the same pages
+    BOOST_TEST(heap.core().slab_at(p) == heap.core().slab_at(all[0]));
+    std::memset(p, 1, 3072);
+    heap.free(p);
+    heap.close(heap.current_epoch());
+    heap.trim();
+    auto const s = heap.snapshot();
+    BOOST_TEST(s.classes[8].madvise_bytes == 16u * 4096);
+    BOOST_TEST(s.classes[14].madvise_bytes == 16u * 4096);
 }

@@ -98,15 +98,15 @@ BOOST_AUTO_TEST_CASE(a_slab_hands_out_64_distinct_slots_before_the_next_one_is_t
 BOOST_AUTO_TEST_CASE(memory_of_a_freed_large_allocation_is_used_again)
 {
     tslab::allocator heap;
-    void* const a = heap.malloc(100'000);
+    void* const a = heap.malloc(200'000);
     void* const b = heap.malloc(10);
     heap.free(a);
-    BOOST_TEST(heap.malloc(100'000) == a);
+    BOOST_TEST(heap.malloc(200'000) == a);
     heap.free(a);
-    void* const c = heap.malloc(50'000);
-    void* const d = heap.malloc(40'000);
+    void* const c = heap.malloc(100'000);
+    void* const d = heap.malloc(70'000);
     BOOST_TEST(c == a);
-    BOOST_TEST(d == static_cast<char*>(a) + 13 * 4096);
+    BOOST_TEST(d == static_cast<char*>(a) + 25 * 4096);
     for (void* p : {b, c, d})
         heap.free(p);
 }
@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(a_refused_commit_is_null_with_nothing_lost)
     auto const s = heap.snapshot();
     BOOST_TEST(s.global.out_of_memory == 1u);
     BOOST_TEST(s.global.live_objects == first);
-    BOOST_TEST(heap.malloc(50'000) == nullptr);
+    BOOST_TEST(heap.malloc(50'000'000) == nullptr);
     hook.fail_commit = false;
     for (int i = 0; i < 10'000; ++i)
         all.push_back(heap.malloc(768));

@@ -229,14 +229,19 @@ BOOST_AUTO_TEST_CASE(a_free_after_release_is_reported_and_harms_nobody)
     tslab::allocator heap;
     epoch_resource r{heap};
     void* const p = r.allocate(64);
-    void* const large = r.allocate(10'000);
+    void* const tiny = r.allocate(9);
+    void* const many_pages = r.allocate(10'000);
+    void* const large = r.allocate(100'000);
     r.release();
     r.deallocate(p, 64);
-    r.deallocate(large, 10'000);
-    BOOST_TEST(seen.count(misuse::double_free) == 2u);
+    r.deallocate(tiny, 9);
+    r.deallocate(many_pages, 10'000);
+    r.deallocate(large, 100'000);
+    BOOST_TEST(seen.count(misuse::double_free) == 4u);
     BOOST_TEST(heap.snapshot().global.live_objects == 0u);
-    r.deallocate(r.allocate(64), 64);
-    BOOST_TEST(seen.count() == 2u);
+    for (std::size_t const n : {64u, 9u, 10'000u, 100'000u})
+        r.deallocate(r.allocate(n), n);
+    BOOST_TEST(seen.count() == 4u);
 }
 
 BOOST_AUTO_TEST_CASE(count_only_never_frees_and_never_reports)
@@ -437,7 +442,7 @@ BOOST_AUTO_TEST_CASE(misuse_of_a_deallocation_is_reported_and_not_carried_out)
     tslab::allocator heap{{.name = "heap"}};
     epoch_resource a{heap, {.label = "a"}}, b{heap, {.label = "b"}};
     auto* const p = static_cast<char*>(a.allocate(100));
-    auto* const large = static_cast<char*>(a.allocate(10'000));
+    auto* const large = static_cast<char*>(a.allocate(100'000));
     auto const expect = [&](misuse kind) {
         BOOST_REQUIRE(seen.count() == 1u);
         BOOST_TEST((seen.last().kind == kind));
@@ -448,19 +453,19 @@ BOOST_AUTO_TEST_CASE(misuse_of_a_deallocation_is_reported_and_not_carried_out)
     expect(misuse::wrong_size);
     a.deallocate(p, 100, 256);   // the class for that alignment is another
     expect(misuse::wrong_size);
-    a.deallocate(p, 10'000);
+    a.deallocate(p, 100'000);
     expect(misuse::wrong_size);
-    a.deallocate(large, 10'001);
+    a.deallocate(large, 100'001);
     expect(misuse::wrong_size);
     a.deallocate(large, 100);
     expect(misuse::wrong_size);
     a.deallocate(p + 32, 100);
     expect(misuse::interior_pointer);
-    a.deallocate(large + 4096, 10'000);
+    a.deallocate(large + 4096, 100'000);
     expect(misuse::interior_pointer);
     b.deallocate(p, 100);
     expect(misuse::wrong_resource);
-    b.deallocate(large, 10'000);
+    b.deallocate(large, 100'000);
     expect(misuse::wrong_resource);
     on_other_thread([&] { b.deallocate(p, 100); });
     expect(misuse::wrong_resource);
@@ -471,7 +476,7 @@ BOOST_AUTO_TEST_CASE(misuse_of_a_deallocation_is_reported_and_not_carried_out)
     expect(misuse::interior_pointer);
     BOOST_TEST(heap.snapshot().global.misuses == 12u);
     a.deallocate(p, 128);   // another size of the same class is served
-    a.deallocate(large, 10'000);
+    a.deallocate(large, 100'000);
     BOOST_TEST(seen.count() == 0u);
     BOOST_TEST(heap.snapshot().global.live_objects == 0u);
 }

@@ -53,6 +53,8 @@ BOOST_AUTO_TEST_CASE(a_leak_names_heap_label_objects_bytes_file_and_line)
         for (int i = 0; i < 5; ++i)
             left.push_back(r.allocate(100));
         left.push_back(r.allocate(3000));
+        left.push_back(r.allocate(10));
+        left.push_back(r.allocate(100'000));
         BOOST_TEST(line != 0u);
         left.push_back(reinterpret_cast<void*>(std::uintptr_t{line}));
     }
@@ -63,12 +65,12 @@ BOOST_AUTO_TEST_CASE(a_leak_names_heap_label_objects_bytes_file_and_line)
     BOOST_TEST((r.kind == misuse::leak));
     BOOST_TEST(r.heap == "orders");
     BOOST_TEST(r.label == "GET /orders");
-    BOOST_TEST(r.objects == 6u);
-    BOOST_TEST(r.bytes == 5u * 128 + 3000);
+    BOOST_TEST(r.objects == 8u);
+    BOOST_TEST(r.bytes == 5u * 128 + 3072 + 16 + 100'000);
     BOOST_TEST(r.file == __FILE__);
     BOOST_TEST(r.line == line);
     BOOST_TEST(!r.fatal);
-    BOOST_TEST(heap.snapshot().global.leaked_objects == 6u);
+    BOOST_TEST(heap.snapshot().global.leaked_objects == 8u);
     BOOST_TEST(heap.snapshot().global.misuses == 1u);
     BOOST_TEST(heap.core().misuses(misuse::leak) == 1u);
     for (void* p : left)
@@ -84,7 +86,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_reported_when_everything_was_given_back)
             for (bool release : {false, true}) {
                 epoch_resource r{heap, {.share_epoch = share, .auto_close = close}};
                 void* const p = r.allocate(100);
-                void* const q = r.allocate(5000);
+                void* const q = r.allocate(70'000);
                 if (release) {
                     r.release();
                 } else {
@@ -106,11 +108,15 @@ BOOST_AUTO_TEST_CASE(a_leak_of_another_threads_allocation_is_found)
     tslab::allocator heap;
     for (bool close : {true, false}) {
         auto const r = leave_behind(heap, {.label = "threads", .auto_close = close}, [](epoch_resource& x, auto& left) {
-            on_other_thread([&] { left.push_back(x.allocate(50)); });
+            on_other_thread([&] {
+                left.push_back(x.allocate(50));
+                left.push_back(x.allocate(30));
+            });
             left.push_back(x.allocate(50));
+            left.push_back(x.allocate(5000));
         });
-        BOOST_TEST(r.objects == 2u);
-        BOOST_TEST(r.bytes == 128u);
+        BOOST_TEST(r.objects == 4u);
+        BOOST_TEST(r.bytes == 64u + 64 + 32 + 6144);
         BOOST_TEST(r.label == "threads");
     }
 }
@@ -134,9 +140,9 @@ BOOST_AUTO_TEST_CASE(a_large_leak_is_found_whatever_the_options)
     for (bool share : {false, true})
         for (bool close : {false, true}) {
             auto const r = leave_behind(heap, {.share_epoch = share, .auto_close = close},
-                                        [](epoch_resource& x, auto& left) { left.push_back(x.allocate(5000)); });
+                                        [](epoch_resource& x, auto& left) { left.push_back(x.allocate(70'000)); });
             BOOST_TEST(r.objects == 1u);
-            BOOST_TEST(r.bytes == 5000u);
+            BOOST_TEST(r.bytes == 70'000u);
         }
 }
 
@@ -181,7 +187,7 @@ BOOST_AUTO_TEST_CASE(a_leak_is_found_after_the_epoch_was_closed_underneath)
     tslab::allocator heap;
     auto const r = leave_behind(heap, {.label = "closed"}, [&](epoch_resource& x, auto& left) {
         left.push_back(x.allocate(50));
-        left.push_back(x.allocate(5000));
+        left.push_back(x.allocate(70'000));
         heap.close(x.epoch());
     });
     BOOST_TEST(r.objects == 2u);

@@ -30,6 +30,12 @@ std::vector<tslab::slab*> take(tslab::slab_cache& cache, unsigned bin, int n, ts
     return all;
 }
 
+/// Puts a slab back and counts what came of it, as its user does.
+void put(tslab::slab_cache& cache, tslab::slab& s, tslab::class_counters& counts)
+{
+    counts[cache.put(s) ? class_event::recycled : class_event::overflowed].add();
+}
+
 std::uint64_t events(tslab::class_counters const& counts, class_event e) { return counts[e].value(); }
 
 }
@@ -39,6 +45,8 @@ BOOST_AUTO_TEST_CASE(a_slab_comes_out_empty_whatever_state_it_went_in)
     tslab::slab_cache cache{reclaim_policy::cached, 32, small_heap};
     tslab::class_counters counts;
     for (unsigned bin = 0; bin < tslab::bin_count; ++bin) {
+        if (tslab::has_blocks(bin))
+            continue;
         tslab::slab* const s = cache.take(bin, counts);
         for (int round = 0; round < 2; ++round) {
             BOOST_TEST(s->bin() == bin);
@@ -50,12 +58,77 @@ BOOST_AUTO_TEST_CASE(a_slab_comes_out_empty_whatever_state_it_went_in)
             s->shared = 9;
             s->owner = &cache;
             s->home = &cache;
-            BOOST_TEST(tslab::mark_empty(*s, bin) == (tslab::bins[bin].full_mask & 1U));   // 5 and 9: bit 0 was in both
-            cache.put(*s, counts);
+            std::uint64_t twice = 0;
+            tslab::mark_empty(*s, bin, [&](tslab::slab& block, std::uint64_t slots) {
+                BOOST_TEST(&block == s);
+                twice = slots;
+            });
+            BOOST_TEST(twice == 1u);   // 5 and 9: bit 0 was in both
+            put(cache, *s, counts);
             BOOST_TEST((s->where.load() == tslab::residence::cached));
             BOOST_TEST(s->local.load() == tslab::bins[bin].full_mask);   // a late free finds its bit set
             BOOST_TEST(cache.take(bin, counts) == s);
         }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_slab_of_blocks_comes_out_with_every_slot_of_every_block_free)
+{
+    tslab::slab_cache cache{reclaim_policy::cached, 32, small_heap};
+    tslab::class_counters counts;
+    for (unsigned bin = 0; bin < tslab::bin_count; ++bin) {
+        if (!tslab::has_blocks(bin))
+            continue;
+        auto const& geometry = tslab::bins[bin];
+        tslab::slab* const s = cache.take(bin, counts);
+        BOOST_REQUIRE(s != nullptr);
+        for (int round = 0; round < 2; ++round) {
+            unsigned blocks = 0;
+            tslab::for_each_block(*s, bin, [&](tslab::slab& block) {
+                BOOST_TEST(&tslab::slab_of(block, bin) == s);
+                BOOST_TEST(block.base == s->base + blocks * tslab::page_bytes / geometry.blocks);
+                BOOST_TEST(cache.pages().map().find_block(block.base, bin) == &block);
+                BOOST_TEST(block.local.load() == geometry.full_mask);
+                BOOST_TEST(block.shared.load() == 0u);
+                BOOST_TEST(block.owner.load() == &tslab::nowhere);
+                block.local = 5;
+                block.shared = blocks == 1 ? 9 : 0;
+                block.owner = &cache;
+                ++blocks;
+            });
+            BOOST_TEST(blocks == geometry.blocks);
+            BOOST_TEST(tslab::live_slots(*s, bin) == geometry.slab_slots() - 2 * blocks - 1);
+            unsigned found = 0;
+            tslab::mark_empty(*s, bin, [&](tslab::slab& block, std::uint64_t slots) {
+                BOOST_TEST(&block == tslab::first_block(*s, bin) + tslab::block_stride(bin));
+                BOOST_TEST(slots == 1u);
+                ++found;
+            });
+            BOOST_TEST(found == 1u);
+            BOOST_TEST(cache.put(*s));
+            BOOST_TEST(cache.take(bin, counts) == s);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_slab_of_many_pages_is_found_from_every_one_of_them_and_comes_apart_again)
+{
+    tslab::slab_cache cache{reclaim_policy::eager, 0, small_heap};
+    tslab::class_counters counts;
+    for (unsigned c = 0; c < tslab::class_count; ++c) {
+        std::uint32_t const pages = tslab::bins[c].pages;
+        tslab::slab* const s = cache.take(c, counts);
+        BOOST_REQUIRE(s != nullptr);
+        std::uint32_t const first = cache.pages().index_of(*s);
+        BOOST_TEST(first % pages == 0u);
+        for (std::uint32_t i = 0; i < pages; ++i)
+            BOOST_TEST(cache.pages().first_page_of(&cache.pages().at(first + i)) == s);
+        BOOST_TEST(cache.pages().map().find_block(s->base + pages * tslab::page_bytes - 1, c) ==
+                   (tslab::has_blocks(c) ? tslab::first_block(*s, c) + tslab::max_blocks - tslab::block_stride(c) : s));
+        cache.put(*s);
+        for (std::uint32_t i = 0; i < pages; ++i)
+            BOOST_TEST(cache.pages().at(first + i).tag.load() == tslab::tag_none);
+        BOOST_TEST(cache.pages().free_resident_pages() >= pages);
     }
 }
 
@@ -66,7 +139,7 @@ BOOST_AUTO_TEST_CASE(keeps_32_slabs_a_class_and_lets_the_rest_go)
     auto const all = take(cache, 2, 50, counts);
     BOOST_TEST(events(counts, class_event::cache_miss) == 50u);
     for (auto* s : all)
-        cache.put(*s, counts);
+        put(cache, *s, counts);
     BOOST_TEST(cache.cached(2) == 32u);
     BOOST_TEST(cache.cached(1) == 0u);
     BOOST_TEST(events(counts, class_event::recycled) == 32u);
@@ -89,7 +162,7 @@ BOOST_AUTO_TEST_CASE(classes_do_not_share_their_slabs_but_a_class_shares_its_two
     tslab::slab_cache cache{reclaim_policy::cached, 32, small_heap};
     tslab::class_counters counts;
     tslab::slab* const s = cache.take(1, counts);
-    cache.put(*s, counts);
+    put(cache, *s, counts);
     BOOST_TEST(cache.take(3, counts) != s);
     tslab::slab* const by_handle = cache.take(1 + tslab::class_count, counts);
     BOOST_TEST(by_handle == s);
@@ -101,11 +174,11 @@ BOOST_AUTO_TEST_CASE(eager_caches_nothing_and_hands_back_at_every_settle)
 {
     tslab::slab_cache cache{reclaim_policy::eager, 32, small_heap};
     tslab::class_counters counts;
-    BOOST_TEST(cache.capacity() == 0u);
+    BOOST_TEST(cache.capacity(0) == 0u);
     for (bool asked : {false, true}) {
         auto const all = take(cache, 0, 10, counts);
         for (auto* s : all)
-            cache.put(*s, counts);
+            put(cache, *s, counts);
         BOOST_TEST(cache.cached(0) == 0u);
         BOOST_TEST(cache.pages().free_resident_pages() == 10u);
         BOOST_TEST(cache.settle(asked).bytes == 10 * tslab::page_bytes);
@@ -120,7 +193,7 @@ BOOST_AUTO_TEST_CASE(cached_hands_overflow_back_when_asked_or_when_it_is_much)
     tslab::class_counters counts;
     auto const give = [&](int n) {
         for (auto* s : take(cache, 0, n, counts))
-            cache.put(*s, counts);
+            put(cache, *s, counts);
     };
     give(10);
     BOOST_TEST(cache.settle(false).calls == 0u);
@@ -137,7 +210,7 @@ BOOST_AUTO_TEST_CASE(never_keeps_every_page_until_a_trim)
     tslab::slab_cache cache{reclaim_policy::never, 4, small_heap};
     tslab::class_counters counts;
     for (auto* s : take(cache, 0, 100, counts))
-        cache.put(*s, counts);
+        put(cache, *s, counts);
     BOOST_TEST(cache.settle(false).calls == 0u);
     BOOST_TEST(cache.settle(true).calls == 0u);
     BOOST_TEST(hook.purges == 0u);
@@ -154,11 +227,11 @@ BOOST_AUTO_TEST_CASE(running_out_of_pages_is_null_and_a_put_ends_it)
     std::vector<tslab::slab*> all;
     while (tslab::slab* const s = cache.take(5, counts))
         all.push_back(s);
-    BOOST_TEST(all.size() == 4096u);
-    cache.put(*all.back(), counts);
+    BOOST_TEST(all.size() == 4096u / tslab::bins[5].pages);
+    put(cache, *all.back(), counts);
     BOOST_TEST(cache.take(4, counts) == nullptr);   // cached for another class
     BOOST_TEST(cache.take(5, counts) == all.back());
-    cache.put(*all[0], counts);
+    put(cache, *all[0], counts);
     cache.trim();
     BOOST_TEST(cache.take(4, counts) == all[0]);
 }
@@ -168,7 +241,7 @@ BOOST_AUTO_TEST_CASE(a_slab_for_handles_without_memory_for_generations_is_not_lo
     support::os_hook hook;
     tslab::slab_cache cache{reclaim_policy::cached, 2, small_heap};
     tslab::class_counters counts;
-    cache.put(*cache.take(0, counts), counts);   // the first pages are committed
+    put(cache, *cache.take(0, counts), counts);   // the first pages are committed
     cache.trim();
     hook.fail_commit = true;
     BOOST_TEST(cache.take(tslab::class_count, counts) == nullptr);

@@ -190,11 +190,11 @@ BOOST_AUTO_TEST_CASE(epoch_leak_of_much_memory)
     CHECK_CODE(s, "epoch_leak", "none");
     e.age_seconds = 60;
     CHECK_CODE(s, "epoch_leak", "warning");
-    e.slabs = pages - 1;
+    e.slab_pages = pages - 1;
     CHECK_CODE(s, "epoch_leak", "none");
     e.age_seconds = 300;
     CHECK_CODE(s, "epoch_leak", "warning");
-    e.slabs = pages;
+    e.slab_pages = pages;
     CHECK_CODE(s, "epoch_leak", "critical");
 }
 
@@ -267,12 +267,12 @@ BOOST_AUTO_TEST_CASE(epoch_remains)
     BOOST_TEST(f.evidence ==
                "label \"batch\": closed for 5 min 0 s with nobody inside, still holds 1.0 MiB with 10 live objects "
                "(epoch 1, era 101, CLOSING).");
-    e.slabs = 255;
+    e.slab_pages = 255;
     CHECK_CODE(s, "epoch_remains", "none");
-    e.slabs = 50 * mib / 4096;
+    e.slab_pages = 50 * mib / 4096;
     e.live_bytes = 40 * mib;
     CHECK_CODE(s, "epoch_remains", "critical");
-    e.slabs -= 1;
+    e.slab_pages -= 1;
     CHECK_CODE(s, "epoch_remains", "warning");
     e.live_objects = 0;
     CHECK_CODE(s, "epoch_remains", "none");
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(epoch_pinned)
 {
     auto s = synthetic_heap();
     auto& e = add_closed(s, "batch", 10, 1024, 7, mib);
-    e.classes = {{7, 1024, 7, mib}};
+    e.classes = {{7, 256, 1024, 7, mib}};
     auto const f = only(s);
     BOOST_TEST(f.code == "epoch_pinned");
     BOOST_TEST((f.severity == tslab::severity::warning));
@@ -300,16 +300,16 @@ BOOST_AUTO_TEST_CASE(epoch_pinned)
     e.closing_seconds = 9.9;
     CHECK_CODE(s, "epoch_pinned", "none");
     e.closing_seconds = 10;
-    e.slabs = 1023;
+    e.slab_pages = 1023;
     e.live_bytes = 64;
     CHECK_CODE(s, "epoch_pinned", "none");
-    e.slabs = 50 * mib / 4096;
+    e.slab_pages = 50 * mib / 4096;
     e.live_bytes = 50 * mib / 20;
     CHECK_CODE(s, "epoch_pinned", "critical");
     e.live_bytes += 1;
     CHECK_CODE(s, "epoch_pinned", "warning");
     e.live_bytes = 64;
-    e.slabs -= 1;
+    e.slab_pages -= 1;
     CHECK_CODE(s, "epoch_pinned", "warning");
 }
 
@@ -394,7 +394,7 @@ BOOST_AUTO_TEST_CASE(closed_epoch_allocation)
     s.classes[0].slow_path_epoch_closed = 3;
     s.classes[1].slow_path_epoch_closed = 1;
     s.classes[7].slow_path_epoch_closed = 5;
-    s.classes[8].slow_path_epoch_closed = 2;
+    s.classes[tslab::large_class].slow_path_epoch_closed = 2;
     s.global.slow_path_epoch_closed = 11;
     auto const f = only(s);
     BOOST_TEST(f.code == "closed_epoch_allocation");
@@ -653,19 +653,22 @@ BOOST_AUTO_TEST_CASE(cache_too_small)
 {
     auto s = synthetic_heap();
     auto& c = s.classes[7];
-    s.global.slabs_in_use = 100;
-    s.global.free_purged_pages = 150;
+    s.global.slab_pages = 400;
+    c.cached_slabs = 20;   // of four pages each
+    s.global.large_pages = 10;
+    s.global.free_resident_pages = 11;
+    s.global.free_purged_pages = 499;
     c.allocations = 1'000'000;
     c.empty_slab_overflowed = 1000;
     c.empty_slab_recycled = 9000;
-    c.slow_path_cache_miss = s.global.slow_path_cache_miss = 1000;
+    c.slow_path_cache_miss = 1000;   // each page has been taken four times
     c.cache_hits = 9000;
     auto const f = only(s);
     BOOST_TEST(f.code == "cache_too_small");
     BOOST_TEST(f.subject == "class 768");
     BOOST_TEST((f.severity == tslab::severity::warning));
     BOOST_TEST(f.evidence ==
-               "10.0 % of the slabs that became empty since the start found the cache of 32 full, and 10.0 % of the "
+               "10.0 % of the slabs that became empty since the start found the cache of 8 full, and 10.0 % of the "
                "slabs asked for were not in it: the same pages go out and come back.");
     BOOST_TEST(f.action ==
                "Raise allocator_options::slab_cache, for a try to 64; it may keep that many pages of each class "
@@ -674,7 +677,7 @@ BOOST_AUTO_TEST_CASE(cache_too_small)
         auto t = s;
         t.classes[7].empty_slab_overflowed = overflowed;
         t.classes[7].empty_slab_recycled = recycled;
-        t.classes[7].slow_path_cache_miss = t.global.slow_path_cache_miss = misses;
+        t.classes[7].slow_path_cache_miss = misses;
         t.classes[7].cache_hits = hits;
         return severity_of(t, "cache_too_small");
     };
@@ -685,11 +688,23 @@ BOOST_AUTO_TEST_CASE(cache_too_small)
     BOOST_TEST(with(1000, 1000, 1000, 1000) == "critical");
     BOOST_TEST(with(1000, 1001, 1000, 1000) == "warning");
     BOOST_TEST(with(1000, 1000, 1000, 1001) == "warning");
-    s.global.free_purged_pages = 151;   // the heap had 251 pages: it grew rather than churned
+    s.global.free_purged_pages = 500;   // the heap had one page more: it grew rather than churned
     BOOST_TEST(with(1000, 9000, 1000, 9000) == "none");
-    s.global.slow_path_cache_miss = 1004;   // all classes together have those pages
-    BOOST_TEST(severity_of(s, "cache_too_small") == "warning");
-    s.global.free_purged_pages = 150;
+    s.classes[0].slow_path_cache_miss = 3;
+    BOOST_TEST(with(1000, 9000, 1000, 9000) == "none");
+    s.classes[0].slow_path_cache_miss = 4;   // all classes together have those pages
+    BOOST_TEST(with(1000, 9000, 1000, 9000) == "warning");
+    s.global.free_purged_pages = 499;
+    s.classes[23].cache_capacity = 1;
+    auto const raise = [&] {
+        auto t = s;
+        t.classes[23].empty_slab_overflowed = t.classes[23].slow_path_cache_miss = 1000;
+        for (auto const& one : tslab::diagnose(t))
+            if (one.subject == "class 65536")
+                return one.action;
+        return std::string{};
+    };
+    BOOST_TEST(raise().find("for a try to 512;") != std::string::npos);   // two slabs of 256 pages
     s.reclaim = "eager";
     BOOST_TEST(with(1000, 1000, 1000, 1000) == "none");
     s.reclaim = "never";
@@ -702,7 +717,6 @@ BOOST_AUTO_TEST_CASE(one_large_phase_is_no_churn)
     auto& c = s.classes[0];
     c.allocations = 64'000'000;
     c.slow_path_hits = c.slow_path_cache_miss = c.current_partial_null = 1'000'000;
-    s.global.slow_path_cache_miss = 1'000'000;
     c.empty_slab_overflowed = 999'968;
     c.empty_slab_recycled = 32;
     s.global.free_purged_pages = 1'000'000;
@@ -739,8 +753,8 @@ BOOST_AUTO_TEST_CASE(slow_path_rate)
     BOOST_TEST(with(1000 + 12'800, 6900) == "critical");
     c.allocations = 9'999;
     BOOST_TEST(with(9'999, 9'999) == "none");
-    s.classes[8].allocations = s.classes[8].slow_path_hits = s.classes[8].slow_path_cache_miss =
-        1'000'000;   // large ones
+    tslab::class_stats& large = s.classes[tslab::large_class];
+    large.allocations = large.slow_path_hits = large.slow_path_cache_miss = 1'000'000;
     BOOST_TEST(with(0, 0) == "none");
 }
 
@@ -1005,8 +1019,9 @@ BOOST_AUTO_TEST_CASE(names_from_data_cannot_command_a_terminal)
         for (auto& e : wild.epochs) {
             e.age_seconds = static_cast<double>(random()) - 1e9;
             e.slabs = number();
+            e.slab_pages = number();
             e.live_bytes = number();
-            e.classes = {{static_cast<std::uint32_t>(random()), number(), number(), number()}};
+            e.classes = {{static_cast<std::uint32_t>(random()), number(), number(), number(), number()}};
         }
         wild.page_size = static_cast<std::uint32_t>(random());
         wild.epoch_count = static_cast<std::uint32_t>(random());

@@ -93,9 +93,13 @@ void check(json::value const& v, std::vector<expectation> const& table)
     }
 }
 
-tslab::slab& slab_of(tslab::allocator& heap, void const* p) { return *heap.core().pages().find(p); }
+tslab::slab& slab_of(tslab::allocator& heap, void const* p) { return *heap.core().slab_at(p); }
 
-/// 768-byte objects: five a slab.
+constexpr std::size_t in_slab = tslab::bins[7].slots;   // objects of 768 bytes
+constexpr std::int64_t page = 4096;
+constexpr std::int64_t slab_pages = tslab::bins[7].pages;
+
+/// Objects of 768 bytes, unless told otherwise.
 std::vector<void*> fill(tslab::allocator& heap, std::size_t n, tslab::epoch_id e, std::size_t bytes = 768)
 {
     std::vector<void*> all;
@@ -116,87 +120,96 @@ void one_thread_allocates_and_frees()
 {
     tslab::allocator heap{{.name = "plain"}};
     tslab::epoch_id const e = heap.current_epoch();
-    auto const all = fill(heap, 100, e, 128);   // 32 a slab
+    auto const all = fill(heap, 612, e, 128);   // 32 a slab of one page
+    constexpr std::int64_t bytes = 612 * 128;
     json::value v = told(heap);
-    check(v, {{"/total_allocations", 100},
+    check(v, {{"/total_allocations", 612},
               {"/total_frees", 0},
-              {"/live_objects", 100},
-              {"/live_bytes", 12'800},
-              {"/slabs_in_use", 4},
-              {"/net_slabs", 4},
-              {"/estimated_slab_rss_bytes", 4 * 4096},
-              {"/total_slow_path_hits", 4},
-              {"/total_slow_cache_miss", 4},
-              {"/total_slabs_allocated", 4},
-              {"/classes/2/slow_path_hits", 4},
-              {"/classes/2/slow_path_cache_miss", 4},
-              {"/classes/2/new_slab_count", 4},
+              {"/live_objects", 612},
+              {"/live_bytes", bytes},
+              {"/slabs_in_use", 20},
+              {"/slab_pages", 20},
+              {"/net_slabs", 20},
+              {"/estimated_slab_rss_bytes", 20 * page},
+              {"/total_slow_path_hits", 20},
+              {"/total_slow_cache_miss", 20},
+              {"/total_slabs_allocated", 20},
+              {"/classes/2/slow_path_hits", 20},
+              {"/classes/2/slow_path_cache_miss", 20},
+              {"/classes/2/new_slab_count", 20},
+              {"/classes/2/pages_per_slab", 1},
+              {"/classes/2/objects_per_slab", 32},
               {"/classes/2/current_partial_null", 1},
-              {"/classes/2/current_partial_full", 3},
-              {"/classes/2/list_move_partial_to_full", 3},
-              {"/classes/2/total_full_slabs", 3},
+              {"/classes/2/current_partial_full", 19},
+              {"/classes/2/list_move_partial_to_full", 19},
+              {"/classes/2/total_full_slabs", 19},
               {"/classes/2/total_partial_slabs", 1},
               {"/classes/2/empty_slabs_count", 0},
-              {"/classes/2/net_slabs", 4},
-              {"/classes/2/estimated_rss_bytes", 4 * 4096},
-              {"/classes/2/allocations", 100},
-              {"/classes/2/live_objects", 100},
-              {"/classes/2/live_bytes", 12'800},
+              {"/classes/2/net_slabs", 20},
+              {"/classes/2/estimated_rss_bytes", 20 * page},
+              {"/classes/2/allocations", 612},
+              {"/classes/2/live_objects", 612},
+              {"/classes/2/live_bytes", bytes},
               {"/classes/2/resident_bytes", 0},   // nobody has written to them
               {"/classes/3/slow_path_hits", 0},
-              {"/epochs/0/alloc_count", 100},
-              {"/epochs/0/live_objects", 100},
-              {"/epochs/0/live_bytes", 12'800},
-              {"/epochs/0/slabs", 4},
-              {"/epochs/0/total_full_slabs", 3},
+              {"/epochs/0/alloc_count", 612},
+              {"/epochs/0/live_objects", 612},
+              {"/epochs/0/live_bytes", bytes},
+              {"/epochs/0/slabs", 20},
+              {"/epochs/0/slab_pages", 20},
+              {"/epochs/0/total_full_slabs", 19},
               {"/epochs/0/total_partial_slabs", 1},
-              {"/epochs/0/estimated_rss_bytes", 4 * 4096},
+              {"/epochs/0/estimated_rss_bytes", 20 * page},
               {"/epochs/0/classes/0/class_index", 2},
-              {"/epochs/0/classes/0/slabs", 4},
-              {"/epochs/0/classes/0/live_objects", 100},
-              {"/epochs/0/classes/0/live_bytes", 12'800},
-              {"/threads/0/allocations", 100},
-              {"/threads/0/slow_path_hits", 4},
-              {"/labels/0/live_objects", 100},
-              {"/labels/0/live_bytes", 12'800},
-              {"/labels/0/held_bytes", 4 * 4096},
+              {"/epochs/0/classes/0/slabs", 20},
+              {"/epochs/0/classes/0/pages", 20},
+              {"/epochs/0/classes/0/live_objects", 612},
+              {"/epochs/0/classes/0/live_bytes", bytes},
+              {"/threads/0/allocations", 612},
+              {"/threads/0/slow_path_hits", 20},
+              {"/labels/0/live_objects", 612},
+              {"/labels/0/live_bytes", bytes},
+              {"/labels/0/held_bytes", 20 * page},
               {"/labels/0/epochs", 1},
-              {"/waterfall/untouched_bytes", 4 * 4096}});
+              {"/waterfall/untouched_bytes", 20 * page}});
     for (void* const p : all)
         std::fill_n(static_cast<char*>(p), 128, 'x');
-    check(told(heap), {{"/classes/2/resident_bytes", 4 * 4096},
-                       {"/epochs/0/resident_bytes", 4 * 4096},
-                       {"/labels/0/resident_bytes", 4 * 4096},
-                       {"/waterfall/live_bytes", 12'800},
-                       {"/waterfall/empty_slot_bytes", 4 * 4096 - 12'800},
+    check(told(heap), {{"/classes/2/resident_bytes", 20 * page},
+                       {"/epochs/0/resident_bytes", 20 * page},
+                       {"/labels/0/resident_bytes", 20 * page},
+                       {"/waterfall/live_bytes", bytes},
+                       {"/waterfall/empty_slot_bytes", 20 * page - bytes},
                        {"/waterfall/slack_bytes", 0},
                        {"/waterfall/untouched_bytes", 0}});
     free_all(heap, all);
-    // The lane keeps its current slab although it is empty; the other three wait in the thread's warm slots.
-    check(told(heap), {{"/total_frees", 100},
+    // The lane keeps its current slab although it is empty, and ten more; nine wait in the thread's warm slots.
+    check(told(heap), {{"/total_frees", 612},
                        {"/live_objects", 0},
-                       {"/classes/2/list_move_full_to_partial", 3},
-                       {"/classes/2/empty_slab_recycled", 3},
-                       {"/total_slabs_recycled", 3},
+                       {"/classes/2/list_move_full_to_partial", 19},
+                       {"/classes/2/empty_slab_recycled", 9},
+                       {"/total_slabs_recycled", 9},
                        {"/classes/2/recycle_rate_pct", 100},
-                       {"/classes/2/cached_slabs", 3},
+                       {"/classes/2/cached_slabs", 9},
                        {"/classes/2/cache_size", 0},
                        {"/classes/2/cache_capacity", 32},
-                       {"/slabs_cached", 3},
-                       {"/slabs_in_use", 1},
-                       {"/classes/2/empty_slabs_count", 1},
-                       {"/epochs/0/total_reclaimable_slabs", 1},
-                       {"/epochs/0/empty_partial_count", 1},
-                       {"/epochs/0/reclaimable_bytes", 4096},
-                       {"/empty_held_bytes", 4 * 4096},
-                       {"/committed_bytes", 4 * 4096},
-                       {"/classes/2/committed_bytes", 4 * 4096},
-                       {"/waterfall/cached_bytes", 3 * 4096}});
-    free_all(heap, fill(heap, 100, e, 128));
-    check(told(heap),
-          {{"/classes/2/cache_hits", 3}, {"/classes/2/slow_path_cache_miss", 4}, {"/classes/2/slow_path_hits", 7}});
+                       {"/slabs_cached", 9},
+                       {"/slabs_in_use", 11},
+                       {"/slab_pages", 11},
+                       {"/classes/2/empty_slabs_count", 11},
+                       {"/epochs/0/total_reclaimable_slabs", 11},
+                       {"/epochs/0/empty_partial_count", 11},
+                       {"/epochs/0/reclaimable_pages", 11},
+                       {"/epochs/0/reclaimable_bytes", 11 * page},
+                       {"/empty_held_bytes", 20 * page},
+                       {"/committed_bytes", 20 * page},
+                       {"/classes/2/committed_bytes", 20 * page},
+                       {"/waterfall/cached_bytes", 9 * page}});
+    free_all(heap, fill(heap, 612, e, 128));   // the first 32 from the current slab
+    check(told(heap), {{"/classes/2/cache_hits", 9},
+                       {"/classes/2/slow_path_cache_miss", 20},
+                       {"/classes/2/slow_path_hits", 20 + 19}});
     v = told(heap);
-    BOOST_TEST(v.at_pointer("/classes/2/cache_hit_rate").to_number<double>() == 3.0 / 7,
+    BOOST_TEST(v.at_pointer("/classes/2/cache_hit_rate").to_number<double>() == 9.0 / 29,
                boost::test_tools::tolerance(1e-12));
 }
 
@@ -205,18 +218,28 @@ void caches_overflow_and_pages_go_back()
     os_hook os;
     tslab::allocator heap{{.name = "caches", .slab_cache = 2}};
     tslab::epoch_id e = heap.current_epoch();
-    auto all = fill(heap, 50, e);   // ten slabs
+    auto all = fill(heap, 10 * in_slab, e);
     for (void* const p : all)
         *static_cast<char*>(p) = 'x';
-    free_all(heap, all);   // one stays current, two are warm (as many as the cache may hold), two cached, five too many
-    check(told(heap), {{"/classes/7/empty_slab_recycled", 4},
-                       {"/classes/7/empty_slab_overflowed", 5},
-                       {"/total_cache_overflows", 5},
-                       {"/classes/7/cache_size", 2},
-                       {"/classes/7/cached_slabs", 4},
-                       {"/classes/7/cache_overflow_len", 5},
-                       {"/free_resident_pages", 5},
-                       {"/waterfall/free_bytes", 5 * 4096}});
+    // Two pages a class are less than a slab, so one is the limit: one stays current, one is kept by the lane, one is warm,
+    // one cached, six are too many.
+    free_all(heap, all);
+    check(told(heap), {{"/classes/7/empty_slab_recycled", 2},
+                       {"/classes/7/empty_slab_overflowed", 6},
+                       {"/total_cache_overflows", 6},
+                       {"/classes/7/cache_size", 1},
+                       {"/classes/7/cache_capacity", 1},
+                       {"/classes/7/pages_per_slab", slab_pages},
+                       {"/classes/7/cached_slabs", 2},
+                       {"/slabs_in_use", 2},
+                       {"/slab_pages", 2 * slab_pages},
+                       {"/empty_held_bytes", 10 * slab_pages * page},
+                       {"/classes/7/estimated_rss_bytes", 2 * slab_pages * page},
+                       {"/classes/7/committed_bytes", 10 * slab_pages * page},
+                       {"/classes/7/cache_overflow_len", 6 * slab_pages},
+                       {"/free_resident_pages", 6 * slab_pages},
+                       {"/waterfall/cached_bytes", 2 * slab_pages * page},
+                       {"/waterfall/free_bytes", 6 * slab_pages * page}});
     os_hook::fail_purge = true;
     tslab::close_report report = heap.close(e);
     BOOST_TEST(report.madvise_failures == report.madvise_calls);
@@ -232,13 +255,13 @@ void caches_overflow_and_pages_go_back()
               {"/free_purged_pages", 0}});
     {
         tslab::allocator large{{.name = "large"}};
-        large.free(large.malloc(10'000));
+        large.free(large.malloc(100'000));
         large.trim();
         check(told(large), {{"/large/madvise_calls", 1}, {"/large/madvise_failures", 1}, {"/large/madvise_bytes", 0}});
         os_hook::fail_purge = false;
         large.trim();
         check(told(large),
-              {{"/large/madvise_calls", 2}, {"/large/madvise_failures", 1}, {"/large/madvise_bytes", 3 * 4096}});
+              {{"/large/madvise_calls", 2}, {"/large/madvise_failures", 1}, {"/large/madvise_bytes", 25 * page}});
     }
     e = heap.current_epoch();
     heap.free(heap.malloc(64, e));
@@ -272,11 +295,11 @@ void a_closed_epoch_keeps_what_lives_in_it()
     tslab::allocator heap{{.name = "closed", .reclaim = reclaim_policy::eager}};
     tslab::epoch_id const e = heap.current_epoch();
     heap.set_label(e, "pinned");
-    auto all = fill(heap, 51, e);   // eleven slabs
+    auto all = fill(heap, 10 * in_slab + 1, e);   // eleven slabs
     for (void* const p : all)
         *static_cast<char*>(p) = 'x';
-    void* const large = heap.malloc(10'000, e);
-    std::fill_n(static_cast<char*>(large), 10'000, 'x');
+    void* const large = heap.malloc(100'000, e);
+    std::fill_n(static_cast<char*>(large), 100'000, 'x');
     for (std::size_t i = 1; i < all.size(); ++i)
         heap.free(all[i]);   // nine slabs are taken back at once, the last one stays current
     tslab::close_report const report = heap.close(e);
@@ -287,25 +310,28 @@ void a_closed_epoch_keeps_what_lives_in_it()
     BOOST_TEST(told_of->at("lifecycle").as_string() == "CLOSING");
     BOOST_TEST(told_of->at("label").as_string() == "pinned");
     check(*told_of, {{"/live_objects", 2},
-                     {"/live_bytes", 10'768},
+                     {"/live_bytes", 100'768},
                      {"/slabs", 1},
-                     {"/large_pages", 3},
-                     {"/resident_bytes", 4 * 4096},
-                     {"/estimated_rss_bytes", 4 * 4096},
-                     {"/alloc_count", 52},
+                     {"/slab_pages", slab_pages},
+                     {"/large_pages", 25},
+                     {"/resident_bytes", (slab_pages + 25) * page},
+                     {"/estimated_rss_bytes", (slab_pages + 25) * page},
+                     {"/alloc_count", 10 * in_slab + 2},
                      {"/total_partial_slabs", 1},
                      {"/label_id", 1},
                      {"/rss_before_close", static_cast<std::int64_t>(report.rss_before)},
                      {"/rss_after_close", static_cast<std::int64_t>(report.rss_after)},
-                     {"/madvise_bytes", 10 * 4096},
-                     {"/madvise_asked_bytes", 10 * 4096},
-                     {"/madvise_gone_bytes", 10 * 4096},
+                     {"/madvise_bytes", 10 * slab_pages * page},
+                     {"/madvise_asked_bytes", 10 * slab_pages * page},
+                     {"/madvise_gone_bytes", 10 * slab_pages * page},
                      {"/cooperation_pct", 100},
                      {"/classes/0/class_index", 7},
                      {"/classes/0/slabs", 1},
+                     {"/classes/0/pages", slab_pages},
                      {"/classes/1/class_index", large_class},
-                     {"/classes/1/slabs", 3},
-                     {"/classes/1/live_bytes", 10'000}});
+                     {"/classes/1/slabs", 0},
+                     {"/classes/1/pages", 25},
+                     {"/classes/1/live_bytes", 100'000}});
     check(v, {{"/closing_epoch_count", 1},
               {"/active_epoch_count", 1},
               {"/total_epoch_closes", 1},
@@ -326,12 +352,13 @@ void a_closed_epoch_keeps_what_lives_in_it()
               {"/last_epoch_close/recycled_slabs", 1},
               {"/large/allocations", 1},
               {"/large/live_objects", 1},
-              {"/large/live_bytes", 10'000},
-              {"/large/large_pages", 3},
-              {"/large/resident_bytes", 3 * 4096},
-              {"/large_pages", 3},
-              {"/waterfall/live_bytes", 10'768},
-              {"/waterfall/slack_bytes", 3 * 4096 - 10'000 + 256},   // 256: five times 768 is not a page
+              {"/large/live_bytes", 100'000},
+              {"/large/large_pages", 25},
+              {"/large/resident_bytes", 25 * page},
+              {"/large/estimated_rss_bytes", 25 * page},
+              {"/large_pages", 25},
+              {"/waterfall/live_bytes", 100'768},
+              {"/waterfall/slack_bytes", 25 * page - 100'000 + 256},   // 256: 21 times 768 is not four pages
               {"/current_epoch", 1},
               {"/current_era", static_cast<std::int64_t>(heap.current_epoch().era)}});
     std::this_thread::sleep_for(30ms);
@@ -346,22 +373,24 @@ void others_free_and_hand_over()
 {
     tslab::allocator heap{{.name = "others"}};
     tslab::epoch_id const e = heap.current_epoch();
-    auto const all = fill(heap, 10, e);   // two full slabs
+    auto const all = fill(heap, 2 * in_slab, e);   // two full slabs
+    constexpr std::size_t freed = in_slab + 2;
     support::on_other_thread([&] {
-        for (std::size_t i = 0; i < 7; ++i)
+        for (std::size_t i = 0; i < freed; ++i)
             heap.free(all[i]);
     });
-    check(told(heap),
-          {{"/classes/7/remote_frees", 7}, {"/classes/7/bitmap_free_attempts", 7}, {"/total_bitmap_free_attempts", 7}});
-    auto more = fill(heap, 7, e);   // two slots of the current slab, then the five of the other
+    check(told(heap), {{"/classes/7/remote_frees", freed},
+                       {"/classes/7/bitmap_free_attempts", freed},
+                       {"/total_bitmap_free_attempts", freed}});
+    auto more = fill(heap, freed, e);   // two slots of the current slab, then all of the other
     check(told(heap), {{"/classes/7/collects", 2},
                        {"/classes/7/bitmap_alloc_attempts", 2},
                        {"/total_bitmap_alloc_attempts", 2},
                        {"/classes/7/new_slab_count", 2},
                        {"/classes/7/list_move_full_to_partial", 1}});
     std::vector<void*> left;
-    support::on_other_thread([&] { left = fill(heap, 2, e); });   // a slab with three free slots that nobody holds now
-    auto const adopted = fill(heap, 3, e);
+    support::on_other_thread([&] { left = fill(heap, 2, e); });   // a slab with free slots that nobody holds now
+    auto const adopted = fill(heap, in_slab - 2, e);
     check(told(heap), {{"/classes/7/adoptions", 1},
                        {"/classes/7/current_partial_cas_attempts", 1},
                        {"/total_current_partial_cas_attempts", 1},
@@ -370,7 +399,7 @@ void others_free_and_hand_over()
     free_all(heap, adopted);
     free_all(heap, left);
     free_all(heap, more);
-    free_all(heap, {all.begin() + 7, all.end()});
+    free_all(heap, {all.begin() + freed, all.end()});
 }
 
 /// A slab of two live objects that no lane holds, listed with free slots. Its thread has ended.
@@ -507,7 +536,7 @@ void locks_that_are_held_are_told_and_timed()
     other([&] { heap.free(p); });
     // A large allocation is entered into its epoch under the same lock.
     heap.core().shelf_at(e.index).lock.lock();
-    std::thread again{[&] { other([&] { p = heap.malloc(10'000, e); }); }};
+    std::thread again{[&] { other([&] { p = heap.malloc(100'000, e); }); }};
     std::this_thread::sleep_for(40ms);
     heap.core().shelf_at(e.index).lock.unlock();
     again.join();
@@ -559,20 +588,20 @@ void every_1024th_allocation_is_timed()
     churn(1023);
     worker other;
     std::vector<void*> all;
-    other([&] { all = fill(heap, 1023, e, 768); });
-    other([&] { all.push_back(heap.malloc(768, e)); });
+    other([&] { all = fill(heap, 1023, e, 512); });
+    other([&] { all.push_back(heap.malloc(512, e)); });
     heap.core().pages().lock_for_fork().lock();
-    std::thread waiter{
-        [&] { other([&] { all.push_back(heap.malloc(768, e)); }); }};   // number 1024; 204 slabs are full
+    std::thread waiter{[&] { other([&] { all.push_back(heap.malloc(512, e)); }); }};   // 32 slabs are full
     std::this_thread::sleep_for(40ms);
     heap.core().pages().lock_for_fork().unlock();
     waiter.join();
     json::value const v = told(heap);
     check(v, {{"/sampled/alloc_samples", 4}});
+    BOOST_TEST(v.at_pointer("/sampled/alloc_wait_ns_max").to_number<std::int64_t>() > 10'000'000);
     other([&] { free_all(heap, all); });
     // Large ones are sampled too.
     for (int i = 0; i < 1025; ++i)
-        heap.free(heap.malloc(5000, e));
+        heap.free(heap.malloc(70'000, e));
     check(told(heap), {{"/sampled/alloc_samples", 5}, {"/large/allocations", 1025}});
     // What a thread that ends was told of stays in the sum.
     support::on_other_thread([&] {
@@ -589,7 +618,7 @@ void waiting_is_told_apart_from_working()
     tslab::epoch_id const e = heap.current_epoch();
     worker other;
     std::vector<void*> all;
-    other([&] { all = fill(heap, 1024, e, 4096 / 64 * 8); });   // 512 bytes, eight a slab: number 1024 begins a slab
+    other([&] { all = fill(heap, 1024, e, 512); });   // 32 a slab: the next one begins a slab
     heap.core().pages().lock_for_fork().lock();
     std::thread waiter{[&] { other([&] { all.push_back(heap.malloc(512, e)); }); }};
     std::this_thread::sleep_for(40ms);
@@ -613,15 +642,15 @@ void the_order_of_looking_changes_with_contention()
     std::vector<void*> all;
     std::set<tslab::slab*> slabs;
     support::on_other_thread([&] {
-        all = fill(heap, 5 * 30, e);
-        for (std::size_t i = 0; i < all.size(); i += 5)
+        all = fill(heap, in_slab * 30, e);
+        for (std::size_t i = 0; i < all.size(); i += in_slab)
             heap.free(all[i]);
     });
-    for (std::size_t i = 1; i < all.size(); i += 5)
+    for (std::size_t i = 1; i < all.size(); i += in_slab)
         slabs.insert(&slab_of(heap, all[i]));
     for (tslab::slab* const s : slabs)
         s->owner.store(&tslab::reclaiming);
-    auto const filled = fill(heap, 5 * 64, e);   // 64 slow paths, the first of which loses to all of them
+    auto const filled = fill(heap, in_slab * 64, e);   // 64 slow paths, the first of which loses to all of them
     for (tslab::slab* const s : slabs)
         s->owner.store(nullptr);
     check(told(heap), {{"/classes/7/current_partial_lost_races", 30},   // 30 in 64: more than 30 %
@@ -630,16 +659,16 @@ void the_order_of_looking_changes_with_contention()
                        {"/classes/7/scan_rotated_threads", 1},
                        {"/classes/7/scan_mode", 1}});
     // Calm again: it stays for four windows, and goes back at the end of the fifth.
-    auto more = fill(heap, 5 * 64 * 4, e);
+    auto more = fill(heap, in_slab * 64 * 4, e);
     check(told(heap), {{"/classes/7/scan_adapt_checks", 5}, {"/classes/7/scan_mode", 1}});
-    auto last = fill(heap, 5 * 64, e);
+    auto last = fill(heap, in_slab * 64, e);
     check(told(heap),
           {{"/classes/7/scan_adapt_checks", 6}, {"/classes/7/scan_adapt_switches", 2}, {"/classes/7/scan_mode", 0}});
     free_all(heap, filled);
     free_all(heap, more);
     free_all(heap, last);
     for (std::size_t i = 0; i < all.size(); ++i)
-        if (i % 5 != 0)
+        if (i % in_slab != 0)
             heap.free(all[i]);
 }
 
@@ -651,7 +680,7 @@ void refusals_are_counted_by_reason()
     tslab::epoch_id const gone = heap.current_epoch();
     heap.advance();
     BOOST_TEST(heap.malloc(96, gone) == nullptr);
-    BOOST_TEST(heap.malloc(5000, gone) == nullptr);
+    BOOST_TEST(heap.malloc(70'000, gone) == nullptr);
     check(told(heap), {{"/classes/1/slow_path_epoch_closed", 1},
                        {"/large/slow_path_epoch_closed", 1},
                        {"/total_slow_epoch_closed", 2},
@@ -804,6 +833,31 @@ bool cannot_be_moved(std::string_view place)
     return !has.contains(place.substr(6));
 }
 
+void slabs_with_a_slot_each_are_let_be()
+{
+    tslab::allocator heap{{.name = "bypass"}};
+    tslab::epoch_id const e = heap.current_epoch();
+    constexpr std::size_t slabs = 300;
+    std::vector<void*> all;
+    support::on_other_thread([&] {
+        all = fill(heap, slabs * in_slab, e);
+        for (std::size_t i = 0; i < slabs; ++i)
+            heap.free(all[i * in_slab]);
+    });   // its end puts every slab down
+    check(told(heap), {{"/classes/7/tls_cache_flushed", slabs}, {"/classes/7/tls_cache_bypassed", 0}});
+    constexpr std::size_t window = 256;
+    auto const more = fill(heap, window + in_slab, e);   // a slab for each, until that has been so for a window
+    check(told(heap), {{"/classes/7/adoptions", window},
+                       {"/classes/7/tls_cache_bypassed", 1},
+                       {"/classes/7/tls_cache_attempts", slabs * in_slab + window + in_slab},
+                       {"/classes/7/tls_cache_refills", slabs + window + 1},
+                       {"/classes/7/tls_cache_hits", slabs * in_slab - slabs + in_slab - 1}});
+    free_all(heap, more);
+    for (std::size_t i = 0; i < all.size(); ++i)
+        if (i % in_slab != 0)
+            heap.free(all[i]);
+}
+
 struct script {
     char const* name;
     void (*run)();
@@ -823,6 +877,7 @@ constexpr std::array scripts{
     script{"refusals_are_counted_by_reason", refusals_are_counted_by_reason},
     script{"every_kind_of_misuse_has_its_count", every_kind_of_misuse_has_its_count},
     script{"scopes_and_resources_are_counted", scopes_and_resources_are_counted},
+    script{"slabs_with_a_slot_each_are_let_be", slabs_with_a_slot_each_are_let_be},
     script{"escapes_are_counted_by_label", escapes_are_counted_by_label},
 };
 

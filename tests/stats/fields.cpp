@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(every_member_is_on_the_list)
     BOOST_TEST(listed_bytes<waterfall_stats>() == sizeof(waterfall_stats));
     BOOST_TEST(listed_bytes<sampling_stats>() == sizeof(sampling_stats));
     BOOST_TEST(listed_bytes<global_stats>() + timing == sizeof(global_stats));
-    BOOST_TEST(listed_bytes<class_stats>() + sizeof(class_stats::by_label) + timing + pad4 == sizeof(class_stats));
+    BOOST_TEST(listed_bytes<class_stats>() + sizeof(class_stats::by_label) + timing == sizeof(class_stats));
     BOOST_TEST(listed_bytes<class_share>() + pad4 == sizeof(class_share));
     BOOST_TEST(listed_bytes<label_stats>() + pad4 == sizeof(label_stats));
     BOOST_TEST(listed_bytes<close_stats>() + pad4 == sizeof(close_stats));
@@ -114,6 +114,7 @@ BOOST_AUTO_TEST_CASE(derived_figures_without_traffic_are_0)
 BOOST_AUTO_TEST_CASE(derived_figures_follow_their_formulas)
 {
     tslab::class_stats c;
+    c.pages_per_slab = 16;
     c.partial_slabs = 3;
     c.full_slabs = 4;
     c.cached_slabs = 5;
@@ -131,8 +132,8 @@ BOOST_AUTO_TEST_CASE(derived_figures_follow_their_formulas)
         .lock_fast_acquire = 30, .lock_contended = 10, .bitmap_alloc_cas_retries = 1, .bitmap_free_cas_retries = 5};
     auto d = derived(c);
     BOOST_TEST(d["net_slabs"] == 7.0);
-    BOOST_TEST(d["estimated_rss_bytes"] == 7 * 4096.0);
-    BOOST_TEST(d["committed_bytes"] == 18 * 4096.0);
+    BOOST_TEST(d["estimated_rss_bytes"] == 7 * 16 * 4096.0);
+    BOOST_TEST(d["committed_bytes"] == (12 * 16 + 6) * 4096.0);   // the overflow is told in pages
     BOOST_TEST(d["recycle_rate_pct"] == 75.0);
     BOOST_TEST(d["cache_hit_rate"] == 0.25);
     BOOST_TEST(d["current_partial_cas_failures"] == 4.0);
@@ -145,16 +146,29 @@ BOOST_AUTO_TEST_CASE(derived_figures_follow_their_formulas)
     c.scan_rotated_threads = 2;
     BOOST_TEST(derived(c)["scan_mode"] == 1.0);
 
+    tslab::class_stats large;   // has no slabs
+    large.large_pages = 9;
+    BOOST_TEST(derived(large)["estimated_rss_bytes"] == 9 * 4096.0);
+    BOOST_TEST(derived(large)["committed_bytes"] == 9 * 4096.0);
+
+    tslab::global_stats g;
+    g.slabs_in_use = 3;
+    g.slab_pages = 17;
+    BOOST_TEST(derived(g)["net_slabs"] == 3.0);
+    BOOST_TEST(derived(g)["estimated_slab_rss_bytes"] == 17 * 4096.0);
+
     tslab::epoch_stats e;
     e.slabs = 3;
+    e.slab_pages = 24;
     e.large_pages = 4;
     e.empty_slabs = 2;
+    e.empty_slab_pages = 8;
     e.madvise_asked_bytes = 4 * 4096;
     e.madvise_gone_bytes = 3 * 4096;
     d = derived(e);
-    BOOST_TEST(d["estimated_rss_bytes"] == 7 * 4096.0);
+    BOOST_TEST(d["estimated_rss_bytes"] == 28 * 4096.0);
     BOOST_TEST(d["empty_partial_count"] == 2.0);
-    BOOST_TEST(d["reclaimable_bytes"] == 2 * 4096.0);
+    BOOST_TEST(d["reclaimable_bytes"] == 8 * 4096.0);
     BOOST_TEST(d["cooperation_pct"] == 75.0);
 
     tslab::close_stats last;

@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(a_heap_without_forgotten_scopes_has_no_leaks)
 {
     auto s = synthetic_heap();
     s.epochs[0].live_objects = 1000;
-    s.epochs[0].slabs = 1000;                                    // the current epoch without holders, however old
+    support::set_slabs(s.epochs[0], 1000);                       // the current epoch without holders, however old
     add_epoch(s, lifecycle::active, "done").age_seconds = 1e6;   // open, and nobody inside
     add_epoch(s, lifecycle::drained, "gone").closing_seconds = 1e6;
     add_epoch(s, lifecycle::idle, "never");
@@ -179,12 +179,12 @@ BOOST_AUTO_TEST_CASE(the_sentence_of_a_leak)
                "holds 48.0 MiB without a live object, entered at src/worker.cpp:118 (epoch 1, era 101, "
                "CLOSING, 1 domain inside, entered 1 time, left 0 times)");
     e.label.clear();
-    e.slabs = 0;
+    support::set_slabs(e, 0);
     e.opened_at = {};
     BOOST_TEST(sentence() == "unlabeled: 1 exit missing, epoch open for 4 min 12 s and closed for 3.2 s, holds nothing "
                              "(epoch 1, era 101, CLOSING, 1 domain inside, entered 1 time, left 0 times)");
     e.refcount = 0;
-    e.slabs = 12;
+    support::set_slabs(e, 12);
     e.live_objects = 1;
     e.closing_seconds = 7205;
     BOOST_TEST(sentence() ==
@@ -259,16 +259,17 @@ BOOST_AUTO_TEST_CASE(a_scope_that_is_not_left_is_found_in_a_real_heap)
 BOOST_AUTO_TEST_CASE(pins_are_closed_epochs_that_hold_pages)
 {
     auto s = synthetic_heap();
-    s.epochs[0].slabs = 100;
+    support::set_slabs(s.epochs[0], 100);
     add_held(s, "open", 100, 100);
-    add_epoch(s, lifecycle::drained, "gone").slabs = 100;
+    support::set_slabs(add_epoch(s, lifecycle::drained, "gone"), 100);
     add_closed(s, "empty", 100, 0, 0, 0);
     BOOST_TEST(tslab::find_pins(s).size() == 0u);
     BOOST_TEST(tslab::find_pins({}).size() == 0u);
-    auto& e = add_closed(s, "pinned", 100, 60, 3, 1000);
+    auto& e = add_closed(s, "pinned", 100, 210, 3, 1000);
+    e.slabs = 60;
     e.label_id = 2;
     e.large_pages = 4;
-    e.classes = {{0, 10, 1, 64}, {7, 50, 1, 768}, {8, 4, 1, 168}};
+    e.classes = {{0, 10, 10, 1, 64}, {7, 50, 200, 1, 768}, {tslab::large_class, 0, 4, 1, 168}};
     auto const found = tslab::find_pins(s);
     BOOST_REQUIRE(found.size() == 1u);
     tslab::pin const& p = found[0];
@@ -277,32 +278,34 @@ BOOST_AUTO_TEST_CASE(pins_are_closed_epochs_that_hold_pages)
     BOOST_TEST(p.label == "pinned");
     BOOST_TEST(p.label_id == 2u);
     BOOST_TEST(p.closing_seconds == 100);
-    BOOST_TEST(p.held_bytes == 64u * 4096);
+    BOOST_TEST(p.held_bytes == 214u * 4096);
     BOOST_TEST(p.live_objects == 3u);
     BOOST_TEST(p.live_bytes == 1000u);
-    BOOST_TEST(p.live_ratio == 1000.0 / (64 * 4096));
+    BOOST_TEST(p.live_ratio == 1000.0 / (214 * 4096));
     BOOST_REQUIRE(p.classes.size() == 3u);
     BOOST_TEST(p.classes[0].object_size == 768u);
     BOOST_TEST(p.classes[0].slabs == 50u);
-    BOOST_TEST(p.classes[0].held_bytes == 50u * 4096);
+    BOOST_TEST(p.classes[0].held_bytes == 200u * 4096);
     BOOST_TEST(p.classes[0].live_objects == 1u);
     BOOST_TEST(p.classes[0].live_bytes == 768u);
     BOOST_TEST(p.classes[1].object_size == 64u);
     BOOST_TEST(p.classes[2].class_index == tslab::large_class);
+    BOOST_TEST(p.classes[2].held_bytes == 4u * 4096);
 }
 
 BOOST_AUTO_TEST_CASE(the_sentence_of_a_pin)
 {
     auto s = synthetic_heap();
     auto& e = add_closed(s, "orders", 303, 128, 12, 1100);
-    e.classes = {{0, 10, 2, 128}, {7, 118, 10, 972}};
+    e.classes = {{0, 10, 10, 2, 128}, {7, 30, 118, 10, 972}};
     BOOST_TEST(
         tslab::find_pins(s).at(0).sentence() ==
         "label \"orders\": closed for 5 min 3 s, 12 live objects keep 512.0 KiB (1.1 KiB in use, 0.2 %): class 768 "
         "472.0 KiB for 10 objects, class 64 40.0 KiB for 2 objects (epoch 1, era 101)");
     e.label = "\t";
     e.live_objects = 1;
-    e.classes = {{0, 32, 0, 0}, {1, 32, 1, 96}, {2, 32, 0, 0}, {3, 31, 0, 0}, {8, 1, 0, 0}};
+    e.classes = {
+        {0, 32, 32, 0, 0}, {1, 32, 32, 1, 96}, {2, 32, 32, 0, 0}, {3, 31, 31, 0, 0}, {tslab::large_class, 0, 1, 0, 0}};
     BOOST_TEST(
         tslab::find_pins(s).at(0).sentence() ==
         "label \"?\": closed for 5 min 3 s, 1 live object keeps 512.0 KiB (1.1 KiB in use, 0.2 %): class 64 128.0 KiB "

@@ -117,7 +117,8 @@ BOOST_AUTO_TEST_CASE(a_ring_of_two_with_a_closer)
 BOOST_AUTO_TEST_CASE(one_live_object_keeps_its_slot_whatever_the_closer_does)
 {
     stress::report_watch const watch;
-    for (std::size_t const size : {std::size_t{64}, std::size_t{768}, std::size_t{769}, std::size_t{50'000}}) {
+    for (std::size_t const size : {std::size_t{16}, std::size_t{64}, std::size_t{768}, std::size_t{769},
+                                   std::size_t{50'000}, std::size_t{100'000}}) {
         tslab::allocator heap{{.name = "held", .epoch_count = 8}};
         random_source r = stress::source_for(size);
         bench b{heap};

@@ -62,7 +62,8 @@ inline tslab::snapshot filled_snapshot()
         next.fill(s.classes[c]);
         s.classes[c].class_index = c;
         s.classes[c].object_size = c < tslab::class_count ? tslab::class_sizes[c] : 0;
-        s.classes[c].objects_per_slab = c < tslab::class_count ? tslab::bins[c].slots : 0;
+        s.classes[c].objects_per_slab = c < tslab::class_count ? tslab::bins[c].slab_slots() : 0;
+        s.classes[c].pages_per_slab = c < tslab::class_count ? tslab::bins[c].pages : 0;
     }
     for (tslab::lifecycle const life : {idle, active, closing, drained}) {
         tslab::epoch_stats& e = s.epochs.emplace_back();

@@ -18,7 +18,7 @@ public:
         reserves = commits = purges = releases = 0;
         commit_bytes = purge_bytes = 0;
         fail_reserve_above = ~std::size_t{0};
-        fail_commit = fail_purge = false;
+        fail_readable = fail_commit = fail_purge = false;
         commits_left = ~std::uint64_t{0};
         real_ = &tslab::os();
         tslab::set_os_calls(&calls_);
@@ -29,7 +29,7 @@ public:
 
     static inline std::atomic<std::uint64_t> reserves, commits, purges, releases, commit_bytes, purge_bytes;
     static inline std::atomic<std::size_t> fail_reserve_above;   ///< a reservation of more bytes is refused
-    static inline std::atomic<bool> fail_commit, fail_purge;
+    static inline std::atomic<bool> fail_readable, fail_commit, fail_purge;
     static inline std::atomic<std::uint64_t> commits_left;   ///< commits that still succeed
 
 private:
@@ -37,6 +37,10 @@ private:
     {
         ++reserves;
         return bytes > fail_reserve_above ? nullptr : real_->reserve(bytes);
+    }
+    static bool make_readable(void* begin, std::size_t bytes) noexcept
+    {
+        return !fail_readable && real_->make_readable(begin, bytes);
     }
     static bool commit(void* begin, std::size_t bytes) noexcept
     {
@@ -62,7 +66,7 @@ private:
     }
 
     static inline tslab::os_calls const* real_ = nullptr;
-    static inline tslab::os_calls const calls_{reserve, commit, purge, release};
+    static inline tslab::os_calls const calls_{reserve, make_readable, commit, purge, release};
 };
 
 }

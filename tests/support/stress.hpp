@@ -307,8 +307,12 @@ inline std::string wrong_with(tslab::allocator& heap, tally const* done = nullpt
     expect("epoch_closes", g.epoch_closes, g.epoch_opens - 1);
     expect("epoch_drains", g.epoch_drains, g.epoch_opens - 1);
     expect("domain_exits", g.domain_exits, g.domain_enters);
-    expect("pages accounted for", g.slabs_cached + g.free_resident_pages + g.free_purged_pages,
+    std::uint64_t cached_pages = 0;
+    for (tslab::class_stats const& c : s.classes)
+        cached_pages += c.cached_slabs * c.pages_per_slab;
+    expect("pages accounted for", cached_pages + g.free_resident_pages + g.free_purged_pages,
            heap.core().pages().used_pages());
+    expect("slab_pages", g.slab_pages, 0);
     std::uint64_t refcounts = 0;
     for (tslab::epoch_stats const& e : s.epochs)
         refcounts += e.refcount;

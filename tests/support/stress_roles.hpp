@@ -9,13 +9,19 @@
 
 namespace stress {
 
-/// Mostly small sizes of every class, now and then a large one.
+/// Mostly small sizes, many of them tiny; now and then one of the larger classes, or a large one.
 inline std::size_t mixed_size(random_source& r)
 {
     std::size_t const k = below(r, 1000);
-    if (k < 2)
-        return 769 + below(r, 40'000);
-    return k < 100 ? 700 + below(r, 69) : 1 + below(r, 768);
+    if (k < 1)
+        return 65'537 + below(r, 60'000);
+    if (k < 4)
+        return 769 + below(r, 64'768);
+    if (k < 20)
+        return 769 + below(r, 4'000);
+    if (k < 100)
+        return 700 + below(r, 69);
+    return 1 + below(r, k < 400 ? 48 : 768);
 }
 
 /// Allocates and frees in random order, hands some objects to other threads and frees some of theirs.

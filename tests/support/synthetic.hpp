@@ -3,6 +3,7 @@
 //
 // Snapshots made by hand, for what only reads them. Include it last: it imports tslab.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -29,8 +30,9 @@ inline tslab::snapshot synthetic_heap()
         tslab::class_stats one;
         one.class_index = c;
         one.object_size = c < tslab::class_count ? tslab::class_sizes[c] : 0;
-        one.objects_per_slab = c < tslab::class_count ? tslab::bins[c].slots : 0;
-        one.cache_capacity = c < tslab::class_count ? 32 : 0;
+        one.objects_per_slab = c < tslab::class_count ? tslab::bins[c].slab_slots() : 0;
+        one.pages_per_slab = c < tslab::class_count ? tslab::bins[c].pages : 0;
+        one.cache_capacity = c < tslab::class_count ? std::max(32U / tslab::bins[c].pages, 1U) : 0;
         s.classes.push_back(one);
     }
     s.labels.resize(2);
@@ -66,6 +68,9 @@ inline tslab::epoch_stats& add_epoch(tslab::snapshot& s, tslab::lifecycle life, 
     return s.epochs.back();
 }
 
+/// Gives an epoch as many slabs of one page.
+inline void set_slabs(tslab::epoch_stats& e, std::uint64_t pages) { e.slabs = e.slab_pages = pages; }
+
 /// An epoch somebody entered and did not leave.
 inline tslab::epoch_stats& add_held(tslab::snapshot& s, std::string label, double age_seconds, std::uint64_t pages = 0)
 {
@@ -73,7 +78,7 @@ inline tslab::epoch_stats& add_held(tslab::snapshot& s, std::string label, doubl
     e.age_seconds = age_seconds;
     e.refcount = 1;
     e.enters = 1;
-    e.slabs = pages;
+    set_slabs(e, pages);
     return e;
 }
 
@@ -84,7 +89,7 @@ inline tslab::epoch_stats& add_closed(tslab::snapshot& s, std::string label, dou
     tslab::epoch_stats& e = add_epoch(s, tslab::lifecycle::closing, std::move(label));
     e.closing_seconds = closing_seconds;
     e.age_seconds = closing_seconds + 5;
-    e.slabs = pages;
+    set_slabs(e, pages);
     e.live_objects = live_objects;
     e.live_bytes = live_bytes;
     return e;

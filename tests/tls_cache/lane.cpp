@@ -126,6 +126,84 @@ BOOST_AUTO_TEST_CASE(a_producer_lives_on_what_its_consumer_frees)
     BOOST_TEST(s.global.slabs_in_use <= 2 * (1000u / 32 + 1));   // no growth from round to round
 }
 
+// However many slabs are full when others free into them, and in whatever order: once half of one is free, it is found. So
+// there are never more than twice as many as what lives in them needs.
+BOOST_AUTO_TEST_CASE(full_slabs_that_others_freed_into_are_found_again)
+{
+    std::mt19937 random{11};
+    for (unsigned const c : {0U, 2U, 7U, 8U, 9U, 10U, 15U}) {
+        tslab::allocator heap;
+        support::worker consumer;
+        std::size_t const slabs = tslab::bins[c].pages > 8 ? 6 : 40;
+        std::size_t const n = slabs * tslab::bins[c].slab_slots();
+        std::size_t const bytes = tslab::class_sizes[c];
+        std::vector<void*> all = take(heap, n, bytes);
+        for (int round = 0; round < 20; ++round) {
+            // A few here and there, all of them, or one object of each slab.
+            std::size_t const part = round % 3 == 0 ? n / 10 : round % 3 == 1 ? n : slabs;
+            std::shuffle(all.begin(), all.end(), random);
+            consumer([&] {
+                for (std::size_t i = 0; i < part; ++i)
+                    heap.free(all[i]);
+            });
+            all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(part));
+            for (std::size_t i = 0; i < part; ++i)
+                all.push_back(heap.malloc(bytes));
+            BOOST_REQUIRE(heap.snapshot().classes[c].new_slab_count <= 2 * slabs + 1);
+        }
+        BOOST_TEST((std::set<void*>{all.begin(), all.end()}.size()) == n);
+        for (void* p : all)
+            heap.free(p);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_producer_beside_its_consumers_does_not_grow)
+{
+    for (std::size_t const bytes : {std::size_t{16}, std::size_t{64}, std::size_t{768}}) {
+        tslab::allocator heap;
+        std::mutex lock;
+        std::vector<void*> queue;
+        std::atomic<bool> over{false};
+        std::vector<std::thread> consumers;
+        for (int t = 0; t < 2; ++t)
+            consumers.emplace_back([&] {
+                std::vector<void*> mine;
+                while (true) {
+                    {
+                        std::lock_guard const guard{lock};
+                        mine.insert(mine.end(), queue.begin(), queue.end());
+                        queue.clear();
+                    }
+                    for (void* p : mine)
+                        heap.free(p);
+                    mine.clear();
+                    std::lock_guard const guard{lock};
+                    if (over.load() && queue.empty())
+                        break;
+                }
+            });
+        constexpr std::size_t most = 2000;   // objects on their way
+        for (std::size_t i = 0; i < scaled(300'000);) {
+            std::unique_lock guard{lock};
+            if (queue.size() >= most) {
+                guard.unlock();
+                std::this_thread::yield();
+                continue;
+            }
+            for (int k = 0; k < 100; ++k, ++i)
+                queue.push_back(heap.malloc(bytes));
+        }
+        over = true;
+        for (std::thread& t : consumers)
+            t.join();
+        auto const s = heap.snapshot();
+        unsigned const c = tslab::class_of(bytes);
+        BOOST_TEST(s.global.live_objects == 0u);
+        // What the consumers hold, what is on its way, and as much again for what comes back in another order.
+        BOOST_TEST(s.classes[c].new_slab_count <= 8 * (most / tslab::bins[c].slab_slots() + 2));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_thread_that_ends_hands_its_claims_back)
 {
     tslab::allocator heap;
@@ -230,7 +308,7 @@ BOOST_AUTO_TEST_CASE(an_exclusive_lane_adopts_nothing)
         heap.free(p);
 }
 
-BOOST_AUTO_TEST_CASE(a_few_empty_slabs_stay_warm_with_their_thread)
+BOOST_AUTO_TEST_CASE(a_few_empty_slabs_stay_with_their_threads_lane)
 {
     tslab::allocator heap;
     for (int round = 0; round < 100; ++round) {
@@ -241,7 +319,9 @@ BOOST_AUTO_TEST_CASE(a_few_empty_slabs_stay_warm_with_their_thread)
     }
     auto const s = heap.snapshot();
     BOOST_TEST(s.classes[0].slow_path_cache_miss == 2u);   // the first round's; then the same two pages go round
-    BOOST_TEST(s.classes[0].cache_hits == 198u);
+    BOOST_TEST(s.classes[0].cache_hits == 0u);             // no cache is asked: the lane has them
+    BOOST_TEST(s.classes[0].slow_path_hits == 2u + 99);    // and begins each round with one of them
+    BOOST_TEST(s.classes[0].empty_slab_recycled == 200u);
     BOOST_TEST(s.classes[0].empty_slab_overflowed == 0u);
     BOOST_TEST(s.global.slabs_cached == 2u);
     BOOST_TEST(s.global.madvise_calls == 0u);

@@ -21,7 +21,7 @@ namespace {
 
 struct fixture {
     explicit fixture(std::uint32_t n) : words((n + 63) / 64) { set.attach(words.data(), n); }
-    std::vector<std::atomic<std::uint64_t>> words;
+    std::vector<slot_set::word> words;
     slot_set set;
 };
 
