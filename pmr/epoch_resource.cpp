@@ -136,7 +136,8 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
 {
     heap_core& core = heap().core();
     thread_record* const me = core.record();
-    if (me == nullptr) [[unlikely]]
+    // In an operation already: a signal handler, which must take no lock. Null: as good as the base of a page never used.
+    if (me == nullptr || me->activity.load(std::memory_order_relaxed) != 0 || p == nullptr) [[unlikely]]
         return false;
     lane* const own = me->lanes[epoch().index].load(std::memory_order_relaxed);
     if (own != nullptr && me->enter()) {

@@ -436,6 +436,26 @@ BOOST_AUTO_TEST_CASE(ten_thousand_resources_are_alive_at_once)
     BOOST_TEST(heap.snapshot().global.live_objects == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(null_is_ignored_whoever_deallocates_it)
+{
+    recorder seen;
+    tslab::allocator heap;
+    for (auto const policy : {tslab::deallocate_policy::carry_out, tslab::deallocate_policy::count_only}) {
+        epoch_resource r{heap, {.label = "null", .deallocate = policy}};
+        auto const all_sizes = [&] {
+            for (std::size_t const bytes : {0u, 1u, 16u, 32u, 48u, 64u, 768u, 4096u, 65'536u, 100'000u})
+                r.deallocate(nullptr, bytes);
+        };
+        all_sizes();
+        on_other_thread(all_sizes);
+        r.deallocate(r.allocate(16), 16);   // now there are slabs
+        on_other_thread([&] { r.deallocate(r.allocate(16), 16); });
+        all_sizes();
+        on_other_thread(all_sizes);
+    }
+    BOOST_TEST(seen.count() == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(misuse_of_a_deallocation_is_reported_and_not_carried_out)
 {
     recorder seen;
