@@ -60,7 +60,8 @@ allocator::allocator(options const& o)
              .slots = checked_epoch_count(o.epoch_count),
              .policy = o.reclaim,
              .slab_cache = o.slab_cache,
-             .reserve_bytes = o.reserve_bytes},
+             .reserve_bytes = o.reserve_bytes,
+             .huge_pages = o.huge_pages},
             sizeof(epoch_record)},
       strict_{o.strict},
       // Different heaps' handles differ in more than the eight bits of the heap's number.
@@ -181,7 +182,7 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
     }
     core_.report_late_frees(*s);
     s->was.store(tag_large, std::memory_order_relaxed);
-    s->local.store(bytes, std::memory_order_relaxed);
+    s->local.store(bytes, std::memory_order_release);   // as in cut
     s->owner.store(owner != nullptr ? large_owner(owner) : &nowhere, std::memory_order_relaxed);
     s->pages.store(static_cast<std::uint32_t>(pages), std::memory_order_relaxed);
     if (!core_.shelf_at(e.index).add_large(*s, e.era, me)) {

@@ -95,10 +95,15 @@ inline claimed claim_freed(slab& s) noexcept
     return {mine | freed, mine & freed};
 }
 
-/// The first block of a slab: itself, where it has only one. `bin`: the slab's.
+/// The first block of a slab: itself, where it has only one. `bin`: the slab's. Null when it no longer is one of that bin, for
+/// whoever looks at a slab that nobody keeps from being taken back and cut anew.
 [[nodiscard]] inline slab* first_block(slab const& s, unsigned bin) noexcept
 {
-    return has_blocks(bin) ? reinterpret_cast<slab*>(s.local.load(std::memory_order_relaxed)) : const_cast<slab*>(&s);
+    if (!has_blocks(bin)) [[likely]]
+        return const_cast<slab*>(&s);
+    // acquire: pairs with the release in cut. Who reads what is there now sees that the tag has changed in between.
+    auto* const first = reinterpret_cast<slab*>(s.local.load(std::memory_order_acquire));
+    return s.bin() == bin ? first : nullptr;
 }
 /// The slab that a block of `bin` is part of.
 [[nodiscard]] inline slab& slab_of(slab& block, unsigned bin) noexcept { return has_blocks(bin) ? *block.prev : block; }
@@ -108,25 +113,27 @@ inline claimed claim_freed(slab& s) noexcept
 template <class F> inline void for_each_block(slab const& s, unsigned bin, F visit) noexcept
 {
     slab* block = first_block(s, bin);
-    for (unsigned k = bins[bin].blocks; k-- > 0; block += block_stride(bin))
+    for (unsigned k = block != nullptr ? bins[bin].blocks : 0; k-- > 0; block += block_stride(bin))
         visit(*block);
 }
 
 /// Which slots are free in a slab's words: none, some, all.
 struct fill {
     bool any = false;   ///< at least one
-    bool all = true;    ///< every one
+    bool all = false;   ///< every one
 };
 
 /// What the words `free_of(block)` say of a slab.
 template <class F> [[nodiscard]] inline fill fill_of(slab const& s, unsigned bin, F free_of) noexcept
 {
     fill f;
+    unsigned full = 0;
     for_each_block(s, bin, [&](slab& block) {
         std::uint64_t const free = free_of(block);
         f.any = f.any || free != 0;
-        f.all = f.all && free == bins[bin].full_mask;
+        full += free == bins[bin].full_mask ? 1 : 0;
     });
+    f.all = full == bins[bin].blocks;
     return f;
 }
 

@@ -57,4 +57,6 @@ std::size_t default_reservation() noexcept
     return static_cast<std::size_t>(bytes);
 }
 
+void prefer_huge_pages(void* begin, std::size_t bytes) noexcept { ::madvise(begin, bytes, MADV_HUGEPAGE); }
+
 }

@@ -33,4 +33,7 @@ os_calls const* set_os_calls(os_calls const* calls) noexcept;
 /// The largest reservation worth asking for: twice the physical memory, a quarter of RLIMIT_AS where that is less.
 [[nodiscard]] std::size_t default_reservation() noexcept;
 
+/// Asks the kernel to back a reserved range by huge pages where it can. Where it cannot, nothing happens.
+void prefer_huge_pages(void* begin, std::size_t bytes) noexcept;
+
 }

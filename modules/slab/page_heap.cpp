@@ -22,6 +22,7 @@ constexpr std::uint32_t no_page = ~std::uint32_t{0};
 constexpr std::size_t smallest_reservation = std::size_t{16} << 20;
 constexpr std::uint32_t smallest_step = 256;    // pages committed at once: 1 MiB at first,
 constexpr std::uint32_t largest_step = 16384;   // 64 MiB in a heap that has grown
+constexpr std::uint32_t huge_page = 512;        // pages of one
 constexpr std::size_t range_alignment = std::size_t{2} << 20;
 constexpr std::uint32_t generation_step = 4096;   // pages whose generations are committed at once: 1 MiB
 
@@ -46,7 +47,7 @@ struct layout {
 
 }
 
-page_heap::page_heap(std::size_t reserve_bytes)
+page_heap::page_heap(std::size_t reserve_bytes, bool huge_pages) : commit_step_{huge_pages ? huge_page : 64}
 {
     std::size_t want = reserve_bytes != 0 ? reserve_bytes : default_reservation();
     want = std::clamp(want, smallest_reservation, std::size_t{1} << (handle_fields::page_bits + page_shift));
@@ -84,6 +85,8 @@ page_heap::page_heap(std::size_t reserve_bytes)
         os().release(mapping_, mapping_bytes_);
         throw std::bad_alloc{};
     }
+    if (huge_pages)
+        prefer_huge_pages(reinterpret_cast<void*>(map_.base_), sizes.pages);
     lock_guard const guard{lock_};
     resident_.attach(sets, max_pages_);
     purged_.attach(sets + page_set::bytes_for(max_pages_), max_pages_);
@@ -99,8 +102,8 @@ bool page_heap::grow(std::uint32_t pages) noexcept
     std::uint32_t const step = std::clamp(have_pages / 2, smallest_step, largest_step);
     // A generous step first; where that is refused, exactly what is needed.
     for (std::uint32_t const ask : {std::max(pages, step), pages}) {
-        auto const end =
-            static_cast<std::uint32_t>(std::min<std::size_t>(round_up(std::size_t{have_pages} + ask, 64), max_pages_));
+        auto const end = static_cast<std::uint32_t>(
+            std::min<std::size_t>(round_up(std::size_t{have_pages} + ask, commit_step_), max_pages_));
         if (end - have_pages < pages)
             return false;
         auto const meta_begin = round_up(have_pages * sizeof(slab), page_bytes);

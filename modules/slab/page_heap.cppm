@@ -118,7 +118,8 @@ class page_heap {
 public:
     /// Reserves up to `reserve_bytes` (0: a default by the machine's memory), less where the system refuses so much.
     /// Throws std::bad_alloc when not even a small range can be had.
-    explicit page_heap(std::size_t reserve_bytes);
+    /// `huge_pages`: asks the kernel for huge pages, and makes room in steps of them.
+    explicit page_heap(std::size_t reserve_bytes, bool huge_pages = false);
     ~page_heap();
     page_heap(page_heap const&) = delete;
     page_heap& operator=(page_heap const&) = delete;
@@ -242,6 +243,7 @@ private:
     std::atomic<std::uint64_t> madvise_failures_{0};
 
     std::uint32_t max_pages_ = 0;
+    std::uint32_t commit_step_;   // pages are made usable in multiples of it
     void* mapping_ = nullptr;
     std::size_t mapping_bytes_ = 0;
     std::size_t sets_bytes_ = 0;

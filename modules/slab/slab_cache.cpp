@@ -10,8 +10,8 @@ import tslab.stats;
 
 namespace tslab {
 
-slab_cache::slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes)
-    : pages_{reserve_bytes},
+slab_cache::slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes, bool huge_pages)
+    : pages_{reserve_bytes, huge_pages},
       policy_{policy},
       capacity_{policy == reclaim_policy::eager ? 0 : capacity},
       resident_limit_{policy == reclaim_policy::cached ? std::uint64_t{capacity} * class_count : 0}
@@ -76,7 +76,8 @@ slab* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
     }
     if (has_blocks(bin)) {
         slab* block = pages_.blocks_at(index);
-        first->local.store(reinterpret_cast<std::uintptr_t>(block), std::memory_order_relaxed);
+        // release, here and below: after the tag was taken off (see first_block).
+        first->local.store(reinterpret_cast<std::uintptr_t>(block), std::memory_order_release);
         for (unsigned k = 0; k < b.blocks; ++k, block += block_stride(bin)) {
             block->local.store(b.full_mask, std::memory_order_relaxed);
             block->owner.store(&nowhere, std::memory_order_relaxed);
@@ -84,7 +85,7 @@ slab* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
             block->prev = first;
         }
     } else {
-        first->local.store(b.full_mask, std::memory_order_relaxed);
+        first->local.store(b.full_mask, std::memory_order_release);
     }
     first->owner.store(&nowhere, std::memory_order_relaxed);
     first->home.store(nullptr, std::memory_order_relaxed);

@@ -28,8 +28,8 @@ enum class reclaim_policy : std::uint8_t {
 
 class slab_cache {
 public:
-    /// `capacity`: slabs kept per size class. `reserve_bytes`: see page_heap. Throws std::bad_alloc.
-    slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes);
+    /// `capacity`: pages of slabs kept per size class. `reserve_bytes`, `huge_pages`: see page_heap. Throws std::bad_alloc.
+    slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes, bool huge_pages = false);
 
     /// An empty slab of `bin`: every slot free in `local`, no owner, no home. Null when out of memory. A bit in `shared` is
     /// the trace of a free that raced with the one that emptied the slab; the caller removes and reports it.

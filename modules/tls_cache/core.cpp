@@ -24,7 +24,7 @@ constinit std::atomic<std::uint64_t> heap_numbers{0};
 
 heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     : number_{heap_numbers.fetch_add(1, std::memory_order_relaxed) + 1},
-      slabs_{o.policy, o.slab_cache, o.reserve_bytes},
+      slabs_{o.policy, o.slab_cache, o.reserve_bytes, o.huge_pages},
       meta_{std::max(std::min(arena_reservation, (std::size_t{slabs_.pages().max_pages()} << page_shift) / 8),
                      2 * o.slots * shelf_bytes)},
       shelf_bytes_{shelf_bytes},

@@ -29,6 +29,7 @@ public:
         reclaim_policy policy;
         std::uint32_t slab_cache;
         std::size_t reserve_bytes;
+        bool huge_pages;
     };
     /// `shelf_bytes`: the size of the record that begins with each slot's shelf; the memory is zeroed, the epoch layer
     /// makes a record in it before a slot's first use. Throws std::bad_alloc.

@@ -141,7 +141,7 @@ void lane::shed_empty() noexcept
 /// has none.
 slab* lane::open_block(slab& s, unsigned bin, class_counters& counts) noexcept
 {
-    slab* block = first_block(s, bin);
+    slab* block = first_block(s, bin);   // there is one: the lane holds the slab
     for (unsigned k = bins[bin].blocks; k-- > 0; block += block_stride(bin)) {
         if (block->shared.load(std::memory_order_relaxed) != 0) {
             counts[class_event::collect].add();

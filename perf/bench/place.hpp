@@ -79,6 +79,6 @@ public:
 std::unique_ptr<contender> make_contender(std::string_view name);
 std::span<std::string_view const> contender_names();
 
-std::unique_ptr<contender> make_tslab();
+std::unique_ptr<contender> make_tslab(bool huge_pages);
 
 }

@@ -56,6 +56,8 @@ private:
 
 class tslab_contender final : public contender {
 public:
+    explicit tslab_contender(bool huge_pages) : heap_{{.name = "bench", .huge_pages = huge_pages}} {}
+
     std::unique_ptr<place> make_place(std::span<std::byte>) override
     {
         return std::make_unique<tslab_place>(heap_, common_);
@@ -79,12 +81,12 @@ public:
     }
 
 private:
-    tslab::allocator heap_{{.name = "bench"}};
+    tslab::allocator heap_;
     tslab::epoch_resource common_{heap_, {.label = "common"}};
 };
 
 }
 
-std::unique_ptr<contender> make_tslab() { return std::make_unique<tslab_contender>(); }
+std::unique_ptr<contender> make_tslab(bool huge_pages) { return std::make_unique<tslab_contender>(huge_pages); }
 
 }

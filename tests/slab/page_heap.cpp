@@ -23,6 +23,25 @@ constexpr std::size_t small_heap = std::size_t{16} << 20;
 std::uintptr_t address(tslab::slab const* s) { return reinterpret_cast<std::uintptr_t>(s->base); }
 }
 
+BOOST_AUTO_TEST_CASE(room_for_huge_pages_is_made_in_whole_ones_and_serves_like_any_other)
+{
+    tslab::page_heap pages{std::size_t{64} << 20, true};
+    tslab::slab* const s = pages.take(1, tslab::page_bytes);
+    BOOST_REQUIRE(s != nullptr);
+    BOOST_TEST(reinterpret_cast<std::uintptr_t>(s->base) % (2U << 20) == 0u);
+    // Its whole huge page may be touched, one byte behind may not yet be.
+    BOOST_TEST(pages.find(s->base + (2U << 20) - 1) != nullptr);
+    BOOST_TEST(pages.find(s->base + (2U << 20)) == nullptr);
+    *s->base = std::byte{1};
+    pages.give(*s, 1);
+    BOOST_TEST(pages.purge().failures == 0u);
+    BOOST_TEST(pages.free_purged_pages() == 1u);
+    tslab::allocator heap{{.huge_pages = true}};
+    void* const p = heap.malloc(100'000);
+    BOOST_TEST(p != nullptr);
+    heap.free(p);
+}
+
 BOOST_AUTO_TEST_CASE(finds_the_descriptor_of_every_byte_of_a_page_and_nothing_outside)
 {
     tslab::page_heap heap{small_heap};

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 
+OPTIONS = ("tslab-huge",)   # tslab with another option: only when asked for by name
 POOLS = ("unsynchronized", "synchronized", "monotonic-stack", "monotonic-heap")
 DEBIAN_PEERS = {
     "jemalloc": ("libjemalloc.so.2",),
@@ -53,13 +54,13 @@ def all_contenders(peers, folders=FOLDERS):
         else:
             found.append(Contender(name, "malloc", path, general=True))
     for name, path in peers:
-        if any(c.name == name for c in found) or name in POOLS:
+        if any(c.name == name for c in found) or name in OPTIONS + POOLS:
             raise ValueError(f"--peer: there is a contender named {name} already")
         if os.path.isfile(path):
             found.append(Contender(name, "malloc", os.path.abspath(path), general=True))
         else:
             missing.append(f"{name} is left out: there is no file {path}")
-    found += [Contender(name, name) for name in POOLS]
+    found += [Contender(name, name) for name in OPTIONS + POOLS]
     return found, missing
 
 

@@ -16,7 +16,7 @@ def fail(message):
 def choose(everyone, names):
     """The contenders asked for. Raises runner.Failed for one that there is not."""
     if names is None:
-        return everyone
+        return [c for c in everyone if c.name not in contenders.OPTIONS]
     known = {c.name for c in everyone}
     for name in names:
         if name not in known:
