@@ -191,8 +191,7 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
         counts[class_event::epoch_closed].add();
         return nullptr;
     }
-    if (me != nullptr)
-        me->counts[heap_event::large_allocation].add();
+    core_.count(me, heap_event::large_allocation);
     why = refusal::none;
     return s->base;
 }
@@ -322,8 +321,7 @@ free_result allocator::free(handle h) noexcept
 {
     handle_fields const f = handle_fields::unpack(h);
     auto const refuse = [&](free_result r) {
-        if (thread_record* const me = core_.record())
-            me->counts[heap_event::stale_handle].add();
+        core_.count(core_.record(), heap_event::stale_handle);
         return r;
     };
     if (f.heap != heap_tag(core_.number()))

@@ -20,12 +20,6 @@ namespace tslab {
 
 namespace {
 
-void count(thread_record* me, heap_event e, std::uint64_t n = 1) noexcept
-{
-    if (me != nullptr && n != 0)
-        me->counts[e].add(n);
-}
-
 void tell_purged(close_report& report, purge_result const& purged) noexcept
 {
     report.madvise_calls = purged.calls;
@@ -36,12 +30,13 @@ void tell_purged(close_report& report, purge_result const& purged) noexcept
 }
 
 /// Counts a close, `nanoseconds` of which took what a timed one did.
-void count_close(thread_record* me, take_back_result const& done, std::uint64_t nanoseconds = 0) noexcept
+void count_close(heap_core& core, thread_record* me, take_back_result const& done,
+                 std::uint64_t nanoseconds = 0) noexcept
 {
+    core.count(me, heap_event::epoch_close, done.closed ? 1 : 0);
+    core.count(me, heap_event::close_deferred, done.deferred);
     if (me == nullptr)
         return;
-    count(me, heap_event::epoch_close, done.closed ? 1 : 0);
-    count(me, heap_event::close_deferred, done.deferred);
     me->count_taken_back(done);
     done.for_each_class([&](unsigned c) {
         me->classes[c][class_event::close_call].add();
@@ -102,7 +97,7 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     std::uint32_t const index = core_.free_slots().claim(me != nullptr ? me->slot_hint : 0);
     opened result;
     if (index == slot_set::none) {
-        count(me, heap_event::ring_exhausted);
+        core_.count(me, heap_event::ring_exhausted);
         result.shared = true;
         do
             result.epoch = current_epoch();
@@ -118,12 +113,12 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     lane* const l = binding != nullptr && me != nullptr ? core_.take_lane(*me) : nullptr;
     lock_guard const guard{r.lock, me != nullptr ? me->site(no_class, label_id) : lock_site{}};
     result.epoch = begin_epoch(r, words, label_id);
-    count(me, heap_event::epoch_open);
+    core_.count(me, heap_event::epoch_open);
     if (l != nullptr)
         r.link(*l, result.epoch.era, this_thread.id, binding);
     if (enter) {
         result.place = r.note_enter(true, at, r.opened_ns.load(std::memory_order_relaxed));
-        count(me, heap_event::domain_enter);
+        core_.count(me, heap_event::domain_enter);
     }
     return result;
 }
@@ -141,7 +136,7 @@ bool allocator::enter_epoch(epoch_id e, bool first, std::source_location const& 
     std::uint32_t const got = r.note_enter(first, at, now_ns_coarse());
     if (first)
         place = got;
-    count(me, heap_event::domain_enter);
+    core_.count(me, heap_event::domain_enter);
     return true;
 }
 
@@ -203,11 +198,11 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
     }
     if (detached != nullptr)
         heap_core::return_bound_lane(*detached, me);
-    count(me, heap_event::domain_exit);
-    count(me, heap_event::released, result.dropped_objects);
-    count(me, heap_event::leaked, result.leaked_objects);
+    core_.count(me, heap_event::domain_exit);
+    core_.count(me, heap_event::released, result.dropped_objects);
+    core_.count(me, heap_event::leaked, result.leaked_objects);
     if (done.closed || closed_before)
-        count_close(me, done);
+        count_close(core_, me, done);
     if (done.drained)
         core_.slot_drained(r, me);
     else if (done.recycled() != 0)
@@ -241,7 +236,7 @@ void allocator::hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept
         core_.slot_drained(r, me);
 }
 
-void allocator::count_free() noexcept { count(core_.record(), heap_event::counted_free); }
+void allocator::count_free() noexcept { core_.count(core_.record(), heap_event::counted_free); }
 
 std::uint64_t allocator::release_epoch(epoch_id e, std::atomic<lane*>& keep) noexcept
 {
@@ -263,7 +258,7 @@ std::uint64_t allocator::release_epoch(epoch_id e, std::atomic<lane*>& keep) noe
             done.drained = r.settle() || done.drained;
         }
     }
-    count(me, heap_event::released, live);
+    core_.count(me, heap_event::released, live);
     core_.slabs().settle(false);
     if (done.drained)
         core_.slot_drained(r, me);
@@ -292,7 +287,7 @@ std::uint64_t allocator::release_part(epoch_id e, std::atomic<lane*>& keep, void
         static_cast<void>(core_.retire_large(*next));
         live += free_large(*next, me) ? 1 : 0;
     }
-    count(me, heap_event::released, live);
+    core_.count(me, heap_event::released, live);
     core_.slabs().settle(false);
     return live;
 }
@@ -312,7 +307,7 @@ epoch_id allocator::advance_locked(bool& drained) noexcept
     std::uint32_t const from = before.era == 0 ? 0 : (before.index + 1) % core_.slots();
     std::uint32_t const index = core_.free_slots().claim(from);
     if (index == slot_set::none) {
-        count(me, heap_event::ring_exhausted);
+        core_.count(me, heap_event::ring_exhausted);
         return before;
     }
     epoch_record& next = prepare_slot(index);
@@ -322,22 +317,22 @@ epoch_id allocator::advance_locked(bool& drained) noexcept
         now = begin_epoch(next, {}, label_registry::unlabeled);
     }
     eras_.store(now.era, std::memory_order_relaxed);
-    count(me, heap_event::epoch_open);
+    core_.count(me, heap_event::epoch_open);
     // release: whoever reads the new epoch finds its slot open.
     current_.store(std::uint64_t{now.index} | now.era << 16, std::memory_order_release);
     if (before.era == 0)
         return now;
-    count(me, heap_event::epoch_advance);
+    core_.count(me, heap_event::epoch_advance);
     epoch_record& old = record_of(before);
     {
         lock_guard const guard{old.lock, old.site(me, no_class)};
         if (old.state.load(std::memory_order_relaxed) == lifecycle::active)
-            count(me, heap_event::epoch_close);
+            core_.count(me, heap_event::epoch_close);
         old.begin_closing();
         drained = old.settle();
     }
     if (drained) {   // not slot_drained: nothing here may call into the kernel
-        count(me, heap_event::epoch_drained);
+        core_.count(me, heap_event::epoch_drained);
         core_.free_slots().release(old.index);
     }
     return now;
@@ -370,9 +365,9 @@ close_report allocator::take_back(epoch_id e, bool closing, bool drained_before)
     report.rss_after = read_rss_bytes();
     report.nanoseconds = now_ns() - begin;
     if (closing) {
-        count_close(me, done, report.nanoseconds);
-        count(me, heap_event::close_timed);
-        count(me, heap_event::close_nanoseconds, report.nanoseconds);
+        count_close(core_, me, done, report.nanoseconds);
+        core_.count(me, heap_event::close_timed);
+        core_.count(me, heap_event::close_nanoseconds, report.nanoseconds);
         note_close(report, label);
     }
     return report;

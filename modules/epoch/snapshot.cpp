@@ -166,6 +166,8 @@ void sum_records(heap_core const& core, snapshot& s)
         add_record(core, *r, s);
     for (unsigned c = 0; c <= class_count; ++c)
         add_class(s.classes[c], core.strays(c));
+    add_heap(s.global, core.stray_events());
+    s.classes[large_class].allocations += core.stray_events()[heap_event::large_allocation].value();
 }
 
 /// The locks of the heap: how often they were free or waited for, and how long where that was timed.

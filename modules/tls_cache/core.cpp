@@ -354,8 +354,7 @@ void heap_core::retire_generation(slab const& s, unsigned slot) noexcept
 
 void heap_core::slot_drained(shelf& s, thread_record* me, bool give_back) noexcept
 {
-    if (me != nullptr)
-        me->counts[heap_event::epoch_drained].add();
+    count(me, heap_event::epoch_drained);
     free_slots_.release(s.index);
     if (give_back)
         slabs_.settle(false);

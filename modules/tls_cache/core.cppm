@@ -90,6 +90,18 @@ public:
         return me != nullptr ? me->classes[c] : strays_[c];
     }
     [[nodiscard]] inline class_counters const& strays(unsigned c) const noexcept { return strays_[c]; }
+    /// Counts what happened to the heap: among the caller's own counters, or among shared ones for a thread that could get no
+    /// record.
+    inline void count(thread_record* me, heap_event e, std::uint64_t n = 1) noexcept
+    {
+        if (n == 0)
+            return;
+        if (me != nullptr) [[likely]]
+            me->counts[e].add(n);
+        else
+            stray_events_[e].add_shared(n);
+    }
+    [[nodiscard]] inline heap_counters const& stray_events() const noexcept { return stray_events_; }
     /// An empty slab; null when out of memory.
     [[nodiscard]] slab* take_slab(unsigned bin, thread_record& me, class_counters& counts,
                                   std::uint32_t label_id) noexcept;
@@ -232,6 +244,7 @@ private:
     mutable mutex history_lock_;
     std::array<counter, misuse_count> misuses_{};
     std::array<class_counters, class_count + 1> strays_{};
+    heap_counters stray_events_{};
     std::string name_;
     heap_core* next_heap_ = nullptr;   // guarded by the registry's lock
 };

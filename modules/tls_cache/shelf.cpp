@@ -589,8 +589,7 @@ bool free_large(slab& s, thread_record* me) noexcept
     }
     heap_core& heap = *home->heap;
     heap.pages().give(s, pages, true, home->site(me, large_class));
-    if (me != nullptr)
-        me->counts[heap_event::large_free].add();
+    heap.count(me, heap_event::large_free);
     if (drained)
         heap.slot_drained(*home, me);
     return true;
