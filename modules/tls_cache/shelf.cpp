@@ -122,7 +122,6 @@ void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexce
             put_down(s, bin, me, done);
             ++flushed;
         });
-        l.shelves_[bin].held = {};
         heap->counts_of(me, class_of_bin(bin))[class_event::flushed].add(flushed);
         l.forget_slabs(bin);
         l.used_bins_ &= ~(1U << bin);

@@ -14,31 +14,20 @@
 #include <thread>
 #include <vector>
 
+#include "objects.hpp"
 #include "os_hook.hpp"
 #include "recorder.hpp"
 
+using support::give;
 using support::on_other_thread;
 using support::recorder;
 using support::stats_of;
+using support::take;
 using tslab::misuse;
 using tslab::page_bytes;
 using tslab::reclaim_policy;
 
 namespace {
-
-std::vector<void*> take(tslab::allocator& heap, std::size_t n, std::size_t bytes)
-{
-    std::vector<void*> all;
-    for (std::size_t i = 0; i < n; ++i)
-        all.push_back(heap.malloc(bytes));
-    return all;
-}
-
-void give(tslab::allocator& heap, std::vector<void*> const& all)
-{
-    for (void* const p : all)
-        heap.free(p);
-}
 
 /// Calls `f(class, geometry)` for every class whose slabs have several pages.
 template <class F> void for_each_large_slab(F f)

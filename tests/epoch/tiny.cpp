@@ -16,12 +16,16 @@
 #include <thread>
 #include <vector>
 
+#include "objects.hpp"
 #include "recorder.hpp"
 
+using support::give;
 using support::on_other_thread;
+using support::page_of;
 using support::recorder;
 using support::scaled;
 using support::stats_of;
+using support::take;
 using tslab::misuse;
 
 namespace {
@@ -41,22 +45,6 @@ struct shape {
     {
     }
 };
-
-std::uintptr_t page_of(void const* p) { return reinterpret_cast<std::uintptr_t>(p) / tslab::page_bytes; }
-
-std::vector<void*> take(tslab::allocator& heap, std::size_t n, std::size_t bytes)
-{
-    std::vector<void*> all;
-    for (std::size_t i = 0; i < n; ++i)
-        all.push_back(heap.malloc(bytes));
-    return all;
-}
-
-void give(tslab::allocator& heap, std::vector<void*> const& all)
-{
-    for (void* const p : all)
-        heap.free(p);
-}
 
 }
 

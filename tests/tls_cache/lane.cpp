@@ -15,25 +15,14 @@
 #include <thread>
 #include <vector>
 
+#include "objects.hpp"
 #include "recorder.hpp"
 
 using support::on_other_thread;
+using support::page_of;
 using support::scaled;
 using support::stats_of;
-
-namespace {
-
-std::uintptr_t page_of(void const* p) { return reinterpret_cast<std::uintptr_t>(p) / tslab::page_bytes; }
-
-std::vector<void*> take(tslab::allocator& heap, std::size_t n, std::size_t bytes)
-{
-    std::vector<void*> all;
-    for (std::size_t i = 0; i < n; ++i)
-        all.push_back(heap.malloc(bytes));
-    return all;
-}
-
-}
+using support::take;
 
 BOOST_AUTO_TEST_CASE(a_common_allocate_and_free_never_goes_the_slow_way)
 {
