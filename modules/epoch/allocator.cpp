@@ -116,7 +116,8 @@ void* allocator::refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept
     } else {
         why = refusal::out_of_memory;
         core_.counts_of(me, class_of_bin(bin))[class_event::out_of_memory].add();
-        if (me != nullptr)
+        // A record that could not be had a moment ago may be there now: that is no call from inside an operation.
+        if (me != nullptr && me->activity.load(std::memory_order_relaxed) != 0)
             core_.misused({.kind = misuse::reentry});
     }
     return nullptr;

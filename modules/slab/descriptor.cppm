@@ -59,9 +59,9 @@ struct alignas(64) slab {
     std::byte* base = nullptr;                  ///< where its slots begin; of a page it never changes once set
     slab* next = nullptr;                       ///< links of the one list the slab is on, guarded as that list is
     slab* prev = nullptr;                       ///< of a block: its slab
-    std::atomic<void*> home{
-        nullptr};   ///< the shelf it is on; while a lane holds it: the next of the lane's ready ones
-    std::atomic<std::uint32_t> pages{1};   ///< pages of a large allocation, 1 for a slab
+    std::atomic<void*> home{nullptr};   ///< the shelf it is on, or was last: always one of the heap's, so that whoever
+                                        ///< comes too late may still take its lock
+    std::atomic<std::uint32_t> pages{1};   ///< of a large allocation; while a lane holds it: see next_of_ready
     std::atomic<std::uint8_t> tag{tag_none};
     std::atomic<residence> where{residence::unused};
     std::atomic<std::uint8_t> was{tag_none};   ///< the last tag of a slab or a large allocation; the holder's to write
@@ -156,6 +156,19 @@ template <class F> [[nodiscard]] inline fill fill_of(slab const& s, unsigned bin
             n += static_cast<std::uint32_t>(std::popcount(live));
     });
     return n;
+}
+
+/// The next of a lane's ready slabs; null after the last. Told by its distance, since only half a link is free for it.
+[[nodiscard]] inline slab* next_of_ready(slab const& s) noexcept
+{
+    auto const distance = static_cast<std::int32_t>(s.pages.load(std::memory_order_relaxed));
+    return distance != 0 ? const_cast<slab*>(&s) + distance : nullptr;
+}
+/// `next`: another slab of the same heap, or null.
+inline void set_next_of_ready(slab& s, slab const* next) noexcept
+{
+    std::ptrdiff_t const distance = next != nullptr ? next - &s : 0;
+    s.pages.store(static_cast<std::uint32_t>(distance), std::memory_order_relaxed);
 }
 
 /// What a lane without slabs points at: no free slot, so the first allocation goes the slow way. Never written.

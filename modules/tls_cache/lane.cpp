@@ -97,7 +97,7 @@ template <class F> void lane::give_empty(unsigned bin, std::uint32_t keep, F giv
     b.empty = 0;
     while (rest != nullptr) {
         slab& s = *rest;
-        rest = static_cast<slab*>(s.home.load(std::memory_order_relaxed));
+        rest = next_of_ready(s);
         bool const empty = has_only_free(s, bin);
         if (empty && b.empty >= keep) {
             b.held.remove(s);
@@ -106,9 +106,9 @@ template <class F> void lane::give_empty(unsigned bin, std::uint32_t keep, F giv
         }
         b.empty += empty ? 1 : 0;
         ++b.ready_count;
-        s.home.store(nullptr, std::memory_order_relaxed);
+        set_next_of_ready(s, nullptr);
         if (last != nullptr)
-            last->home.store(&s, std::memory_order_relaxed);
+            set_next_of_ready(*last, &s);
         else
             b.ready = &s;
         last = &s;

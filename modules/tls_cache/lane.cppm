@@ -82,7 +82,7 @@ private:
 /// touch no other slab's descriptor: where many slabs are held, those are far from the processor.
 struct lane_shelf {
     slab_list held;
-    slab* ready = nullptr;           ///< linked by home
+    slab* ready = nullptr;           ///< linked by next_of_ready
     std::uint32_t ready_count = 0;   ///< of them
     std::uint32_t empty = 0;         ///< of those, the empty ones
     counter settled;                 ///< of the allocations, what earlier epochs have been told
@@ -93,7 +93,7 @@ struct lane_shelf {
     inline void push_ready(slab& s) noexcept
     {
         s.ready = true;
-        s.home.store(ready, std::memory_order_relaxed);
+        set_next_of_ready(s, ready);
         ready = &s;
         ++ready_count;
     }
@@ -101,7 +101,7 @@ struct lane_shelf {
     inline slab& pop_ready() noexcept
     {
         slab& s = *ready;
-        ready = static_cast<slab*>(s.home.load(std::memory_order_relaxed));
+        ready = next_of_ready(s);
         s.ready = false;
         --ready_count;
         return s;

@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "objects.hpp"
 #include "os_hook.hpp"
 #include "recorder.hpp"
 
@@ -244,4 +245,38 @@ BOOST_AUTO_TEST_CASE(a_page_without_late_frees_is_told_as_what_it_was_last)
     auto const s = heap.snapshot();
     BOOST_TEST(s.classes[8].madvise_bytes == 16u * 4096);
     BOOST_TEST(s.classes[14].madvise_bytes == 16u * 4096);
+}
+
+// A free that was held up after it had emptied or first freed into a slab takes the lock of the shelf that `home` names,
+// whoever holds the slab by then. So that is a shelf in all of a slab's life, also among the ready ones of a lane.
+BOOST_AUTO_TEST_CASE(a_slab_always_names_a_shelf_as_its_home)
+{
+    tslab::allocator heap{{.name = "homes", .epoch_count = 4}};
+    tslab::heap_core& core = heap.core();
+    auto const every_home_is_a_shelf = [&core] {
+        for (std::uint32_t i = 0; i < core.pages().used_pages(); ++i) {
+            void const* const home = core.pages().at(i).home.load();
+            bool known = home == nullptr;
+            for (std::uint32_t slot = 0; slot < core.slots(); ++slot)
+                known = known || home == &core.shelf_at(slot);
+            if (!known)
+                return false;
+        }
+        return true;
+    };
+    for (std::size_t const bytes : {std::size_t{64}, std::size_t{768}, std::size_t{4096}, std::size_t{16}}) {
+        std::vector<void*> all = support::take(heap, 1000, bytes);
+        BOOST_TEST(every_home_is_a_shelf());
+        std::vector<void*> kept;
+        for (std::size_t i = 0; i < all.size(); ++i)   // some of every slab: they are ready, one by one
+            if (i % 3 == 0)
+                heap.free(all[i]);
+            else
+                kept.push_back(all[i]);
+        BOOST_TEST(every_home_is_a_shelf());
+        support::give(heap, kept);
+        BOOST_TEST(every_home_is_a_shelf());
+        heap.trim();
+        BOOST_TEST(every_home_is_a_shelf());
+    }
 }
