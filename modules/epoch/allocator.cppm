@@ -233,6 +233,8 @@ public:
     /// every descriptor of a page ever used and at every thread's counters and, unless `o` says otherwise, one mincore for
     /// them and their pages. Throws std::bad_alloc when its own vectors cannot be had.
     [[nodiscard]] tslab::snapshot snapshot(snapshot_options const& o = {}) const;
+    /// Every page ever used, run by run. As snapshot; asks the kernel nothing.
+    [[nodiscard]] heap_map map() const;
 
     /// Who forgot to leave an epoch at least `older_than` ago, and whose objects outlive their closed epoch: see find_leaks.
     /// Throws std::bad_alloc. Example: `for (auto const& l : heap.leaks(5min)) std::puts(l.sentence().c_str());`

@@ -9,3 +9,4 @@ export import :label;
 export import :ring;
 export import :allocator;
 export import :domain;
+export import :observer;

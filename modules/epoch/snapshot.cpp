@@ -620,6 +620,11 @@ tslab::snapshot allocator::snapshot(snapshot_options const& o) const
     return s;
 }
 
+heap_map allocator::map() const
+{
+    return {};
+}
+
 std::vector<leak> allocator::leaks(std::chrono::duration<double> older_than) const
 {
     return find_leaks(snapshot({.residency = false}), older_than.count());

@@ -10,6 +10,7 @@ export import :clock;
 export import :residency;
 export import :histogram;
 export import :snapshot;
+export import :heap_map;
 export import :fields;
 export import :json;
 export import :text;
