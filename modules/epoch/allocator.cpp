@@ -9,6 +9,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -61,8 +62,10 @@ allocator::allocator(options const& o)
              .policy = o.reclaim,
              .slab_cache = o.slab_cache,
              .reserve_bytes = o.reserve_bytes,
-             .huge_pages = o.huge_pages},
+             .huge_pages = o.huge_pages,
+             .publish = o.publish},
             sizeof(epoch_record)},
+      labels_{&core_.face()},
       strict_{o.strict},
       // Different heaps' handles differ in more than the eight bits of the heap's number.
       handle_salt_{static_cast<std::uint32_t>(core_.number() * 0x9e3779b97f4a7c15U >> 32)}
@@ -71,6 +74,8 @@ allocator::allocator(options const& o)
     lock_guard const guard{advance_lock_};
     bool drained = false;
     advance_locked(drained);
+    if (current_epoch().era == 0)
+        throw std::bad_alloc{};
 }
 
 allocator::~allocator()
@@ -392,7 +397,7 @@ void allocator::misused(misuse kind, void const* p, slab const* s, std::size_t g
     if (s != nullptr) {
         r.size_class = slot_bytes(*s);
         if (shelf const* const home = home_of(*s)) {
-            label = home->label.read();
+            label = home->face.label.read();
             r.epoch_label = label.view();
         }
     }

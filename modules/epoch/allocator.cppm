@@ -42,6 +42,10 @@ struct allocator_options {
     /// translation of addresses for heaps of many megabytes; but 2 MiB become resident at the first touch of each, and what
     /// is handed back in smaller runs breaks them up.
     bool huge_pages = false;
+    /// Let other processes of the same user read the heap's statistics while it lives: in a sealed memfd, or in the file that
+    /// the environment's TSLAB_STATS_FILE names, which outlives a crash. TSLAB_PUBLISH=0 in the environment says no for
+    /// every heap. Where it cannot be had, nothing else changes.
+    bool publish = true;
 };
 
 /// How an allocation was refused.
@@ -260,7 +264,7 @@ private:
     [[nodiscard]] bool retire_generation(slab const& s, unsigned slot) noexcept;
     /// `drained`: set when the epoch that was current held nothing and is gone.
     epoch_id advance_locked(bool& drained) noexcept __attribute__((requires_capability(advance_lock_)));
-    epoch_record& prepare_slot(std::uint32_t index) noexcept;
+    [[nodiscard]] epoch_record* prepare_slot(std::uint32_t index) noexcept;
     epoch_id begin_epoch(epoch_record& r, shared_text::packed const& label, std::uint32_t label_id) noexcept
         __attribute__((requires_capability(r.lock)));
     close_report take_back(epoch_id e, bool closing, bool drained_before) noexcept;

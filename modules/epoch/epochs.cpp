@@ -47,19 +47,27 @@ void count_close(heap_core& core, thread_record* me, take_back_result const& don
 
 }
 
-/// The record of a claimed slot. Records are made in order, so that every slot below `prepared_slots` has one.
-epoch_record& allocator::prepare_slot(std::uint32_t index) noexcept
+/// The record of a claimed slot. Records are made in order, so that every slot below `prepared_slots` has one. Null, and the
+/// claim is undone, when there is no memory for what is told of it.
+epoch_record* allocator::prepare_slot(std::uint32_t index) noexcept
 {
     if (index >= core_.prepared_slots()) {
         lock_guard const guard{prepare_lock_};
         for (std::uint32_t i = core_.prepared_slots(); i <= index; ++i) {
-            auto* const r = std::construct_at(&static_cast<epoch_record&>(core_.shelf_at(i)));
+            auto* const face = core_.make_face<epoch_face>();
+            if (face == nullptr) {
+                core_.free_slots().release(index);
+                return nullptr;
+            }
+            auto* const r = std::construct_at(&static_cast<epoch_record&>(core_.shelf_at(i)), *face);
+            if (core_.told().contains(face))
+                core_.face().epochs[i].store(face, std::memory_order_release);
             r->index = i;
             r->heap = &core_;
             core_.set_prepared_slots(i + 1);
         }
     }
-    return static_cast<epoch_record&>(core_.shelf_at(index));
+    return &static_cast<epoch_record&>(core_.shelf_at(index));
 }
 
 /// Turns a claimed slot ACTIVE with a new era.
@@ -70,22 +78,22 @@ epoch_id allocator::begin_epoch(epoch_record& r, shared_text::packed const& labe
         std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) + 1;
     epoch_id const now{r.index, era};
     // No era while the fields change; release: whoever sees a new field sees that the old era is over (see read_epoch).
-    r.era.store(0, std::memory_order_relaxed);
+    r.set_era(0, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
-    r.label.assign(label);
-    r.label_id.store(label_id, std::memory_order_relaxed);
-    r.opened_ns.store(now_ns_coarse(), std::memory_order_relaxed);
-    r.enters.reset();
-    r.exits.reset();
-    r.allocations.reset();
-    r.rss_before_close.store(0, std::memory_order_relaxed);
-    r.rss_after_close.store(0, std::memory_order_relaxed);
-    r.closed_madvise_bytes.store(0, std::memory_order_relaxed);
-    r.closed_asked_bytes.store(0, std::memory_order_relaxed);
-    r.closed_gone_bytes.store(0, std::memory_order_relaxed);
-    r.closing_ns.store(0, std::memory_order_relaxed);
-    r.state.store(lifecycle::active, std::memory_order_relaxed);
-    r.era.store(now.era, std::memory_order_release);   // whoever sees the era sees its fields
+    r.face.label.assign(label);
+    r.set_label_id(label_id);
+    r.face.opened_ns.store(now_ns_coarse(), std::memory_order_relaxed);
+    r.face.enters.reset();
+    r.face.exits.reset();
+    r.face.allocations.reset();
+    r.face.rss_before_close.store(0, std::memory_order_relaxed);
+    r.face.rss_after_close.store(0, std::memory_order_relaxed);
+    r.face.closed_madvise_bytes.store(0, std::memory_order_relaxed);
+    r.face.closed_asked_bytes.store(0, std::memory_order_relaxed);
+    r.face.closed_gone_bytes.store(0, std::memory_order_relaxed);
+    r.face.closing_ns.store(0, std::memory_order_relaxed);
+    r.set_state(lifecycle::active);
+    r.set_era(now.era, std::memory_order_release);   // whoever sees the era sees its fields
     return now;
 }
 
@@ -95,8 +103,9 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     thread_record* const me = core_.record();
     restructuring_section const section{me};
     std::uint32_t const index = core_.free_slots().claim(me != nullptr ? me->slot_hint : 0);
+    epoch_record* const claimed = index != slot_set::none ? prepare_slot(index) : nullptr;
     opened result;
-    if (index == slot_set::none) {
+    if (claimed == nullptr) {
         core_.count(me, heap_event::ring_exhausted);
         result.shared = true;
         do
@@ -109,7 +118,8 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
         me->slot_hint = index;
     shared_text::packed const words = shared_text::pack(label);
     std::uint32_t const label_id = labels_.number_of(label, words);
-    epoch_record& r = prepare_slot(index);
+    std::uint32_t const told = enter ? core_.place_of(at) : 0;
+    epoch_record& r = *claimed;
     lane* const l = binding != nullptr && me != nullptr ? core_.take_lane(*me) : nullptr;
     lock_guard const guard{r.lock, me != nullptr ? me->site(no_class, label_id) : lock_site{}};
     result.epoch = begin_epoch(r, words, label_id);
@@ -117,7 +127,7 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     if (l != nullptr)
         r.link(*l, result.epoch.era, this_thread.id, binding);
     if (enter) {
-        result.place = r.note_enter(true, at, r.opened_ns.load(std::memory_order_relaxed));
+        result.place = r.note_enter(true, at, told, r.face.opened_ns.load(std::memory_order_relaxed));
         core_.count(me, heap_event::domain_enter);
     }
     return result;
@@ -129,11 +139,12 @@ bool allocator::enter_epoch(epoch_id e, bool first, std::source_location const& 
         return false;
     thread_record* const me = core_.record();
     restructuring_section const section{me};
+    std::uint32_t const told = first ? core_.place_of(at) : 0;
     epoch_record& r = record_of(e);
     lock_guard const guard{r.lock, r.site(me, no_class)};
     if (r.era.load(std::memory_order_relaxed) != e.era || r.state.load(std::memory_order_relaxed) == lifecycle::drained)
         return false;
-    std::uint32_t const got = r.note_enter(first, at, now_ns_coarse());
+    std::uint32_t const got = r.note_enter(first, at, told, now_ns_coarse());
     if (first)
         place = got;
     core_.count(me, heap_event::domain_enter);
@@ -170,7 +181,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
         done.closing = closed_before || (how.last && how.close && r.holds.load(std::memory_order_relaxed) == 1);
         if (l != &no_lane) {
             if (how.drop && me != nullptr)
-                result.dropped_objects += l->drop(*me, r.allocations);
+                result.dropped_objects += l->drop(*me, r.face.allocations);
             if (how.count_leaks && !how.own)
                 l->count_live(result.leaked_objects, result.leaked_bytes);
             r.hand_back(*l, me, done);
@@ -186,7 +197,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
                 r.take_back_locked(me, closing, done);   // may let go of the lock: the epoch may be gone afterwards
         } else if (closing) {
             done.closed = r.state.load(std::memory_order_relaxed) == lifecycle::active;
-            r.state.store(lifecycle::closing, std::memory_order_relaxed);
+            r.set_state(lifecycle::closing);
         }
         if (!gone()) {
             if (how.drop && how.own)
@@ -250,7 +261,7 @@ std::uint64_t allocator::release_epoch(epoch_id e, std::atomic<lane*>& keep) noe
     {
         lock_guard const guard{r.lock, r.site(me, no_class)};
         if (lane* const l = keep.load(std::memory_order_relaxed); l != &no_lane)
-            live += l->drop(*me, r.allocations);
+            live += l->drop(*me, r.face.allocations);
         if (r.lane_count > 1 || (r.lane_count == 1 && keep.load(std::memory_order_relaxed) == &no_lane))
             r.take_back_locked(me, false, done);
         if (r.era.load(std::memory_order_relaxed) == e.era) {   // taking back may have let go of the lock
@@ -277,7 +288,7 @@ std::uint64_t allocator::release_part(epoch_id e, std::atomic<lane*>& keep, void
             restructuring_section const section{me};
             lock_guard const guard{r.lock, r.site(me, no_class)};
             if (lane* const l = keep.load(std::memory_order_relaxed); l != &no_lane)
-                live += l->drop(*me, r.allocations);
+                live += l->drop(*me, r.face.allocations);
             for (next = r.large.front();
                  next != nullptr && next->owner.load(std::memory_order_relaxed) != large_owner(owner);)
                 next = next->next;
@@ -310,7 +321,10 @@ epoch_id allocator::advance_locked(bool& drained) noexcept
         core_.count(me, heap_event::ring_exhausted);
         return before;
     }
-    epoch_record& next = prepare_slot(index);
+    epoch_record* const claimed = prepare_slot(index);
+    if (claimed == nullptr)
+        return before;
+    epoch_record& next = *claimed;
     epoch_id now;
     {
         lock_guard const guard{next.lock, next.site(me, no_class)};
@@ -320,6 +334,7 @@ epoch_id allocator::advance_locked(bool& drained) noexcept
     core_.count(me, heap_event::epoch_open);
     // release: whoever reads the new epoch finds its slot open.
     current_.store(std::uint64_t{now.index} | now.era << 16, std::memory_order_release);
+    core_.face().current.store(std::uint64_t{now.index} | now.era << 16, std::memory_order_relaxed);
     if (before.era == 0)
         return now;
     core_.count(me, heap_event::epoch_advance);
@@ -381,15 +396,19 @@ void allocator::note_close(close_report const& report, shared_text::copy const& 
         epoch_record& r = record_of(report.epoch);
         lock_guard const guard{r.lock, r.site(me, no_class)};
         if (r.era.load(std::memory_order_relaxed) == report.epoch.era) {   // else the slot has been opened anew already
-            r.rss_before_close.store(report.rss_before, std::memory_order_relaxed);
-            r.rss_after_close.store(report.rss_after, std::memory_order_relaxed);
-            r.closed_madvise_bytes.store(report.madvise_bytes, std::memory_order_relaxed);
-            r.closed_asked_bytes.store(report.madvise_asked_bytes, std::memory_order_relaxed);
-            r.closed_gone_bytes.store(report.madvise_gone_bytes, std::memory_order_relaxed);
+            r.face.rss_before_close.store(report.rss_before, std::memory_order_relaxed);
+            r.face.rss_after_close.store(report.rss_after, std::memory_order_relaxed);
+            r.face.closed_madvise_bytes.store(report.madvise_bytes, std::memory_order_relaxed);
+            r.face.closed_asked_bytes.store(report.madvise_asked_bytes, std::memory_order_relaxed);
+            r.face.closed_gone_bytes.store(report.madvise_gone_bytes, std::memory_order_relaxed);
         }
     }
     lock_guard const guard{core_.history_lock()};
     last_close_ = {.report = report, .timestamp_ns = wall_clock_ns(), .label = label};
+    core_.face().last_close.tell(last_close_.timestamp_ns, report.epoch.index, report.epoch.era, label.view(),
+                                 {report.nanoseconds, report.rss_before, report.rss_after, report.scanned_slabs,
+                                  report.recycled_slabs, report.madvise_calls, report.madvise_bytes,
+                                  report.madvise_failures, report.madvise_asked_bytes, report.madvise_gone_bytes});
 }
 
 close_report allocator::close(epoch_id e) noexcept
@@ -446,8 +465,8 @@ bool allocator::set_label(epoch_id e, std::string_view label) noexcept
     lock_guard const guard{r.lock, r.site(me, no_class)};
     if (r.era.load(std::memory_order_relaxed) != e.era || r.state.load(std::memory_order_relaxed) == lifecycle::drained)
         return false;
-    r.label.assign(label);
-    r.label_id.store(label_id, std::memory_order_relaxed);
+    r.face.label.assign(label);
+    r.set_label_id(label_id);
     return true;
 }
 
@@ -464,7 +483,7 @@ shared_text::copy allocator::label_of(epoch_id e) const noexcept
 {
     if (e.index >= core_.prepared_slots() || core_.shelf_at(e.index).era.load(std::memory_order_relaxed) != e.era)
         return {};
-    return core_.shelf_at(e.index).label.read();
+    return core_.shelf_at(e.index).face.label.read();
 }
 
 std::uint32_t allocator::label_id_of(epoch_id e) const noexcept

@@ -18,6 +18,9 @@ export namespace tslab {
 
 class label_registry {
 public:
+    /// `told`: where names and counts go for others to read; null: nowhere.
+    explicit label_registry(heap_face* told = nullptr) noexcept : told_{told} {}
+
     static constexpr std::uint32_t unlabeled = 0;
     static constexpr std::uint32_t named = 14;
     static constexpr std::uint32_t other = named + 1;
@@ -39,7 +42,7 @@ public:
         for (std::uint32_t i = 0; i < known; ++i)
             if (names_[i].is(words)) [[likely]] {
                 if (label.size() > shared_text::capacity) [[unlikely]]
-                    cut_.add_shared();
+                    note_cut();
                 return i + 1;
             }
         return add(label);
@@ -57,6 +60,9 @@ public:
 private:
     [[nodiscard]] std::uint32_t add(std::string_view label) noexcept;
 
+    void note_cut() noexcept;
+
+    heap_face* const told_;
     mutex lock_;
     std::atomic<std::uint32_t> used_{0};
     std::array<shared_text, named> names_{};

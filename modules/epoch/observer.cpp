@@ -1,25 +1,790 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
+//
+// Reading from outside. The segment is copied as a whole, then looked at: nothing that the other process does meanwhile
+// changes what is checked. Pointers in it are addresses over there; each is turned into a place of the copy, if it is one, before
+// anything is read there. Descriptors and lanes are in the process's own memory: they are copied from there where the kernel
+// allows it, and where it does not, what is live is not known.
 module;
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <memory>
+#include <new>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
 #include <vector>
 module tslab.epoch;
 
 import tslab.stats;
+import tslab.slab;
+import tslab.tls_cache;
+import :assembly;
 
 namespace tslab {
 
-struct observer::state {};
+namespace {
 
-observer::observer(pid_t p) { if (p != -1) throw observe_error{observe_fault::no_heap, "reading processes is not there yet"}; }
-observer::observer(std::string const& p) { if (p != " ") throw observe_error{observe_fault::no_heap, "reading files is not there yet"}; }
+using fault = observe_fault;
+
+[[noreturn]] void fail(fault f, std::string const& text) { throw observe_error{f, text}; }
+
+std::string reason(int error) { return std::system_category().message(error); }
+
+/// Closes what it opened.
+class descriptor {
+public:
+    explicit descriptor(int number) noexcept : number_{number} {}
+    descriptor(descriptor&& from) noexcept : number_{std::exchange(from.number_, -1)} {}
+    descriptor& operator=(descriptor&& from) noexcept
+    {
+        std::swap(number_, from.number_);
+        return *this;
+    }
+    ~descriptor()
+    {
+        if (number_ >= 0)
+            ::close(number_);
+    }
+    [[nodiscard]] int number() const noexcept { return number_; }
+
+private:
+    int number_;
+};
+
+/// Memory aligned as records are.
+class bytes {
+public:
+    explicit bytes(std::size_t n) : lines_((n + sizeof(line) - 1) / sizeof(line)), size_{n} {}
+    [[nodiscard]] std::byte* data() noexcept { return reinterpret_cast<std::byte*>(lines_.data()); }
+    [[nodiscard]] std::byte const* data() const noexcept { return reinterpret_cast<std::byte const*>(lines_.data()); }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+private:
+    struct alignas(64) line {
+        std::array<std::byte, 64> of;
+    };
+    std::vector<line> lines_;
+    std::size_t size_;
+};
+
+/// Reads [at, at + to.size()) of a file; false when it has not as much.
+bool read_at(int from, std::span<std::byte> to, std::uint64_t at)
+{
+    while (!to.empty()) {
+        ssize_t const got = ::pread(from, to.data(), to.size(), static_cast<off_t>(at));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        to = to.subspan(static_cast<std::size_t>(got));
+        at += static_cast<std::uint64_t>(got);
+    }
+    return true;
+}
+
+constexpr std::uint64_t least_segment = sizeof(segment_header) + sizeof(heap_face);
+
+/// The used part of a segment, copied at one go. Figures of a busy heap are each true of some moment of the copying.
+class copy_of_segment {
+public:
+    /// Throws observe_error.
+    copy_of_segment(int from, std::string const& what) : bytes_{copy(from, what)}
+    {
+        auto const& h = header();
+        root_ = at<heap_face>(h.root.load(std::memory_order_relaxed));
+        if (root_ == nullptr || root_->epoch_count < 2 || root_->epoch_count > 65'536)
+            fail(fault::damaged, what + " is damaged: it does not tell of a heap");
+    }
+
+    [[nodiscard]] segment_header const& header() const noexcept
+    {
+        return *reinterpret_cast<segment_header const*>(bytes_.data());
+    }
+    [[nodiscard]] heap_face const& face() const noexcept { return *root_; }
+    /// `n` records at an address of the process; null when they are not, or not all, in the segment.
+    template <class T> [[nodiscard]] T const* at(std::uint64_t address, std::size_t n = 1) const noexcept
+    {
+        std::uint64_t const offset = address - header().base;
+        if (address < header().base || offset % alignof(T) != 0 || offset < sizeof(segment_header) ||
+            offset > bytes_.size() || n > (bytes_.size() - offset) / sizeof(T))
+            return nullptr;
+        return reinterpret_cast<T const*>(bytes_.data() + offset);
+    }
+    template <class T> [[nodiscard]] T const* at(T const* pointer) const noexcept
+    {
+        return at<T>(reinterpret_cast<std::uintptr_t>(pointer));
+    }
+    [[nodiscard]] std::uint64_t bytes_used() const noexcept { return bytes_.size(); }
+
+    /// Whether the file begins as a segment does.
+    static bool is_segment(int from) noexcept
+    {
+        std::uint64_t magic = 0;
+        return ::pread(from, &magic, sizeof(magic), 0) == sizeof(magic) && magic == segment_header::magic_number;
+    }
+
+private:
+    static bytes copy(int from, std::string const& what)
+    {
+        bytes head{sizeof(segment_header)};
+        if (!is_segment(from))
+            fail(fault::damaged, what + " is no segment of tslab's statistics");
+        auto const& h = *reinterpret_cast<segment_header const*>(head.data());
+        if (!read_at(from, {head.data(), head.size()}, 0))
+            fail(fault::damaged, what + " is cut short");
+        if (h.format != segment_header::format_number || h.header_bytes != sizeof(segment_header) ||
+            h.layout != layout_number())
+            fail(fault::version, what + " was written by another version of tslab (format " + std::to_string(h.format) +
+                                     ", this program reads " + std::to_string(segment_header::format_number) + ")");
+        std::uint64_t const used = h.used.load(std::memory_order_relaxed);
+        if (used > segment::most_bytes || used > h.bytes || h.bytes > segment::most_bytes || h.base % page_bytes != 0)
+            fail(fault::damaged, what + " is damaged: its sizes contradict each other");
+        if (used < least_segment || h.root.load(std::memory_order_relaxed) == 0)
+            fail(fault::no_heap, what + " is of a heap that is not made yet");
+        bytes all{used};
+        if (!read_at(from, {all.data(), all.size()}, 0))
+            fail(fault::damaged, what + " is cut short");
+        // The header that was checked, not what it may be by now.
+        std::memcpy(all.data(), head.data(), head.size());
+        return all;
+    }
+
+    bytes bytes_;
+    heap_face const* root_ = nullptr;
+};
+
+/// The memory of another process, where the kernel allows to read it.
+class other_memory {
+public:
+    explicit other_memory(pid_t pid) noexcept : pid_{pid} {}
+
+    /// False when any of it cannot be read.
+    [[nodiscard]] bool read(std::uint64_t address, void* to, std::size_t n) const noexcept
+    {
+        if (pid_ == 0)
+            return false;
+        auto* at = static_cast<std::byte*>(to);
+        while (n != 0) {
+            iovec const here{at, n};
+            iovec const there{reinterpret_cast<void*>(address), n};
+            ssize_t const got = ::process_vm_readv(pid_, &here, 1, &there, 1, 0);
+            if (got <= 0)
+                return false;
+            at += got;
+            address += static_cast<std::uint64_t>(got);
+            n -= static_cast<std::size_t>(got);
+        }
+        return true;
+    }
+    /// `each` bytes from every one of `addresses`, one behind the other; false when any cannot be read.
+    [[nodiscard]] bool read_each(std::span<std::uint64_t const> addresses, std::byte* to, std::size_t each) const
+    {
+        constexpr std::size_t batch = 512;   // the kernel takes 1,024
+        std::vector<iovec> there;
+        for (std::size_t first = 0; first < addresses.size(); first += batch) {
+            std::size_t const n = std::min(batch, addresses.size() - first);
+            there.clear();
+            for (std::uint64_t const address : addresses.subspan(first, n))
+                there.push_back({reinterpret_cast<void*>(address), each});
+            iovec const here{to + first * each, n * each};
+            if (pid_ == 0 || ::process_vm_readv(pid_, &here, 1, there.data(), n, 0) != static_cast<ssize_t>(n * each))
+                return false;
+        }
+        return true;
+    }
+
+private:
+    pid_t pid_;
+};
+
+/// Which pages of another process are resident, from /proc/<pid>/pagemap: the top bit of a page's eight bytes.
+class page_flags {
+public:
+    explicit page_flags(pid_t pid)
+        : file_{pid != 0 ? ::open(("/proc/" + std::to_string(pid) + "/pagemap").c_str(), O_RDONLY | O_CLOEXEC) : -1}
+    {
+    }
+    [[nodiscard]] bool known() const noexcept
+    {
+        return file_.number() >= 0 && ::sysconf(_SC_PAGESIZE) == static_cast<long>(page_bytes);
+    }
+    [[nodiscard]] std::vector<unsigned char> of(std::uint64_t begin, std::uint64_t pages) const
+    {
+        std::vector<unsigned char> flags(pages);
+        std::vector<std::uint64_t> words(std::min<std::uint64_t>(pages, 65'536));
+        for (std::uint64_t first = 0; first < pages; first += words.size()) {
+            std::uint64_t const n = std::min<std::uint64_t>(words.size(), pages - first);
+            if (!read_at(file_.number(), std::as_writable_bytes(std::span{words}.first(n)),
+                         (begin / page_bytes + first) * sizeof(std::uint64_t)))
+                break;
+            for (std::uint64_t i = 0; i < n; ++i)
+                flags[first + i] = (words[i] >> 63U) != 0 ? 1 : 0;
+        }
+        return flags;
+    }
+    [[nodiscard]] std::uint64_t resident_bytes(std::uint64_t begin, std::uint64_t bytes_of_it) const
+    {
+        std::uint64_t const pages = (bytes_of_it + page_bytes - 1) / page_bytes;
+        std::vector<unsigned char> const flags = of(begin, pages);
+        return static_cast<std::uint64_t>(std::count(flags.begin(), flags.end(), 1)) * page_bytes;
+    }
+
+private:
+    descriptor file_;
+};
+
+std::uint64_t rss_bytes_of(pid_t pid)
+{
+    descriptor const file{::open(("/proc/" + std::to_string(pid) + "/statm").c_str(), O_RDONLY | O_CLOEXEC)};
+    std::array<char, 128> text{};
+    ssize_t const got = file.number() >= 0 ? ::read(file.number(), text.data(), text.size()) : 0;
+    if (got <= 0)
+        return 0;
+    char const* const end = text.data() + got;
+    char const* const second = std::find(static_cast<char const*>(text.data()), end, ' ');
+    std::uint64_t pages = 0;
+    if (second == end || std::from_chars(second + 1, end, pages).ec != std::errc{})
+        return 0;
+    return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+/// A heap of another process, as assemble asks of it.
+class seen_heap {
+public:
+    /// `pid`: 0 for a file whose process is gone.
+    /// `again`: the same segment, copied after `told`.
+    seen_heap(copy_of_segment const& told, copy_of_segment const& again, pid_t pid, std::uint64_t& frees_told)
+        : told_{told}, again_{again}, memory_{pid}, flags_{pid}, pid_{pid}, frees_told_{frees_told}
+    {
+        auto const table = reinterpret_cast<std::uintptr_t>(face().epochs);
+        epochs_ = told_.at<std::atomic<epoch_face*>>(table, face().epoch_count);
+        if (epochs_ == nullptr)
+            fail(fault::damaged, "the statistics are damaged: the table of epochs is not in them");
+        prepared_ = std::min(face().prepared_epochs.load(std::memory_order_relaxed), face().epoch_count);
+        read_lanes();
+        live_known_ = pid != 0 && read_memory();
+    }
+
+    [[nodiscard]] heap_face const& face() const noexcept { return told_.face(); }
+    [[nodiscard]] std::string name() const { return std::string{text_of(face().name)}; }
+    [[nodiscard]] std::int64_t pid() const noexcept { return told_.header().pid; }
+    [[nodiscard]] bool live_known() const noexcept { return live_known_; }
+
+    template <class F> void for_each_thread(F visit) const
+    {
+        for (thread const& t : threads_)
+            visit(*t.face, [&] {
+                lane_sums sums;
+                for (std::size_t i = t.first_lane; i < t.end_lane; ++i) {
+                    seen_lane const& l = lanes_[i];
+                    if (lane const* const now = lane_of(l))
+                        sums.add([now](unsigned bin) { return now->allocations(bin).value(); },
+                                 now->counted_frees.value());
+                    else
+                        sums.add([&l](unsigned bin) { return l.face->allocations[bin].value(); },
+                                 l.face->counted_frees.value());
+                }
+                return sums;
+            });
+    }
+    template <class F> void for_each_lane_at_work(F visit) const
+    {
+        for (seen_lane const& l : lanes_)
+            if (lane const* const now = lane_of(l); now != nullptr && now->era() != 0)
+                visit(now->slot(), now->era(), [now] { return std::pair{now->allocations_of_era(), true}; });
+    }
+
+    [[nodiscard]] std::uint32_t prepared_epochs() const noexcept { return prepared_; }
+    /// Null for one that was opened anew while it was copied: its fields may be of both eras.
+    [[nodiscard]] epoch_face const* epoch(std::uint32_t i) const noexcept
+    {
+        epoch_face const* const at = epochs_[i].load(std::memory_order_relaxed);
+        epoch_face const* const before = told_.at(at);
+        epoch_face const* const after = again_.at(at);
+        bool const same = before != nullptr && after != nullptr &&
+                          before->era.load(std::memory_order_relaxed) == after->era.load(std::memory_order_relaxed);
+        return same ? before : nullptr;
+    }
+    [[nodiscard]] epoch_record::oldest oldest_entry(std::uint32_t, epoch_face const& e) const
+    {
+        told_entry const* first = nullptr;
+        for (told_entry const& entry : e.entries)
+            if (std::uint64_t const order = entry.order.load(std::memory_order_relaxed);
+                order != 0 && (first == nullptr || order < first->order.load(std::memory_order_relaxed)))
+                first = &entry;
+        if (first == nullptr)
+            return {};
+        epoch_record::oldest found;
+        found.entered_ns = first->entered_ns.load(std::memory_order_relaxed);
+        std::uint32_t const number = first->place.load(std::memory_order_relaxed);
+        told_place const* const place = number < place_directory::capacity
+                                            ? told_.at(face().places.places[number].load(std::memory_order_relaxed))
+                                            : nullptr;
+        if (place != nullptr) {
+            auto const text = [](auto const& of) {
+                return std::string(of.begin(), std::find(of.begin(), of.end() - 1, '\0'));
+            };
+            found.place = {text(place->file), place->line, text(place->function)};
+        }
+        return found;
+    }
+
+    [[nodiscard]] std::uint32_t used_pages() const noexcept { return pages_; }
+    [[nodiscard]] slab const& at(std::uint32_t i) const noexcept
+    {
+        return reinterpret_cast<slab const*>(descriptors_->data())[i];
+    }
+    [[nodiscard]] std::uint32_t live(slab const& page, unsigned bin) const noexcept
+    {
+        auto const of = [bin](slab const& block) {
+            return static_cast<std::uint32_t>(
+                std::popcount(bins[bin].full_mask & ~(block.shared.load(std::memory_order_relaxed) |
+                                                      block.local.load(std::memory_order_relaxed))));
+        };
+        if (!has_blocks(bin))
+            return of(page);
+        std::uint32_t const index = index_of(page);
+        auto const found = std::lower_bound(block_pages_.begin(), block_pages_.end(), index);
+        if (found == block_pages_.end() || *found != index)
+            return 0;
+        auto const* const blocks = reinterpret_cast<slab const*>(blocks_->data()) +
+                                   static_cast<std::size_t>(found - block_pages_.begin()) * max_blocks;
+        std::uint32_t n = 0;
+        for (unsigned k = 0; k < bins[bin].blocks; ++k)
+            n += of(blocks[k * block_stride(bin)]);
+        return n;
+    }
+    [[nodiscard]] bool is_kept(slab const& page, unsigned bin) const noexcept
+    {
+        seen_lane const* const l = holder_of(page);
+        if (l == nullptr || live(page, bin) != 0)
+            return false;
+        lane const* const now = lane_of(*l);
+        return l->face->era.load(std::memory_order_relaxed) == 0 || (now != nullptr && now->unused_in_era(bin));
+    }
+    [[nodiscard]] epoch_id home_of(slab const& page) const noexcept
+    {
+        if (seen_lane const* const l = holder_of(page))
+            return {l->face->slot.load(std::memory_order_relaxed), l->face->era.load(std::memory_order_relaxed)};
+        auto const home = reinterpret_cast<std::uintptr_t>(page.home.load(std::memory_order_relaxed));
+        std::uint64_t const offset = home - face().shelves;
+        if (home < face().shelves || face().shelf_bytes == 0 || offset % face().shelf_bytes != 0 ||
+            offset / face().shelf_bytes >= prepared_)
+            return {};
+        auto const slot = static_cast<std::uint32_t>(offset / face().shelf_bytes);
+        epoch_face const* const e = epoch(slot);
+        return e != nullptr ? epoch_id{slot, e->era.load(std::memory_order_relaxed)} : epoch_id{};
+    }
+    [[nodiscard]] unsigned free_resident_class(std::uint32_t i) const noexcept
+    {
+        auto const has = [i](std::vector<std::uint64_t> const& set) { return (set[i / 64] >> (i % 64) & 1U) != 0; };
+        if (!has(free_resident_))
+            return class_count + 1;
+        std::uint8_t const was = at(i).was.load(std::memory_order_relaxed);
+        bool const slab_before = was != tag_none && was != tag_large && was - 1U < bin_count;
+        return has(free_large_) || !slab_before ? large_class : class_of_bin(was - 1U);
+    }
+
+    [[nodiscard]] bool residency_known() const noexcept { return flags_.known(); }
+    [[nodiscard]] std::vector<unsigned char> resident_pages() const { return flags_.of(face().first_page, pages_); }
+    [[nodiscard]] std::uint64_t rss_bytes() const { return pid_ != 0 ? rss_bytes_of(pid_) : 0; }
+    [[nodiscard]] std::uint64_t metadata_bytes() const noexcept
+    {
+        return face().pages.metadata_bytes.load(std::memory_order_relaxed) +
+               face().arena_bytes.load(std::memory_order_relaxed) +
+               face().segment_bytes.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::uint64_t resident_metadata_bytes() const
+    {
+        std::uint64_t n = 0;
+        for (told_range const& r : face().pages.metadata)
+            n += resident(r);
+        return n + resident(face().arena) + flags_.resident_bytes(told_.header().base, told_.bytes_used());
+    }
+    [[nodiscard]] std::uint64_t never_less(std::uint64_t frees) const noexcept
+    {
+        frees_told_ = std::max(frees_told_, frees);
+        return frees_told_;
+    }
+
+    /// What epochs hold, without a look at the slabs.
+    void add_held(snapshot& s, std::vector<epoch_stats*> const& of_slot) const
+    {
+        auto const add = [&](epoch_stats& e, unsigned bin, std::uint64_t slabs) {
+            if (slabs == 0)
+                return;
+            std::uint64_t const pages = slabs * bins[bin].pages;
+            unsigned const c = class_of_bin(bin);
+            e.slabs += slabs;
+            e.partial_slabs += slabs;
+            e.slab_pages += pages;
+            s.classes[c].partial_slabs += slabs;
+            s.global.slabs_in_use += slabs;
+            s.global.slab_pages += pages;
+            auto share = std::find_if(e.classes.begin(), e.classes.end(),
+                                      [c](class_share const& of) { return of.class_index == c; });
+            if (share == e.classes.end())
+                share = e.classes.insert(e.classes.end(), class_share{.class_index = c});
+            share->slabs += slabs;
+            share->pages += pages;
+        };
+        constexpr std::uint64_t most = std::uint64_t{1} << 32;   // pages a heap may have
+        for (std::uint32_t i = 0; i < prepared_; ++i) {
+            epoch_face const* const told = epoch(i);
+            if (of_slot[i] == nullptr || told == nullptr)
+                continue;
+            for (unsigned bin = 0; bin < bin_count; ++bin)
+                add(*of_slot[i], bin, told->listed[bin].load(std::memory_order_relaxed));
+            std::uint64_t const large = std::min(told->large_pages.load(std::memory_order_relaxed), most);
+            of_slot[i]->large_pages += large;
+            s.classes[large_class].large_pages += large;
+            s.global.large_pages += large;
+        }
+        for (seen_lane const& l : lanes_) {
+            std::uint32_t const slot = l.face->slot.load(std::memory_order_relaxed);
+            std::uint64_t const era = l.face->era.load(std::memory_order_relaxed);
+            if (era == 0 || slot >= prepared_ || of_slot[slot] == nullptr || of_slot[slot]->era != era)
+                continue;
+            for (unsigned bin = 0; bin < bin_count; ++bin)
+                add(*of_slot[slot], bin, l.face->held[bin].load(std::memory_order_relaxed));
+        }
+        for (class_stats& c : s.classes) {
+            c.cached_slabs = c.class_index < class_count ? c.cache_size : 0;
+            s.global.slabs_cached += c.cached_slabs;
+        }
+    }
+
+    /// Of the locks taken for a class or an epoch.
+    void sum_locks(snapshot& s) const
+    {
+        for (thread const& t : threads_)
+            for (auto const& row : t.face->contention)
+                for (contention_counters const& of_label : row) {
+                    s.global.lock_fast_acquire += of_label[contention_event::lock_fast].value();
+                    s.global.lock_contended += of_label[contention_event::lock_contended].value();
+                }
+        lock_timing_stats times;
+        for (thread const& t : threads_)
+            for (lock_times const& of : t.face->lock_waits)
+                of.add_to(times);
+        if (times.samples == 0)
+            return;
+        s.global.lock_timing = times;
+        for (unsigned c = 0; c <= class_count; ++c) {
+            auto& of_class = s.classes[c].lock_timing.emplace();
+            for (thread const& t : threads_)
+                t.face->lock_waits[c].add_to(of_class);
+        }
+    }
+
+private:
+    struct thread {
+        thread_face const* face;
+        std::size_t first_lane;
+        std::size_t end_lane;
+    };
+    struct seen_lane {
+        std::uint64_t address;
+        lane_face const* face;
+        std::size_t place;   ///< in lane_memory_
+    };
+
+    void read_lanes()
+    {
+        // Lists that run in circles end where more was seen than there can be.
+        std::size_t const most_threads = told_.bytes_used() / sizeof(thread_face);
+        std::size_t const most_lanes = told_.bytes_used() / sizeof(lane_face);
+        for (thread_face const* t = told_.at(face().threads.load(std::memory_order_relaxed));
+             t != nullptr && threads_.size() < most_threads; t = told_.at(t->next.load(std::memory_order_relaxed))) {
+            std::size_t const first = lanes_.size();
+            for (lane_face const* l = told_.at(t->lanes.load(std::memory_order_relaxed));
+                 l != nullptr && lanes_.size() < most_lanes; l = told_.at(l->next.load(std::memory_order_relaxed)))
+                lanes_.push_back({l->lane.load(std::memory_order_relaxed), l, lanes_.size()});
+            threads_.push_back({t, first, lanes_.size()});
+        }
+        for (seen_lane const& l : lanes_)
+            by_address_.push_back(&l - lanes_.data());
+        std::sort(by_address_.begin(), by_address_.end(),
+                  [this](auto a, auto b) { return lane_at(a).address < lane_at(b).address; });
+    }
+
+    /// Descriptors, blocks, lanes and the sets of free pages; false when any of it cannot be read.
+    bool read_memory()
+    {
+        constexpr std::uint32_t most_pages = std::uint32_t{1} << 26;   // 256 GiB of them
+        pages_ = face().pages.used_pages.load(std::memory_order_relaxed);
+        if (pages_ > most_pages)
+            return false;
+        descriptors_.emplace(std::size_t{pages_} * sizeof(slab));
+        std::size_t const words = (std::size_t{pages_} + 63) / 64;
+        free_resident_.resize(words);
+        free_large_.resize(words);
+        std::vector<std::uint64_t> addresses;
+        for (seen_lane const& l : lanes_)
+            addresses.push_back(l.address);
+        lane_memory_.emplace(lanes_.size() * sizeof(lane));
+        bool const read =
+            memory_.read_each(addresses, lane_memory_->data(), sizeof(lane)) &&
+            memory_.read(face().descriptors, descriptors_->data(), descriptors_->size()) &&
+            memory_.read(face().free_resident_words, free_resident_.data(), words * sizeof(std::uint64_t)) &&
+            memory_.read(face().free_large_words, free_large_.data(), words * sizeof(std::uint64_t));
+        if (!read) {
+            pages_ = 0;
+            lane_memory_.reset();
+            return false;
+        }
+        addresses.clear();
+        for (std::uint32_t i = 0; i < pages_; ++i)
+            if (unsigned const bin = at(i).bin(); bin < bin_count && has_blocks(bin)) {
+                block_pages_.push_back(i);
+                addresses.push_back(face().blocks + std::uint64_t{i} * max_blocks * sizeof(slab));
+            }
+        blocks_.emplace(block_pages_.size() * max_blocks * sizeof(slab));
+        if (memory_.read_each(addresses, blocks_->data(), max_blocks * sizeof(slab)))
+            return true;
+        pages_ = 0;
+        lane_memory_.reset();
+        return false;
+    }
+
+    [[nodiscard]] std::uint32_t index_of(slab const& page) const noexcept
+    {
+        return static_cast<std::uint32_t>(&page - reinterpret_cast<slab const*>(descriptors_->data()));
+    }
+    [[nodiscard]] seen_lane const& lane_at(std::ptrdiff_t i) const noexcept
+    {
+        return lanes_[static_cast<std::size_t>(i)];
+    }
+    [[nodiscard]] lane const* lane_of(seen_lane const& l) const noexcept
+    {
+        return lane_memory_ ? reinterpret_cast<lane const*>(lane_memory_->data()) + l.place : nullptr;
+    }
+    /// The lane whose memory `owner` points into.
+    [[nodiscard]] seen_lane const* holder_of(slab const& page) const noexcept
+    {
+        auto const owner = reinterpret_cast<std::uintptr_t>(page.owner.load(std::memory_order_relaxed));
+        if (owner == 0 || (owner & 1U) != 0 || owner == face().reclaiming_mark || owner == face().nowhere_mark)
+            return nullptr;
+        auto const behind = std::upper_bound(by_address_.begin(), by_address_.end(), owner,
+                                             [this](std::uintptr_t a, auto i) { return a < lane_at(i).address; });
+        if (behind == by_address_.begin())
+            return nullptr;
+        seen_lane const& l = lane_at(*(behind - 1));
+        return owner - l.address < sizeof(lane) ? &l : nullptr;
+    }
+    [[nodiscard]] std::uint64_t resident(told_range const& r) const
+    {
+        constexpr std::uint64_t most = std::uint64_t{1} << 36;
+        return flags_.resident_bytes(r.begin, std::min(r.bytes.load(std::memory_order_relaxed), most));
+    }
+
+    copy_of_segment const& told_;
+    copy_of_segment const& again_;
+    other_memory memory_;
+    page_flags flags_;
+    pid_t pid_;
+    std::uint64_t& frees_told_;
+    std::atomic<epoch_face*> const* epochs_ = nullptr;
+    std::uint32_t prepared_ = 0;
+    std::vector<thread> threads_;
+    std::vector<seen_lane> lanes_;
+    std::vector<std::ptrdiff_t> by_address_;
+    std::optional<bytes> lane_memory_;
+    bool live_known_ = false;
+    std::uint32_t pages_ = 0;
+    std::optional<bytes> descriptors_;
+    std::vector<std::uint32_t> block_pages_;   ///< pages with blocks, ascending, as blocks_ has them
+    std::optional<bytes> blocks_;
+    std::vector<std::uint64_t> free_resident_;
+    std::vector<std::uint64_t> free_large_;
+};
+
+/// A number that is a whole name in /proc.
+template <class T> std::optional<T> number_in(char const* name) noexcept
+{
+    T n = 0;
+    char const* const end = name + std::strlen(name);
+    auto const [stop, error] = std::from_chars(name, end, n);
+    return error == std::errc{} && stop == end ? std::optional{n} : std::nullopt;
+}
+
+/// Calls visit(name) for every entry of a directory; false, and errno, when it cannot be read.
+template <class F> bool for_each_entry(std::string const& path, F visit)
+{
+    std::unique_ptr<DIR, int (*)(DIR*)> const directory{::opendir(path.c_str()), ::closedir};
+    if (directory == nullptr)
+        return false;
+    while (dirent const* const entry = ::readdir(directory.get()))
+        visit(static_cast<char const*>(entry->d_name));
+    return true;
+}
+
+/// Whether what a process has open may be a segment: a memfd of that name, or a file of the right shape.
+bool may_be_segment(std::string const& link)
+{
+    std::array<char, 64> to{};
+    ssize_t const n = ::readlink(link.c_str(), to.data(), to.size());
+    if (n > 0 && std::string_view{to.data(), static_cast<std::size_t>(n)}.starts_with("/memfd:tslab"))
+        return true;
+    struct stat s{};
+    return ::stat(link.c_str(), &s) == 0 && S_ISREG(s.st_mode) && s.st_size >= static_cast<off_t>(least_segment) &&
+           s.st_size <= static_cast<off_t>(segment::most_bytes) && s.st_size % static_cast<off_t>(page_bytes) == 0;
+}
+
+/// The segments of a process, by the numbers of their heaps. `only_one`: it is enough to know that there is one.
+std::vector<descriptor> segments_of(pid_t pid, int& error, bool only_one = false)
+{
+    std::string const open_files = "/proc/" + std::to_string(pid) + "/fd";
+    std::vector<std::pair<std::uint64_t, descriptor>> found;
+    error = 0;
+    bool const read = for_each_entry(open_files, [&](char const* name) {
+        std::string const link = open_files + '/' + name;
+        if ((only_one && !found.empty()) || !number_in<unsigned>(name) || !may_be_segment(link))
+            return;
+        descriptor file{::open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+        segment_header header;
+        if (file.number() < 0 || !copy_of_segment::is_segment(file.number()) ||
+            !read_at(file.number(), std::as_writable_bytes(std::span{&header, 1}), 0) || header.pid != pid)
+            return;   // a segment of another process, perhaps: a descriptor that was handed on
+        bool const twice = std::any_of(found.begin(), found.end(),
+                                       [&header](auto const& other) { return other.first == header.heap; });
+        if (!twice)
+            found.emplace_back(header.heap, std::move(file));
+    });
+    if (!read)
+        error = errno;
+    std::sort(found.begin(), found.end(), [](auto const& a, auto const& b) { return a.first < b.first; });
+    std::vector<descriptor> segments;
+    for (auto& [heap, file] : found)
+        segments.push_back(std::move(file));
+    return segments;
+}
+
+bool exists(pid_t pid) { return ::access(("/proc/" + std::to_string(pid)).c_str(), F_OK) == 0; }
+
+}
+
+struct observer::state {
+    pid_t pid = 0;
+    std::string path;
+    std::vector<std::uint64_t> frees_told;
+
+    [[nodiscard]] std::string what() const { return pid != 0 ? "process " + std::to_string(pid) : path; }
+
+    [[nodiscard]] std::vector<descriptor> open() const { return pid != 0 ? open_process() : open_file(); }
+
+    [[nodiscard]] std::vector<descriptor> open_process() const
+    {
+        int error = 0;
+        std::vector<descriptor> segments = segments_of(pid, error);
+        if (!segments.empty())
+            return segments;
+        if (!exists(pid) || error == ESRCH || error == ENOENT)
+            fail(fault::no_process, "there is no process " + std::to_string(pid));
+        if (error == EACCES || error == EPERM)
+            fail(fault::not_permitted, what() + " may not be looked into: it belongs to another user, or is protected");
+        if (error != 0)
+            fail(fault::system, what() + " cannot be looked into: " + reason(error));
+        fail(fault::no_heap, what() + " has no heap of tslab that it publishes");
+    }
+
+    [[nodiscard]] std::vector<descriptor> open_file() const
+    {
+        descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+        struct stat s{};
+        if (file.number() < 0 || ::fstat(file.number(), &s) != 0)
+            fail(fault::system, path + ": " + reason(errno));
+        if (!S_ISREG(s.st_mode))
+            fail(fault::damaged, path + " is no file");
+        std::vector<descriptor> segments;
+        segments.push_back(std::move(file));
+        return segments;
+    }
+
+    /// Calls visit(heap) for every heap, and returns what it returned.
+    template <class F> auto for_each_heap(F visit) -> std::vector<decltype(visit(std::declval<seen_heap&>()))>
+    {
+        std::vector<decltype(visit(std::declval<seen_heap&>()))> all;
+        std::vector<descriptor> const segments = open();
+        frees_told.resize(std::max(frees_told.size(), segments.size()));
+        std::optional<observe_error> not_made;
+        for (std::size_t i = 0; i < segments.size(); ++i)
+            try {
+                copy_of_segment const copy{segments[i].number(), what()};
+                auto const writer = static_cast<pid_t>(copy.header().pid);
+                bool const lives = pid != 0 ? exists(pid) : false;
+                copy_of_segment const again{segments[i].number(), what()};
+                seen_heap heap{copy, again, lives ? writer : 0, frees_told[i]};
+                all.push_back(visit(heap));
+            } catch (observe_error const& e) {
+                if (e.fault() != fault::no_heap)
+                    throw;
+                not_made = e;
+            }
+        if (all.empty() && not_made)
+            throw observe_error{*not_made};
+        if (pid != 0 && !exists(pid))
+            fail(fault::no_process, what() + " has ended");
+        return all;
+    }
+};
+
+observer::observer(pid_t pid) : state_{std::make_unique<state>()}
+{
+    state_->pid = pid;
+    if (pid <= 0)
+        fail(fault::no_process, "there is no process " + std::to_string(pid));
+    static_cast<void>(state_->open());
+}
+
+observer::observer(std::string const& path) : state_{std::make_unique<state>()}
+{
+    state_->path = path;
+    copy_of_segment const copy{state_->open().front().number(), path};
+}
+
 observer::~observer() = default;
 observer::observer(observer&&) noexcept = default;
 observer& observer::operator=(observer&&) noexcept = default;
-std::vector<snapshot> observer::read(snapshot_options const&) { return {}; }
-std::vector<heap_map> observer::maps() { return {}; }
-pid_t observer::pid() const noexcept { return 0; }
-std::vector<pid_t> processes_with_heaps() { return {}; }
+
+std::vector<snapshot> observer::read(snapshot_options const& o)
+{
+    return state_->for_each_heap([&o](seen_heap& heap) { return assemble(heap, o); });
+}
+
+std::vector<heap_map> observer::maps()
+{
+    return state_->for_each_heap([](seen_heap& heap) { return assemble_map(heap); });
+}
+
+pid_t observer::pid() const noexcept { return state_->pid; }
+
+std::vector<pid_t> processes_with_heaps()
+{
+    std::vector<pid_t> found;
+    for_each_entry("/proc", [&found](char const* name) {
+        int error = 0;
+        if (auto const pid = number_in<pid_t>(name); pid && !segments_of(*pid, error, true).empty())
+            found.push_back(*pid);
+    });
+    std::sort(found.begin(), found.end());
+    return found;
+}
 
 }

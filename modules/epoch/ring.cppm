@@ -56,27 +56,22 @@ struct open_entry {
 };
 
 struct alignas(64) epoch_record : shelf {
-    static constexpr std::uint32_t tracked_entries = 4;
+    static constexpr std::uint32_t tracked_entries = epoch_face::tracked_entries;
     static constexpr std::uint32_t untracked = tracked_entries;
 
-    std::atomic<std::uint64_t> opened_ns{0};
-    counter enters;
-    counter exits;
+    explicit epoch_record(epoch_face& f) noexcept : shelf{f} {}
+
     std::array<open_entry, tracked_entries> entries;
-    std::atomic<std::uint64_t> rss_before_close{0};
-    std::atomic<std::uint64_t> rss_after_close{0};
-    std::atomic<std::uint64_t> closed_madvise_bytes{0};
-    std::atomic<std::uint64_t> closed_asked_bytes{0};
-    std::atomic<std::uint64_t> closed_gone_bytes{0};
 
     /// Notes an enter at `now`, the first or a further one of a domain; returns the place of its source location.
-    std::uint32_t note_enter(bool first, std::source_location const& at, std::uint64_t now) noexcept
+    /// `told`: the number of that in the directory of places.
+    std::uint32_t note_enter(bool first, std::source_location const& at, std::uint32_t told, std::uint64_t now) noexcept
         __attribute__((requires_capability(lock)))
     {
-        enters.add();
+        face.enters.add();
         if (!first)
             return untracked;
-        holds.store(holds.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        set_holds(holds.load(std::memory_order_relaxed) + 1);
         for (std::uint32_t i = 0; i < tracked_entries; ++i) {
             open_entry& e = entries[i];
             if (e.order.load(std::memory_order_relaxed) != 0)
@@ -86,7 +81,10 @@ struct alignas(64) epoch_record : shelf {
             e.function.store(at.function_name(), std::memory_order_relaxed);
             e.line.store(at.line(), std::memory_order_relaxed);
             e.entered_ns.store(now, std::memory_order_relaxed);
-            e.order.store(enters.value(), std::memory_order_release);   // whoever sees it sees the place
+            e.order.store(face.enters.value(), std::memory_order_release);   // whoever sees it sees the place
+            face.entries[i].place.store(told, std::memory_order_relaxed);
+            face.entries[i].entered_ns.store(now, std::memory_order_relaxed);
+            face.entries[i].order.store(face.enters.value(), std::memory_order_release);
             return i;
         }
         return untracked;   // more domains at once than places: the oldest ones are what a leak is told by
@@ -94,12 +92,14 @@ struct alignas(64) epoch_record : shelf {
     /// Notes an exit; `last`: of this domain, whose enter got `place`.
     void note_exit(bool last, std::uint32_t place) noexcept __attribute__((requires_capability(lock)))
     {
-        exits.add();
+        face.exits.add();
         if (!last)
             return;
-        holds.store(holds.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-        if (place < tracked_entries)
+        set_holds(holds.load(std::memory_order_relaxed) - 1);
+        if (place < tracked_entries) {
             entries[place].order.store(0, std::memory_order_relaxed);
+            face.entries[place].order.store(0, std::memory_order_relaxed);
+        }
     }
     /// The oldest entry that is still open, and when it was made, on now_ns_coarse's clock (0: there is none). Thread safe.
     /// Throws std::bad_alloc.

@@ -1,20 +1,15 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Taking a snapshot: counters are summed over the threads' records, slabs are counted by walking the descriptors, resident
-// pages are asked of the kernel. No lock is taken that an allocation waits for; a slot that is opened anew during the walk
-// is told by its era.
+// Taking a snapshot in the process itself: resident pages are asked of the kernel, everything else is in reach.
 module;
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
-#include <thread>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -23,432 +18,14 @@ module tslab.epoch;
 import tslab.stats;
 import tslab.slab;
 import tslab.tls_cache;
+import :assembly;
 
 namespace tslab {
 
 namespace {
 
-using pages_by_class = std::array<class_share, class_count + 1>;
-
-void add_class(class_stats& to, class_counters const& from) noexcept
-{
-    auto const n = [&](class_event e) { return from[e].value(); };
-    to.slow_path_hits += n(class_event::slow_path);
-    to.slow_path_cache_miss += n(class_event::cache_miss);
-    to.slow_path_epoch_closed += n(class_event::epoch_closed);
-    to.out_of_memory += n(class_event::out_of_memory);
-    to.current_partial_null += n(class_event::current_null);
-    to.current_partial_full += n(class_event::current_full);
-    to.new_slab_count += n(class_event::new_slab);
-    to.cache_hits += n(class_event::cache_hit);
-    to.collects += n(class_event::collect);
-    to.adoptions += n(class_event::adopt);
-    to.bypassed += n(class_event::bypassed);
-    to.flushed += n(class_event::flushed);
-    std::uint64_t const kept = n(class_event::close_kept);
-    to.empty_slab_recycled += n(class_event::recycled) + kept;
-    to.empty_slab_overflowed += n(class_event::overflowed);
-    to.list_move_partial_to_full += n(class_event::partial_to_full);
-    to.list_move_full_to_partial += n(class_event::full_to_partial);
-    to.remote_frees += n(class_event::remote_free);
-    to.repairs += n(class_event::adopt_mismatch) + n(class_event::adopt_lost) + n(class_event::repair_twice);
-    to.epoch_close_calls += n(class_event::close_call) + kept;
-    to.epoch_close_scanned_slabs += n(class_event::close_scanned) + kept;
-    to.epoch_close_recycled_slabs += n(class_event::close_recycled) + kept;
-    to.epoch_close_total_ns += n(class_event::close_nanoseconds);
-    to.bitmap_alloc_attempts += n(class_event::collect) + n(class_event::adopt_attempt);
-    to.bitmap_free_attempts += n(class_event::remote_free);
-    to.current_partial_cas_attempts += n(class_event::adopt_attempt);
-    to.current_partial_lost_races += n(class_event::adopt_lost);
-    to.current_partial_mismatches += n(class_event::adopt_mismatch);
-    to.scan_adapt_checks += n(class_event::scan_check);
-    to.scan_adapt_switches += n(class_event::scan_switch);
-}
-
-void add_heap(global_stats& to, heap_counters const& from) noexcept
-{
-    auto const n = [&](heap_event e) { return from[e].value(); };
-    to.epoch_opens += n(heap_event::epoch_open);
-    to.epoch_advances += n(heap_event::epoch_advance);
-    to.epoch_closes += n(heap_event::epoch_close);
-    to.epoch_drains += n(heap_event::epoch_drained);
-    to.epoch_close_scanned_slabs += n(heap_event::close_scanned);
-    to.epoch_close_recycled_slabs += n(heap_event::close_recycled);
-    to.epoch_close_deferred += n(heap_event::close_deferred);
-    to.epoch_close_timed += n(heap_event::close_timed);
-    to.epoch_close_total_ns += n(heap_event::close_nanoseconds);
-    to.ring_exhausted += n(heap_event::ring_exhausted);
-    to.domain_enters += n(heap_event::domain_enter);
-    to.domain_exits += n(heap_event::domain_exit);
-    to.counted_frees += n(heap_event::counted_free);
-    to.released_objects += n(heap_event::released);
-    to.leaked_objects += n(heap_event::leaked);
-    to.refused_handles += n(heap_event::stale_handle);
-}
-
-void add_contention(contention_stats& to, contention_counters const& from) noexcept
-{
-    to.lock_fast_acquire += from[contention_event::lock_fast].value();
-    to.lock_contended += from[contention_event::lock_contended].value();
-    to.bitmap_alloc_cas_retries += from[contention_event::alloc_retry].value();
-    to.bitmap_free_cas_retries += from[contention_event::free_retry].value();
-}
-
-/// One thread's counters: into the classes, the labels, the global ones and, for its present thread, its own.
-void add_record(heap_core const& core, thread_record const& r, snapshot& s)
-{
-    for (unsigned c = 0; c <= class_count; ++c)
-        add_class(s.classes[c], r.classes[c]);
-    add_heap(s.global, r.counts);
-    for (class_counters const& c : r.classes) {
-        s.global.epoch_close_scanned_slabs += c[class_event::close_kept].value();
-        s.global.epoch_close_recycled_slabs += c[class_event::close_kept].value();
-    }
-    s.classes[large_class].allocations += r.counts[heap_event::large_allocation].value();
-    core.for_each_lane(r, [&](lane const& l) {
-        for (unsigned bin = 0; bin < bin_count; ++bin)
-            s.classes[class_of_bin(bin)].allocations += l.allocations(bin).value();
-        s.global.counted_frees += l.counted_frees.value();
-    });
-    for (unsigned row = 0; row <= no_class; ++row)
-        for (std::uint32_t label = 0; label < label_buckets; ++label) {
-            contention_counters const& from = r.contention[row][label];
-            add_contention(s.labels[label].contention, from);
-            if (row == no_class)
-                continue;
-            add_contention(s.classes[row].by_label[label], from);
-            add_contention(s.classes[row].contention, from);
-        }
-    for (std::uint32_t label = 0; label < label_buckets; ++label) {
-        s.labels[label].escapes += r.escapes[label].value();
-        s.labels[label].escaped_bytes += r.escaped_bytes[label].value();
-    }
-    // What was before its present thread is read before the sums, which only grow.
-    std::array<std::uint64_t, repair_reasons.size()> repairs_before{};
-    for (std::size_t i = 0; i < repairs_before.size(); ++i)
-        repairs_before[i] = r.repairs_before[i].load(std::memory_order_acquire);
-    std::uint64_t const allocations_before = r.allocations_before.load(std::memory_order_acquire);
-    std::uint64_t const slow_paths_before = r.slow_paths_before.load(std::memory_order_acquire);
-    auto const since = [](std::uint64_t now, std::uint64_t before) { return now > before ? now - before : 0; };
-    bool const alive = r.in_use.load(std::memory_order_relaxed) && !r.vanished.load(std::memory_order_relaxed);
-    for (unsigned c = 0; c < class_count; ++c)
-        s.classes[c].scan_rotated_threads += alive && r.scans[c].rotated() ? 1 : 0;
-
-    thread_stats t;
-    t.thread_id = r.thread_id.load(std::memory_order_relaxed);
-    t.alive = alive;
-    t.allocations = since(r.allocations(), allocations_before);
-    t.slow_path_hits = since(r.slow_paths(), slow_paths_before);
-    t.sampling.alloc = r.alloc_times.read_since(r.alloc_times_before);
-    t.sampling.repair = r.repair_times.read_since(r.repair_times_before);
-    std::array<std::uint64_t, repair_reasons.size()> all{};
-    std::array<std::uint64_t, repair_reasons.size()> own{};
-    for (std::size_t i = 0; i < all.size(); ++i) {
-        all[i] = r.repairs(i);
-        own[i] = since(all[i], repairs_before[i]);
-    }
-    auto const set_reasons = [](sampling_stats& of, auto const& n) {
-        of.repair_reason_full_bitmap += n[0];
-        of.repair_reason_list_mismatch += n[1];
-        of.repair_reason_other += n[2];
-        of.repair_count += n[0] + n[1] + n[2];
-    };
-    set_reasons(t.sampling, own);
-    set_reasons(s.sampled, all);
-    s.sampled.alloc.add(r.alloc_times.read());
-    s.sampled.repair.add(r.repair_times.read());
-    s.threads.push_back(std::move(t));
-}
-
-void sum_records(heap_core const& core, snapshot& s)
-{
-    for (thread_record const* r = core.first_record(); r != nullptr; r = r->next_of_heap)
-        add_record(core, *r, s);
-    for (unsigned c = 0; c <= class_count; ++c)
-        add_class(s.classes[c], core.strays(c));
-    add_heap(s.global, core.stray_events());
-    s.classes[large_class].allocations += core.stray_events()[heap_event::large_allocation].value();
-}
-
-/// The locks of the heap: how often they were free or waited for, and how long where that was timed.
-void sum_locks(heap_core const& core, std::initializer_list<mutex const*> further, snapshot& s)
-{
-    lock_timing_stats times;
-    auto const add = [&](mutex const& m) {
-        s.global.lock_fast_acquire += m.fast_acquires();
-        s.global.lock_contended += m.contended_acquires();
-        m.times().add_to(times);
-    };
-    core.for_each_lock(add);
-    for (mutex const* const m : further)
-        add(*m);
-    if (lock_timing() == 0)
-        return;
-    s.global.lock_timing = times;
-    for (unsigned c = 0; c <= class_count; ++c) {
-        auto& of_class = s.classes[c].lock_timing.emplace();
-        for (thread_record const* r = core.first_record(); r != nullptr; r = r->next_of_heap)
-            r->lock_waits[c].add_to(of_class);
-    }
-}
-
-/// Walks the pages ever used and puts each where it belongs: its class, its epoch, its term of the waterfall.
-class page_walk {
-public:
-    page_walk(heap_core const& core, snapshot& s, std::vector<epoch_stats*> const& of_slot, bool residency)
-        : core_{core}, s_{s}, of_slot_{of_slot}, shares_(of_slot.size()), pages_{core.pages().used_pages()}
-    {
-        if (residency)
-            resident_ = resident_pages(core.pages().first_page(), std::size_t{pages_} << page_shift);
-        if (residency && resident_.size() == pages_) {   // else the system's pages are larger than ours
-            s.waterfall.emplace();
-            for (class_stats& c : s.classes)
-                c.resident_bytes = 0;
-            for (epoch_stats& e : s.epochs)
-                e.resident_bytes = 0;
-        }
-    }
-
-    void run()
-    {
-        for (std::uint32_t i = 0; i < pages_;)
-            i += add(i);
-        for (std::size_t slot = 0; slot < shares_.size(); ++slot)
-            if (of_slot_[slot] != nullptr)
-                for (class_share const& share : shares_[slot])
-                    if (share.pages != 0)
-                        of_slot_[slot]->classes.push_back(share);
-        std::uint64_t const idle = (cached_pages_ + s_.global.free_resident_pages) * page_bytes;
-        s_.global.committed_bytes = idle + (s_.global.slab_pages + s_.global.large_pages) * page_bytes;
-        s_.global.empty_held_bytes += idle;
-    }
-
-private:
-    /// Adds what begins at page `i`; returns how many pages that is.
-    std::uint32_t add(std::uint32_t i) noexcept
-    {
-        slab const& page = core_.pages().at(i);
-        residence const where = page.where.load(std::memory_order_relaxed);
-        unsigned const bin = page.bin();
-        if (where == residence::large)
-            return add_large(i, page);
-        if (where == residence::unused || bin >= bin_count) {   // or given back while we looked
-            add_free(i);
-            return 1;
-        }
-        std::uint32_t const pages = std::min<std::uint32_t>(bins[bin].pages, pages_ - i);
-        if (where == residence::cached || is_kept(page, bin))
-            add_cached(i, pages, class_of_bin(bin));
-        else
-            add_slab(i, pages, page, bin);
-        return pages;
-    }
-
-    /// Whether a lane keeps it for an epoch to come, or for one that has not used it yet.
-    [[nodiscard]] static bool is_kept(slab const& page, unsigned bin) noexcept
-    {
-        lane const* const l = holder_of(page);
-        return l != nullptr && (l->attached() == nullptr || l->unused_in_era(bin)) && live_slots(page, bin) == 0;
-    }
-
-    void add_free(std::uint32_t i) noexcept
-    {
-        unsigned const c = core_.pages().free_resident_class(i);
-        if (c < class_count)
-            ++s_.classes[c].cache_overflow_len;
-        if (s_.waterfall)
-            s_.waterfall->free_bytes += resident(i);
-    }
-
-    void add_cached(std::uint32_t first, std::uint32_t pages, unsigned c) noexcept
-    {
-        ++s_.classes[c].cached_slabs;
-        ++s_.global.slabs_cached;
-        cached_pages_ += pages;
-        if (s_.waterfall)
-            s_.waterfall->cached_bytes += resident(first, pages);
-    }
-
-    void add_slab(std::uint32_t first, std::uint32_t pages, slab const& page, unsigned bin) noexcept
-    {
-        unsigned const index = class_of_bin(bin);
-        std::uint64_t const bytes = std::uint64_t{pages} * page_bytes;
-        std::uint64_t const live = live_slots(page, bin);
-        std::uint64_t const live_bytes = live * bins[bin].size;
-        bool const full = live == bins[bin].slab_slots();
-        class_stats& c = s_.classes[index];
-        ++(full ? c.full_slabs : c.partial_slabs);
-        c.empty_slabs += live == 0 ? 1 : 0;
-        c.live_objects += live;
-        c.live_bytes += live_bytes;
-        ++s_.global.slabs_in_use;
-        s_.global.slab_pages += pages;
-        s_.global.empty_held_bytes += live == 0 ? bytes : 0;
-        std::uint32_t const slot = slot_of(page);   // asked once: the slab may be taken back meanwhile
-        if (epoch_stats* const e = epoch_at(slot)) {
-            ++e->slabs;
-            e->slab_pages += pages;
-            ++(full ? e->full_slabs : e->partial_slabs);
-            e->empty_slabs += live == 0 ? 1 : 0;
-            e->empty_slab_pages += live == 0 ? pages : 0;
-            share(slot, index, 1, pages, live, live_bytes);
-        }
-        if (!s_.waterfall)
-            return;
-        add_to_waterfall(first, pages, bin, live_bytes);
-        add_resident(slot, index, resident(first, pages));
-    }
-
-    /// A slab's resident bytes: of its slots, as many are said to be live as can be. Untouched pages hold no live object.
-    void add_to_waterfall(std::uint32_t first, std::uint32_t pages, unsigned bin, std::uint64_t live_bytes) noexcept
-    {
-        waterfall_stats& w = *s_.waterfall;
-        std::uint64_t const bytes = std::uint64_t{pages} * page_bytes;
-        std::uint64_t const there = resident(first, pages);
-        std::uint64_t const tail = bytes - std::uint64_t{bins[bin].slab_slots()} * bins[bin].size;
-        std::uint64_t const live = std::min(live_bytes, there);
-        std::uint64_t const slack = resident(first + pages - 1) != 0 ? std::min(tail, there - live) : 0;
-        w.untouched_bytes += bytes - there;
-        w.live_bytes += live;
-        w.slack_bytes += slack;
-        w.empty_slot_bytes += there - live - slack;
-    }
-
-    std::uint32_t add_large(std::uint32_t first, slab const& page) noexcept
-    {
-        std::uint32_t const pages = std::min(std::max(page.pages.load(std::memory_order_relaxed), 1U), pages_ - first);
-        std::uint64_t const bytes =
-            std::min(page.local.load(std::memory_order_relaxed), std::uint64_t{pages} << page_shift);
-        std::atomic_thread_fence(std::memory_order_acquire);   // its size before what it is, again
-        if (page.tag.load(std::memory_order_relaxed) != tag_large) {
-            add_free(first);   // freed while we looked
-            return 1;
-        }
-        class_stats& c = s_.classes[large_class];
-        c.large_pages += pages;
-        ++c.live_objects;
-        c.live_bytes += bytes;
-        s_.global.large_pages += pages;
-        std::uint32_t const slot = slot_of(page);
-        if (epoch_stats* const e = epoch_at(slot)) {
-            e->large_pages += pages;
-            share(slot, large_class, 0, pages, 1, bytes);
-        }
-        if (!s_.waterfall)
-            return pages;
-        std::uint64_t const there = resident(first, pages);
-        std::uint64_t const all = std::uint64_t{pages} * page_bytes;
-        std::uint64_t const tail =
-            bytes < all && resident(first + pages - 1) != 0 ? std::min(all - bytes, page_bytes) : 0;
-        s_.waterfall->untouched_bytes += all - there;
-        s_.waterfall->slack_bytes += tail;
-        s_.waterfall->live_bytes += there - tail;
-        add_resident(slot, large_class, there);
-        return pages;
-    }
-
-    /// The ring slot of the epoch a page belongs to; past the end when to none, or to one that was opened after the epochs
-    /// were read: such pages are in the totals, and in no epoch.
-    [[nodiscard]] std::uint32_t slot_of(slab const& page) const noexcept
-    {
-        shelf const* const home = home_of(page);
-        std::uint32_t const slot = home != nullptr ? core_.slot_of(*home) : core_.slots();
-        epoch_stats const* const read = epoch_at(slot);
-        return read != nullptr && read->era == home->era.load(std::memory_order_relaxed) ? slot : core_.slots();
-    }
-    [[nodiscard]] epoch_stats* epoch_at(std::uint32_t slot) const noexcept
-    {
-        return slot < of_slot_.size() ? of_slot_[slot] : nullptr;
-    }
-    void share(std::uint32_t slot, unsigned c, std::uint64_t slabs, std::uint64_t pages, std::uint64_t live,
-               std::uint64_t bytes) noexcept
-    {
-        of_slot_[slot]->live_objects += live;
-        of_slot_[slot]->live_bytes += bytes;
-        class_share& of = shares_[slot][c];
-        of.class_index = c;
-        of.slabs += slabs;
-        of.pages += pages;
-        of.live_objects += live;
-        of.live_bytes += bytes;
-    }
-    void add_resident(std::uint32_t slot, unsigned c, std::uint64_t bytes) noexcept
-    {
-        *s_.classes[c].resident_bytes += bytes;
-        if (epoch_stats* const e = epoch_at(slot))
-            *e->resident_bytes += bytes;
-    }
-    [[nodiscard]] std::uint64_t resident(std::uint32_t i) const noexcept { return resident_[i] != 0 ? page_bytes : 0; }
-    [[nodiscard]] std::uint64_t resident(std::uint32_t first, std::uint32_t pages) const noexcept
-    {
-        std::uint64_t bytes = 0;
-        for (std::uint32_t i = first; i < first + pages; ++i)
-            bytes += resident(i);
-        return bytes;
-    }
-
-    heap_core const& core_;
-    snapshot& s_;
-    std::vector<epoch_stats*> const& of_slot_;
-    std::vector<pages_by_class> shares_;
-    std::vector<unsigned char> resident_;
-    std::uint64_t cached_pages_ = 0;
-    std::uint32_t pages_;
-};
-
-epoch_stats read_fields(epoch_record const& r, std::uint64_t now, std::uint64_t wall)
-{
-    auto const since = [now](std::uint64_t then) { return now > then ? now - then : 0; };
-    epoch_stats e;
-    e.index = r.index;
-    e.era = r.era.load(std::memory_order_acquire);
-    e.lifecycle = r.state.load(std::memory_order_relaxed);
-    e.state = e.lifecycle == lifecycle::active ? epoch_state::active : epoch_state::closing;
-    e.label = r.label.read().view();
-    e.label_id = r.label_id.load(std::memory_order_relaxed);
-    e.refcount = r.holds.load(std::memory_order_relaxed);
-    e.enters = r.enters.value();
-    e.exits = r.exits.value();
-    e.allocations = r.allocations.value();
-    std::uint64_t const age = since(r.opened_ns.load(std::memory_order_relaxed));
-    e.age_seconds = static_cast<double>(age) * 1e-9;
-    e.open_since_ns = wall - age;
-    std::uint64_t const closing = r.closing_ns.load(std::memory_order_relaxed);
-    e.closing_seconds =
-        e.lifecycle == lifecycle::closing && closing != 0 ? static_cast<double>(since(closing)) * 1e-9 : 0;
-    epoch_record::oldest entry = r.oldest_entry();
-    e.opened_at = std::move(entry.place);
-    if (entry.entered_ns != 0)   // known, and be it of this tick
-        e.entered_seconds = static_cast<double>(std::max<std::uint64_t>(since(entry.entered_ns), 1)) * 1e-9;
-    e.rss_before_close = r.rss_before_close.load(std::memory_order_relaxed);
-    e.rss_after_close = r.rss_after_close.load(std::memory_order_relaxed);
-    e.madvise_bytes = r.closed_madvise_bytes.load(std::memory_order_relaxed);
-    e.madvise_asked_bytes = r.closed_asked_bytes.load(std::memory_order_relaxed);
-    e.madvise_gone_bytes = r.closed_gone_bytes.load(std::memory_order_relaxed);
-    return e;
-}
-
-/// The fields of one era: read again when the slot was opened anew meanwhile. That takes some nanoseconds, or as long as the
-/// thread that does it is kept from running; then the slot is left out: era 0.
-epoch_stats read_epoch(epoch_record const& r, std::uint64_t now, std::uint64_t wall)
-{
-    constexpr int spins = 100;
-    constexpr int yields = 100;
-    for (int i = 0; i < spins + yields; ++i) {
-        epoch_stats e = read_fields(r, now, wall);
-        std::atomic_thread_fence(std::memory_order_acquire);   // the fields before the era again
-        if (e.era != 0 && r.era.load(std::memory_order_relaxed) == e.era)
-            return e;
-        if (i < spins)
-            spin_pause();
-        else
-            std::this_thread::yield();
-    }
-    return {};
-}
-
 /// The larger of `now` and all that was ever told. What is allocated while pages are looked at makes frees come out too few.
-std::uint64_t never_less(std::atomic<std::uint64_t>& told, std::uint64_t now) noexcept
+std::uint64_t largest_told(std::atomic<std::uint64_t>& told, std::uint64_t now) noexcept
 {
     std::uint64_t before = told.load(std::memory_order_relaxed);
     while (before < now && !told.compare_exchange_weak(before, now, std::memory_order_relaxed)) {
@@ -456,173 +33,131 @@ std::uint64_t never_less(std::atomic<std::uint64_t>& told, std::uint64_t now) no
     return std::max(before, now);
 }
 
-/// What follows from the rest: sums over classes, and labels from their epochs.
-void total_up(snapshot& s)
-{
-    global_stats& g = s.global;
-    for (class_stats const& c : s.classes) {
-        g.allocations += c.allocations;
-        g.live_objects += c.live_objects;
-        g.live_bytes += c.live_bytes;
-        g.slow_path_hits += c.slow_path_hits;
-        g.slow_path_cache_miss += c.slow_path_cache_miss;
-        g.slow_path_epoch_closed += c.slow_path_epoch_closed;
-        g.out_of_memory += c.out_of_memory;
-        g.slabs_allocated += c.new_slab_count;
-        g.slabs_recycled += c.empty_slab_recycled;
-        g.cache_overflows += c.empty_slab_overflowed;
-        g.bitmap_alloc_attempts += c.bitmap_alloc_attempts;
-        g.bitmap_alloc_cas_retries += c.contention.bitmap_alloc_cas_retries;
-        g.bitmap_free_attempts += c.bitmap_free_attempts;
-        g.bitmap_free_cas_retries += c.contention.bitmap_free_cas_retries;
-        g.current_partial_cas_attempts += c.current_partial_cas_attempts;
-        g.current_partial_lost_races += c.current_partial_lost_races;
-        g.current_partial_mismatches += c.current_partial_mismatches;
+/// A heap of this process, as assemble asks of it.
+class own_heap {
+public:
+    own_heap(heap_core const& core, std::initializer_list<mutex const*> further_locks,
+             std::atomic<std::uint64_t>& frees_told)
+        : core_{core}, further_locks_{further_locks}, frees_told_{frees_told}
+    {
     }
-    g.current_partial_cas_failures = g.current_partial_lost_races + g.current_partial_mismatches;
-    g.frees = g.allocations > g.live_objects ? g.allocations - g.live_objects : 0;
 
-    for (epoch_stats const& e : s.epochs) {
-        if (e.lifecycle != lifecycle::active && e.lifecycle != lifecycle::closing)
-            continue;
-        label_stats& l = s.labels[e.label_id];
-        ++l.epochs;
-        l.refcount += e.refcount;
-        l.live_objects += e.live_objects;
-        l.live_bytes += e.live_bytes;
-        l.held_bytes += (e.slab_pages + e.large_pages) * s.page_size;
-        if (e.resident_bytes)
-            l.resident_bytes = l.resident_bytes.value_or(0) + *e.resident_bytes;
+    [[nodiscard]] heap_face const& face() const noexcept { return core_.face(); }
+    [[nodiscard]] std::string const& name() const noexcept { return core_.name(); }
+    [[nodiscard]] std::int64_t pid() const noexcept { return ::getpid(); }
+    [[nodiscard]] bool live_known() const noexcept { return true; }
+
+    template <class F> void for_each_thread(F visit) const
+    {
+        for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
+            visit(r->face, [&] {
+                lane_sums sums;
+                core_.for_each_lane(*r, [&](lane const& l) {
+                    sums.add([&l](unsigned bin) { return l.allocations(bin).value(); }, l.counted_frees.value());
+                });
+                return sums;
+            });
     }
-    for (label_stats& l : s.labels) {
-        if (s.waterfall && !l.resident_bytes)
-            l.resident_bytes = 0;
-        g.escapes += l.escapes;
-        g.escaped_bytes += l.escaped_bytes;
+    template <class F> void for_each_lane_at_work(F visit) const
+    {
+        for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
+            core_.for_each_lane(*r, [&](lane const& l) {
+                std::uint64_t const era = l.era();
+                visit(l.slot(), era, [&l, era] {
+                    std::uint64_t const n = l.allocations_of_era();
+                    return std::pair{n, l.era() == era};
+                });
+            });
     }
-}
+
+    [[nodiscard]] std::uint32_t prepared_epochs() const noexcept { return core_.prepared_slots(); }
+    [[nodiscard]] epoch_face const* epoch(std::uint32_t i) const noexcept { return &core_.shelf_at(i).face; }
+    [[nodiscard]] epoch_record::oldest oldest_entry(std::uint32_t i, epoch_face const&) const
+    {
+        return static_cast<epoch_record const&>(core_.shelf_at(i)).oldest_entry();
+    }
+
+    [[nodiscard]] std::uint32_t used_pages() const noexcept { return core_.pages().used_pages(); }
+    [[nodiscard]] slab const& at(std::uint32_t i) const noexcept { return core_.pages().at(i); }
+    [[nodiscard]] std::uint32_t live(slab const& page, unsigned bin) const noexcept { return live_slots(page, bin); }
+    /// Whether a lane keeps it for an epoch to come, or for one that has not used it yet.
+    [[nodiscard]] bool is_kept(slab const& page, unsigned bin) const noexcept
+    {
+        lane const* const l = holder_of(page);
+        return l != nullptr && (l->attached() == nullptr || l->unused_in_era(bin)) && live_slots(page, bin) == 0;
+    }
+    [[nodiscard]] epoch_id home_of(slab const& page) const noexcept
+    {
+        shelf const* const home = tslab::home_of(page);
+        return home != nullptr ? epoch_id{core_.slot_of(*home), home->era.load(std::memory_order_relaxed)} : epoch_id{};
+    }
+    [[nodiscard]] unsigned free_resident_class(std::uint32_t i) const noexcept
+    {
+        return core_.pages().free_resident_class(i);
+    }
+
+    [[nodiscard]] bool residency_known() const noexcept { return tslab::residency_known(); }
+    [[nodiscard]] std::vector<unsigned char> resident_pages() const
+    {
+        return tslab::resident_pages(core_.pages().first_page(), std::size_t{used_pages()} << page_shift);
+    }
+    [[nodiscard]] std::uint64_t rss_bytes() const noexcept { return read_rss_bytes(); }
+    [[nodiscard]] std::uint64_t metadata_bytes() const noexcept
+    {
+        return core_.pages().metadata_bytes() + core_.meta().committed_bytes() + core_.told().committed_bytes();
+    }
+    [[nodiscard]] std::uint64_t resident_metadata_bytes() const noexcept
+    {
+        return core_.pages().resident_metadata_bytes() + core_.meta().resident_bytes_now() +
+               core_.told().resident_bytes_now();
+    }
+    [[nodiscard]] std::uint64_t never_less(std::uint64_t frees) const noexcept
+    {
+        return largest_told(frees_told_, frees);
+    }
+    void add_held(snapshot&, std::vector<epoch_stats*> const&) const noexcept {}   // live_known
+
+    /// The locks of the heap: how often they were free or waited for, and how long where that was timed.
+    void sum_locks(snapshot& s) const
+    {
+        lock_timing_stats times;
+        auto const add = [&](mutex const& m) {
+            s.global.lock_fast_acquire += m.fast_acquires();
+            s.global.lock_contended += m.contended_acquires();
+            m.times().add_to(times);
+        };
+        core_.for_each_lock(add);
+        for (mutex const* const m : further_locks_)
+            add(*m);
+        if (lock_timing() == 0)
+            return;
+        s.global.lock_timing = times;
+        for (unsigned c = 0; c <= class_count; ++c) {
+            auto& of_class = s.classes[c].lock_timing.emplace();
+            for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
+                r->lock_waits[c].add_to(of_class);
+        }
+    }
+
+private:
+    heap_core const& core_;
+    std::initializer_list<mutex const*> further_locks_;
+    std::atomic<std::uint64_t>& frees_told_;
+};
 
 }
 
 tslab::snapshot allocator::snapshot(snapshot_options const& o) const
 {
-    tslab::snapshot s;
-    s.name = core_.name();
-    s.timestamp_ns = wall_clock_ns();
-    s.pid = ::getpid();
-    s.page_size = page_bytes;
-    s.epoch_count = core_.slots();
-    s.current_epoch = current_epoch().index;
-    s.current_era = current_epoch().era;
-    constexpr std::array policies{"eager", "cached", "never"};
-    s.reclaim = policies[static_cast<std::size_t>(core_.slabs().policy())];
-    s.sampling = sampling();
-    s.classes.resize(class_count + 1);
-    for (unsigned c = 0; c <= class_count; ++c) {
-        class_stats& of = s.classes[c];
-        of.class_index = c;
-        purge_result const purged = core_.pages().purged_of(c);
-        of.madvise_calls = purged.calls;
-        of.madvise_bytes = purged.bytes;
-        of.madvise_failures = purged.failures;
-        if (c == large_class)
-            continue;
-        of.object_size = class_sizes[c];
-        of.objects_per_slab = bins[c].slab_slots();
-        of.pages_per_slab = bins[c].pages;
-        of.cache_size = core_.slabs().cached(c);
-        of.cache_capacity = core_.slabs().capacity(c);
-    }
-    s.labels.resize(label_buckets);
-    sum_records(core_, s);
-
-    std::uint32_t const opened = core_.prepared_slots();
-    std::uint64_t const now = now_ns_coarse();
-    s.epochs.reserve(opened);   // of_slot points into it
-    std::vector<epoch_stats*> of_slot(opened, nullptr);
-    for (std::uint32_t i = 0; i < opened; ++i) {
-        epoch_record const& r = record_of({i, 0});
-        if (r.state.load(std::memory_order_relaxed) == lifecycle::idle)
-            continue;   // a higher slot was opened first
-        epoch_stats e = read_epoch(r, now, s.timestamp_ns);
-        if (e.era == 0)
-            continue;
-        of_slot[i] = &s.epochs.emplace_back(std::move(e));
-        s.global.active_epochs += s.epochs.back().lifecycle == lifecycle::active ? 1 : 0;
-        s.global.closing_epochs += s.epochs.back().lifecycle == lifecycle::closing ? 1 : 0;
-    }
-    global_stats& g = s.global;
-    g.free_resident_pages = core_.pages().free_resident_pages();
-    g.free_purged_pages = core_.pages().free_purged_pages();
-    page_walk{core_, s, of_slot, o.residency && residency_known()}.run();
-    for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
-        core_.for_each_lane(*r, [&](lane const& l) {
-            epoch_stats* const e = l.slot() < opened ? of_slot[l.slot()] : nullptr;
-            if (e == nullptr || e->era != l.era())
-                return;
-            std::uint64_t const n = l.allocations_of_era();
-            if (e->era == l.era())   // still: it was not handed on meanwhile
-                e->allocations += n;
-        });
-    total_up(s);
-    s.global.frees = never_less(frees_told_, s.global.frees);
-    sum_locks(core_, {&advance_lock_, &prepare_lock_, &labels_.lock_for_counts()}, s);
-    g.metadata_bytes = core_.pages().metadata_bytes() + core_.meta().committed_bytes();
-    purge_result const purged = core_.pages().purged();
-    g.madvise_calls = purged.calls;
-    g.madvise_bytes = purged.bytes;
-    g.madvise_failures = purged.failures;
-    g.labels_in_overflow = labels_.overflows();
-    g.labels_cut = labels_.cut();
-    for (std::size_t k = 0; k < misuse_count; ++k) {
-        std::uint64_t const n = core_.misuses(static_cast<misuse>(k));
-        s.misuses.push_back({std::string{name_of(static_cast<misuse>(k))}, n});
-        g.misuses += n;
-    }
-    // Names last, so that every number counted above has one; numbers without a name have nothing to say.
-    std::uint32_t const named = labels_.used();
-    for (std::uint32_t i = 0; i < label_buckets; ++i) {
-        s.labels[i].label_id = i;
-        if (i <= named || i == label_registry::other)
-            s.labels[i].name = labels_.name_of(i).view();
-    }
-    s.labels.erase(s.labels.begin() + 1 + named, s.labels.end() - 1);
-    {
-        last_close const last = [&] {   // texts are made without the lock
-            lock_guard const guard{core_.history_lock()};
-            return last_close_;
-        }();
-        close_report const& r = last.report;
-        s.last_close = {.timestamp_ns = last.timestamp_ns,
-                        .index = r.epoch.index,
-                        .era = r.epoch.era,
-                        .label = std::string{last.label.view()},
-                        .nanoseconds = r.nanoseconds,
-                        .rss_before = r.rss_before,
-                        .rss_after = r.rss_after,
-                        .scanned_slabs = r.scanned_slabs,
-                        .recycled_slabs = r.recycled_slabs,
-                        .madvise_calls = r.madvise_calls,
-                        .madvise_bytes = r.madvise_bytes,
-                        .madvise_failures = r.madvise_failures,
-                        .madvise_asked_bytes = r.madvise_asked_bytes,
-                        .madvise_gone_bytes = r.madvise_gone_bytes};
-    }
-    g.rss_bytes = read_rss_bytes();
-    if (s.waterfall) {
-        waterfall_stats& w = *s.waterfall;
-        w.rss_bytes = g.rss_bytes;
-        w.metadata_bytes = core_.pages().resident_metadata_bytes() + core_.meta().resident_bytes_now();
-        w.not_tslab_bytes = static_cast<std::int64_t>(w.rss_bytes) -
-                            static_cast<std::int64_t>(w.live_bytes + w.slack_bytes + w.empty_slot_bytes +
-                                                      w.cached_bytes + w.free_bytes + w.metadata_bytes);
-    }
-    return s;
+    std::initializer_list<mutex const*> const further{&advance_lock_, &prepare_lock_, &labels_.lock_for_counts()};
+    own_heap heap{core_, further, frees_told_};
+    return assemble(heap, o);
 }
 
 heap_map allocator::map() const
 {
-    return {};
+    own_heap heap{core_, {}, frees_told_};
+    return assemble_map(heap);
 }
 
 std::vector<leak> allocator::leaks(std::chrono::duration<double> older_than) const

@@ -45,6 +45,7 @@ public:
     {
         return committed_.load(std::memory_order_relaxed);
     }
+    [[nodiscard]] inline void const* begin() const noexcept { return base_; }
     /// Bytes of it that are resident.
     [[nodiscard]] std::uint64_t resident_bytes_now() const noexcept;
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }

@@ -47,7 +47,8 @@ struct layout {
 
 }
 
-page_heap::page_heap(std::size_t reserve_bytes, bool huge_pages) : commit_step_{huge_pages ? huge_page : 64}
+page_heap::page_heap(std::size_t reserve_bytes, bool huge_pages, page_figures* told)
+    : told_{told != nullptr ? told : &own_figures_}, commit_step_{huge_pages ? huge_page : 64}
 {
     std::size_t want = reserve_bytes != 0 ? reserve_bytes : default_reservation();
     want = std::clamp(want, smallest_reservation, std::size_t{1} << (handle_fields::page_bits + page_shift));
@@ -89,6 +90,14 @@ page_heap::page_heap(std::size_t reserve_bytes, bool huge_pages) : commit_step_{
         prefer_huge_pages(reinterpret_cast<void*>(map_.base_), sizes.pages);
     lock_guard const guard{lock_};
     resident_.attach(sets, max_pages_);
+    resident_words_ = sets;
+    large_words_ = sets + 2 * page_set::bytes_for(max_pages_);
+    auto const begins = {reinterpret_cast<std::uintptr_t>(map_.slabs_), reinterpret_cast<std::uintptr_t>(map_.blocks_),
+                         reinterpret_cast<std::uintptr_t>(sets), reinterpret_cast<std::uintptr_t>(generations_)};
+    std::size_t i = 0;
+    for (std::uintptr_t const begin : begins)
+        told_->metadata[i++].begin = begin;
+    publish_metadata();
     purged_.attach(sets + page_set::bytes_for(max_pages_), max_pages_);
     was_large_.attach(sets + 2 * page_set::bytes_for(max_pages_), max_pages_);
 }
@@ -121,6 +130,7 @@ bool page_heap::grow(std::uint32_t pages) noexcept
             std::construct_at(map_.slabs_ + i);
         // release: whoever sees the pages sees their descriptors.
         map_.committed_.store(std::size_t{end} << page_shift, std::memory_order_release);
+        publish_metadata();
         return true;
     }
     return false;
@@ -194,13 +204,14 @@ std::uint32_t page_heap::take_fresh(std::uint32_t pages, std::uint32_t step) noe
     if (skip != 0)
         purged_.insert(next, skip);   // never touched: as good as given back
     next_.store(end, std::memory_order_release);
+    told_->used_pages.store(end, std::memory_order_release);   // the same for readers outside
     return next + skip;
 }
 
 void page_heap::publish_sizes() noexcept
 {
-    free_resident_.store(resident_.size(), std::memory_order_relaxed);
-    free_purged_.store(purged_.size(), std::memory_order_relaxed);
+    told_->free_resident.store(resident_.size(), std::memory_order_relaxed);
+    told_->free_purged.store(purged_.size(), std::memory_order_relaxed);
 }
 
 slab* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site const& site) noexcept
@@ -257,18 +268,18 @@ void page_heap::count_purged(page_run run, bool dropped) noexcept
     std::array<std::uint64_t, class_count + 1> pages{};
     for (std::uint32_t i = run.first; dropped && i < run.first + run.count; ++i)
         ++pages[class_of_free_page(i)];
-    class_purges& first = purges_[class_of_free_page(run.first)];
+    page_figures::class_purges& first = told_->purges[class_of_free_page(run.first)];
     first.calls.add_shared();
     first.failures.add_shared(dropped ? 0 : 1);
     for (unsigned c = 0; c <= class_count; ++c)
         if (pages[c] != 0)
-            purges_[c].bytes.add_shared(pages[c] << page_shift);
+            told_->purges[c].bytes.add_shared(pages[c] << page_shift);
 }
 
 purge_result page_heap::purged_of(unsigned c) const noexcept
 {
-    return {
-        .calls = purges_[c].calls.value(), .bytes = purges_[c].bytes.value(), .failures = purges_[c].failures.value()};
+    page_figures::class_purges const& of = told_->purges[c];
+    return {.calls = of.calls.value(), .bytes = of.bytes.value(), .failures = of.failures.value()};
 }
 
 purge_result page_heap::purge(bool look) noexcept
@@ -314,9 +325,9 @@ purge_result page_heap::purge(bool look) noexcept
             (dropped[i] ? purged_ : resident_).insert(runs[i].first, runs[i].count);
         publish_sizes();
     }
-    madvise_calls_.fetch_add(done.calls, std::memory_order_relaxed);
-    madvise_bytes_.fetch_add(done.bytes, std::memory_order_relaxed);
-    madvise_failures_.fetch_add(done.failures, std::memory_order_relaxed);
+    told_->madvise_calls.fetch_add(done.calls, std::memory_order_relaxed);
+    told_->madvise_bytes.fetch_add(done.bytes, std::memory_order_relaxed);
+    told_->madvise_failures.fetch_add(done.failures, std::memory_order_relaxed);
     return done;
 }
 
@@ -337,6 +348,7 @@ bool page_heap::commit_generations(std::uint32_t page) noexcept
         return false;
     // release: pairs with has_generations, so that a reader who sees the number may touch the words.
     generation_pages_.store(end, std::memory_order_release);
+    publish_metadata();
     return true;
 }
 
@@ -349,6 +361,18 @@ std::uint64_t page_heap::resident_metadata_bytes() const noexcept
            resident_bytes(map_.blocks_, pages * sizeof(slab) * max_blocks) + resident_bytes(sets, sets_bytes_) +
            resident_bytes(generations_, std::size_t{generation_pages_.load(std::memory_order_relaxed)} * max_slots *
                                             sizeof(std::uint32_t));
+}
+
+void page_heap::publish_metadata() noexcept
+{
+    std::uint64_t const pages = map_.committed_.load(std::memory_order_relaxed) >> page_shift;
+    std::uint64_t const generations = generation_pages_.load(std::memory_order_relaxed);
+    auto const bytes = {pages * sizeof(slab), pages * sizeof(slab) * max_blocks, std::uint64_t{sets_bytes_},
+                        generations * max_slots * sizeof(std::uint32_t)};
+    std::size_t i = 0;
+    for (std::uint64_t const n : bytes)
+        told_->metadata[i++].bytes.store(n, std::memory_order_relaxed);
+    told_->metadata_bytes.store(metadata_bytes(), std::memory_order_relaxed);
 }
 
 std::uint64_t page_heap::metadata_bytes() const noexcept

@@ -29,6 +29,28 @@ struct purge_result {
     std::uint64_t gone = 0;       ///< of those, no longer resident right afterwards
 };
 
+/// A part of the address space that grows.
+struct told_range {
+    std::uint64_t begin = 0;
+    std::atomic<std::uint64_t> bytes{0};
+};
+
+/// What is told of the pages. Written under the heap's lock or by shared counters; any thread may read it.
+struct page_figures {
+    struct class_purges {
+        counter calls, bytes, failures;
+    };
+    std::array<class_purges, class_count + 1> purges{};
+    std::atomic<std::uint32_t> used_pages{0};
+    std::atomic<std::uint64_t> free_resident{0};
+    std::atomic<std::uint64_t> free_purged{0};
+    std::atomic<std::uint64_t> madvise_calls{0};
+    std::atomic<std::uint64_t> madvise_bytes{0};
+    std::atomic<std::uint64_t> madvise_failures{0};
+    std::atomic<std::uint64_t> metadata_bytes{0};   ///< see page_heap::metadata_bytes
+    std::array<told_range, 4> metadata{};           ///< descriptors, blocks, sets, generations
+};
+
 /// From an address to its page's descriptor: a subtraction, a comparison and a shift. Read on every free.
 class address_map {
 public:
@@ -119,7 +141,8 @@ public:
     /// Reserves up to `reserve_bytes` (0: a default by the machine's memory), less where the system refuses so much.
     /// Throws std::bad_alloc when not even a small range can be had.
     /// `huge_pages`: asks the kernel for huge pages, and makes room in steps of them.
-    explicit page_heap(std::size_t reserve_bytes, bool huge_pages = false);
+    /// `told`: where its figures go; they must live as long as it does.
+    explicit page_heap(std::size_t reserve_bytes, bool huge_pages = false, page_figures* told = nullptr);
     ~page_heap();
     page_heap(page_heap const&) = delete;
     page_heap& operator=(page_heap const&) = delete;
@@ -169,6 +192,12 @@ public:
     /// its first page, bytes for each page's own.
     [[nodiscard]] purge_result purged_of(unsigned c) const noexcept;
 
+    /// Where the descriptors of pages and of blocks begin, and the words of the sets of free pages that are
+    /// resident and that were large allocations.
+    [[nodiscard]] inline slab const* descriptors() const noexcept { return map_.slabs_; }
+    [[nodiscard]] inline slab const* block_descriptors() const noexcept { return map_.blocks_; }
+    [[nodiscard]] inline void const* resident_words() const noexcept { return resident_words_; }
+    [[nodiscard]] inline void const* large_words() const noexcept { return large_words_; }
     /// Where the pages begin.
     [[nodiscard]] inline void const* first_page() const noexcept { return reinterpret_cast<void const*>(map_.base_); }
 
@@ -194,18 +223,19 @@ public:
     [[nodiscard]] inline std::uint32_t max_pages() const noexcept { return max_pages_; }
     [[nodiscard]] inline std::uint64_t free_resident_pages() const noexcept
     {
-        return free_resident_.load(std::memory_order_relaxed);
+        return told_->free_resident.load(std::memory_order_relaxed);
     }
     [[nodiscard]] inline std::uint64_t free_purged_pages() const noexcept
     {
-        return free_purged_.load(std::memory_order_relaxed);
+        return told_->free_purged.load(std::memory_order_relaxed);
     }
     /// Bytes of descriptors, generations and page sets that have been made usable.
     [[nodiscard]] std::uint64_t metadata_bytes() const noexcept;
     [[nodiscard]] inline purge_result purged() const noexcept
     {
-        return {madvise_calls_.load(std::memory_order_relaxed), madvise_bytes_.load(std::memory_order_relaxed),
-                madvise_failures_.load(std::memory_order_relaxed)};
+        return {told_->madvise_calls.load(std::memory_order_relaxed),
+                told_->madvise_bytes.load(std::memory_order_relaxed),
+                told_->madvise_failures.load(std::memory_order_relaxed)};
     }
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
     [[nodiscard]] inline mutex const& lock_for_counts() const noexcept { return lock_; }
@@ -219,6 +249,7 @@ private:
     [[nodiscard]] std::uint32_t take_fresh(std::uint32_t pages, std::uint32_t step) noexcept
         __attribute__((requires_capability(lock_)));
     void publish_sizes() noexcept __attribute__((requires_capability(lock_)));
+    void publish_metadata() noexcept;
     void count_purged(page_run run, bool dropped) noexcept;
     [[nodiscard]] unsigned class_of_page(std::uint32_t i) const noexcept;
     [[nodiscard]] unsigned class_of_free_page(std::uint32_t i) const noexcept;
@@ -230,23 +261,18 @@ private:
     page_set resident_ __attribute__((guarded_by(lock_)));    // free, memory still behind them
     page_set purged_ __attribute__((guarded_by(lock_)));      // free, given back
     page_set was_large_ __attribute__((guarded_by(lock_)));   // of the free ones: from a large allocation
-    struct class_purges {
-        counter calls, bytes, failures;
-    };
-    std::array<class_purges, class_count + 1> purges_{};
-    std::atomic<std::uint32_t> next_{0};   // first page never taken
+    std::atomic<std::uint32_t> next_{0};                      // first page never taken
     std::atomic<std::uint32_t> generation_pages_{0};
-    std::atomic<std::uint64_t> free_resident_{0};
-    std::atomic<std::uint64_t> free_purged_{0};
-    std::atomic<std::uint64_t> madvise_calls_{0};
-    std::atomic<std::uint64_t> madvise_bytes_{0};
-    std::atomic<std::uint64_t> madvise_failures_{0};
+    page_figures own_figures_;
+    page_figures* const told_;
 
     std::uint32_t max_pages_ = 0;
     std::uint32_t commit_step_;   // pages are made usable in multiples of it
     void* mapping_ = nullptr;
     std::size_t mapping_bytes_ = 0;
     std::size_t sets_bytes_ = 0;
+    void const* resident_words_ = nullptr;
+    void const* large_words_ = nullptr;
 };
 
 }

@@ -15,3 +15,4 @@ export import :page_set;
 export import :page_heap;
 export import :slab_cache;
 export import :arena;
+export import :segment;

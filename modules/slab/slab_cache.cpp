@@ -10,12 +10,21 @@ import tslab.stats;
 
 namespace tslab {
 
-slab_cache::slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes, bool huge_pages)
-    : pages_{reserve_bytes, huge_pages},
+slab_cache::slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes, bool huge_pages,
+                       page_figures* told, std::atomic<std::uint32_t>* told_cached)
+    : pages_{reserve_bytes, huge_pages, told},
+      told_cached_{told_cached},
       policy_{policy},
       capacity_{policy == reclaim_policy::eager ? 0 : capacity},
       resident_limit_{policy == reclaim_policy::cached ? std::uint64_t{capacity} * class_count : 0}
 {
+}
+
+void slab_cache::note_count(class_cache& cache) noexcept
+{
+    cache.count.store(cache.slabs.size(), std::memory_order_relaxed);
+    if (told_cached_ != nullptr)
+        told_cached_[&cache - shelves_.data()].store(cache.slabs.size(), std::memory_order_relaxed);
 }
 
 slab* slab_cache::take_cached(unsigned c, std::uint32_t most, std::uint32_t& taken, lock_site const& site) noexcept
@@ -30,7 +39,7 @@ slab* slab_cache::take_cached(unsigned c, std::uint32_t most, std::uint32_t& tak
         s->next = chain;
         chain = s;
     }
-    cache.count.store(cache.slabs.size(), std::memory_order_relaxed);
+    note_count(cache);
     return chain;
 }
 
@@ -118,7 +127,7 @@ std::uint32_t slab_cache::put_chain(slab* s, lock_site const& site) noexcept
             cache.slabs.push(*s);
             s = next;
         }
-        cache.count.store(cache.slabs.size(), std::memory_order_relaxed);
+        note_count(cache);
     }
     while (s != nullptr) {
         slab* const next = s->next;
@@ -176,7 +185,7 @@ void slab_cache::empty() noexcept
                 lock_guard const guard{cache.lock};
                 if ((s = cache.slabs.pop()) == nullptr)
                     break;
-                cache.count.store(cache.slabs.size(), std::memory_order_relaxed);
+                note_count(cache);
             }
             discard(*s, {});
         }

@@ -54,6 +54,7 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("name", identity, s.name);
     visit("reclaim_policy", identity, s.reclaim);
     visit("sampling", identity, s.sampling);
+    visit("live_known", identity, s.live_known);
 }
 
 template <class S, class Visit>

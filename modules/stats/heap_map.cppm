@@ -38,9 +38,9 @@ struct map_run {
 struct heap_map {
     std::string name{};   ///< of the heap
     std::uint64_t page_size = 0;
-    bool live_known = true;                  ///< false: `live` of slabs is 0 because it could not be read
-    std::vector<std::string> label_names{};  ///< by label_id; empty where a number is not in use
-    std::vector<map_run> runs{};            ///< by first_page, without gaps, up to the last page ever used
+    bool live_known = true;                   ///< false: `live` of slabs is 0 because it could not be read
+    std::vector<std::string> label_names{};   ///< by label_id; empty where a number is not in use
+    std::vector<map_run> runs{};              ///< by first_page, without gaps, up to the last page ever used
 
     friend bool operator==(heap_map const&, heap_map const&) = default;
 };

@@ -334,6 +334,9 @@ struct snapshot {
     std::uint64_t current_era = 0;
     std::string reclaim{};   ///< the policy: eager, cached, never
     bool sampling = false;   ///< whether allocations are timed at present
+    bool live_known =
+        true;   ///< false: read from outside, without the right to look at the process's memory. Then what is
+                ///< allocated is not known: live and empty slabs are told as 0, and so are frees
     global_stats global{};
     std::vector<class_stats> classes{};   ///< by class index; the last one is everything above the classes
     std::vector<epoch_stats> epochs{};    ///< every ring slot that was ever opened

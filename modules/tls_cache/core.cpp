@@ -6,8 +6,11 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <new>
+#include <source_location>
 #include <string>
+#include <string_view>
 #include <utility>
 module tslab.tls_cache;
 
@@ -19,12 +22,38 @@ namespace tslab {
 
 namespace {
 constexpr std::size_t arena_reservation = std::size_t{1} << 30;   // an eighth of the pages where those are few
+/// For the faces of every ring slot, and of many threads.
+constexpr std::size_t segment_reservation(std::size_t slots)
+{
+    return (std::size_t{64} << 20) + slots * 2 * sizeof(epoch_face);
+}
 constinit std::atomic<std::uint64_t> heap_numbers{0};
+}
+
+std::uint64_t layout_number() noexcept
+{
+    std::uint64_t h = 0;
+    for (std::size_t const size : std::initializer_list<std::size_t>{
+             sizeof(heap_face), sizeof(thread_face), sizeof(lane_face), sizeof(epoch_face), sizeof(told_place),
+             sizeof(slab), sizeof(lane), std::size_t{bin_count}, std::size_t{class_count}, max_blocks, misuse_count,
+             class_event_count, heap_event_count, contention_event_count})
+        h = (h ^ size) * 0x100000001b3;   // FNV-1a's prime
+    return h;
+}
+
+heap_face& heap_core::make_heap_face(segment& in)
+{
+    heap_face* const face = in.make<heap_face>();
+    if (face == nullptr)
+        throw std::bad_alloc{};
+    return *face;
 }
 
 heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     : number_{heap_numbers.fetch_add(1, std::memory_order_relaxed) + 1},
-      slabs_{o.policy, o.slab_cache, o.reserve_bytes, o.huge_pages},
+      segment_{segment_reservation(o.slots), o.publish, number_, layout_number()},
+      face_{make_heap_face(segment_)},
+      slabs_{o.policy, o.slab_cache, o.reserve_bytes, o.huge_pages, &face_.pages, face_.cached.data()},
       meta_{std::max(std::min(arena_reservation, (std::size_t{slabs_.pages().max_pages()} << page_shift) / 8),
                      2 * o.slots * shelf_bytes)},
       shelf_bytes_{shelf_bytes},
@@ -35,10 +64,65 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
         warm_limit_[c] = std::min(std::max(thread_record::warm_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
     shelves_ = static_cast<std::byte*>(meta_.allocate(o.slots * shelf_bytes, alignof(shelf)));
     auto* const words = meta_.make_array<slot_set::word>((o.slots + 63) / 64);
-    if (shelves_ == nullptr || words == nullptr)
+    auto* const epochs =
+        static_cast<std::atomic<epoch_face*>*>(segment_.allocate(o.slots * sizeof(epoch_face*), alignof(epoch_face*)));
+    if (shelves_ == nullptr || words == nullptr || epochs == nullptr)
         throw std::bad_alloc{};
     free_slots_.attach(words, o.slots);
+    std::string_view const fitting = o.name.substr(0, face_.name.size() - 1);
+    std::copy(fitting.begin(), fitting.end(), face_.name.begin());
+    face_.epoch_count = o.slots;
+    face_.slab_cache = o.policy == reclaim_policy::eager ? 0 : o.slab_cache;
+    face_.reclaim = static_cast<std::uint8_t>(o.policy);
+    face_.epochs = epochs;
+    face_.descriptors = reinterpret_cast<std::uintptr_t>(slabs_.pages().descriptors());
+    face_.blocks = reinterpret_cast<std::uintptr_t>(slabs_.pages().block_descriptors());
+    face_.first_page = reinterpret_cast<std::uintptr_t>(slabs_.pages().first_page());
+    face_.shelves = reinterpret_cast<std::uintptr_t>(shelves_);
+    face_.shelf_bytes = shelf_bytes;
+    face_.reclaiming_mark = reinterpret_cast<std::uintptr_t>(&reclaiming);
+    face_.nowhere_mark = reinterpret_cast<std::uintptr_t>(&nowhere);
+    face_.free_resident_words = reinterpret_cast<std::uintptr_t>(slabs_.pages().resident_words());
+    face_.free_large_words = reinterpret_cast<std::uintptr_t>(slabs_.pages().large_words());
+    face_.arena.begin = reinterpret_cast<std::uintptr_t>(meta_.begin());
+    tell_arena();
     registry().add(*this);
+    segment_.set_root(&face_);
+}
+
+std::uint32_t heap_core::find_place(std::source_location const& at, std::uint64_t key) noexcept
+{
+    place_directory& told = face_.places;
+    constexpr std::uint32_t probes = 16;
+    for (std::uint32_t n = 0; n < probes; ++n) {
+        auto const i = static_cast<std::uint32_t>((key >> 55) + n) % place_directory::capacity;
+        std::uint64_t there = 0;
+        if (!told.keys[i].compare_exchange_strong(there, key, std::memory_order_relaxed)) {
+            if (there == key)
+                return i;
+            continue;
+        }
+        auto* const place = segment_.make<told_place>();
+        if (place == nullptr)
+            return i;
+        std::string_view file = at.file_name();
+        if (file.size() >= place->file.size())
+            file.remove_prefix(file.size() - place->file.size() + 1);
+        std::string_view const function = std::string_view{at.function_name()}.substr(0, place->function.size() - 1);
+        place->line = at.line();
+        std::copy(file.begin(), file.end(), place->file.begin());
+        std::copy(function.begin(), function.end(), place->function.begin());
+        told.places[i].store(place, std::memory_order_release);   // whoever sees it sees the texts
+        return i;
+    }
+    return place_directory::unknown;
+}
+
+void heap_core::tell_arena() noexcept
+{
+    face_.arena_bytes.store(meta_.committed_bytes(), std::memory_order_relaxed);
+    face_.arena.bytes.store(meta_.committed_bytes(), std::memory_order_relaxed);
+    face_.segment_bytes.store(segment_.committed_bytes(), std::memory_order_relaxed);
 }
 
 heap_core::~heap_core() { registry().remove(*this); }
@@ -53,9 +137,16 @@ lane* heap_core::take_lane(thread_record& me) noexcept
             --me.keeping;
         return l;
     }
-    auto* const l = meta_.make<lane>(me);
+    auto* const face = make_face<lane_face>();
+    auto* const l = face != nullptr ? meta_.make<lane>(me, *face) : nullptr;
     if (l == nullptr)
         return nullptr;
+    tell_arena();
+    face->lane.store(reinterpret_cast<std::uintptr_t>(l), std::memory_order_relaxed);
+    if (segment_.contains(face)) {
+        face->next.store(me.face.lanes.load(std::memory_order_relaxed), std::memory_order_relaxed);
+        me.face.lanes.store(face, std::memory_order_release);   // the same for readers outside
+    }
     l->next_of_record_ = me.all_lanes.load(std::memory_order_relaxed);
     me.all_lanes.store(l, std::memory_order_release);   // publishes the lane to readers of statistics
     return l;
@@ -175,22 +266,6 @@ std::uint64_t thread_record::allocations() const noexcept
     for (lane const* l = all_lanes.load(std::memory_order_acquire); l != nullptr; l = l->next_of_record_)
         for (unsigned bin = 0; bin < bin_count; ++bin)
             n += l->allocations(bin).value();
-    return n;
-}
-
-std::uint64_t thread_record::slow_paths() const noexcept
-{
-    std::uint64_t n = 0;
-    for (class_counters const& c : classes)
-        n += c[class_event::slow_path].value();
-    return n;
-}
-
-std::uint64_t thread_record::repairs(std::size_t i) const noexcept
-{
-    std::uint64_t n = 0;
-    for (class_counters const& c : classes)
-        n += c[repair_reasons[i]].value();
     return n;
 }
 
@@ -390,7 +465,7 @@ void heap_core::report_late_frees(slab& s) noexcept
 
 void heap_core::misused(misuse_report r) noexcept
 {
-    misuses_[static_cast<std::size_t>(r.kind)].add_shared();
+    face_.misuses[static_cast<std::size_t>(r.kind)].add_shared();
     r.heap = name_;
     report(r);
 }

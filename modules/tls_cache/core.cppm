@@ -8,6 +8,7 @@ module;
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <source_location>
 #include <string>
 #include <string_view>
 export module tslab.tls_cache:core;
@@ -15,6 +16,7 @@ export module tslab.tls_cache:core;
 import tslab.stats;
 import tslab.slab;
 import :slot_set;
+import :face;
 import :thread;
 import :shelf;
 import :lane;
@@ -30,6 +32,7 @@ public:
         std::uint32_t slab_cache;
         std::size_t reserve_bytes;
         bool huge_pages;
+        bool publish;   ///< other processes may read what is told of it: see segment
     };
     /// `shelf_bytes`: the size of the record that begins with each slot's shelf; the memory is zeroed, the epoch layer
     /// makes a record in it before a slot's first use. Throws std::bad_alloc.
@@ -87,9 +90,9 @@ public:
     /// The caller's counters of a class; shared ones, then not exact, for a thread that could get no record.
     [[nodiscard]] inline class_counters& counts_of(thread_record* me, unsigned c) noexcept
     {
-        return me != nullptr ? me->classes[c] : strays_[c];
+        return me != nullptr ? me->classes[c] : face_.strays[c];
     }
-    [[nodiscard]] inline class_counters const& strays(unsigned c) const noexcept { return strays_[c]; }
+    [[nodiscard]] inline class_counters const& strays(unsigned c) const noexcept { return face_.strays[c]; }
     /// Counts what happened to the heap: among the caller's own counters, or among shared ones for a thread that could get no
     /// record.
     inline void count(thread_record* me, heap_event e, std::uint64_t n = 1) noexcept
@@ -99,9 +102,9 @@ public:
         if (me != nullptr) [[likely]]
             me->counts[e].add(n);
         else
-            stray_events_[e].add_shared(n);
+            face_.stray_events[e].add_shared(n);
     }
-    [[nodiscard]] inline heap_counters const& stray_events() const noexcept { return stray_events_; }
+    [[nodiscard]] inline heap_counters const& stray_events() const noexcept { return face_.stray_events; }
     /// An empty slab; null when out of memory.
     [[nodiscard]] slab* take_slab(unsigned bin, thread_record& me, class_counters& counts,
                                   std::uint32_t label_id) noexcept;
@@ -141,7 +144,7 @@ public:
     void misused(misuse_report r) noexcept;
     [[nodiscard]] inline std::uint64_t misuses(misuse kind) const noexcept
     {
-        return misuses_[static_cast<std::size_t>(kind)].value();
+        return face_.misuses[static_cast<std::size_t>(kind)].value();
     }
 
     /// How many empty slabs of class `c` a thread keeps; none where pages go back at once.
@@ -150,7 +153,11 @@ public:
 
     /// Whether one allocation in 1,024, and every repair, is timed.
     [[nodiscard]] inline bool sampling() const noexcept { return sampling_.load(std::memory_order_relaxed); }
-    inline void set_sampling(bool on) noexcept { sampling_.store(on, std::memory_order_relaxed); }
+    inline void set_sampling(bool on) noexcept
+    {
+        sampling_.store(on, std::memory_order_relaxed);
+        face_.sampling.store(on ? 1 : 0, std::memory_order_relaxed);
+    }
     /// Guards what only statistics and explicit closes know. Taken last; no allocation or free takes it.
     [[nodiscard]] inline mutex& history_lock() const noexcept { return history_lock_; }
 
@@ -170,13 +177,38 @@ public:
     {
         return prepared_slots_.load(std::memory_order_acquire);   // pairs with set_prepared_slots
     }
-    inline void set_prepared_slots(std::uint32_t n) noexcept { prepared_slots_.store(n, std::memory_order_release); }
+    inline void set_prepared_slots(std::uint32_t n) noexcept
+    {
+        prepared_slots_.store(n, std::memory_order_release);
+        face_.prepared_epochs.store(n, std::memory_order_release);
+    }
     [[nodiscard]] inline std::uint64_t number() const noexcept { return number_; }
     [[nodiscard]] inline std::string const& name() const noexcept { return name_; }
     [[nodiscard]] inline slab_cache& slabs() noexcept { return slabs_; }
     [[nodiscard]] inline slab_cache const& slabs() const noexcept { return slabs_; }
     [[nodiscard]] inline page_heap& pages() noexcept { return slabs_.pages(); }
     [[nodiscard]] inline page_heap const& pages() const noexcept { return slabs_.pages(); }
+    /// What is told of the heap, and where: see segment.
+    [[nodiscard]] inline heap_face& face() const noexcept { return face_; }
+    [[nodiscard]] inline segment& told() noexcept { return segment_; }
+    [[nodiscard]] inline segment const& told() const noexcept { return segment_; }
+    /// A T where other processes may read it; elsewhere when there is no room, and null when there is no memory at all.
+    template <class T> [[nodiscard]] T* make_face() noexcept
+    {
+        if (T* const made = segment_.make<T>())
+            return made;
+        segment_.note_missing();
+        return meta_.make<T>();
+    }
+    /// The number of a place in the directory of those that are told; place_directory::unknown when it is full.
+    [[nodiscard]] inline std::uint32_t place_of(std::source_location const& at) noexcept
+    {
+        std::uint64_t const key =
+            (reinterpret_cast<std::uintptr_t>(at.file_name()) + at.line()) * 0x9e3779b97f4a7c15U | 1U;
+        auto const i = static_cast<std::uint32_t>(key >> 55);
+        static_assert(place_directory::capacity == 512);
+        return face_.places.keys[i].load(std::memory_order_relaxed) == key ? i : find_place(at, key);
+    }
     [[nodiscard]] inline arena& meta() noexcept { return meta_; }
     [[nodiscard]] inline arena const& meta() const noexcept { return meta_; }
     [[nodiscard]] inline slot_set& free_slots() noexcept { return free_slots_; }
@@ -211,6 +243,7 @@ public:
             visit(slabs_.lock_for_counts(c));
         visit(pages().lock_for_counts());
         visit(meta_.lock_for_counts());
+        visit(segment_.lock_for_counts());
     }
     /// Takes or gives back all locks of the heap, for a fork. Called by the registry.
     void lock_for_fork() noexcept __attribute__((no_thread_safety_analysis));
@@ -229,8 +262,14 @@ private:
     void take_over_returned(thread_record& me) noexcept;
     static void hand_back_lane(lane& l, thread_record& me, bool only_wanted) noexcept;
     void thread_ends(thread_record& r) noexcept;
+    [[nodiscard]] static heap_face& make_heap_face(segment& in);
+    [[nodiscard]] thread_record* make_record() noexcept;
+    [[nodiscard, gnu::cold]] std::uint32_t find_place(std::source_location const& at, std::uint64_t key) noexcept;
+    void tell_arena() noexcept;
 
     std::uint64_t number_;
+    segment segment_;
+    heap_face& face_;
     slab_cache slabs_;
     arena meta_;
     std::byte* shelves_ = nullptr;
@@ -242,9 +281,6 @@ private:
     std::array<std::uint32_t, class_count> warm_limit_;   // slabs each thread keeps
     std::atomic<bool> sampling_{false};
     mutable mutex history_lock_;
-    std::array<counter, misuse_count> misuses_{};
-    std::array<class_counters, class_count + 1> strays_{};
-    heap_counters stray_events_{};
     std::string name_;
     heap_core* next_heap_ = nullptr;   // guarded by the registry's lock
 };

@@ -50,6 +50,7 @@ void lane::forget_slabs(unsigned bin) noexcept
     b.empty = 0;
     b.parked = nullptr;
     b.to_scan = 0;
+    tell_held(bin);
 }
 
 void lane::forget_slabs() noexcept
@@ -113,6 +114,7 @@ template <class F> void lane::give_empty(unsigned bin, std::uint32_t keep, F giv
             b.ready = &s;
         last = &s;
     }
+    tell_held(bin);
 }
 
 void lane::shed_empty() noexcept
@@ -132,6 +134,7 @@ void lane::shed_empty() noexcept
         if (slab& s = slab_of(*current, bin); has_only_free(s, bin)) {
             current = &no_slab;
             shelves_[bin].held.remove(s);
+            tell_held(bin);
             give(s);
         }
     }
@@ -286,6 +289,8 @@ inline void* lane::find_slot(unsigned bin, thread_record& me) noexcept
     me.scans[c].note_allocation(counts);
     while (slab* const block = next_block(bin, me, counts)) {
         bins_[bin].bin.current = block;
+        tell_held(bin);
+        told_->allocations[bin].raise(bins_[bin].bin.allocations.value());
         if (void* const p = allocate(bin)) [[likely]]
             return p;
     }

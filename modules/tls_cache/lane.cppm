@@ -14,6 +14,7 @@ export module tslab.tls_cache:lane;
 
 import tslab.stats;
 import tslab.slab;
+import :face;
 import :thread;
 import :shelf;
 
@@ -120,7 +121,7 @@ inline constexpr std::uint32_t keepable_bins = [] {
 class alignas(64) lane {
 public:
     constexpr lane() noexcept = default;
-    inline explicit lane(thread_record& home) noexcept : record_{&home}
+    inline lane(thread_record& home, lane_face& told) noexcept : record_{&home}, told_{&told}
     {
         for (unsigned bin = 0; bin < bin_count; ++bin) {
             bins_[bin].bin.size = bins[bin].size;
@@ -258,7 +259,12 @@ private:
         counter& settled = shelves_[bin].settled;
         std::uint64_t const unsettled = bins_[bin].bin.allocations.value() - settled.value();
         settled.add(unsettled);
+        told_->allocations[bin].raise(settled.value());
         return unsettled;
+    }
+    inline void tell_held(unsigned bin) noexcept
+    {
+        told_->held[bin].store(shelves_[bin].held.size(), std::memory_order_relaxed);
     }
     [[nodiscard, gnu::always_inline]] inline lane_bin& bin_at(std::size_t code) noexcept
     {
@@ -329,6 +335,7 @@ private:
     std::uint32_t used_bins_ = 0;       // that may hold slabs, or have something to settle
     std::uint32_t armed_bins_ = 0;      // whose next allocation is to be timed
     thread_record* record_ = nullptr;   // whose it is; set once
+    lane_face* told_ = nullptr;         // what is told of it; set once
     bool exclusive_ = false;
     std::array<lane_shelf, bin_count> shelves_{};
 

@@ -78,8 +78,8 @@ void count_escape(std::size_t bytes) noexcept
         return;
     entered_scope const inside = this_thread.scopes[this_thread.scope_count - 1];
     registry().with_record(inside.heap_number, [&](thread_record& r) {
-        r.escapes[inside.label_id].add();
-        r.escaped_bytes[inside.label_id].add(bytes);
+        r.face.escapes[inside.label_id].add();
+        r.face.escaped_bytes[inside.label_id].add(bytes);
     });
 }
 
@@ -132,8 +132,7 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     while (r != nullptr && r->in_use.load(std::memory_order_relaxed))
         r = r->next_of_heap;
     if (r == nullptr) {
-        auto* const table = h.meta().make_array<std::atomic<lane*>>(h.slots());
-        r = table != nullptr ? h.meta().make<thread_record>(h, table) : nullptr;
+        r = h.make_record();
         if (r == nullptr)
             return nullptr;
         r->next_of_heap = h.first_record();
@@ -147,16 +146,31 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     r->vanished.store(false, std::memory_order_relaxed);
     for (scan_order& of_class : r->scans)
         of_class.restart();
-    r->alloc_times_before.begin_after(r->alloc_times);
-    r->repair_times_before.begin_after(r->repair_times);
+    thread_face& told = r->face;
+    told.alloc_times_before.begin_after(told.alloc_times);
+    told.repair_times_before.begin_after(told.repair_times);
     for (std::size_t i = 0; i < repair_reasons.size(); ++i)
-        r->repairs_before[i].store(r->repairs(i), std::memory_order_relaxed);
-    r->allocations_before.store(r->allocations(), std::memory_order_relaxed);
-    r->slow_paths_before.store(r->slow_paths(), std::memory_order_relaxed);
-    r->thread_id.store(this_thread.id, std::memory_order_relaxed);
+        told.repairs_before[i].store(told.repairs(i), std::memory_order_relaxed);
+    told.allocations_before.store(r->allocations(), std::memory_order_relaxed);
+    told.slow_paths_before.store(told.slow_paths(), std::memory_order_relaxed);
+    told.thread_id.store(this_thread.id, std::memory_order_relaxed);
+    told.alive.store(1, std::memory_order_relaxed);
     r->state = &this_thread;
     r->next_of_thread = this_thread.records;
     this_thread.records = r;
+    return r;
+}
+
+thread_record* heap_core::make_record() noexcept
+{
+    auto* const table = meta_.make_array<std::atomic<lane*>>(slots_);
+    auto* const face = table != nullptr ? make_face<thread_face>() : nullptr;
+    auto* const r = face != nullptr ? meta_.make<thread_record>(*this, table, *face) : nullptr;
+    tell_arena();
+    if (r != nullptr && segment_.contains(face)) {
+        face->next.store(face_.threads.load(std::memory_order_relaxed), std::memory_order_relaxed);
+        face_.threads.store(face, std::memory_order_release);   // publishes it to readers outside
+    }
     return r;
 }
 
@@ -177,6 +191,7 @@ void thread_registry::thread_ends() noexcept
         r->state = nullptr;
         r->next_of_thread = nullptr;
         r->in_use.store(false, std::memory_order_relaxed);
+        r->face.alive.store(0, std::memory_order_relaxed);
         r = next;
     }
     this_thread.records = nullptr;
@@ -230,11 +245,15 @@ void thread_registry::after_fork(bool in_child) noexcept
         h->unlock_after_fork(in_child);
     if (in_child) {
         ask_kernel_for_barriers();
+        for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
+            h->told().renew();
         // Threads that did not come along: whoever closes an epoch takes their claims without asking.
         for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
             for (thread_record* r = h->first_record(); r != nullptr; r = r->next_of_heap)
-                if (r->state != nullptr && r->state != &this_thread)
+                if (r->state != nullptr && r->state != &this_thread) {
                     r->vanished.store(true, std::memory_order_relaxed);
+                    r->face.alive.store(0, std::memory_order_relaxed);
+                }
     }
     restructuring_section::fork_under_way.store(false, std::memory_order_release);
     if (in_child)
@@ -251,6 +270,7 @@ void heap_core::lock_for_fork() noexcept
         slabs_.lock_for_fork(c).lock();
     slabs_.pages().lock_for_fork().lock();
     meta_.lock_for_fork().lock();
+    segment_.lock_for_fork().lock();
     history_lock_.lock();
 }
 
@@ -263,6 +283,7 @@ void heap_core::unlock_after_fork(bool in_child) noexcept
             m.unlock();
     };
     open(history_lock_);
+    open(segment_.lock_for_fork());
     open(meta_.lock_for_fork());
     open(slabs_.pages().lock_for_fork());
     for (unsigned c = 0; c < class_count; ++c)

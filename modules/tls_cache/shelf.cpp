@@ -78,6 +78,8 @@ void shelf::link(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<
     l.binding_ = binding;
     l.era_.store(for_era, std::memory_order_relaxed);
     l.slot_.store(index, std::memory_order_relaxed);
+    l.told_->slot.store(index, std::memory_order_relaxed);
+    l.told_->era.store(for_era, std::memory_order_relaxed);
     l.prev_ = nullptr;
     l.next_ = lanes;
     if (lanes != nullptr)
@@ -128,12 +130,14 @@ void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexce
     }
     if (keeping && l.used_bins_ != 0)
         ++me->keeping;   // counted here, so that no number of lanes handed back at once keeps more
-    allocations.add(told);
+    face.allocations.add(told);
     l.armed_bins_ = 0;
     (l.prev_ != nullptr ? l.prev_->next_ : lanes) = l.next_;
     if (l.next_ != nullptr)
         l.next_->prev_ = l.prev_;
     --lane_count;
+    l.told_->counted_frees.raise(l.counted_frees.value());
+    l.told_->era.store(0, std::memory_order_relaxed);
     l.attached_.store(nullptr, std::memory_order_release);   // see flush_warm
 }
 
@@ -177,6 +181,7 @@ bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
     while (slab* const s = kept.pop()) {
         unsigned const bin = s->bin();
         l.shelves_[bin].held.push(*s);
+        l.tell_held(bin);
         if (live_slots(*s, bin) != bins[bin].slab_slots())
             l.shelves_[bin].push_ready(*s);
     }
@@ -208,7 +213,7 @@ void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result&
     s.home.store(this, std::memory_order_relaxed);
     list_partial(s, bin);
     ++slab_count;
-    ++listed[bin];
+    face.listed[bin].store(++listed[bin], std::memory_order_relaxed);
     for_each_block(s, bin, [](slab& block) {
         std::uint64_t const free = block.local.load(std::memory_order_relaxed);
         block.shared.fetch_or(free, std::memory_order_release);   // release: with the slots goes what was done in them
@@ -241,7 +246,7 @@ slab* shelf::first_to_adopt(unsigned bin, thread_record const& me) const noexcep
     if (front == nullptr || !me.scans[class_of_bin(bin)].rotated())
         return front;
     slab* s = front;
-    for (std::uint64_t skip = me.thread_id.load(std::memory_order_relaxed) % places; skip != 0; --skip)
+    for (std::uint64_t skip = me.face.thread_id.load(std::memory_order_relaxed) % places; skip != 0; --skip)
         s = s->next != nullptr ? s->next : front;
     return s;
 }
@@ -364,7 +369,7 @@ void shelf::sweep(thread_record* me, take_back_result& done) noexcept
 void shelf::begin_closing() noexcept
 {
     if (state.load(std::memory_order_relaxed) == lifecycle::active)
-        state.store(lifecycle::closing, std::memory_order_relaxed);
+        set_state(lifecycle::closing);
     bool others = false;
     revoke_lanes(nullptr, others);   // the caller's own lane too: its next operation hands it back
 }
@@ -375,7 +380,7 @@ void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& 
     constexpr int patience = 64;
     done.found = true;
     if (closing && state.load(std::memory_order_relaxed) == lifecycle::active) {
-        state.store(lifecycle::closing, std::memory_order_relaxed);
+        set_state(lifecycle::closing);
         done.closed = true;
     }
     sweep(me, done);
@@ -445,8 +450,8 @@ std::uint64_t shelf::drop_all(thread_record* me) noexcept
     }
     while (slab* const s = large.pop()) {
         live += heap->retire_large(*s);
-        --large_count;
         std::uint32_t const pages = s->pages.load(std::memory_order_relaxed);
+        note_large(-1, pages);
         s->tag.store(tag_none, std::memory_order_relaxed);
         set_where(*s, residence::unused);
         heap->pages().give(*s, pages, true, site(me, large_class));
@@ -463,8 +468,8 @@ bool shelf::add_large(slab& s, std::uint64_t for_era, thread_record* me) noexcep
     set_where(s, residence::large);
     s.tag.store(tag_large, std::memory_order_relaxed);
     large.push(s);
-    ++large_count;
-    allocations.add();
+    note_large(1, s.pages.load(std::memory_order_relaxed));
+    face.allocations.add();
     return true;
 }
 
@@ -473,11 +478,11 @@ bool shelf::settle() noexcept
     if (state.load(std::memory_order_relaxed) != lifecycle::closing || lanes != nullptr || slab_count != 0 ||
         large_count != 0 || holds.load(std::memory_order_relaxed) != 0) {
         if (state.load(std::memory_order_relaxed) == lifecycle::closing &&
-            closing_ns.load(std::memory_order_relaxed) == 0)
-            closing_ns.store(now_ns_coarse(), std::memory_order_relaxed);
+            face.closing_ns.load(std::memory_order_relaxed) == 0)
+            face.closing_ns.store(now_ns_coarse(), std::memory_order_relaxed);
         return false;
     }
-    state.store(lifecycle::drained, std::memory_order_relaxed);
+    set_state(lifecycle::drained);
     return true;
 }
 
@@ -579,8 +584,8 @@ bool free_large(slab& s, thread_record* me) noexcept
         if (s.tag.load(std::memory_order_relaxed) != tag_large || s.home.load(std::memory_order_relaxed) != home)
             return false;
         home->large.remove(s);
-        --home->large_count;
         pages = s.pages.load(std::memory_order_relaxed);
+        home->note_large(-1, pages);
         s.tag.store(tag_none, std::memory_order_relaxed);
         set_where(s, residence::unused);
         s.home.store(nullptr, std::memory_order_relaxed);

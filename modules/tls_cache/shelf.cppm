@@ -14,73 +14,17 @@ export module tslab.tls_cache:shelf;
 
 import tslab.stats;
 import tslab.slab;
+import :face;
 import :thread;
 
 export namespace tslab {
 
-/// Up to 31 bytes of text that one thread at a time writes and any thread reads, whole words at a time.
-class shared_text {
-public:
-    static constexpr std::size_t capacity = 31;
-
-    /// What can be kept of a text: up to its first NUL, `capacity` bytes at most.
-    [[nodiscard]] static constexpr std::string_view fitting(std::string_view text) noexcept
-    {
-        return text.substr(0, text.find('\0')).substr(0, capacity);
-    }
-
-    using packed = std::array<std::uint64_t, 4>;
-    /// What can be kept of a text, as words: equal texts give equal words.
-    [[nodiscard]] static inline packed pack(std::string_view text) noexcept
-    {
-        packed words{};
-        if (text.empty())   // it may have no address
-            return words;
-        if (text.size() > capacity || std::memchr(text.data(), 0, text.size()) != nullptr) [[unlikely]]
-            text = fitting(text);
-        std::memcpy(words.data(), text.data(), text.size());
-        return words;
-    }
-
-    /// Keeps what fits.
-    inline void assign(std::string_view text) noexcept { assign(pack(text)); }
-    inline void assign(packed const& words) noexcept
-    {
-        for (std::size_t i = 0; i < words.size(); ++i)
-            words_[i].store(words[i], std::memory_order_relaxed);
-    }
-    [[nodiscard]] inline bool is(packed const& words) const noexcept
-    {
-        std::uint64_t difference = 0;
-        for (std::size_t i = 0; i < words.size(); ++i)
-            difference |= words_[i].load(std::memory_order_relaxed) ^ words[i];
-        return difference == 0;
-    }
-    struct copy {
-        std::array<char, 32> bytes{};
-        [[nodiscard]] inline std::string_view view() const noexcept
-        {
-            return {bytes.data(), std::strlen(bytes.data())};
-        }
-    };
-    [[nodiscard]] inline copy read() const noexcept
-    {
-        copy out;
-        for (std::size_t i = 0; i < words_.size(); ++i) {
-            std::uint64_t const word = words_[i].load(std::memory_order_relaxed);
-            std::memcpy(out.bytes.data() + i * sizeof(word), &word, sizeof(word));
-        }
-        out.bytes.back() = '\0';
-        return out;
-    }
-
-private:
-    std::array<std::atomic<std::uint64_t>, 4> words_{};
-};
-static_assert(sizeof(shared_text::packed) > shared_text::capacity);
-
 struct alignas(64) shelf {
+    explicit shelf(epoch_face& f) noexcept : face{f} {}
+
     mutex lock;
+
+    epoch_face& face;   ///< what is told of it
 
     std::atomic<std::uint64_t> era{0};
     std::atomic<lifecycle> state{lifecycle::idle};
@@ -100,10 +44,29 @@ struct alignas(64) shelf {
     std::atomic<std::uint32_t> holds{0};          ///< domains inside: written under the lock, read by anyone
     std::atomic<std::uint32_t> partial_bins{0};   ///< a hint: bins whose partial list may have slabs
 
-    counter allocations;   ///< of lanes no longer attached, and large ones; under the lock
-    shared_text label;
     std::atomic<std::uint32_t> label_id{0};
-    std::atomic<std::uint64_t> closing_ns{0};   ///< when it was first seen CLOSING and not drained; 0: not yet
+
+    // What is relied on and told: see face.
+    void set_era(std::uint64_t e, std::memory_order order) noexcept
+    {
+        era.store(e, order);
+        face.era.store(e, order);
+    }
+    void set_state(lifecycle s) noexcept
+    {
+        state.store(s, std::memory_order_relaxed);
+        face.state.store(s, std::memory_order_relaxed);
+    }
+    void set_holds(std::uint32_t n) noexcept __attribute__((requires_capability(lock)))
+    {
+        holds.store(n, std::memory_order_relaxed);
+        face.holds.store(n, std::memory_order_relaxed);
+    }
+    void set_label_id(std::uint32_t id) noexcept
+    {
+        label_id.store(id, std::memory_order_relaxed);
+        face.label_id.store(id, std::memory_order_relaxed);
+    }
 
     /// Where a lock taken for this epoch, and for class `row` of it, is counted; `me` may be null.
     [[nodiscard]] inline lock_site site(thread_record* me, unsigned row) const noexcept
@@ -159,11 +122,19 @@ struct alignas(64) shelf {
     [[nodiscard]] bool settle() noexcept __attribute__((requires_capability(lock)));
 
     void list_partial(slab& s, unsigned bin) noexcept __attribute__((requires_capability(lock)));
+    /// Counts a large allocation that comes (1) or goes (-1).
+    void note_large(int by, std::uint32_t pages) noexcept __attribute__((requires_capability(lock)))
+    {
+        large_count += static_cast<std::uint32_t>(by);
+        std::uint64_t const told = face.large_pages.load(std::memory_order_relaxed);
+        face.large_pages.store(by > 0 ? told + pages : told - pages, std::memory_order_relaxed);
+        face.large_count.store(large_count, std::memory_order_relaxed);
+    }
     /// Counts a slab that leaves the lists.
     void unlist(unsigned bin) noexcept __attribute__((requires_capability(lock)))
     {
         --slab_count;
-        --listed[bin];
+        face.listed[bin].store(--listed[bin], std::memory_order_relaxed);
     }
 
 private:

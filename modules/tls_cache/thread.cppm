@@ -16,69 +16,13 @@ export module tslab.tls_cache:thread;
 
 import tslab.stats;
 import tslab.slab;
+import :face;
 
 export namespace tslab {
 
 class lane;
 class heap_core;
 struct thread_record;
-
-/// The row of counters by class for what is done for an epoch as a whole.
-inline constexpr unsigned no_class = large_class + 1;
-
-/// What is put right on the way, in the order the statistics name the reasons: a slab listed with free slots that had none, one
-/// on a list that somebody was taking back, a slot in both words.
-inline constexpr std::array repair_reasons{class_event::adopt_mismatch, class_event::adopt_lost,
-                                           class_event::repair_twice};
-
-/// In which order a thread looks through the slabs of a class that no lane holds. In sequence the warmest comes first; when
-/// too many of its claims are spoiled by others, it begins further on, at a place of its own, until that has calmed down.
-/// Decided at the end of each window of slow-path allocations, without a clock, and not again for some windows after a
-/// change. The thread's own; statistics read `rotated`.
-class scan_order {
-public:
-    static constexpr std::uint32_t window = 64;         ///< slow-path allocations
-    static constexpr std::uint32_t dwell = 4;           ///< windows after a change in which nothing changes
-    static constexpr std::uint32_t rotate_above = 30;   ///< spoiled claims per 100 allocations of a window
-    static constexpr std::uint32_t straighten_below = 10;
-
-    inline void note_spoiled() noexcept { ++spoiled_; }
-    /// Notes a slow-path allocation; `counts` gets the checks and changes.
-    inline void note_allocation(class_counters& counts) noexcept
-    {
-        if (++allocations_ < window) [[likely]]
-            return;
-        check(counts);
-    }
-    /// For the record's next thread.
-    inline void restart() noexcept
-    {
-        allocations_ = spoiled_ = quiet_ = 0;
-        rotated_.store(false, std::memory_order_relaxed);
-    }
-    [[nodiscard]] inline bool rotated() const noexcept { return rotated_.load(std::memory_order_relaxed); }
-
-private:
-    void check(class_counters& counts) noexcept
-    {
-        std::uint32_t const per_hundred = spoiled_ * 100 / allocations_;
-        allocations_ = 0;
-        spoiled_ = 0;
-        counts[class_event::scan_check].add();
-        if (quiet_ != 0) {
-            --quiet_;
-        } else if (rotated() ? per_hundred < straighten_below : per_hundred > rotate_above) {
-            rotated_.store(!rotated(), std::memory_order_relaxed);
-            quiet_ = dwell;
-            counts[class_event::scan_switch].add();
-        }
-    }
-
-    std::uint32_t allocations_ = 0;
-    std::uint32_t spoiled_ = 0;
-    std::uint32_t quiet_ = 0;
-    std::atomic<bool> rotated_{false};
-};
 
 /// A domain the thread has entered. What statistics ask of it is kept by value: a domain that ended on another thread, which was
 /// reported, is still on the list.
@@ -182,7 +126,19 @@ struct alignas(64) thread_record {
     static constexpr std::uint32_t warm_pages = 16;     ///< of empty slabs kept per class, one slab at least
     static constexpr std::uint32_t keeping_limit = 4;   ///< lanes not at work that keep slabs
 
-    explicit thread_record(heap_core& h, std::atomic<lane*>* table) noexcept : heap{h}, lanes{table} {}
+    thread_record(heap_core& h, std::atomic<lane*>* table, thread_face& f) noexcept
+        : heap{h},
+          face{f},
+          lanes{table},
+          classes{f.classes},
+          counts{f.counts},
+          contention{f.contention},
+          lock_waits{f.lock_waits},
+          scans{f.scans},
+          alloc_times{f.alloc_times},
+          repair_times{f.repair_times}
+    {
+    }
 
     /// Announces an operation that relies on claims no one may take meanwhile. False when the thread is in one already:
     /// then it was interrupted in it (a signal handler), and must not go on.
@@ -216,17 +172,15 @@ struct alignas(64) thread_record {
         return {&contention[row][label_id], &lock_waits[row]};
     }
 
-    /// Everything ever handed out, and every slow path taken, by threads with this record. Thread safe.
+    /// Everything ever handed out by threads with this record. Thread safe.
     [[nodiscard]] std::uint64_t allocations() const noexcept;
-    [[nodiscard]] std::uint64_t slow_paths() const noexcept;
-    /// Repairs for the i-th of the reasons.
-    [[nodiscard]] std::uint64_t repairs(std::size_t i) const noexcept;
 
     std::atomic<std::uint32_t> activity{0};
     std::atomic<bool> wanted_back{false};   ///< a closer found the thread busy
     std::atomic<bool> in_use{true};
     std::atomic<bool> vanished{false};   ///< in a forked child: a thread that did not come along
     heap_core& heap;
+    thread_face& face;                 ///< what is told of it
     std::atomic<lane*>* const lanes;   ///< by ring index: the lane for the epoch in that slot; written by the thread
     lane* spare = nullptr;             ///< lanes not in use, the last one used first; the thread's own
     std::uint32_t keeping = 0;         ///< lanes not in use that keep slabs
@@ -237,25 +191,15 @@ struct alignas(64) thread_record {
     std::array<slab*, class_count> warm{};   ///< empty slabs, linked by next
     std::array<std::uint32_t, class_count> warm_count{};
 
-    std::array<class_counters, class_count + 1> classes;   ///< the last one: large allocations
-    heap_counters counts;
-    std::array<std::array<contention_counters, label_buckets>, no_class + 1> contention;
-    std::array<lock_times, no_class + 1> lock_waits;
-    std::array<scan_order, class_count> scans{};
+    // Of its face, as they are used most.
+    std::array<class_counters, class_count + 1>& classes;
+    heap_counters& counts;
+    std::array<std::array<contention_counters, label_buckets>, no_class + 1>& contention;
+    std::array<lock_times, no_class + 1>& lock_waits;
+    std::array<scan_order, class_count>& scans;
+    timing_counters& alloc_times;
+    timing_counters& repair_times;
 
-    std::array<counter, label_buckets> escapes;   ///< allocations from the default resource inside a scope, by label
-    std::array<counter, label_buckets> escaped_bytes;
-
-    timing_counters alloc_times;   ///< the sampled allocations
-    timing_counters repair_times;
-    timing_counters alloc_times_before;   // as the following ones
-    timing_counters repair_times_before;
-
-    std::atomic<std::uint64_t> thread_id{0};
-    // What the record's counters stood at when its present thread got it: the threads before are not this one's.
-    std::atomic<std::uint64_t> allocations_before{0};
-    std::atomic<std::uint64_t> slow_paths_before{0};
-    std::array<std::atomic<std::uint64_t>, repair_reasons.size()> repairs_before{};
     thread_state* state = nullptr;             ///< of the thread it belongs to; guarded by the registry's lock
     thread_record* next_of_thread = nullptr;   ///< likewise
     thread_record* next_of_heap = nullptr;     ///< set once, before the record is published

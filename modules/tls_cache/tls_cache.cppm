@@ -7,6 +7,7 @@
 export module tslab.tls_cache;
 
 export import :slot_set;
+export import :face;
 export import :thread;
 export import :shelf;
 export import :lane;

@@ -16,10 +16,10 @@ namespace tslab::tool {
 /// What the process ends with.
 enum class outcome : std::uint8_t {
     fine = 0,
-    findings = 1,        ///< the question was answered, and the answer is bad news
-    usage = 2,           ///< the command line was wrong, or something it names cannot be written or listened on
-    no_target = 3,       ///< what was to be looked at is not there, or cannot be read
-    other_version = 4    ///< its statistics have a format this program does not know
+    findings = 1,       ///< the question was answered, and the answer is bad news
+    usage = 2,          ///< the command line was wrong, or something it names cannot be written or listened on
+    no_target = 3,      ///< what was to be looked at is not there, or cannot be read
+    other_version = 4   ///< its statistics have a format this program does not know
 };
 
 /// Why a command cannot go on: one sentence for standard error, and what the process ends with.

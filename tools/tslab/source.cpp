@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include <fstream>
-#include <iterator>
 #include <istream>
+#include <iterator>
 #include <utility>
 import tslab;
 

@@ -1,0 +1,310 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Faces: what is told of a heap, its threads, its lanes and its epochs, where other processes may read it (see segment).
+// Counters live here and nowhere else; of what the heap relies on, here is a copy that it never reads.
+module;
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+export module tslab.tls_cache:face;
+
+import tslab.stats;
+import tslab.slab;
+
+export namespace tslab {
+
+/// The row of counters by class for what is done for an epoch as a whole.
+inline constexpr unsigned no_class = large_class + 1;
+
+/// What is put right on the way, in the order the statistics name the reasons: a slab listed with free slots that had none, one
+/// on a list that somebody was taking back, a slot in both words.
+inline constexpr std::array repair_reasons{class_event::adopt_mismatch, class_event::adopt_lost,
+                                           class_event::repair_twice};
+
+/// In which order a thread looks through the slabs of a class that no lane holds. In sequence the warmest comes first; when
+/// too many of its claims are spoiled by others, it begins further on, at a place of its own, until that has calmed down.
+/// Decided at the end of each window of slow-path allocations, without a clock, and not again for some windows after a
+/// change. The thread's own; statistics read `rotated`.
+class scan_order {
+public:
+    static constexpr std::uint32_t window = 64;         ///< slow-path allocations
+    static constexpr std::uint32_t dwell = 4;           ///< windows after a change in which nothing changes
+    static constexpr std::uint32_t rotate_above = 30;   ///< spoiled claims per 100 allocations of a window
+    static constexpr std::uint32_t straighten_below = 10;
+
+    inline void note_spoiled() noexcept { ++spoiled_; }
+    /// Notes a slow-path allocation; `counts` gets the checks and changes.
+    inline void note_allocation(class_counters& counts) noexcept
+    {
+        if (++allocations_ < window) [[likely]]
+            return;
+        check(counts);
+    }
+    /// For the record's next thread.
+    inline void restart() noexcept
+    {
+        allocations_ = spoiled_ = quiet_ = 0;
+        rotated_.store(0, std::memory_order_relaxed);
+    }
+    [[nodiscard]] inline bool rotated() const noexcept { return rotated_.load(std::memory_order_relaxed) != 0; }
+
+private:
+    void check(class_counters& counts) noexcept
+    {
+        std::uint32_t const per_hundred = spoiled_ * 100 / allocations_;
+        allocations_ = 0;
+        spoiled_ = 0;
+        counts[class_event::scan_check].add();
+        if (quiet_ != 0) {
+            --quiet_;
+        } else if (rotated() ? per_hundred < straighten_below : per_hundred > rotate_above) {
+            rotated_.store(rotated() ? 0 : 1, std::memory_order_relaxed);
+            quiet_ = dwell;
+            counts[class_event::scan_switch].add();
+        }
+    }
+
+    std::uint32_t allocations_ = 0;
+    std::uint32_t spoiled_ = 0;
+    std::uint32_t quiet_ = 0;
+    std::atomic<std::uint8_t> rotated_{0};   // other processes may have written it
+};
+
+/// Up to 31 bytes of text that one thread at a time writes and any thread reads, whole words at a time.
+class shared_text {
+public:
+    static constexpr std::size_t capacity = 31;
+
+    /// What can be kept of a text: up to its first NUL, `capacity` bytes at most.
+    [[nodiscard]] static constexpr std::string_view fitting(std::string_view text) noexcept
+    {
+        return text.substr(0, text.find('\0')).substr(0, capacity);
+    }
+
+    using packed = std::array<std::uint64_t, 4>;
+    /// What can be kept of a text, as words: equal texts give equal words.
+    [[nodiscard]] static inline packed pack(std::string_view text) noexcept
+    {
+        packed words{};
+        if (text.empty())   // it may have no address
+            return words;
+        if (text.size() > capacity || std::memchr(text.data(), 0, text.size()) != nullptr) [[unlikely]]
+            text = fitting(text);
+        std::memcpy(words.data(), text.data(), text.size());
+        return words;
+    }
+
+    /// Keeps what fits.
+    inline void assign(std::string_view text) noexcept { assign(pack(text)); }
+    inline void assign(packed const& words) noexcept
+    {
+        for (std::size_t i = 0; i < words.size(); ++i)
+            words_[i].store(words[i], std::memory_order_relaxed);
+    }
+    [[nodiscard]] inline bool is(packed const& words) const noexcept
+    {
+        std::uint64_t difference = 0;
+        for (std::size_t i = 0; i < words.size(); ++i)
+            difference |= words_[i].load(std::memory_order_relaxed) ^ words[i];
+        return difference == 0;
+    }
+    struct copy {
+        std::array<char, 32> bytes{};
+        [[nodiscard]] inline std::string_view view() const noexcept
+        {
+            return {bytes.data(), std::strlen(bytes.data())};
+        }
+    };
+    [[nodiscard]] inline copy read() const noexcept
+    {
+        copy out;
+        for (std::size_t i = 0; i < words_.size(); ++i) {
+            std::uint64_t const word = words_[i].load(std::memory_order_relaxed);
+            std::memcpy(out.bytes.data() + i * sizeof(word), &word, sizeof(word));
+        }
+        out.bytes.back() = '\0';
+        return out;
+    }
+
+private:
+    std::array<std::atomic<std::uint64_t>, 4> words_{};
+};
+static_assert(sizeof(shared_text::packed) > shared_text::capacity);
+
+/// What is told of a lane. Figures of its bins are as they were when it last took the slow way.
+struct lane_face {
+    std::atomic<lane_face*> next{nullptr};   ///< of the same thread, older
+    std::atomic<std::uint64_t> lane{0};      ///< its address
+    std::atomic<std::uint64_t> era{0};       ///< of the epoch it works for; 0 while it is not at work
+    std::atomic<std::uint32_t> slot{0};
+    counter counted_frees;
+    std::array<counter, bin_count> allocations;
+    std::array<std::atomic<std::uint32_t>, bin_count> held{};   ///< slabs
+};
+
+/// What is told of a thread's record, and counted by it.
+struct alignas(64) thread_face {
+    std::atomic<thread_face*> next{nullptr};   ///< of the same heap, older
+    std::atomic<lane_face*> lanes{nullptr};    ///< newest first
+    std::atomic<std::uint8_t> alive{1};        ///< a thread has the record
+
+    std::array<class_counters, class_count + 1> classes;   ///< the last one: large allocations
+    heap_counters counts;
+    std::array<std::array<contention_counters, label_buckets>, no_class + 1> contention;
+    std::array<lock_times, no_class + 1> lock_waits;
+    std::array<scan_order, class_count> scans{};
+
+    std::array<counter, label_buckets> escapes;   ///< allocations from the default resource inside a scope, by label
+    std::array<counter, label_buckets> escaped_bytes;
+
+    timing_counters alloc_times;   ///< the sampled allocations
+    timing_counters repair_times;
+    timing_counters alloc_times_before;   // as the following ones
+    timing_counters repair_times_before;
+
+    std::atomic<std::uint64_t> thread_id{0};
+    // What the counters stood at when the present thread got the record: the threads before are not this one's.
+    std::atomic<std::uint64_t> allocations_before{0};
+    std::atomic<std::uint64_t> slow_paths_before{0};
+    std::array<std::atomic<std::uint64_t>, repair_reasons.size()> repairs_before{};
+
+    /// Every slow path taken, and repairs for the i-th of the reasons, by threads with this record. Thread safe.
+    [[nodiscard]] std::uint64_t slow_paths() const noexcept
+    {
+        std::uint64_t n = 0;
+        for (class_counters const& c : classes)
+            n += c[class_event::slow_path].value();
+        return n;
+    }
+    [[nodiscard]] std::uint64_t repairs(std::size_t i) const noexcept
+    {
+        std::uint64_t n = 0;
+        for (class_counters const& c : classes)
+            n += c[repair_reasons[i]].value();
+        return n;
+    }
+};
+
+/// A domain that is still inside.
+struct told_entry {
+    std::atomic<std::uint32_t> place{0};   ///< where it came in: see place_directory
+    std::atomic<std::uint64_t> entered_ns{0};
+    std::atomic<std::uint64_t> order{0};   ///< 0: none; else the n-th enter, the smallest is the oldest
+};
+
+/// What is told of a ring slot. Written under its shelf's lock; fields belong to the era that is read before and after them.
+struct alignas(64) epoch_face {
+    static constexpr std::uint32_t tracked_entries = 4;
+
+    std::atomic<std::uint64_t> era{0};   ///< this and the next three: copies
+    std::atomic<lifecycle> state{lifecycle::idle};
+    std::atomic<std::uint32_t> holds{0};
+    std::atomic<std::uint32_t> label_id{0};
+    shared_text label;
+    std::atomic<std::uint64_t> opened_ns{0};
+    std::atomic<std::uint64_t> closing_ns{0};   ///< when it was first seen CLOSING and not drained; 0: not yet
+    counter allocations;                        ///< of lanes no longer attached, and large ones
+    counter enters;
+    counter exits;
+    std::array<told_entry, tracked_entries> entries;
+    std::atomic<std::uint64_t> rss_before_close{0};
+    std::atomic<std::uint64_t> rss_after_close{0};
+    std::atomic<std::uint64_t> closed_madvise_bytes{0};
+    std::atomic<std::uint64_t> closed_asked_bytes{0};
+    std::atomic<std::uint64_t> closed_gone_bytes{0};
+    std::array<std::atomic<std::uint32_t>, bin_count> listed{};   ///< slabs no lane holds
+    std::atomic<std::uint64_t> large_pages{0};
+    std::atomic<std::uint64_t> large_count{0};
+};
+
+/// A place in the program at which domains are entered. Texts that are too long lose their beginning.
+struct told_place {
+    std::uint32_t line = 0;
+    std::array<char, 220> file{};   ///< ends with a NUL, as the next one
+    std::array<char, 288> function{};
+};
+
+/// The places by number. A number is given once, found again by the address of the file's name and the line.
+struct place_directory {
+    static constexpr std::uint32_t capacity = 512;
+    static constexpr std::uint32_t unknown = capacity;
+
+    std::array<std::atomic<std::uint64_t>, capacity> keys{};
+    std::array<std::atomic<told_place*>, capacity> places{};
+};
+
+/// The last close that the program asked for.
+struct last_close_face {
+    std::atomic<std::uint32_t> version{0};   ///< odd while it changes
+    std::atomic<std::uint64_t> timestamp_ns{0};
+    std::atomic<std::uint64_t> index{0};
+    std::atomic<std::uint64_t> era{0};
+    shared_text label;
+    std::array<std::atomic<std::uint64_t>, 10> figures{};   ///< in the order of close_stats
+
+    /// One thread at a time.
+    void tell(std::uint64_t when, std::uint32_t slot, std::uint64_t of_era, std::string_view name,
+              std::array<std::uint64_t, 10> const& of) noexcept
+    {
+        std::uint32_t const before = version.load(std::memory_order_relaxed);
+        version.store(before + 1, std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_release);   // whoever sees a new figure sees the odd version
+        timestamp_ns.store(when, std::memory_order_relaxed);
+        index.store(slot, std::memory_order_relaxed);
+        era.store(of_era, std::memory_order_relaxed);
+        label.assign(name);
+        for (std::size_t i = 0; i < of.size(); ++i)
+            figures[i].store(of[i], std::memory_order_relaxed);
+        version.store(before + 2, std::memory_order_release);
+    }
+};
+
+/// The first record of a segment: what is told of a heap as a whole, and where the rest is.
+struct alignas(64) heap_face {
+    std::array<char, 64> name{};   ///< ends with a NUL
+    std::uint32_t epoch_count = 0;
+    std::uint32_t slab_cache = 0;   ///< pages kept a class
+    std::uint8_t reclaim = 0;
+    std::atomic<std::uint8_t> sampling{0};
+    std::atomic<std::uint64_t> current{0};   ///< ring index in 16 bits, era above
+    std::atomic<std::uint64_t> arena_bytes{0};
+    std::atomic<std::uint64_t> segment_bytes{0};
+    told_range arena;   ///< of the heap's own records
+
+    page_figures pages;
+    std::array<std::atomic<std::uint32_t>, class_count> cached{};   ///< slabs
+    std::array<counter, misuse_count> misuses{};
+    std::array<class_counters, class_count + 1> strays{};   ///< of threads without a record
+    heap_counters stray_events{};
+    last_close_face last_close;
+
+    std::atomic<std::uint32_t> labels_used{0};
+    std::array<shared_text, label_buckets - 2> labels{};
+    counter labels_in_overflow;
+    counter labels_cut;
+
+    std::atomic<thread_face*> threads{nullptr};      ///< newest first
+    std::atomic<epoch_face*>* epochs = nullptr;      ///< one for each ring slot
+    std::atomic<std::uint32_t> prepared_epochs{0};   ///< of those, how many are there
+    place_directory places;
+
+    // For whoever may read the process's memory as well: where what cannot be told here is.
+    std::uint64_t descriptors = 0;   ///< of pages
+    std::uint64_t blocks = 0;        ///< descriptors of blocks
+    std::uint64_t first_page = 0;
+    std::uint64_t shelves = 0;
+    std::uint64_t shelf_bytes = 0;
+    std::uint64_t reclaiming_mark = 0;   ///< what `owner` says when it names no lane
+    std::uint64_t nowhere_mark = 0;
+    std::uint64_t free_resident_words = 0;   ///< page_set of free pages with memory behind them
+    std::uint64_t free_large_words = 0;      ///< of those that were large allocations
+};
+
+/// Of the records above and of what is read beside them: two builds with the same number understand each other.
+[[nodiscard]] std::uint64_t layout_number() noexcept;
+
+}
