@@ -54,5 +54,6 @@ struct target {
 
 // Each registers one command. Its callback does the work, sets i.result, and throws failure where it cannot go on.
 void add_stats(CLI::App& app, invocation& i);
+void add_export(CLI::App& app, invocation& i);
 
 }

@@ -1,0 +1,321 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tslab/exposition.hpp"
+#include "tslab/metric_name.hpp"
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+#include <set>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+import tslab.stats;
+
+namespace tslab::tool {
+
+namespace {
+
+using labels = std::vector<prometheus::ClientMetric::Label>;
+
+labels with(labels base, std::initializer_list<prometheus::ClientMetric::Label> more)
+{
+    base.insert(base.end(), more);
+    return base;
+}
+
+/// Each family once, in the order of its first series.
+class families {
+public:
+    void add(std::string const& name, std::string_view help, prometheus::MetricType type, prometheus::ClientMetric one)
+    {
+        auto const [at, is_new] = places_.try_emplace(name, all_.size());
+        if (is_new)
+            all_.push_back({.name = name, .help = std::string{help}, .type = type, .metric = {}});
+        all_[at->second].metric.push_back(std::move(one));
+    }
+    void add(metric const& m, labels of, double value)
+    {
+        prometheus::ClientMetric one;
+        one.label = std::move(of);
+        (m.counter ? one.counter.value : one.gauge.value) = value * m.scale;
+        add(m.name, m.help, m.counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge,
+            std::move(one));
+    }
+    void add_gauge(std::string const& name, std::string_view help, labels of, double value)
+    {
+        add({.name = name, .help = help}, std::move(of), value);
+    }
+    [[nodiscard]] std::vector<prometheus::MetricFamily> const& all() const noexcept { return all_; }
+
+private:
+    std::vector<prometheus::MetricFamily> all_;
+    std::map<std::string, std::size_t> places_;
+};
+
+template <class T> std::optional<double> number(T const& value)
+{
+    if constexpr (std::is_arithmetic_v<T>)
+        return static_cast<double>(value);
+    else
+        return std::nullopt;   // a text, or a histogram
+}
+template <class T> std::optional<double> number(std::optional<T> const& value)
+{
+    return value ? number(*value) : std::nullopt;
+}
+
+/// A name for each of a sequence that may have some twice, made so by a number behind it.
+class distinct {
+public:
+    std::string operator()(std::string name)
+    {
+        std::string unique = name;
+        for (int n = 2; !seen_.insert(unique).second; ++n)
+            unique = name + '#' + std::to_string(n);
+        return unique;
+    }
+
+private:
+    std::set<std::string> seen_;
+};
+
+/// The epochs that are told, by index into the snapshot's list.
+struct chosen_epochs {
+    std::vector<std::size_t> held;      // ACTIVE and CLOSING
+    std::vector<std::size_t> drained;   // of which the facts of their close are told
+    std::size_t omitted = 0;            // ACTIVE and CLOSING ones that are not
+};
+
+chosen_epochs choose(std::vector<epoch_stats> const& epochs)
+{
+    chosen_epochs chosen;
+    for (std::size_t i = 0; i < epochs.size(); ++i) {
+        epoch_stats const& e = epochs[i];
+        if (e.lifecycle == lifecycle::active || e.lifecycle == lifecycle::closing)
+            chosen.held.push_back(i);
+        else if (e.lifecycle == lifecycle::drained && e.rss_before_close != 0)
+            chosen.drained.push_back(i);
+    }
+    if (chosen.held.size() > exposed_epochs) {
+        auto const by_size = chosen.held.begin() + static_cast<std::ptrdiff_t>(exposed_epochs / 2);
+        auto const end = chosen.held.begin() + static_cast<std::ptrdiff_t>(exposed_epochs);
+        std::ranges::nth_element(chosen.held, by_size, std::ranges::greater{},
+                                 [&](std::size_t i) { return epochs[i].slab_pages + epochs[i].large_pages; });
+        std::nth_element(by_size, end, chosen.held.end(),
+                         [&](std::size_t a, std::size_t b) { return epochs[a].age_seconds > epochs[b].age_seconds; });
+        chosen.omitted = chosen.held.size() - exposed_epochs;
+        chosen.held.resize(exposed_epochs);
+        std::ranges::sort(chosen.held);
+    }
+    std::ranges::sort(chosen.drained, std::ranges::greater{}, [&](std::size_t i) { return epochs[i].era; });
+    chosen.drained.resize(std::min(chosen.drained.size(), exposed_drained_epochs));
+    return chosen;
+}
+
+/// The series of one heap.
+class heap_writer {
+public:
+    heap_writer(families& to, snapshot const& s, labels base) : to_{to}, s_{s}, base_{std::move(base)} {}
+
+    void write()
+    {
+        to_.add_gauge("temporal_slab_heap_info", "What the heap was made with; always 1",
+                      with(base_, {{"reclaim_policy", printable(s_.reclaim)}}), 1);
+        plain("snapshot", s_, base_);
+        plain("snapshot", s_.global, base_);
+        derived("snapshot", s_.global, base_);
+        if (s_.global.lock_timing)
+            for_each_field(*s_.global.lock_timing, [&](std::string_view name, field_kind kind, auto const& value) {
+                one("snapshot", global_timing_name(name), kind, value, base_);
+            });
+        alive_threads();
+        misuses();
+        name_labels();
+        for (class_stats const& c : s_.classes)
+            size_class(c);
+        epochs();
+        for (label_stats const& l : s_.labels)
+            plain("label", l, with(base_, {{"label", label_of(l.label_id)}}));
+        if (s_.last_close.timestamp_ns != 0)
+            plain("close", s_.last_close, base_);
+        sampled();
+        if (s_.waterfall)
+            plain("waterfall", *s_.waterfall, base_);
+    }
+
+private:
+    template <class T>
+    void one(std::string_view object, std::string_view field, field_kind kind, T const& value, labels const& of)
+    {
+        auto const figure = number(value);
+        if (!figure)
+            return;
+        if (auto const m = metric_of(object, field, kind))
+            to_.add(*m, of, *figure);
+    }
+    template <class S> void plain(std::string_view object, S const& record, labels const& of)
+    {
+        for_each_field(record, [&](std::string_view name, field_kind kind, auto const& value) {
+            one(object, name, kind, value, of);
+        });
+    }
+    template <class S> void derived(std::string_view object, S const& record, labels const& of)
+    {
+        for_each_derived(record, s_.page_size, [&](std::string_view name, field_kind kind, auto const& value) {
+            one(object, name, kind, value, of);
+        });
+    }
+
+    void alive_threads()
+    {
+        auto const alive = std::ranges::count_if(s_.threads, &thread_stats::alive);
+        to_.add_gauge("temporal_slab_threads", "Living threads that have used the heap", base_,
+                      static_cast<double>(alive));
+    }
+
+    void misuses()
+    {
+        for (named_count const& m : s_.misuses)
+            to_.add({.name = "temporal_slab_misuse_reports_total",
+                     .help = "Misuses that were reported, by kind; each one is a bug of the program",
+                     .counter = true},
+                    with(base_, {{"kind", printable(m.name)}}), static_cast<double>(m.count));
+    }
+
+    void name_labels()
+    {
+        distinct once;
+        for (std::string_view const reserved : {"unlabeled", "other"})
+            (void)once(std::string{reserved});
+        for (label_stats const& l : s_.labels)
+            if (l.label_id == 0)
+                names_[l.label_id] = "unlabeled";
+            else if (l.label_id == label_buckets - 1)
+                names_[l.label_id] = "other";
+            else
+                names_[l.label_id] = once(printable(l.name));
+    }
+    [[nodiscard]] std::string label_of(std::uint32_t id) const
+    {
+        auto const name = names_.find(id);
+        return name != names_.end() ? name->second : id == 0 ? "unlabeled" : "other";
+    }
+
+    void size_class(class_stats const& c)
+    {
+        labels const of =
+            with(base_, {{"class", std::to_string(c.class_index)},
+                         {"object_size", c.object_size != 0 ? std::to_string(c.object_size) : std::string{"large"}}});
+        plain("class", c, of);
+        derived("class", c, of);
+        if (c.lock_timing)
+            plain("class", *c.lock_timing, of);
+        if (c.allocations == 0)
+            return;   // a class nobody has used has nothing to tell by label
+        for (auto const& [id, name] : names_)
+            if (id < c.by_label.size())
+                for_each_field(c.by_label[id], [&](std::string_view field, field_kind kind, auto const& value) {
+                    one("class", by_label(field), kind, value, with(of, {{"label", name}}));
+                });
+    }
+
+    void epochs()
+    {
+        chosen_epochs const chosen = choose(s_.epochs);
+        to_.add_gauge("temporal_slab_epochs_omitted",
+                      "ACTIVE and CLOSING epochs without series of their own, since there are too many", base_,
+                      static_cast<double>(chosen.omitted));
+        for (std::size_t const i : chosen.held) {
+            epoch_stats const& e = s_.epochs[i];
+            labels const of = epoch_labels(e);
+            to_.add_gauge("temporal_slab_epoch_state", "The epoch is in the state its label names; always 1", of, 1);
+            epoch_fields(e, of, e.rss_before_close != 0);
+        }
+        for (std::size_t const i : chosen.drained)
+            for_each_field(s_.epochs[i], [&](std::string_view name, field_kind kind, auto const& value) {
+                if (is_close_fact(name))
+                    one("epoch", name, kind, value, epoch_labels(s_.epochs[i]));
+            });
+    }
+    void epoch_fields(epoch_stats const& e, labels const& of, bool was_closed)
+    {
+        for_each_field(e, [&](std::string_view name, field_kind kind, auto const& value) {
+            if (was_closed || !is_close_fact(name))
+                one("epoch", name, kind, value, of);
+        });
+        derived("epoch", e, of);
+    }
+    static bool is_close_fact(std::string_view field)
+    {
+        return field.starts_with("rss_") || field.starts_with("madvise_");
+    }
+    [[nodiscard]] labels epoch_labels(epoch_stats const& e) const
+    {
+        return with(base_, {{"epoch", std::to_string(e.index)},
+                            {"state", std::string{name_of(e.lifecycle)}},
+                            {"label", label_of(e.label_id)}});
+    }
+
+    void sampled()
+    {
+        plain("sampled", s_.sampled, base_);
+        histogram("alloc_wall", "Timed allocations, by the clock", s_.sampled.alloc.wall, s_.sampled.alloc.wall_ns_sum);
+        histogram("alloc_wait", "Time in which the thread of a timed allocation did not run", s_.sampled.alloc.wait,
+                  s_.sampled.alloc.wait_ns_sum);
+        histogram("repair_wall", "Timed repairs of slab lists, by the clock", s_.sampled.repair.wall,
+                  s_.sampled.repair.wall_ns_sum);
+        histogram("repair_wait", "Time in which the thread of a timed repair did not run", s_.sampled.repair.wait,
+                  s_.sampled.repair.wait_ns_sum);
+    }
+    void histogram(std::string_view name, std::string_view help, log2_histogram const& counts, std::uint64_t sum_ns)
+    {
+        prometheus::ClientMetric h;
+        h.label = base_;
+        h.histogram.sample_sum = static_cast<double>(sum_ns) * 1e-9;
+        for (std::size_t b = 0; b < log2_histogram::bucket_count; ++b) {
+            h.histogram.sample_count += counts.buckets[b];
+            if (b != 0 && b + 1 != log2_histogram::bucket_count)   // 0 ns counts as 1; the last one is open
+                h.histogram.bucket.push_back(
+                    {.cumulative_count = h.histogram.sample_count,
+                     .upper_bound = static_cast<double>(log2_histogram::upper_bound(b)) / 1e9});
+        }
+        to_.add("temporal_slab_" + std::string{name} + "_seconds", help, prometheus::MetricType::Histogram,
+                std::move(h));
+    }
+
+    families& to_;
+    snapshot const& s_;
+    labels base_;
+    std::map<std::uint32_t, std::string> names_{};   // of labels, by number
+};
+
+}
+
+std::string exposition(std::vector<snapshot> const& heaps, pid_label pids)
+{
+    std::map<std::int64_t, std::uint64_t> rss;
+    for (snapshot const& s : heaps)
+        if (auto& bytes = rss[s.pid]; s.global.rss_bytes != 0)
+            bytes = s.global.rss_bytes;
+    bool const tell_pid = pids == pid_label::always || rss.size() > 1;
+    auto const process = [&](std::int64_t pid) { return tell_pid ? labels{{"pid", std::to_string(pid)}} : labels{}; };
+
+    families all;
+    all.add_gauge("temporal_slab_build_info", "The program that made this text; always 1",
+                  {{"version", TSLAB_VERSION}, {"schema_version", std::to_string(snapshot::schema_version)}}, 1);
+    for (auto const& [pid, bytes] : rss)
+        if (bytes != 0)
+            all.add_gauge("process_resident_memory_bytes", "Resident memory size in bytes.", process(pid),
+                          static_cast<double>(bytes));
+    std::map<std::int64_t, distinct> heap_names;
+    for (snapshot const& s : heaps)
+        heap_writer{all, s, with(process(s.pid), {{"heap", heap_names[s.pid](printable(s.name))}})}.write();
+    return prometheus::TextSerializer{}.Serialize(all.all());
+}
+
+std::string exposition(std::vector<snapshot> const& heaps) { return exposition(heaps, pid_label::when_several); }
+
+}
