@@ -172,6 +172,8 @@ constexpr auto entries = std::to_array<entry>({
     {"heap_lock_hold_time_seconds_max", "The longest time a lock was held, of those timed so far"},
     {"heap_lock_hold_time_seconds_total",
      "Time locks were held, of the timed acquisitions only. HFT: off by default, reads clocks"},
+    {"heap_lock_timing_samples_total",
+     "Acquisitions of any lock of the heap that were timed; absent while it is off. HFT: off by default, reads clocks"},
     {"heap_lock_wait_time_seconds_max", "The longest wait for a lock that was timed so far"},
     {"heap_lock_wait_time_seconds_total",
      "Time waited for locks, of the timed acquisitions only. HFT: off by default, reads clocks"},
