@@ -45,6 +45,26 @@ private:
     std::array<std::atomic<void*>, 512> places_{};
 };
 
+/// Slabs that no thread holds, with free slots: a thread comes, allocates, and is gone; of what it left every other object is
+/// freed. Threads that come later take these slabs up.
+std::vector<void*> visit(tslab::allocator& heap, std::vector<void*> const& of_the_last)
+{
+    std::vector<void*> objects;
+    std::thread{[&] {
+        for (std::size_t i = 0; i < 4000; ++i)
+            objects.push_back(heap.malloc(64));
+        for (void* const p : of_the_last)
+            heap.free(p);
+    }}.join();
+    std::vector<void*> kept;
+    for (std::size_t i = 0; i < objects.size(); ++i)
+        if (i % 2 == 0)
+            heap.free(objects[i]);
+        else
+            kept.push_back(objects[i]);
+    return kept;
+}
+
 /// A phase that ends as it should, with memory enough that closing it gives some back.
 void serve_request(tslab::allocator& heap)
 {
@@ -117,11 +137,13 @@ int main(int argc, char** argv)
         });
 
     std::unique_ptr<tslab::epoch_domain> forgotten;
+    std::vector<void*> visited;
     auto const start = clock_type::now();
     for (auto next = start; next - start < std::chrono::duration<double>{seconds}; next += 500ms) {
         std::this_thread::sleep_until(next);
         for (int i = 0; i < 5; ++i)
             serve_request(heap);
+        visited = visit(heap, visited);
         if (!forgotten && clock_type::now() - start >= std::chrono::duration<double>{leak_after})
             forgotten = leak(heap, leak_mib * mib);
         if (!directory.empty())

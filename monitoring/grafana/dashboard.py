@@ -1,0 +1,334 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The tslab authors
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the Grafana dashboard temporal-slab-observability.json beside this file, or says whether it is up to date.
+
+A panel is one call; where it stands and its number follow from the order.
+"""
+import argparse
+import json
+import pathlib
+import re
+import sys
+
+OUTPUT = pathlib.Path(__file__).with_name("temporal-slab-observability.json")
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+PROCESS = 'job=~"$job",instance=~"$instance"'
+HEAP = PROCESS + ',heap=~"$heap"'
+RATE = "[$__rate_interval]"
+ROW_WIDTH = 24
+
+panels = []
+place = {"x": 0, "y": 0, "height": 0}
+
+
+def select(expression):
+    """Fills in which series: `name{}` and `name{more}` are those of the chosen heaps, of the process for process_*."""
+    def chosen(match):
+        of = PROCESS if match[1].startswith("process_") else HEAP
+        return f"{match[1]}{{{of}{',' + match[2] if match[2] else ''}}}"
+    return re.sub(r"\b([a-z_:0-9]+)\{([^}]*)\}", chosen, expression).replace("[R]", RATE)
+
+
+def add(panel, width, height):
+    if place["x"] + width > ROW_WIDTH:
+        place.update(x=0, y=place["y"] + place["height"], height=0)
+    panel["id"] = len(panels) + 1
+    panel["gridPos"] = {"x": place["x"], "y": place["y"], "w": width, "h": height}
+    place["x"] += width
+    place["height"] = max(place["height"], height)
+    panels.append(panel)
+
+
+def row(title):
+    place.update(x=ROW_WIDTH)
+    add({"type": "row", "title": title, "collapsed": False, "panels": []}, ROW_WIDTH, 1)
+
+
+def steps(limits):
+    colors = ["green", "yellow", "red"]
+    return {"mode": "absolute", "steps": [{"color": color, "value": value}
+                                          for color, value in zip(colors, [None, *limits])]}
+
+
+def panel(title, description, *queries, kind="timeseries", unit="short", limits=(), stacked=False, width=8, height=8,
+          options=None, overrides=(), maximum=None, instant=False):
+    """`queries`: (expression, legend). `limits`: where yellow and red begin."""
+    custom = {}
+    if kind == "timeseries":
+        custom = {"fillOpacity": 30 if stacked else 10, "showPoints": "never",
+                  "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
+                  "thresholdsStyle": {"mode": "dashed" if limits else "off"}}
+        options = {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+                   "tooltip": {"mode": "multi", "sort": "desc"}}
+    defaults = {"unit": unit, "min": 0, "thresholds": steps(limits), "custom": custom,
+                "color": {"mode": "thresholds" if limits and kind != "timeseries" else "palette-classic"}}
+    if maximum is not None:
+        defaults["max"] = maximum
+    if kind == "heatmap":
+        defaults = {"custom": {}}
+    targets = []
+    for letter, (expression, legend) in zip("ABCDEFGHIJ", queries):
+        target = {"refId": letter, "datasource": DATASOURCE, "expr": select(expression), "legendFormat": legend}
+        if instant:
+            target.update(instant=True, range=False)
+        if instant and kind == "table" or kind == "heatmap":
+            target["format"] = kind
+        targets.append(target)
+    add({"type": kind, "title": title, "description": description, "datasource": DATASOURCE, "targets": targets,
+         "fieldConfig": {"defaults": defaults, "overrides": list(overrides)}, "options": options or {}}, width, height)
+
+
+BARS = {"orientation": "horizontal", "displayMode": "gradient", "showUnfilled": True,
+        "reduceOptions": {"calcs": ["lastNotNull"], "values": False, "fields": ""}}
+GAUGE = {"reduceOptions": {"calcs": ["lastNotNull"], "values": False, "fields": ""}, "showThresholdLabels": False,
+         "showThresholdMarkers": True}
+STAT = {"reduceOptions": {"calcs": ["lastNotNull"], "values": False, "fields": ""}, "colorMode": "value",
+        "graphMode": "area", "textMode": "auto"}
+HEAT = {"calculate": False, "yAxis": {"unit": "s"}, "cellGap": 1,
+        "color": {"mode": "scheme", "scheme": "Oranges", "steps": 64}, "legend": {"show": True},
+        "tooltip": {"mode": "single", "yHistogram": False}}
+STATUS = {"showValue": "never", "rowHeight": 0.9, "colWidth": 0.9,
+          "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False}}
+EPOCH = "{{heap}} epoch {{epoch}} {{label}} {{state}}"
+
+
+def overview():
+    row("Memory")
+    panel("RSS vs Estimated Slab RSS", "The process, and what its heaps account for. A gap between the first two is memory "
+          "of another allocator.",
+          ("process_resident_memory_bytes{}", "process RSS"), ("sum(temporal_slab_committed_bytes{})", "committed"),
+          ("sum(temporal_slab_estimated_slab_rss_bytes{})", "slabs, estimated"),
+          ("sum(temporal_slab_live_bytes{})", "live"), unit="bytes")
+    panel("Memory by Label", "Which part of the program holds memory: pages of its epochs.",
+          ("sum by (label) (temporal_slab_epoch_rss_bytes{})", "{{label}}"), unit="bytes", stacked=True)
+    panel("Where Resident Memory Is", "Resident memory by what it is used for; the terms add up to the process RSS.",
+          *[(f"sum(temporal_slab_waterfall_{term}_bytes{{}})", term.replace("_", " ")) for term in
+            ("live", "slack", "empty_slot", "cached", "free", "metadata", "not_tslab")], unit="bytes", stacked=True)
+    panel("Net Slabs (Global)", "Slabs in use and in caches. In use growing without end is a leak.",
+          ("sum by (heap) (temporal_slab_slabs_in_use{})", "{{heap}} in use"),
+          ("sum by (heap) (temporal_slab_slabs_cached{})", "{{heap}} cached"))
+    panel("Allocations and Frees", "Per second.", ("sum by (heap) (rate(temporal_slab_allocations_total{}[R]))",
+          "{{heap}} allocations"), ("sum by (heap) (rate(temporal_slab_frees_total{}[R]))", "{{heap}} frees"), unit="ops")
+    panel("Slabs Allocated and Recycled", "Slabs cut from pages, and put into caches, per second. Both level: steady state.",
+          ("sum by (heap) (rate(temporal_slab_slabs_allocated_total{}[R]))", "{{heap}} allocated"),
+          ("sum by (heap) (rate(temporal_slab_slabs_recycled_total{}[R]))", "{{heap}} recycled"), unit="ops")
+
+
+def epochs():
+    row("Epochs")
+    panel("Epoch Age Heatmap (ACTIVE)", "Each ACTIVE epoch over time, by its age: yellow from a minute, red from five.",
+          ('temporal_slab_epoch_age_seconds{state="ACTIVE"}', "{{heap}} epoch {{epoch}} {{label}}"), kind="status-history",
+          unit="s", limits=(60, 300), options=STATUS, width=12)
+    panel("Epoch Age (ACTIVE Only)", "Ages that only grow belong to phases that do not end.",
+          ('temporal_slab_epoch_age_seconds{state="ACTIVE"}', "{{heap}} epoch {{epoch}} {{label}}"), unit="s",
+          limits=(60, 300), width=12)
+    panel("Top Epochs by RSS", "Yellow from 10 MiB, red from 50.", ("topk(10, temporal_slab_epoch_rss_bytes{})", EPOCH),
+          kind="bargauge", unit="bytes", limits=(10485760, 52428800), options=BARS, instant=True)
+    panel("Top Epochs by Age", "Yellow from a minute, red from five.",
+          ("topk(10, temporal_slab_epoch_age_seconds{})", EPOCH), kind="bargauge", unit="s", limits=(60, 300), options=BARS,
+          instant=True)
+    panel("Top Epochs by Refcount", "Domains inside.", ("topk(10, temporal_slab_epoch_refcount{})", EPOCH), kind="bargauge",
+          options=BARS, instant=True)
+    panel("Held Longer Than a Minute", "Epochs that somebody is inside of, by age: red from five minutes.",
+          ("temporal_slab_epoch_age_seconds{} > 60 and on (job, instance, pid, heap, epoch) "
+           "temporal_slab_epoch_refcount{} > 0", EPOCH), unit="s", limits=(60, 300))
+    panel("Refcount (CLOSING)", "Domains inside closed epochs: these drain once the last one has left.",
+          ('temporal_slab_epoch_refcount{state="CLOSING"}', EPOCH))
+    panel("Reclaimable Slabs by Epoch", "Slabs without a live object that a trim or a close would take back.",
+          ("topk(10, temporal_slab_epoch_reclaimable_slabs{})", EPOCH))
+    panel("Epoch Ring in Use", "ACTIVE and CLOSING epochs by the slots of the ring: yellow 87.5 %, red 97 %.",
+          ("(temporal_slab_active_epochs{} + temporal_slab_closing_epochs{}) / temporal_slab_epoch_slots{}", "{{heap}}"),
+          unit="percentunit", limits=(0.875, 0.97), maximum=1)
+    panel("ACTIVE and CLOSING Epochs", "", ("temporal_slab_active_epochs{}", "{{heap}} ACTIVE"),
+          ("temporal_slab_closing_epochs{}", "{{heap}} CLOSING"))
+    panel("Domains Left Open", "Enters minus exits. Growing: exits are missing.",
+          ("temporal_slab_domain_enters_total{} - temporal_slab_domain_exits_total{}", "{{heap}}"))
+
+
+def closing():
+    row("Closing and giving back")
+    panel("epoch_close() Call Rate", "Epochs that turned CLOSING, and closes the program asked for, per second.",
+          ("sum by (heap) (rate(temporal_slab_epoch_closes_total{}[R]))", "{{heap}} closed"),
+          ("sum by (heap) (rate(temporal_slab_epoch_close_timed_total{}[R]))", "{{heap}} asked for"), unit="ops")
+    panel("Reclamation Yield", "Slabs taken back by slabs looked at. Good above 0.8; below 0.3 objects outlive their phase.",
+          ("rate(temporal_slab_epoch_close_recycled_slabs_total{}[R]) / "
+           "(rate(temporal_slab_epoch_close_scanned_slabs_total{}[R]) > 0)", "{{heap}}"), unit="percentunit", maximum=1)
+    panel("Average Close", "Closes the program asked for: yellow from 1 ms, red from 10 ms.",
+          ("rate(temporal_slab_epoch_close_seconds_total{}[R]) / (rate(temporal_slab_epoch_close_timed_total{}[R]) > 0)",
+           "{{heap}}"), unit="s", limits=(0.001, 0.01))
+    panel("Kernel Cooperation %", "Fact: bytes that left memory by bytes handed to madvise, in the recent timed closes.",
+          ("100 * sum by (heap) (temporal_slab_epoch_madvise_gone_bytes{}) / "
+           "(sum by (heap) (temporal_slab_epoch_madvise_asked_bytes{}) > 0)", "{{heap}}"), kind="gauge", unit="percent",
+          maximum=100, options=GAUGE, width=4,
+          overrides=[{"matcher": {"id": "byType", "options": "number"},
+                      "properties": [{"id": "thresholds", "value": {"mode": "absolute", "steps": [
+                          {"color": "red", "value": None}, {"color": "yellow", "value": 10},
+                          {"color": "green", "value": 50}]}},
+                                     {"id": "color", "value": {"mode": "thresholds"}}]}])
+    panel("RSS Delta of the Last Close", "Fact: resident memory of the process, after minus before.",
+          ("temporal_slab_last_close_rss_after_bytes{} - temporal_slab_last_close_rss_before_bytes{}", "{{heap}}"),
+          kind="stat", unit="bytes", options=STAT, width=4)
+    panel("madvise Bytes of the Last Close", "Fact: handed to madvise with success.",
+          ("temporal_slab_last_close_madvise_bytes{}", "{{heap}}"), kind="stat", unit="bytes", options=STAT, width=4)
+    panel("Correlation of RSS and madvise", "Heuristic: how much of the bytes the last close gave back shows in the RSS of "
+          "the process, in which everything else moves as well.",
+          ("100 * (temporal_slab_last_close_rss_before_bytes{} - temporal_slab_last_close_rss_after_bytes{}) / "
+           "(temporal_slab_last_close_madvise_bytes{} > 0)", "{{heap}}"), kind="stat", unit="percent", options=STAT, width=4)
+    panel("madvise Failures", "Calls the kernel refused, per second. Any is a fault.",
+          ("sum by (heap) (rate(temporal_slab_madvise_failures_total{}[R]))", "{{heap}}"), unit="ops", limits=(0.001,))
+    panel("madvise Throughput", "Bytes given back, per second.",
+          ("sum by (heap) (rate(temporal_slab_madvise_bytes_total{}[R]))", "{{heap}}"), unit="Bps")
+    panel("Top Classes by madvise Throughput", "", ("topk(5, sum by (object_size) "
+          "(rate(temporal_slab_class_madvise_bytes_total{}[R])))", "{{object_size}} bytes"), unit="Bps")
+    panel("Slab Cache Overflow", "Of the slabs that become empty, those that find the cache full: yellow 10 %, red 50 %.",
+          ("rate(temporal_slab_cache_overflows_total{}[R]) / ((rate(temporal_slab_cache_overflows_total{}[R]) + "
+           "rate(temporal_slab_slabs_recycled_total{}[R])) > 0)", "{{heap}}"), unit="percentunit", limits=(0.1, 0.5),
+          maximum=1)
+
+
+def slow_path():
+    row("Slow path")
+    panel("Slow Path by Cause", "Per second: all, those that needed a new page, and refusals in closed epochs (a bug).",
+          ("sum(rate(temporal_slab_slow_path_hits_total{}[R]))", "slow path"),
+          ("sum(rate(temporal_slab_slow_cache_miss_total{}[R]))", "cache miss"),
+          ("sum(rate(temporal_slab_slow_epoch_closed_total{}[R]))", "epoch closed"), unit="ops")
+    panel("Top Classes by Slow-Path Rate", "", ("topk(5, sum by (object_size) "
+          "(rate(temporal_slab_class_slow_path_hits_total{}[R])))", "{{object_size}} bytes"), unit="ops")
+    panel("Avoidable Slow Paths by Class", "Of the allocations, beyond the one in each slab: yellow 5 %, red 20 %.",
+          ("clamp_min(rate(temporal_slab_class_slow_path_hits_total{}[R]) / (rate(temporal_slab_class_allocations_total{}[R])"
+           " > 0) - 1 / (temporal_slab_class_objects_per_slab{} > 0), 0)", "{{object_size}} bytes"), unit="percentunit",
+          limits=(0.05, 0.2))
+    panel("Allocation Tail Latency", "Of timed allocations, one in 1,024 while sampling is on. Upper bounds.",
+          *[(f"histogram_quantile({q}, sum by (le) (rate(temporal_slab_alloc_wall_seconds_bucket{{}}[R])))", f"p{name}")
+            for q, name in ((0.5, "50"), (0.99, "99"), (0.999, "99.9"))], unit="s")
+    panel("Allocation Time Heatmap", "Of timed allocations, by the clock.",
+          ("sum by (le) (increase(temporal_slab_alloc_wall_seconds_bucket{}[R]))", "{{le}}"), kind="heatmap", options=HEAT)
+    panel("Wall Time by Processor Time", "Of timed allocations. Below 1.5 clean; above, the machine is short of "
+          "processors and the latencies are not the allocator's.",
+          ("rate(temporal_slab_alloc_wall_seconds_sum{}[R]) / (rate(temporal_slab_alloc_cpu_seconds_total{}[R]) > 0)",
+           "{{heap}}"), limits=(1.5, 2))
+    panel("Slab Cache Hit Rate", "Empty slabs that came from a cache, of all that were needed.",
+          ("sum by (object_size) (rate(temporal_slab_class_cache_hits_total{}[R])) / (sum by (object_size) "
+           "(rate(temporal_slab_class_cache_hits_total{}[R]) + rate(temporal_slab_class_slow_path_cache_miss_total{}[R])) > "
+           "0)", "{{object_size}} bytes"), unit="percentunit", maximum=1)
+    panel("Repairs", "Per second, by reason. Mismatches are expected; any other is a double free.",
+          ("sum(rate(temporal_slab_repair_reason_full_bitmap_total{}[R]))", "full bitmap"),
+          ("sum(rate(temporal_slab_repair_reason_list_mismatch_total{}[R]))", "list mismatch"),
+          ("sum(rate(temporal_slab_repair_reason_other_total{}[R]))", "other"), unit="ops")
+    panel("Remote Frees", "By a thread that does not own the slab, per second.",
+          ("topk(5, sum by (object_size) (rate(temporal_slab_class_remote_frees_total{}[R])))", "{{object_size}} bytes"),
+          unit="ops")
+
+
+def by_class(part, whole):
+    return (f"sum by (object_size) (rate(temporal_slab_class_{part}_total{{}}[R])) / "
+            f"clamp_min(sum by (object_size) (rate(temporal_slab_class_{whole}_total{{}}[R])), 0.0001)", "{{object_size}} bytes")
+
+
+def contention():
+    row("Contention")
+    part, legend = by_class("lock_contended", "lock_acquisitions")
+    panel("Lock Contention Rate", "Of the acquisitions, those that had to wait: yellow 5 %, red 20 %.", (f"100 * {part}", legend),
+          unit="percent", limits=(5, 20))
+    panel("Lock Contention Rate (Tier 0 Trylock Probe)", "All locks of the heap, those of no class included. No clock is read.",
+          ("100 * rate(temporal_slab_heap_lock_contended_total{}[R]) / (rate(temporal_slab_heap_lock_fast_acquire_total{}[R])"
+           " + rate(temporal_slab_heap_lock_contended_total{}[R]) > 0)", "{{heap}}"), unit="percent", limits=(5, 20))
+    panel("Bitmap Alloc CAS Retries/Op", "Claims of shared slabs lost to other threads: yellow 0.01, red 0.05.",
+          by_class("bitmap_alloc_cas_retries", "bitmap_alloc_attempts"), limits=(0.01, 0.05))
+    panel("CAS Retry Rate (Per Allocation)", "The same retries, for each allocation of the class.",
+          by_class("bitmap_alloc_cas_retries", "allocations"))
+    panel("Bitmap Free CAS Retries/Op", "Steps from the last free of a slab to taking it back that were repeated or lost.",
+          by_class("bitmap_free_cas_retries", "bitmap_free_attempts"))
+    part, legend = by_class("current_partial_cas_failures", "current_partial_cas_attempts")
+    panel("current_partial CAS Failure Rate", "Attempts to adopt a slab that failed, for whatever reason. 80 to 100 % is normal: "
+          "that a listed slab turns out to be full is expected.", (f"100 * {part}", legend), unit="percent", maximum=100)
+    part, _ = by_class("current_partial_lost_races", "current_partial_cas_attempts")
+    panel("Fast-Path CAS Failure Rate", "Attempts to adopt a slab lost to another thread, the worst class: yellow 5 %, red 20 %.",
+          (f"max(100 * {part})", "worst class"), kind="gauge", unit="percent", limits=(5, 20), maximum=100, options=GAUGE)
+    panel("CAS Retry Rate vs Threads", "Retries for each claim, all classes, and the threads that use the heap.",
+          ("sum by (heap) (rate(temporal_slab_class_bitmap_alloc_cas_retries_total{}[R])) / clamp_min(sum by (heap) "
+           "(rate(temporal_slab_class_bitmap_alloc_attempts_total{}[R])), 0.0001)", "{{heap}} retries/op"),
+          ("temporal_slab_threads{}", "{{heap}} threads"),
+          overrides=[{"matcher": {"id": "byFrameRefID", "options": "B"},
+                      "properties": [{"id": "custom.axisPlacement", "value": "right"}]}])
+    panel("Lock Wait and Hold Time", "Averages of the acquisitions that were timed, while lock timing is on.",
+          ("rate(temporal_slab_heap_lock_wait_time_seconds_total{}[R]) / "
+           "(rate(temporal_slab_heap_lock_timing_samples_total{}[R]) > 0)", "{{heap}} wait"),
+          ("rate(temporal_slab_heap_lock_hold_time_seconds_total{}[R]) / "
+           "(rate(temporal_slab_heap_lock_timing_samples_total{}[R]) > 0)", "{{heap}} hold"),
+          ("temporal_slab_heap_lock_hold_time_seconds_max{}", "{{heap}} longest hold"), unit="s")
+    panel("Lock Contention by Label", "The three parts of the program that wait most for locks, acquisitions per second.",
+          ("topk(3, sum by (label) (rate(temporal_slab_class_lock_contended_by_label_total{}[R])))", "{{label}}"), unit="ops")
+    panel("Lock Contention Rate by Label", "Of each part's acquisitions, those that had to wait.",
+          ("100 * sum by (label) (rate(temporal_slab_class_lock_contended_by_label_total{}[R])) / clamp_min(sum by (label) "
+           "(rate(temporal_slab_class_lock_fast_acquire_by_label_total{}[R]) + "
+           "rate(temporal_slab_class_lock_contended_by_label_total{}[R])), 0.0001)", "{{label}}"), unit="percent",
+          limits=(5, 20))
+    panel("CAS Retries by Label", "Per second.",
+          ("sum by (label) (rate(temporal_slab_class_bitmap_alloc_cas_retries_by_label_total{}[R]))", "{{label}} alloc"),
+          ("sum by (label) (rate(temporal_slab_class_bitmap_free_cas_retries_by_label_total{}[R]))", "{{label}} free"),
+          unit="ops")
+
+
+def program():
+    row("The program's own faults")
+    panel("Misuses", "By kind. Each one is a bug.", ("sum by (kind) (temporal_slab_misuse_reports_total{})", "{{kind}}"),
+          limits=(1,))
+    panel("Leaked Objects, Refused Handles, Failed Allocations", "Totals since the heap was made.",
+          ("sum(temporal_slab_leaked_objects_total{})", "live when their resource ended"),
+          ("sum(temporal_slab_refused_handles_total{})", "handles refused"),
+          ("sum(temporal_slab_out_of_memory_total{})", "out of memory"))
+    panel("Escapes by Label", "Allocations from the default resource inside a scope, while escape detection is on.",
+          ("sum by (label) (rate(temporal_slab_label_escapes_total{}[R]))", "{{label}}"), unit="ops")
+    columns = {"A": ("live", "live_bytes"), "B": ("partial slabs", "partial_slabs"), "C": ("full slabs", "full_slabs"),
+               "D": ("cached slabs", "cached_slabs"), "E": ("committed", "committed_bytes")}
+    panel("Classes", "", *[(f"sum by (object_size) (temporal_slab_class_{metric}{{}})", "") for _, metric in columns.values()],
+          ("sum by (object_size) (rate(temporal_slab_class_allocations_total{}[R]))", ""),
+          ("sum by (object_size) (rate(temporal_slab_class_slow_path_hits_total{}[R]))", ""), kind="table", width=24,
+          height=10, instant=True, options={"showHeader": True, "cellHeight": "sm"})
+    names = {f"Value #{letter}": title for letter, (title, _) in columns.items()}
+    names |= {"object_size": "object size", "Value #F": "allocations/s", "Value #G": "slow paths/s"}
+    panels[-1]["transformations"] = [{"id": "merge", "options": {}},
+                                     {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": names}}]
+
+
+def variable(name, label, query):
+    return {"type": "query", "name": name, "label": label, "datasource": DATASOURCE,
+            "query": {"query": query, "refId": name}, "refresh": 2, "includeAll": True, "multi": True,
+            "allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]}, "sort": 1}
+
+
+def dashboard():
+    for part in (overview, epochs, closing, slow_path, contention, program):
+        part()
+    return {
+        "uid": "temporal-slab-observability", "title": "temporal-slab observability", "tags": ["tslab", "memory"],
+        "description": "Heaps of tslab: whose memory it is, which phases do not end, what threads wait for.",
+        "schemaVersion": 39, "version": 1, "editable": True, "graphTooltip": 1, "refresh": "10s", "timezone": "browser",
+        "time": {"from": "now-30m", "to": "now"}, "fiscalYearStartMonth": 0, "liveNow": False, "weekStart": "",
+        "annotations": {"list": [{"builtIn": 1, "datasource": {"type": "grafana", "uid": "-- Grafana --"}, "enable": True,
+                                  "hide": True, "iconColor": "rgba(0, 211, 255, 1)", "name": "Annotations & Alerts",
+                                  "type": "dashboard"}]},
+        "templating": {"list": [
+            {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus",
+             "current": {"text": "", "value": ""}, "includeAll": False, "multi": False, "refresh": 1, "regex": ""},
+            variable("job", "Job", "label_values(temporal_slab_heap_info, job)"),
+            variable("instance", "Instance", 'label_values(temporal_slab_heap_info{job=~"$job"}, instance)'),
+            variable("heap", "Heap", f"label_values(temporal_slab_heap_info{{{PROCESS}}}, heap)")]},
+        "links": [], "panels": panels}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is not what this makes")
+    arguments = parser.parse_args()
+    text = json.dumps(dashboard(), indent=2, ensure_ascii=False) + "\n"
+    if not arguments.check:
+        OUTPUT.write_text(text, encoding="utf-8")
+    elif not OUTPUT.exists() or OUTPUT.read_text(encoding="utf-8") != text:
+        sys.exit(f"{OUTPUT} is not what {pathlib.Path(__file__).name} makes; run it and commit the result")
+
+
+if __name__ == "__main__":
+    main()
