@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The tslab authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the Grafana dashboard temporal-slab-observability.json beside this file, or says whether it is up to date.
+"""Writes the Grafana dashboards beside this file, or says whether they are up to date.
 
 A panel is one call; where it stands and its number follow from the order.
 """
@@ -11,10 +11,9 @@ import pathlib
 import re
 import sys
 
-OUTPUT = pathlib.Path(__file__).with_name("temporal-slab-observability.json")
+HERE = pathlib.Path(__file__).parent
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 PROCESS = 'job=~"$job",instance=~"$instance"'
-HEAP = PROCESS + ',heap=~"$heap"'
 RATE = "[$__rate_interval]"
 ROW_WIDTH = 24
 
@@ -22,10 +21,13 @@ panels = []
 place = {"x": 0, "y": 0, "height": 0}
 
 
-def select(expression):
-    """Fills in which series: `name{}` and `name{more}` are those of the chosen heaps, of the process for process_*."""
+def select(expression, side):
+    """Fills in which series: `name{}` and `name{more}` are those of the chosen heaps, of the process for process_*. With a side,
+    those of the process chosen for it."""
+    process = f'instance="${side}"' if side else PROCESS
+
     def chosen(match):
-        of = PROCESS if match[1].startswith("process_") else HEAP
+        of = process if side or match[1].startswith("process_") else process + ',heap=~"$heap"'
         return f"{match[1]}{{{of}{',' + match[2] if match[2] else ''}}}"
     return re.sub(r"\b([a-z_:0-9]+)\{([^}]*)\}", chosen, expression).replace("[R]", RATE)
 
@@ -52,7 +54,7 @@ def steps(limits):
 
 
 def panel(title, description, *queries, kind="timeseries", unit="short", limits=(), stacked=False, width=8, height=8,
-          options=None, overrides=(), maximum=None, instant=False):
+          options=None, overrides=(), maximum=None, instant=False, side=""):
     """`queries`: (expression, legend). `limits`: where yellow and red begin."""
     custom = {}
     if kind == "timeseries":
@@ -69,7 +71,7 @@ def panel(title, description, *queries, kind="timeseries", unit="short", limits=
         defaults = {"custom": {}}
     targets = []
     for letter, (expression, legend) in zip("ABCDEFGHIJ", queries):
-        target = {"refId": letter, "datasource": DATASOURCE, "expr": select(expression), "legendFormat": legend}
+        target = {"refId": letter, "datasource": DATASOURCE, "expr": select(expression, side), "legendFormat": legend}
         if instant:
             target.update(instant=True, range=False)
         if instant and kind == "table" or kind == "heatmap":
@@ -299,12 +301,45 @@ def variable(name, label, query):
             "allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]}, "sort": 1}
 
 
-def dashboard():
-    for part in (overview, epochs, closing, slow_path, contention, program):
+def on_both_sides(title, *queries, **options):
+    """One panel for each of two processes, side by side."""
+    for side in ("left", "right"):
+        panel(f"{title}: ${side}", "", *queries, side=side, width=12, **options)
+
+
+def comparison():
+    row("Memory")
+    on_both_sides("RSS", ("process_resident_memory_bytes{}", "process RSS"), ("sum(temporal_slab_committed_bytes{})", "committed"),
+                  ("sum(temporal_slab_live_bytes{})", "live"), unit="bytes")
+    on_both_sides("Memory by Label", ("sum by (label) (temporal_slab_epoch_rss_bytes{})", "{{label}}"), unit="bytes",
+                  stacked=True)
+    row("Speed")
+    on_both_sides("Allocations", ("sum(rate(temporal_slab_allocations_total{}[R]))", "allocations"), unit="ops")
+    on_both_sides("Slow Path by Cause", ("sum(rate(temporal_slab_slow_path_hits_total{}[R]))", "slow path"),
+                  ("sum(rate(temporal_slab_slow_cache_miss_total{}[R]))", "cache miss"), unit="ops")
+    on_both_sides("Allocation Tail Latency", *[
+        (f"histogram_quantile({q}, sum by (le) (rate(temporal_slab_alloc_wall_seconds_bucket{{}}[R])))", f"p{name}")
+        for q, name in ((0.5, "50"), (0.99, "99"), (0.999, "99.9"))], unit="s")
+    on_both_sides("Lock Contention Rate", (
+        "100 * sum(rate(temporal_slab_heap_lock_contended_total{}[R])) / "
+        "clamp_min(sum(rate(temporal_slab_heap_lock_acquisitions_total{}[R])), 0.0001)", "all locks"), unit="percent",
+        limits=(5, 20))
+
+
+def one_of(name, label, query):
+    one = variable(name, label, query)
+    one.update(includeAll=False, multi=False, current={"text": "", "value": ""})
+    del one["allValue"]
+    return one
+
+
+def dashboard(uid, title, description, parts, variables):
+    panels.clear()
+    place.update(x=0, y=0, height=0)
+    for part in parts:
         part()
     return {
-        "uid": "temporal-slab-observability", "title": "temporal-slab observability", "tags": ["tslab", "memory"],
-        "description": "Heaps of tslab: whose memory it is, which phases do not end, what threads wait for.",
+        "uid": uid, "title": title, "tags": ["tslab", "memory"], "description": description,
         "schemaVersion": 39, "version": 1, "editable": True, "graphTooltip": 1, "refresh": "10s", "timezone": "browser",
         "time": {"from": "now-30m", "to": "now"}, "fiscalYearStartMonth": 0, "liveNow": False, "weekStart": "",
         "annotations": {"list": [{"builtIn": 1, "datasource": {"type": "grafana", "uid": "-- Grafana --"}, "enable": True,
@@ -313,21 +348,38 @@ def dashboard():
         "templating": {"list": [
             {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus",
              "current": {"text": "", "value": ""}, "includeAll": False, "multi": False, "refresh": 1, "regex": ""},
-            variable("job", "Job", "label_values(temporal_slab_heap_info, job)"),
-            variable("instance", "Instance", 'label_values(temporal_slab_heap_info{job=~"$job"}, instance)'),
-            variable("heap", "Heap", f"label_values(temporal_slab_heap_info{{{PROCESS}}}, heap)")]},
-        "links": [], "panels": panels}
+            *variables]},
+        "links": [], "panels": list(panels)}
+
+
+def dashboards():
+    """File name -> document."""
+    all_instances = "label_values(process_resident_memory_bytes, instance)"
+    return {
+        "temporal-slab-observability.json": dashboard(
+            "temporal-slab-observability", "temporal-slab observability",
+            "Heaps of tslab: whose memory it is, which phases do not end, what threads wait for.",
+            (overview, epochs, closing, slow_path, contention, program),
+            [variable("job", "Job", "label_values(temporal_slab_heap_info, job)"),
+             variable("instance", "Instance", 'label_values(temporal_slab_heap_info{job=~"$job"}, instance)'),
+             variable("heap", "Heap", f"label_values(temporal_slab_heap_info{{{PROCESS}}}, heap)")]),
+        "temporal-slab-comparison.json": dashboard(
+            "temporal-slab-comparison", "temporal-slab comparison",
+            "Two processes side by side: two versions, two settings, or one with tslab beside one without, of which any Prometheus "
+            "client tells the RSS.", (comparison,),
+            [one_of("left", "Left", all_instances), one_of("right", "Right", all_instances)])}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is not what this makes")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is not what this makes")
     arguments = parser.parse_args()
-    text = json.dumps(dashboard(), indent=2, ensure_ascii=False) + "\n"
-    if not arguments.check:
-        OUTPUT.write_text(text, encoding="utf-8")
-    elif not OUTPUT.exists() or OUTPUT.read_text(encoding="utf-8") != text:
-        sys.exit(f"{OUTPUT} is not what {pathlib.Path(__file__).name} makes; run it and commit the result")
+    for name, document in dashboards().items():
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        if not arguments.check:
+            (HERE / name).write_text(text, encoding="utf-8")
+        elif not (HERE / name).exists() or (HERE / name).read_text(encoding="utf-8") != text:
+            sys.exit(f"{name} is not what {pathlib.Path(__file__).name} makes; run it and commit the result")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,13 @@ def panels(path):
     return found
 
 
+def dashboards(monitoring):
+    """The paths of the dashboards."""
+    found = sorted((monitoring / "grafana").glob("*.json"))
+    assert found
+    return found
+
+
 def queries(path):
     """The queries of a text file: paragraphs without the comments above them."""
     paragraphs = re.split(r"\n\s*\n", pathlib.Path(path).read_text(encoding="utf-8"))
