@@ -116,6 +116,12 @@ BOOST_AUTO_TEST_CASE(no_series_comes_twice_whatever_heaps_and_labels_are_called)
     s.labels[2].name = "a\xff";
     s.labels[3].name = "a\xfe";
     s.labels[4].name = "unlabeled";
+    s.labels[6].label_id = 5;   // a damaged snapshot
+    s.labels[7].label_id = 4711;
+    s.classes.push_back(s.classes[3]);
+    s.epochs.push_back(s.epochs[1]);
+    s.epochs.push_back(s.epochs[3]);
+    s.misuses.push_back(s.misuses[0]);
     std::set<std::string> seen;
     for (std::string const& line : lines_of(exposition({s, s, synthetic_heap(), synthetic_heap()})))
         if (!line.starts_with('#'))

@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/exposition.hpp"
+#include "tslab/exposed_epochs.hpp"
+#include "tslab/metric_families.hpp"
 #include "tslab/metric_name.hpp"
 #include <algorithm>
-#include <array>
 #include <map>
 #include <optional>
-#include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 #include <set>
 #include <string_view>
@@ -17,43 +17,6 @@ import tslab.stats;
 namespace tslab::tool {
 
 namespace {
-
-using labels = std::vector<prometheus::ClientMetric::Label>;
-
-labels with(labels base, std::initializer_list<prometheus::ClientMetric::Label> more)
-{
-    base.insert(base.end(), more);
-    return base;
-}
-
-/// Each family once, in the order of its first series.
-class families {
-public:
-    void add(std::string const& name, std::string_view help, prometheus::MetricType type, prometheus::ClientMetric one)
-    {
-        auto const [at, is_new] = places_.try_emplace(name, all_.size());
-        if (is_new)
-            all_.push_back({.name = name, .help = std::string{help}, .type = type, .metric = {}});
-        all_[at->second].metric.push_back(std::move(one));
-    }
-    void add(metric const& m, labels of, double value)
-    {
-        prometheus::ClientMetric one;
-        one.label = std::move(of);
-        (m.counter ? one.counter.value : one.gauge.value) = value * m.scale;
-        add(m.name, m.help, m.counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge,
-            std::move(one));
-    }
-    void add_gauge(std::string const& name, std::string_view help, labels of, double value)
-    {
-        add({.name = name, .help = help}, std::move(of), value);
-    }
-    [[nodiscard]] std::vector<prometheus::MetricFamily> const& all() const noexcept { return all_; }
-
-private:
-    std::vector<prometheus::MetricFamily> all_;
-    std::map<std::string, std::size_t> places_;
-};
 
 template <class T> std::optional<double> number(T const& value)
 {
@@ -82,43 +45,10 @@ private:
     std::set<std::string> seen_;
 };
 
-/// The epochs that are told, by index into the snapshot's list.
-struct chosen_epochs {
-    std::vector<std::size_t> held;      // ACTIVE and CLOSING
-    std::vector<std::size_t> drained;   // of which the facts of their close are told
-    std::size_t omitted = 0;            // ACTIVE and CLOSING ones that are not
-};
-
-chosen_epochs choose(std::vector<epoch_stats> const& epochs)
-{
-    chosen_epochs chosen;
-    for (std::size_t i = 0; i < epochs.size(); ++i) {
-        epoch_stats const& e = epochs[i];
-        if (e.lifecycle == lifecycle::active || e.lifecycle == lifecycle::closing)
-            chosen.held.push_back(i);
-        else if (e.lifecycle == lifecycle::drained && e.rss_before_close != 0)
-            chosen.drained.push_back(i);
-    }
-    if (chosen.held.size() > exposed_epochs) {
-        auto const by_size = chosen.held.begin() + static_cast<std::ptrdiff_t>(exposed_epochs / 2);
-        auto const end = chosen.held.begin() + static_cast<std::ptrdiff_t>(exposed_epochs);
-        std::ranges::nth_element(chosen.held, by_size, std::ranges::greater{},
-                                 [&](std::size_t i) { return epochs[i].slab_pages + epochs[i].large_pages; });
-        std::nth_element(by_size, end, chosen.held.end(),
-                         [&](std::size_t a, std::size_t b) { return epochs[a].age_seconds > epochs[b].age_seconds; });
-        chosen.omitted = chosen.held.size() - exposed_epochs;
-        chosen.held.resize(exposed_epochs);
-        std::ranges::sort(chosen.held);
-    }
-    std::ranges::sort(chosen.drained, std::ranges::greater{}, [&](std::size_t i) { return epochs[i].era; });
-    chosen.drained.resize(std::min(chosen.drained.size(), exposed_drained_epochs));
-    return chosen;
-}
-
 /// The series of one heap.
 class heap_writer {
 public:
-    heap_writer(families& to, snapshot const& s, labels base) : to_{to}, s_{s}, base_{std::move(base)} {}
+    heap_writer(metric_families& to, snapshot const& s, metric_labels base) : to_{to}, s_{s}, base_{std::move(base)} {}
 
     void write()
     {
@@ -134,11 +64,16 @@ public:
         alive_threads();
         misuses();
         name_labels();
+        // A saved snapshot may be damaged and tell of a class or a label twice, but no series may come twice.
+        std::set<std::uint32_t> seen;
         for (class_stats const& c : s_.classes)
-            size_class(c);
+            if (seen.insert(c.class_index).second)
+                size_class(c);
         epochs();
+        seen.clear();
         for (label_stats const& l : s_.labels)
-            plain("label", l, with(base_, {{"label", label_of(l.label_id)}}));
+            if (l.label_id < label_buckets && seen.insert(l.label_id).second)
+                plain("label", l, with(base_, {{"label", label_of(l.label_id)}}));
         if (s_.last_close.timestamp_ns != 0)
             plain("close", s_.last_close, base_);
         sampled();
@@ -148,7 +83,7 @@ public:
 
 private:
     template <class T>
-    void one(std::string_view object, std::string_view field, field_kind kind, T const& value, labels const& of)
+    void one(std::string_view object, std::string_view field, field_kind kind, T const& value, metric_labels const& of)
     {
         auto const figure = number(value);
         if (!figure)
@@ -156,13 +91,13 @@ private:
         if (auto const m = metric_of(object, field, kind))
             to_.add(*m, of, *figure);
     }
-    template <class S> void plain(std::string_view object, S const& record, labels const& of)
+    template <class S> void plain(std::string_view object, S const& record, metric_labels const& of)
     {
         for_each_field(record, [&](std::string_view name, field_kind kind, auto const& value) {
             one(object, name, kind, value, of);
         });
     }
-    template <class S> void derived(std::string_view object, S const& record, labels const& of)
+    template <class S> void derived(std::string_view object, S const& record, metric_labels const& of)
     {
         for_each_derived(record, s_.page_size, [&](std::string_view name, field_kind kind, auto const& value) {
             one(object, name, kind, value, of);
@@ -178,11 +113,12 @@ private:
 
     void misuses()
     {
+        distinct once;
         for (named_count const& m : s_.misuses)
             to_.add({.name = "temporal_slab_misuse_reports_total",
                      .help = "Misuses that were reported, by kind; each one is a bug of the program",
                      .counter = true},
-                    with(base_, {{"kind", printable(m.name)}}), static_cast<double>(m.count));
+                    with(base_, {{"kind", once(printable(m.name))}}), static_cast<double>(m.count));
     }
 
     void name_labels()
@@ -190,13 +126,11 @@ private:
         distinct once;
         for (std::string_view const reserved : {"unlabeled", "other"})
             (void)once(std::string{reserved});
+        names_.emplace(0, "unlabeled");
+        names_.emplace(label_buckets - 1, "other");
         for (label_stats const& l : s_.labels)
-            if (l.label_id == 0)
-                names_[l.label_id] = "unlabeled";
-            else if (l.label_id == label_buckets - 1)
-                names_[l.label_id] = "other";
-            else
-                names_[l.label_id] = once(printable(l.name));
+            if (!names_.contains(l.label_id) && l.label_id < label_buckets)
+                names_.emplace(l.label_id, once(printable(l.name)));
     }
     [[nodiscard]] std::string label_of(std::uint32_t id) const
     {
@@ -206,7 +140,7 @@ private:
 
     void size_class(class_stats const& c)
     {
-        labels const of =
+        metric_labels const of =
             with(base_, {{"class", std::to_string(c.class_index)},
                          {"object_size", c.object_size != 0 ? std::to_string(c.object_size) : std::string{"large"}}});
         plain("class", c, of);
@@ -230,7 +164,7 @@ private:
                       static_cast<double>(chosen.omitted));
         for (std::size_t const i : chosen.held) {
             epoch_stats const& e = s_.epochs[i];
-            labels const of = epoch_labels(e);
+            metric_labels const of = epoch_labels(e);
             to_.add_gauge("temporal_slab_epoch_state", "The epoch is in the state its label names; always 1", of, 1);
             epoch_fields(e, of, e.rss_before_close != 0);
         }
@@ -240,7 +174,7 @@ private:
                     one("epoch", name, kind, value, epoch_labels(s_.epochs[i]));
             });
     }
-    void epoch_fields(epoch_stats const& e, labels const& of, bool was_closed)
+    void epoch_fields(epoch_stats const& e, metric_labels const& of, bool was_closed)
     {
         for_each_field(e, [&](std::string_view name, field_kind kind, auto const& value) {
             if (was_closed || !is_close_fact(name))
@@ -252,7 +186,7 @@ private:
     {
         return field.starts_with("rss_") || field.starts_with("madvise_");
     }
-    [[nodiscard]] labels epoch_labels(epoch_stats const& e) const
+    [[nodiscard]] metric_labels epoch_labels(epoch_stats const& e) const
     {
         return with(base_, {{"epoch", std::to_string(e.index)},
                             {"state", std::string{name_of(e.lifecycle)}},
@@ -286,9 +220,9 @@ private:
                 std::move(h));
     }
 
-    families& to_;
+    metric_families& to_;
     snapshot const& s_;
-    labels base_;
+    metric_labels base_;
     std::map<std::uint32_t, std::string> names_{};   // of labels, by number
 };
 
@@ -301,9 +235,11 @@ std::string exposition(std::vector<snapshot> const& heaps, pid_label pids)
         if (auto& bytes = rss[s.pid]; s.global.rss_bytes != 0)
             bytes = s.global.rss_bytes;
     bool const tell_pid = pids == pid_label::always || rss.size() > 1;
-    auto const process = [&](std::int64_t pid) { return tell_pid ? labels{{"pid", std::to_string(pid)}} : labels{}; };
+    auto const process = [&](std::int64_t pid) {
+        return tell_pid ? metric_labels{{"pid", std::to_string(pid)}} : metric_labels{};
+    };
 
-    families all;
+    metric_families all;
     all.add_gauge("temporal_slab_build_info", "The program that made this text; always 1",
                   {{"version", TSLAB_VERSION}, {"schema_version", std::to_string(snapshot::schema_version)}}, 1);
     for (auto const& [pid, bytes] : rss)

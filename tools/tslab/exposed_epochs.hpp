@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which epochs of a heap have series of their own: their number is bounded, whatever the program does.
+#pragma once
+#include <cstddef>
+#include <vector>
+import tslab.stats;
+
+namespace tslab::tool {
+
+/// The epochs that are told, by index into the snapshot's list.
+struct chosen_epochs {
+    std::vector<std::size_t> held;      // ACTIVE and CLOSING
+    std::vector<std::size_t> drained;   // of which the facts of their close are told
+    std::size_t omitted = 0;            // ACTIVE and CLOSING ones that are not
+};
+
+/// Takes each ring slot once, see exposed_epochs and exposed_drained_epochs.
+[[nodiscard]] chosen_epochs choose(std::vector<tslab::epoch_stats> const& epochs);
+
+}
