@@ -99,7 +99,7 @@ def overview():
     row("Memory")
     panel("RSS vs Estimated Slab RSS", "The process, and what its heaps account for. A gap between the first two is memory "
           "of another allocator.",
-          ("process_resident_memory_bytes{}", "process RSS"), ("sum(temporal_slab_committed_bytes{})", "committed"),
+          ("process_resident_memory_bytes{}", "process RSS {{pid}}"), ("sum(temporal_slab_committed_bytes{})", "committed"),
           ("sum(temporal_slab_estimated_slab_rss_bytes{})", "slabs, estimated"),
           ("sum(temporal_slab_live_bytes{})", "live"), unit="bytes")
     panel("Memory by Label", "Which part of the program holds memory: pages of its epochs.",
@@ -309,7 +309,7 @@ def on_both_sides(title, *queries, **options):
 
 def comparison():
     row("Memory")
-    on_both_sides("RSS", ("process_resident_memory_bytes{}", "process RSS"), ("sum(temporal_slab_committed_bytes{})", "committed"),
+    on_both_sides("RSS", ("process_resident_memory_bytes{}", "process RSS {{pid}}"), ("sum(temporal_slab_committed_bytes{})", "committed"),
                   ("sum(temporal_slab_live_bytes{})", "live"), unit="bytes")
     on_both_sides("Memory by Label", ("sum by (label) (temporal_slab_epoch_rss_bytes{})", "{{label}}"), unit="bytes",
                   stacked=True)
