@@ -309,8 +309,9 @@ def on_both_sides(title, *queries, **options):
 
 def comparison():
     row("Memory")
-    on_both_sides("RSS", ("process_resident_memory_bytes{}", "process RSS {{pid}}"), ("sum(temporal_slab_committed_bytes{})", "committed"),
-                  ("sum(temporal_slab_live_bytes{})", "live"), unit="bytes")
+    on_both_sides("RSS", ("process_resident_memory_bytes{}", "process RSS {{pid}}"),
+                  ("sum(temporal_slab_committed_bytes{})", "committed"), ("sum(temporal_slab_live_bytes{})", "live"),
+                  unit="bytes")
     on_both_sides("Memory by Label", ("sum by (label) (temporal_slab_epoch_rss_bytes{})", "{{label}}"), unit="bytes",
                   stacked=True)
     row("Speed")
@@ -365,8 +366,8 @@ def dashboards():
              variable("heap", "Heap", f"label_values(temporal_slab_heap_info{{{PROCESS}}}, heap)")]),
         "temporal-slab-comparison.json": dashboard(
             "temporal-slab-comparison", "temporal-slab comparison",
-            "Two processes side by side: two versions, two settings, or one with tslab beside one without, of which any Prometheus "
-            "client tells the RSS.", (comparison,),
+            "Two processes side by side: two versions, two settings, or one with tslab beside one without, of which any "
+            "Prometheus client tells the RSS.", (comparison,),
             [one_of("left", "Left", all_instances), one_of("right", "Right", all_instances)])}
 
 

@@ -5,7 +5,7 @@
 queries must be valid, and what should have data must have it. Measures how long the leak takes to become an alert.
 
 Where the metrics come from can be exchanged: by default the demo writes them and this program serves them; with --serve it
-is `TSLAB serve PID`; with --target an address that somebody else keeps up (then nothing is measured).
+is `TSLAB serve PID`; with --target an address that somebody else keeps up (then no demo is started and nothing measured).
 """
 import argparse
 import contextlib
@@ -132,7 +132,7 @@ def dashboard_expression(text, instance):
     return re.sub(r"\$\w+", ".*", text)
 
 
-def check(prometheus, arguments, failures):
+def check(prometheus, monitoring, instance, failures):
     """Every expression there is; returns how many."""
     n = 0
 
@@ -145,7 +145,6 @@ def check(prometheus, arguments, failures):
         elif data_wanted and not values:
             failures.append(f"{where}: no data: {expression}")
 
-    monitoring = arguments.source / "monitoring"
     for rule in definitions.rules(monitoring / "rules/alerts.yml"):
         one(rule["alert"], rule["expr"], data_wanted=False)
     for rule in definitions.rules(monitoring / "rules/recording.yml"):
@@ -154,7 +153,7 @@ def check(prometheus, arguments, failures):
     for dashboard in definitions.dashboards(monitoring):
         for panel in definitions.panels(dashboard):
             for target in panel.get("targets", []):
-                one(f"panel `{panel['title']}`", dashboard_expression(target["expr"], arguments.instance),
+                one(f"panel `{panel['title']}`", dashboard_expression(target["expr"], instance),
                     panel["title"] not in LATER)
     for query in definitions.queries(pathlib.Path(__file__).with_name("queries.txt")):
         one("queries.txt", query, data_wanted=True)
@@ -173,6 +172,40 @@ def wait_for_alert(prometheus, name, since, seconds):
     return firing[0], time.time() - since
 
 
+@contextlib.contextmanager
+def scraping(arguments, where, scratch):
+    """A Prometheus with the rules as they are shipped and the quick one, that has scraped once."""
+    rules = arguments.source / "monitoring/rules"
+    host, _, path = where.partition("/")
+    directory = pathlib.Path(scratch)
+    quick = quick_rules(definitions.rules(rules / "alerts.yml"))
+    (directory / "quick.yml").write_text(yaml.safe_dump(quick), encoding="utf-8")
+    configuration = {
+        "global": {"scrape_interval": f"{SCRAPE}s", "evaluation_interval": "1s"},
+        "rule_files": [str(rules / "recording.yml"), str(rules / "alerts.yml"), scratch + "/quick.yml"],
+        "scrape_configs": [{"job_name": "demo", "metrics_path": "/" + path, "static_configs": [{"targets": [host]}]}]}
+    (directory / "prometheus.yml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
+    port = free_port()
+    with running([arguments.prometheus, f"--config.file={scratch}/prometheus.yml", f"--storage.tsdb.path={scratch}/data",
+                  f"--web.listen-address=127.0.0.1:{port}"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
+        prometheus = Prometheus(port)
+        prometheus.wait("the first scrape", lambda: 1.0 in prometheus.samples('up{job="demo"} == 1')[1], 30)
+        yield prometheus
+
+
+def measure(prometheus, demo, failures):
+    """When the leak began, and what there is to tell of how it became an alert."""
+    leak_at = float(demo.stdout.readline().split()[1])
+    alert, seconds = wait_for_alert(prometheus, "QuickEpochLeak", leak_at, 40)
+    firing = 'ALERTS{alertname="QuickEpochLeak",alertstate="firing"}'
+    prometheus.wait("the alert as a series", lambda: prometheus.samples(firing)[1], 10)
+    time.sleep(4)
+    if alert["labels"]["label"] != "background-worker-3":
+        failures.append(f"the alert is about {alert['labels']}")
+    return leak_at, [f"from the leak to the firing alert: {seconds:.1f} s, with an age of {QUICK_AGE} s instead of 300, no "
+                     f"`for`, a scrape and an evaluation each {SCRAPE} s", f"what it said: {alert['annotations']['summary']}"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=pathlib.Path, required=True, help="the root of the repository")
@@ -183,56 +216,29 @@ def main():
     parser.add_argument("--shipped", action="store_true", help="measure the rules as they are shipped too; takes minutes")
     arguments = parser.parse_args()
     arguments.source = arguments.source.resolve()
-    rules = arguments.source / "monitoring/rules"
-    alerts = definitions.rules(rules / "alerts.yml")
 
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="tslab-prometheus-"))
-        demo = stack.enter_context(running(
-            [arguments.demo, "--leak-after", str(LEAK_AFTER), "--seconds", "900" if arguments.shipped else "110", "--write", scratch],
-            stdout=subprocess.PIPE, text=True))
+        demo = None if arguments.target else stack.enter_context(running(
+            [arguments.demo, "--leak-after", str(LEAK_AFTER), "--seconds", "900" if arguments.shipped else "110",
+             "--write", scratch], stdout=subprocess.PIPE, text=True))
         where = stack.enter_context(endpoint(arguments, demo, scratch))
-        host, _, path = where.partition("/")
-        arguments.instance = host
-        (pathlib.Path(scratch) / "quick.yml").write_text(yaml.safe_dump(quick_rules(alerts)), encoding="utf-8")
-        configuration = {
-            "global": {"scrape_interval": f"{SCRAPE}s", "evaluation_interval": "1s"},
-            "rule_files": [str(rules / "recording.yml"), str(rules / "alerts.yml"), scratch + "/quick.yml"],
-            "scrape_configs": [{"job_name": "demo", "metrics_path": "/" + path, "static_configs": [{"targets": [host]}]}]}
-        (pathlib.Path(scratch) / "prometheus.yml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
-        port = free_port()
-        log = stack.enter_context(open(scratch + "/log", "w+", encoding="utf-8"))
-        stack.enter_context(running(
-            [arguments.prometheus, f"--config.file={scratch}/prometheus.yml", f"--storage.tsdb.path={scratch}/data",
-             f"--web.listen-address=127.0.0.1:{port}"], stderr=log, stdout=log))
-        prometheus = Prometheus(port)
-        prometheus.wait("the first scrape", lambda: 1.0 in prometheus.samples('up{job="demo"} == 1')[1], 30)
-
-        leak_at = float(demo.stdout.readline().split()[1])
-        firing = 'ALERTS{alertname="QuickEpochLeak",alertstate="firing"}'
-        alert, seconds = wait_for_alert(prometheus, "QuickEpochLeak", leak_at, 40)
-        prometheus.wait("the alert as a series", lambda: prometheus.samples(firing)[1], 10)
-        time.sleep(4)
-
-        failures = []
-        n = check(prometheus, arguments, failures)
-        shipped = {name: wait_for_alert(prometheus, name, leak_at, 600)[1]
-                   for name in (("EpochMemoryLeak", "EpochLeak") if arguments.shipped else ())}
+        prometheus = stack.enter_context(scraping(arguments, where, scratch))
+        failures, told = [], []
+        if demo:
+            leak_at, told = measure(prometheus, demo, failures)
+        else:
+            time.sleep(20)
+        n = check(prometheus, arguments.source / "monitoring", where.partition("/")[0], failures)
+        if arguments.shipped and demo:
+            for name in ("EpochMemoryLeak", "EpochLeak"):
+                told.append(f"{name} as it is shipped: {wait_for_alert(prometheus, name, leak_at, 600)[1]:.1f} s")
         others = sorted({f"{a['labels']['alertname']} ({a['labels']['severity']}, {a['state']})"
                          for a in prometheus.get("alerts")["data"]["alerts"]})
-        if alert["labels"]["label"] != "background-worker-3":
-            failures.append(f"the alert is about {alert['labels']}")
 
     if failures:
         sys.exit("\n".join(dict.fromkeys(failures)))
-    print(f"{n} expressions are valid, and those that should have data have it")
-    print(f"from the leak to the firing alert: {seconds:.1f} s, with an age of {QUICK_AGE} s instead of 300, no `for`, "
-          f"a scrape and an evaluation each {SCRAPE} s")
-    for name, took in shipped.items():
-        print(f"{name} as it is shipped: {took:.1f} s")
-    if not shipped:
-        print("not measured here: EpochLeak as shipped, which waits for an age of 300 s and a minute on top (--shipped)")
-    print(f"what it said: {alert['annotations']['summary']}")
+    print(f"{n} expressions are valid, and those that should have data have it", *told, sep="\n")
     print("pending or firing at the end: " + ", ".join(others))
 
 

@@ -101,7 +101,7 @@ def main():
     for path in monitoring.rglob("*.yml"):
         yaml.safe_load(path.read_text(encoding="utf-8"))
     if failures:
-        sys.exit("\n".join(failures))
+        sys.exit("\n".join(dict.fromkeys(failures)))
     print(f"{len(known)} metrics; rules, dashboard and documents mention no other")
 
 
