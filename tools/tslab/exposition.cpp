@@ -33,7 +33,7 @@ template <class T> std::optional<double> number(std::optional<T> const& value)
 /// A name for each of a sequence that may have some twice, made so by a number behind it.
 class distinct {
 public:
-    std::string operator()(std::string name)
+    std::string operator()(std::string const& name)
     {
         std::string unique = name;
         for (int n = 2; !seen_.insert(unique).second; ++n)

@@ -4,9 +4,9 @@
 #include "tslab/command.hpp"
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -59,7 +59,7 @@ public:
 private:
     [[noreturn]] void fail() const
     {
-        throw failure{outcome::usage, "cannot write " + target_ + ": " + std::strerror(errno)};
+        throw failure{outcome::usage, "cannot write " + target_ + ": " + std::generic_category().message(errno)};
     }
 
     std::string target_;
