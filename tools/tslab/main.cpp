@@ -10,6 +10,9 @@ int main(int argc, char** argv)
     CLI::App app{"Looks into the heaps of a live process"};
     app.require_subcommand(1);
     add_stats(app, i);
+    add_serve(app, i);
+    add_record(app, i);
+    add_report(app, i);
     try {
         CLI11_PARSE(app, argc, argv);
     } catch (failure const& f) {

@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Figures over time, by dygraphs. Its legend is not used: it writes HTML, and ours says the figures of the moment that
+// is pointed at, or of the last one.
+'use strict';
+
+tslab.chart = (id, {stacked, format}) => {
+  const box = tslab.at(id), legend = tslab.at(id + '-legend');
+  let graph = null, series = [], rows = [], none = null;
+
+  const say = row => {
+    const at = row === null ? rows.length - 1 : row;
+    legend.replaceChildren(...series.map((s, i) => {
+      const v = at >= 0 ? rows[at][i + 1] : null;
+      return tslab.element('li', {}, tslab.swatch(s.color), s.name, tslab.element('b', {}, v === null ? '–' : format(v)));
+    }));
+  };
+  const ticks = v => format(v);
+
+  return {
+    // `what`: [{name, color}], in the order of the columns of `data` after the first.
+    draw(what, data, span) {
+      series = what;
+      rows = data;
+      const enough = rows.length > 0 && series.length > 0;
+      if (none) { none.remove(); none = null; }
+      if (!enough) {
+        if (graph) { graph.destroy(); graph = null; }
+        box.textContent = '';
+        box.append(tslab.none(rows.length === 0 ? 'This needs two samples.' : 'Nothing yet.'));
+        legend.replaceChildren();
+        return;
+      }
+      const options = {
+        file: rows,
+        // Names have to differ, and nothing of them is shown.
+        labels: ['t', ...series.map((_, i) => 'y' + i)],
+        colors: series.map(s => s.color),
+        dateWindow: graph && graph.isZoomed('x') ? graph.xAxisRange() : null,
+      };
+      if (span && !options.dateWindow) options.dateWindow = span;
+      if (graph) {
+        if (graph.zoomed) delete options.dateWindow;
+        graph.updateOptions({...options, gridLineColor: tslab.color('grid'), axisLineColor: tslab.color('line')});
+      } else {
+        box.textContent = '';
+        graph = new Dygraph(box, rows, {
+          ...options,
+          file: undefined,
+          stackedGraph: stacked,
+          fillGraph: stacked,
+          fillAlpha: 0.75,
+          strokeWidth: stacked ? 1 : 1.75,
+          legend: 'never',
+          includeZero: true,
+          drawPoints: rows.length < 3,
+          pointSize: 2.5,
+          highlightCircleSize: 3,
+          gridLineColor: tslab.color('grid'),
+          axisLineColor: tslab.color('line'),
+          gridLineWidth: 1,
+          rightGap: 8,
+          xRangePad: 0,
+          animatedZooms: false,
+          connectSeparatedPoints: false,
+          axes: {
+            x: {axisLabelWidth: 70, pixelsPerLabel: 90},
+            y: {axisLabelWidth: 66, axisLabelFormatter: ticks, pixelsPerLabel: 36},
+          },
+          highlightCallback: (event, x, points, row) => say(row),
+          unhighlightCallback: () => say(null),
+          zoomCallback: () => { graph.zoomed = graph.isZoomed('x'); },
+        });
+      }
+      graph.updateOptions({drawPoints: rows.length < 3});
+      say(null);
+      const last = rows[rows.length - 1];
+      box.setAttribute('role', 'img');
+      box.setAttribute('aria-label', 'At ' + tslab.clock(last[0]) + ': ' +
+          series.map((s, i) => s.name + ' ' + (last[i + 1] === null ? '–' : format(last[i + 1]))).join(', '));
+    },
+    resize() { if (graph) graph.resize(); },
+  };
+};
