@@ -28,19 +28,19 @@ constexpr std::size_t most_frames = 1'200;
 struct report_options {
     std::string from{};
     std::string out{};
-    double leak_seconds = default_leak_seconds;
+    leak_rule leaks{};
 };
 
 /// Frames of a recording of any length: when there are too many, every other one goes, and from then on only every
 /// second, fourth, … sample becomes one.
 class thinned_frames {
 public:
-    explicit thinned_frames(double leak_seconds) : leak_seconds_{leak_seconds} {}
+    explicit thinned_frames(leak_rule rule) : rule_{std::move(rule)} {}
 
     void add(std::vector<snapshot>&& sample)
     {
         if (seen_++ % step_ == 0) {
-            frames_.push_back(frame_json(seen_, sample, before_, leak_seconds_));
+            frames_.push_back(frame_json(seen_, sample, before_, rule_));
             before_ = std::move(sample);
         }
         if (frames_.size() < most_frames)
@@ -61,7 +61,7 @@ public:
     }
 
 private:
-    double leak_seconds_;
+    leak_rule rule_;
     std::vector<std::string> frames_{};
     std::vector<snapshot> before_{};
     std::size_t seen_ = 0;
@@ -85,7 +85,7 @@ void report(report_options const& o, invocation& i)
     if (!in)
         throw failure{outcome::no_target, "cannot read " + printable(o.from)};
     recording_reader reader{in, o.from};
-    thinned_frames frames{o.leak_seconds};
+    thinned_frames frames{o.leaks};
     while (auto sample = reader.next())
         frames.add(std::move(*sample));
     if (frames.seen() == 0)
@@ -99,7 +99,7 @@ void report(report_options const& o, invocation& i)
                        {"fine", true},
                        {"reason", ""},
                        {"interval_ms", reader.header().interval.count()},
-                       {"leak_seconds", o.leak_seconds},
+                       {"leak_seconds", o.leaks.seconds},
                        {"recording", json::object{{"samples", frames.seen()}, {"cut", reader.cut()}}}};
     std::string data = json::serialize(about);
     data.pop_back();
@@ -122,9 +122,11 @@ void add_report(CLI::App& app, invocation& i)
     auto const o = std::make_shared<report_options>();
     command->add_option("recording", o->from, "what tslab record wrote")->required();
     command->add_option("--out", o->out, "page to write")->required();
-    command->add_option("--leak-after", o->leak_seconds, "seconds after which an open epoch counts as forgotten")
+    command->add_option("--leak-after", o->leaks.seconds, "seconds after which an open epoch counts as forgotten")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
+    command->add_option("--long-lived", o->leaks.long_lived,
+                        "label of a phase that is meant to last, which is no leak");
     command->callback([o, &i] { report(*o, i); });
 }
 

@@ -27,7 +27,7 @@ struct serve_options {
     std::vector<std::string> hosts{};
     std::chrono::milliseconds interval{5'000};
     std::chrono::milliseconds keep{15 * 60'000};
-    double leak_seconds = default_leak_seconds;
+    leak_rule leaks{};
 };
 
 std::unique_ptr<http_server> listen_on(serve_options const& o)
@@ -43,7 +43,7 @@ void serve(serve_options const& o, invocation& i)
 {
     auto const server = listen_on(o);   // before the target, so that a port in use costs it nothing
     auto const frames = static_cast<std::size_t>(std::clamp<std::int64_t>(o.keep / o.interval, 2, 5'000));
-    monitor watch{o.from.open(i), {.interval = o.interval, .leak_seconds = o.leak_seconds, .keep = {.frames = frames}}};
+    monitor watch{o.from.open(i), {.interval = o.interval, .leaks = o.leaks, .keep = {.frames = frames}}};
     site const pages{watch, {.loopback = server->loopback(), .port = server->port(), .names = o.hosts}};
     watch.start();
     i.out << "serving " << printable(watch.target()) << " on " << server->url() << '/' << std::endl;
@@ -64,9 +64,11 @@ void add_serve(CLI::App& app, invocation& i)
     command->add_option("--host", o->hosts, "further name the server may be called by, with or without a port");
     add_duration(*command, "--interval", o->interval, "time between two samples")->default_str("5s");
     add_duration(*command, "--history", o->keep, "how far back the page goes")->default_str("15m");
-    command->add_option("--leak-after", o->leak_seconds, "seconds after which an open epoch counts as forgotten")
+    command->add_option("--leak-after", o->leaks.seconds, "seconds after which an open epoch counts as forgotten")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
+    command->add_option("--long-lived", o->leaks.long_lived,
+                        "label of a phase that is meant to last, which is no leak");
     command->callback([o, &i] { serve(*o, i); });
 }
 

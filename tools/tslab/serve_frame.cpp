@@ -104,15 +104,25 @@ json::object counters(global_stats const& g)
             {"total_epoch_closes", g.epoch_closes}};
 }
 
-json::array findings(snapshot const& now, std::vector<snapshot> const& before, double leak_seconds)
+std::vector<leak> leaks_of(snapshot const& s, leak_rule const& rule)
+{
+    std::vector<leak> all = find_leaks(s, rule.seconds);
+    std::erase_if(all, [&](leak const& l) {
+        return l.lifecycle == lifecycle::active && std::ranges::find(rule.long_lived, l.label) != rule.long_lived.end();
+    });
+    return all;
+}
+
+json::array findings(snapshot const& now, std::vector<snapshot> const& before, leak_rule const& rule)
 {
     snapshot const* earlier = nullptr;
     for (snapshot const& s : before)
         if (s.name == now.name && s.pid == now.pid)
             earlier = &s;
     doctor_thresholds limits;
-    limits.leak_seconds = leak_seconds;
-    limits.leak_large_seconds = std::min(limits.leak_large_seconds, leak_seconds);
+    limits.leak_seconds = rule.seconds;
+    limits.leak_large_seconds = std::min(limits.leak_large_seconds, rule.seconds);
+    limits.long_lived = rule.long_lived;
     json::array out;
     for (finding const& f : diagnose(now, earlier, limits)) {
         if (out.size() == most_findings)
@@ -127,9 +137,9 @@ json::array findings(snapshot const& now, std::vector<snapshot> const& before, d
     return out;
 }
 
-json::object heap(snapshot const& s, std::vector<snapshot> const& before, double leak_seconds)
+json::object heap(snapshot const& s, std::vector<snapshot> const& before, leak_rule const& rule)
 {
-    std::vector<leak> const leaks = find_leaks(s, leak_seconds);
+    std::vector<leak> const leaks = leaks_of(s, rule);
     json::array sentences;
     for (leak const& l : leaks)
         sentences.push_back(json::value(l.sentence()));
@@ -147,7 +157,7 @@ json::object heap(snapshot const& s, std::vector<snapshot> const& before, double
                      {"epochs", epochs(s, leaks)},
                      {"leaks", std::move(sentences)},
                      {"latency", latency(s)},
-                     {"findings", findings(s, before, leak_seconds)}};
+                     {"findings", findings(s, before, rule)}};
     if (s.waterfall)
         out["waterfall"] = waterfall(*s.waterfall);
     return out;
@@ -156,11 +166,11 @@ json::object heap(snapshot const& s, std::vector<snapshot> const& before, double
 }
 
 std::string frame_json(std::uint64_t seq, std::vector<snapshot> const& now, std::vector<snapshot> const& before,
-                       double leak_seconds)
+                       leak_rule const& rule)
 {
     json::array heaps;
     for (snapshot const& s : now)
-        heaps.push_back(heap(s, before, leak_seconds));
+        heaps.push_back(heap(s, before, rule));
     std::uint64_t const taken = now.empty() ? 0 : now.front().timestamp_ns;
     return json::serialize(json::object{{"seq", seq}, {"t_ms", milliseconds(taken)}, {"heaps", std::move(heaps)}});
 }

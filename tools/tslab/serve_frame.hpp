@@ -11,12 +11,15 @@ import tslab.stats;
 
 namespace tslab::tool {
 
-/// When an epoch counts as forgotten, unless the command line says otherwise.
-inline constexpr double default_leak_seconds = doctor_thresholds{}.leak_seconds;
+/// When an epoch counts as forgotten.
+struct leak_rule {
+    double seconds = doctor_thresholds{}.leak_seconds;
+    std::vector<std::string> long_lived{};   ///< labels of phases that are meant to last
+};
 
 /// One sample of every heap: {"seq":…,"t_ms":…,"heaps":[…]}. Findings are of the time since `before`, which may be empty.
 [[nodiscard]] std::string frame_json(std::uint64_t seq, std::vector<snapshot> const& now,
-                                     std::vector<snapshot> const& before, double leak_seconds);
+                                     std::vector<snapshot> const& before, leak_rule const& rule);
 
 /// [{"name":…,"runs":[[first_page,pages,use,class,epoch,era,label,slots,live],…]},…]. Of a map with very many runs only
 /// the first are in it, and "cut" tells how many are not.

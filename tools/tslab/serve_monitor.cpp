@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/serve_monitor.hpp"
-#include "tslab/serve_frame.hpp"
 #include <boost/json.hpp>
 #include <exception>
 #include <unistd.h>
@@ -98,7 +97,7 @@ void monitor::sample()
     if (!read || read == previous_)
         return;
     std::vector<snapshot> const none;
-    std::string frame = frame_json(seq_ + 1, *read, previous_ ? *previous_ : none, options_.leak_seconds);
+    std::string frame = frame_json(seq_ + 1, *read, previous_ ? *previous_ : none, options_.leaks);
     std::lock_guard const lock{seen_};
     history_.add(++seq_, std::move(frame));
     previous_ = std::move(read);
@@ -120,7 +119,7 @@ std::string monitor::history_json(std::uint64_t seq) const
     std::string out = "{\"format\":\"tslab-history\",\"version\":1,\"run\":" + quoted(run_);
     out += ",\"target\":" + quoted(name_) + ",\"live\":" + (live_ ? "true" : "false");
     out += ",\"interval_ms\":" + std::to_string(options_.interval.count());
-    out += ",\"leak_seconds\":" + decimal_text(options_.leak_seconds, 3);
+    out += ",\"leak_seconds\":" + decimal_text(options_.leaks.seconds, 3);
     out += std::string{",\"fine\":"} + (now.fine ? "true" : "false") + ",\"reason\":" + quoted(now.reason);
     return out + ",\"frames\":" + history_.since(seq) + "}";
 }

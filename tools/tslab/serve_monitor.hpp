@@ -4,6 +4,7 @@
 // Looks at a target every so often and remembers what it saw. Everything here may be called by any thread; the target is
 // read by one at a time, and no more often than is said below, whoever asks.
 #pragma once
+#include "tslab/serve_frame.hpp"
 #include "tslab/serve_history.hpp"
 #include "tslab/source.hpp"
 #include <chrono>
@@ -19,7 +20,7 @@ namespace tslab::tool {
 
 struct monitor_options {
     std::chrono::milliseconds interval{5'000};
-    double leak_seconds = 300;
+    leak_rule leaks{};
     history_limits keep{};
 };
 

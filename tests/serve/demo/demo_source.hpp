@@ -47,7 +47,8 @@ private:
         for (std::uint64_t round = number; !stop.stop_requested(); ++round) {
             double const wave = 1 + std::sin(static_cast<double>(round) / 18 + number);
             if (forget_.exchange(false)) {
-                forgotten.emplace(heap_, "upload <script>alert(1)</script>");
+                leave(open, 0);
+                forgotten.emplace(heap_, "<script>alert(1)</script>");
                 fill(*forgotten->resource(), 6'000, round);
             }
             open.push_back(std::make_unique<tslab::epoch_scope>(heap_, labels[round % labels.size()]));
@@ -57,16 +58,24 @@ private:
                 (void)cache.resource()->allocate(200'000);
             if (round % 2 == 0)
                 fill(*cache.resource(), 40, round);
-            while (open.size() > 5)   // the latest first: scopes nest
-                open.pop_back();
-            if (round % 23 == 0)
-                while (!open.empty())
-                    open.pop_back();
+            if (open.size() > 5 || round % 23 == 0)
+                leave(open, round % 23 == 0 ? 0 : 3);
             std::this_thread::sleep_for(25ms);
         }
+        leave(open, 0);
+        if (forgotten)
+            forgotten->resource()->release();
         forgotten.reset();
-        while (!open.empty())
+        cache.resource()->release();
+    }
+
+    /// Scopes nest: the latest first.
+    static void leave(std::vector<std::unique_ptr<tslab::epoch_scope>>& open, std::size_t down_to)
+    {
+        while (open.size() > down_to) {
+            open.back()->resource()->release();
             open.pop_back();
+        }
     }
 
     static void fill(tslab::epoch_resource& r, std::size_t objects, std::uint64_t round)

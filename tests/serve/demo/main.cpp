@@ -24,7 +24,9 @@ int main(int argc, char** argv)
     demo::load load;
     auto from = std::make_unique<demo::source>(load);
     demo::source& target = *from;
-    monitor watch{std::move(from), {.interval = std::chrono::milliseconds{500}, .leak_seconds = 2}};
+    monitor watch{std::move(from),
+                  {.interval = std::chrono::milliseconds{500},
+                   .leaks = {.seconds = 2, .long_lived = {"session cache", "catalogue"}}}};
     http_server server{"127.0.0.1", 0};
     site const pages{watch, {.loopback = true, .port = server.port()}};
     watch.start();
