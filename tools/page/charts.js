@@ -69,7 +69,7 @@ tslab.chart = (id, {stacked, format}) => {
           connectSeparatedPoints: false,
           axes: {
             x: {axisLabelWidth: 70, pixelsPerLabel: 90},
-            y: {axisLabelWidth: 66, axisLabelFormatter: ticks, pixelsPerLabel: 36},
+            y: {axisLabelWidth: 66, axisLabelFormatter: ticks, pixelsPerLabel: 36, labelsKMG2: format === tslab.bytes},
           },
           highlightCallback: (event, x, points, row) => say(row),
           unhighlightCallback: () => say(null),

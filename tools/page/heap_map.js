@@ -9,7 +9,7 @@ tslab.pageUses = [
   ['free, given back', 'grid'], ['free, resident', 's13'], ['empty slab, kept', 's6'], ['slab', 's0'], ['large allocation', 's2'],
 ];
 tslab.mapColors = 'use';
-tslab.mostCells = 24000;
+tslab.mapHeight = 270;
 
 tslab.mixed = (a, b, part) => {
   const hex = c => [1, 3, 5].map(i => parseInt(c.slice(i, i + 2), 16));
@@ -27,10 +27,12 @@ tslab.drawMap = (data, name) => {
   const runs = map.runs.map(([first, pages, use, cls, epoch, era, label, slots, live]) => ({first, pages, use, cls, epoch, era, label, slots, live}));
   const total = runs[runs.length - 1].first + runs[runs.length - 1].pages;
   const labelOf = r => r.use < 3 ? null : map.label_names[r.label] || 'unlabeled';
-  const group = Math.max(Math.ceil(total / tslab.mostCells), 1);   // pages to a cell
+  const width = Math.max(box.clientWidth, 240), least = 4;   // pixels of a cell
+  const most = Math.floor(width / least) * Math.floor(tslab.mapHeight / least);
+  const group = Math.max(Math.ceil(total / most), 1);   // pages to a cell
   const cells = Math.ceil(total / group);
-  const width = Math.max(box.clientWidth, 240);
-  const size = Math.max(Math.min(Math.floor(Math.sqrt(width * 260 / cells)), 14), 4);
+  let size = 14;
+  while (size > least && Math.ceil(cells / Math.floor(width / size)) * size > tslab.mapHeight) --size;
   const across = Math.floor(width / size), down = Math.ceil(cells / across);
 
   const shown = new Array(cells).fill(null);

@@ -23,6 +23,7 @@ tslab.drawWaterfall = heap => {
   const row = (name, value, color, from, className) => {
     const bar = e('span', {});
     bar.style.background = color;
+    bar.hidden = value <= 0;
     const left = Math.min(Math.max(from / whole, 0), 1);
     bar.style.left = 100 * left + '%';
     bar.style.width = 100 * Math.max(Math.min(value / whole, 1 - left), 0) + '%';

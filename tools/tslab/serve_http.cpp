@@ -51,6 +51,7 @@ public:
     {
         parser_.emplace();
         parser_->header_limit(static_cast<std::uint32_t>(common_.limits.header_bytes));
+        parser_->body_limit(boost::none);   // none is read
         stream_.expires_after(common_.limits.read_time);
         http::async_read_header(stream_, buffer_, *parser_,
                                 [self = shared_from_this()](error_code e, std::size_t) { self->answer(e); });

@@ -33,7 +33,7 @@ monitor::monitor(std::unique_ptr<source> from, monitor_options const& o)
 {
     latest_ = std::make_shared<std::vector<snapshot>>(source_->read(true));
     last_read_ = last_success_ = clock::now();
-    sample();
+    note(latest_);
 }
 
 monitor::~monitor() = default;
@@ -94,8 +94,12 @@ void monitor::sample()
     } else {
         read = read_locked();
     }
-    if (!read || read == previous_)
-        return;
+    if (read && read != previous_)
+        note(std::move(read));
+}
+
+void monitor::note(snapshots read)
+{
     std::vector<snapshot> const none;
     std::string frame = frame_json(seq_ + 1, *read, previous_ ? *previous_ : none, options_.leaks);
     std::lock_guard const lock{seen_};

@@ -56,6 +56,7 @@ public:
 
 private:
     snapshots read_locked();
+    void note(snapshots read);
     void work(std::stop_token const& stop);
 
     monitor_options const options_;

@@ -12,8 +12,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -34,7 +36,12 @@ public:
     }
 
     [[nodiscard]] tslab::allocator& heap() noexcept { return heap_; }
-    void forget() noexcept { forget_ = true; }
+    /// One thread forgets to leave an epoch of this label.
+    void forget(std::string label)
+    {
+        forgotten_label_ = std::move(label);
+        forget_ = true;
+    }
 
 private:
     void work(std::stop_token const& stop, unsigned number)
@@ -48,14 +55,14 @@ private:
             double const wave = 1 + std::sin(static_cast<double>(round) / 18 + number);
             if (forget_.exchange(false)) {
                 leave(open, 0);
-                forgotten.emplace(heap_, "<script>alert(1)</script>");
+                forgotten.emplace(heap_, forgotten_label_, std::source_location::current());
                 fill(*forgotten->resource(), 6'000, round);
             }
             open.push_back(std::make_unique<tslab::epoch_scope>(heap_, labels[round % labels.size()]));
             fill(*open.back()->resource(),
                  static_cast<std::size_t>(1'500 * (wave + 0.3) * static_cast<double>(1 + round % 4)), round);
             if (round % 16 == 0)
-                (void)cache.resource()->allocate(200'000);
+                std::memset(cache.resource()->allocate(200'000), 1, 200'000);
             if (round % 2 == 0)
                 fill(*cache.resource(), 40, round);
             if (open.size() > 5 || round % 23 == 0)
@@ -83,12 +90,14 @@ private:
         for (std::size_t n = 0; n < objects; ++n) {
             std::size_t const bytes = 32 + (n * 37 + round * 11) % 480;
             void* const p = r.allocate(bytes);
+            std::memset(p, 1, bytes);
             if (n % 3 == 0)
                 r.deallocate(p, bytes);
         }
     }
 
     tslab::allocator heap_{{.name = "orders", .epoch_count = 64}};
+    std::string forgotten_label_;
     std::atomic<bool> forget_{false};
     std::vector<std::jthread> workers_;
 };
