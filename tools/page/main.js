@@ -14,17 +14,22 @@
     contention: tslab.chart('contention', {stacked: false, format: tslab.rate}),
   };
 
+  const takeMap = map => {
+    if (Array.isArray(map.maps)) tslab.toldApart(map.maps);
+    state.map = map;
+  };
   const take = answer => {
     if (answer.run !== state.run) {   // another server, or the same one started anew
       state.run = answer.run;
       state.frames = [];
     }
     const last = state.frames.length ? state.frames[state.frames.length - 1].seq : 0;
+    for (const f of answer.frames) tslab.toldApart(f.heaps);
     state.frames.push(...answer.frames.filter(f => f.seq > last));
     if (state.frames.length > mostFrames) state.frames.splice(0, state.frames.length - mostFrames);
     const {frames, map, ...about} = answer;
     state.about = about;
-    if (map) state.map = map;
+    if (map) takeMap(map);
   };
 
   const heapNames = () => {
@@ -103,7 +108,7 @@
       if (state.run !== null && answer.run !== state.run) answer = await get('history.json');
       take(answer);
       state.unreachable = false;
-      if (!document.hidden) state.map = await get('map.json');
+      if (!document.hidden) takeMap(await get('map.json'));
     } catch (error) {
       state.unreachable = true;
     }

@@ -4,6 +4,16 @@
 // Frames to series: pure functions, from what /history.json says to what is drawn.
 'use strict';
 
+// Heaps may have the same name, or none; the order they come in tells them apart.
+tslab.toldApart = heaps => {
+  const seen = new Map();
+  for (const h of heaps) {
+    const name = h.name || 'unnamed', n = (seen.get(name) || 0) + 1;
+    seen.set(name, n);
+    h.name = n === 1 ? name : `${name} (${n})`;
+  }
+};
+
 // The samples of one heap: [{t, heap}], without those in which it is missing. A name is not enough: a process may be
 // started anew, and then counters begin anew too.
 tslab.samplesOf = (frames, name) => {

@@ -113,12 +113,18 @@ std::vector<leak> leaks_of(snapshot const& s, leak_rule const& rule)
     return all;
 }
 
-json::array findings(snapshot const& now, std::vector<snapshot> const& before, leak_rule const& rule)
+/// Heaps may have the same name; they keep their order.
+snapshot const* counterpart(snapshot const& s, std::size_t place, std::vector<snapshot> const& in)
 {
-    snapshot const* earlier = nullptr;
-    for (snapshot const& s : before)
-        if (s.name == now.name && s.pid == now.pid)
-            earlier = &s;
+    auto const same = [&](snapshot const& other) { return other.name == s.name && other.pid == s.pid; };
+    if (place < in.size() && same(in[place]))
+        return &in[place];
+    auto const found = std::ranges::find_if(in, same);
+    return found != in.end() ? &*found : nullptr;
+}
+
+json::array findings(snapshot const& now, snapshot const* earlier, leak_rule const& rule)
+{
     doctor_thresholds limits;
     limits.leak_seconds = rule.seconds;
     limits.leak_large_seconds = std::min(limits.leak_large_seconds, rule.seconds);
@@ -137,7 +143,7 @@ json::array findings(snapshot const& now, std::vector<snapshot> const& before, l
     return out;
 }
 
-json::object heap(snapshot const& s, std::vector<snapshot> const& before, leak_rule const& rule)
+json::object heap(snapshot const& s, snapshot const* before, leak_rule const& rule)
 {
     std::vector<leak> const leaks = leaks_of(s, rule);
     json::array sentences;
@@ -169,8 +175,8 @@ std::string frame_json(std::uint64_t seq, std::vector<snapshot> const& now, std:
                        leak_rule const& rule)
 {
     json::array heaps;
-    for (snapshot const& s : now)
-        heaps.push_back(heap(s, before, rule));
+    for (std::size_t n = 0; n < now.size(); ++n)
+        heaps.push_back(heap(now[n], counterpart(now[n], n, before), rule));
     std::uint64_t const taken = now.empty() ? 0 : now.front().timestamp_ns;
     return json::serialize(json::object{{"seq", seq}, {"t_ms", milliseconds(taken)}, {"heaps", std::move(heaps)}});
 }
