@@ -75,7 +75,8 @@ def whole_page(driver, path, width=1280):
 
 
 def text_of(driver, selector):
-    return driver.find_element(By.CSS_SELECTOR, selector).text
+    """In one step: panels are drawn anew while we look."""
+    return driver.execute_script("const e = document.querySelector(arguments[0]); return e ? e.innerText : ''", selector)
 
 
 def every_panel_is_drawn(driver):
@@ -85,7 +86,7 @@ def every_panel_is_drawn(driver):
     for selector in ("#waterfall tr", "#timeline g.bar", "#latency .columns div", "#map canvas", "#findings li",
                      "#tiles dd"):
         assert driver.find_elements(By.CSS_SELECTOR, selector), f"nothing at {selector}"
-    assert "cannot be shown" not in driver.find_element(By.TAG_NAME, "main").text
+    assert "cannot be shown" not in text_of(driver, "main")
     wide = driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
     assert wide <= 0, f"the page is {wide} pixels too wide"
 
@@ -109,14 +110,15 @@ def page(arguments, folder, say, url):
         say("leak " + label(arguments))
         until("the leak is red", lambda: driver.find_elements(By.CSS_SELECTOR, "#timeline g.leaked"))
         red = driver.execute_script("return tslab.color('bad')")
-        fill = driver.find_element(By.CSS_SELECTOR, "#timeline g.leaked rect").get_attribute("fill")
+        fill = driver.execute_script("return document.querySelector('#timeline g.leaked rect').getAttribute('fill')")
         assert fill == red, f"the leak is {fill}, not {red}"
         assert label(arguments) in text_of(driver, "#leaks"), "a label is shown as it is"
         assert not driver.execute_script("return document.querySelector('main script')"), "a label became an element"
 
         for chosen in ("[data-memory=held_bytes]", "[data-map=label]", "[data-map=fill]", "[data-memory=live_bytes]"):
             driver.find_element(By.CSS_SELECTOR, f"button{chosen}").click()
-        driver.find_element(By.CSS_SELECTOR, "#timeline g.leaked").click()
+        driver.execute_script("document.querySelector('#timeline g.leaked').focus()")
+        assert "should be gone" in text_of(driver, "#timeline .detail")
         every_panel_is_drawn(driver)
         if arguments.screenshots:
             until("enough samples for a picture", lambda: samples(driver) >= 60, 60)
@@ -141,7 +143,7 @@ def page(arguments, folder, say, url):
         assert not foreign, f"other hosts were asked: {foreign}"
 
         driver.get(url + "licenses")
-        assert "Vanderkam" in driver.find_element(By.TAG_NAME, "body").text
+        assert "Vanderkam" in text_of(driver, "body")
     finally:
         driver.quit()
     if arguments.screenshots:
@@ -183,6 +185,51 @@ def report(arguments, folder):
         driver.quit()
 
 
+FUNCTIONS = """
+const heaps = [{name: ''}, {name: 'a'}, {name: ''}, {name: 'a'}];
+tslab.toldApart(heaps);
+const at = (t, pid, n) => ({t, heap: {pid, counters: {n}}});
+const rows = tslab.rates([at(0, 1, 10), at(2000, 1, 30), at(3000, 2, 5), at(3000, 2, 6), at(4000, 2, 9)], [c => c.n]);
+const epoch = (label, open, end, leaked) => ({label, open, end, leaked});
+const {rows: lanes, hidden} = tslab.timelineRows(
+  [epoch('a', 0, 10, false), epoch('a', 5, 20, false), epoch('a', 11, 30, false), epoch('b', 0, 99, true),
+   ...Array.from({length: 12}, () => epoch('c', 0, 99, false))], 0);
+return {
+  heaps: heaps.map(h => h.name), rates: rows.map(r => r[1]), lanes: lanes.map(l => [l.name, l.leaked, l.bars.length]), hidden,
+  bytes: [0, 1023, 1024, 1536, -2048, 5e12].map(tslab.bytes), times: [0, 999, 1000, 2.5e6, 3e9].map(tslab.nanoseconds),
+};
+"""
+
+
+def saved_snapshot(arguments, folder):
+    """The command itself, over a file: one sample, no map, and an end by SIGTERM."""
+    line = (folder / "recording.tslab").read_text().splitlines()[1]
+    (folder / "saved.json").write_text(json.dumps(json.loads(line)["snapshots"][0]))
+    server = subprocess.Popen([arguments.tslab, "serve", folder / "saved.json", "--port", "0"], stdout=subprocess.PIPE,
+                              text=True)
+    driver = browser(folder / "profile3")
+    try:
+        words = server.stdout.readline().split()
+        assert words[0] == "serving" and words[2] == "on", words
+        driver.get(words[3])
+        until("the snapshot is drawn", lambda: samples(driver) == 1)
+        assert "has no map of pages" in text_of(driver, "#map")
+        assert "This needs two samples" in text_of(driver, "#slow")
+        assert text_of(driver, "#status-text") == "A saved snapshot"
+        got = driver.execute_script(FUNCTIONS)
+        assert got == {
+            "heaps": ["unnamed", "a", "unnamed (2)", "a (2)"], "rates": [10, None, 3],
+            "lanes": [["b", True, 1], ["a", False, 2], ["", False, 1]] + [["c", False, 1]] + 7 * [["", False, 1]], "hidden": 4,
+            "bytes": ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "−2.0 KiB", "4.5 TiB"],
+            "times": ["0 ns", "999 ns", "1.0 µs", "2.5 ms", "3.0 s"]}, got
+        quiet_console(driver)
+    finally:
+        driver.quit()
+        server.terminate()
+        server.wait(timeout=20)
+    assert server.returncode == 0, f"the server ended with {server.returncode}"
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--demo", required=True)
@@ -208,6 +255,7 @@ def main():
             demo.wait(timeout=20)
         assert demo.returncode == 0, f"the demo ended with {demo.returncode}"
         report(arguments, folder)
+        saved_snapshot(arguments, folder)
         if arguments.screenshots:
             pathlib.Path(arguments.screenshots).mkdir(parents=True, exist_ok=True)
             for picture in folder.glob("*.png"):
