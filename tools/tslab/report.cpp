@@ -125,8 +125,8 @@ void add_report(CLI::App& app, invocation& i)
     command->add_option("--leak-after", o->leaks.seconds, "seconds after which an open epoch counts as forgotten")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
-    command->add_option("--long-lived", o->leaks.long_lived,
-                        "label of a phase that is meant to last, which is no leak");
+    command->add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
+        ->allow_extra_args(false);
     command->callback([o, &i] { report(*o, i); });
 }
 

@@ -61,14 +61,15 @@ void add_serve(CLI::App& app, invocation& i)
     command->add_option("--port", o->port, "port to listen on; 0 picks one")->capture_default_str();
     command->add_option("--listen", o->listen, "address to listen on; whoever reaches it may read everything")
         ->capture_default_str();
-    command->add_option("--host", o->hosts, "further name the server may be called by, with or without a port");
+    command->add_option("--host", o->hosts, "further name the server may be called by, with or without a port")
+        ->allow_extra_args(false);
     add_duration(*command, "--interval", o->interval, "time between two samples")->default_str("5s");
     add_duration(*command, "--history", o->keep, "how far back the page goes")->default_str("15m");
     command->add_option("--leak-after", o->leaks.seconds, "seconds after which an open epoch counts as forgotten")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
-    command->add_option("--long-lived", o->leaks.long_lived,
-                        "label of a phase that is meant to last, which is no leak");
+    command->add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
+        ->allow_extra_args(false);
     command->callback([o, &i] { serve(*o, i); });
 }
 
