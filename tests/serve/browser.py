@@ -205,8 +205,8 @@ def saved_snapshot(arguments, folder):
     """The command itself, over a file: one sample, no map, and an end by SIGTERM."""
     line = (folder / "recording.tslab").read_text().splitlines()[1]
     (folder / "saved.json").write_text(json.dumps(json.loads(line)["snapshots"][0]))
-    server = subprocess.Popen([arguments.tslab, "serve", "--long-lived", "x", folder / "saved.json", "--port", "0"], stdout=subprocess.PIPE,
-                              text=True)
+    server = subprocess.Popen([arguments.tslab, "serve", "--long-lived", "x", folder / "saved.json", "--port", "0"],
+                              stdout=subprocess.PIPE, text=True)
     driver = browser(folder / "profile3")
     try:
         words = server.stdout.readline().split()
