@@ -17,6 +17,7 @@ import time
 try:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
 except ImportError:
     print("skipped: no Selenium here")
@@ -120,6 +121,15 @@ def page(arguments, folder, say, url):
         driver.execute_script("document.querySelector('#timeline g.leaked').focus()")
         assert "should be gone" in text_of(driver, "#timeline .detail")
         every_panel_is_drawn(driver)
+        # A drag shows a part of the time, which stays while samples come; a double click shows all of it again.
+        ticks = "return [...document.querySelectorAll('#slow .dygraph-axis-label-x')].map(e => e.innerText).join()"
+        canvas = driver.find_elements(By.CSS_SELECTOR, "#slow canvas")[-1]
+        ActionChains(driver).move_to_element(canvas).click_and_hold().move_by_offset(120, 0).release().perform()
+        part, shown = driver.execute_script(ticks), samples(driver)
+        until("two more samples", lambda: samples(driver) >= shown + 2)
+        assert driver.execute_script(ticks) == part, "the part that is shown moved"
+        ActionChains(driver).double_click(canvas).perform()
+        until("all of the time", lambda: driver.execute_script(ticks) != part)
         if arguments.screenshots:
             until("enough samples for a picture", lambda: samples(driver) >= 60, 60)
             driver.find_element(By.CSS_SELECTOR, "button[data-map=label]").click()

@@ -10,7 +10,7 @@ Dygraph.PLUGINS = Dygraph.PLUGINS.filter(plugin => plugin !== Dygraph.Plugins.Le
 
 tslab.chart = (id, {stacked, format}) => {
   const box = tslab.at(id), legend = tslab.at(id + '-legend');
-  let graph = null, series = [], rows = [], none = null;
+  let graph = null, series = [], rows = [], zoomed = false;
 
   const say = row => {
     const at = row === null ? rows.length - 1 : row;
@@ -19,49 +19,42 @@ tslab.chart = (id, {stacked, format}) => {
       return tslab.element('li', {}, tslab.swatch(s.color), s.name, tslab.element('b', {}, v === null ? '–' : format(v)));
     }));
   };
-  const ticks = v => format(v);
 
   return {
     // `what`: [{name, color}], in the order of the columns of `data` after the first.
-    draw(what, data, span) {
+    draw(what, data) {
       series = what;
       rows = data;
       const enough = rows.length > 0 && series.length > 0;
-      if (none) { none.remove(); none = null; }
       if (!enough) {
-        if (graph) { graph.destroy(); graph = null; }
+        if (graph) { graph.destroy(); graph = null; zoomed = false; }
         box.textContent = '';
         box.append(tslab.none(rows.length === 0 ? 'This needs two samples.' : 'Nothing yet.'));
         legend.replaceChildren();
         return;
       }
       const options = {
-        file: rows,
-        // Names have to differ, and nothing of them is shown.
-        labels: ['t', ...series.map((_, i) => 'y' + i)],
+        labels: ['t', ...series.map((_, i) => 'y' + i)],   // names have to differ, and are not shown
         colors: series.map(s => s.color),
-        dateWindow: graph && graph.isZoomed('x') ? graph.xAxisRange() : null,
+        gridLineColor: tslab.color('grid'),
+        axisLineColor: tslab.color('line'),
+        drawPoints: rows.length < 3,
       };
-      if (span && !options.dateWindow) options.dateWindow = span;
       if (graph) {
-        if (graph.zoomed) delete options.dateWindow;
-        graph.updateOptions({...options, gridLineColor: tslab.color('grid'), axisLineColor: tslab.color('line')});
+        if (!zoomed) options.dateWindow = null;   // follow; else stay where the reader is
+        graph.updateOptions({...options, file: rows});
       } else {
         box.textContent = '';
         graph = new Dygraph(box, rows, {
           ...options,
-          file: undefined,
           stackedGraph: stacked,
           fillGraph: stacked,
           fillAlpha: 0.75,
           strokeWidth: stacked ? 1 : 1.75,
           legend: 'never',
           includeZero: true,
-          drawPoints: rows.length < 3,
           pointSize: 2.5,
           highlightCircleSize: 3,
-          gridLineColor: tslab.color('grid'),
-          axisLineColor: tslab.color('line'),
           gridLineWidth: 1,
           rightGap: 8,
           xRangePad: 0,
@@ -69,14 +62,13 @@ tslab.chart = (id, {stacked, format}) => {
           connectSeparatedPoints: false,
           axes: {
             x: {axisLabelWidth: 70, pixelsPerLabel: 90},
-            y: {axisLabelWidth: 66, axisLabelFormatter: ticks, pixelsPerLabel: 36, labelsKMG2: format === tslab.bytes},
+            y: {axisLabelWidth: 66, axisLabelFormatter: v => format(v), pixelsPerLabel: 36, labelsKMG2: format === tslab.bytes},
           },
           highlightCallback: (event, x, points, row) => say(row),
           unhighlightCallback: () => say(null),
-          zoomCallback: () => { graph.zoomed = graph.isZoomed('x'); },
+          zoomCallback: () => { zoomed = graph.isZoomed('x'); },
         });
       }
-      graph.updateOptions({drawPoints: rows.length < 3});
       say(null);
       const last = rows[rows.length - 1];
       box.setAttribute('role', 'img');
