@@ -55,5 +55,8 @@ struct target {
 // Each registers one command. Its callback does the work, sets i.result, and throws failure where it cannot go on.
 void add_stats(CLI::App& app, invocation& i);
 void add_export(CLI::App& app, invocation& i);
+void add_serve(CLI::App& app, invocation& i);
+void add_record(CLI::App& app, invocation& i);
+void add_report(CLI::App& app, invocation& i);
 
 }

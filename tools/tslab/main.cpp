@@ -11,6 +11,9 @@ int main(int argc, char** argv)
     app.require_subcommand(1);
     add_stats(app, i);
     add_export(app, i);
+    add_serve(app, i);
+    add_record(app, i);
+    add_report(app, i);
     try {
         CLI11_PARSE(app, argc, argv);
     } catch (failure const& f) {

@@ -1,0 +1,133 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// tslab report: a recording as one page that needs nothing else.
+#include "tslab/command.hpp"
+#include "tslab/record_file.hpp"
+#include "tslab/report_page.hpp"
+#include "tslab/serve_frame.hpp"
+#include <boost/json.hpp>
+#include <cerrno>
+#include <fstream>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace tslab::tool {
+
+namespace {
+
+namespace json = boost::json;
+
+// More points than this nobody can tell apart, and a browser has to hold them all.
+constexpr std::size_t most_frames = 1'200;
+
+struct report_options {
+    std::string from{};
+    std::string out{};
+    leak_rule leaks{};
+};
+
+/// Frames of a recording of any length: when there are too many, every other one goes, and from then on only every
+/// second, fourth, … sample becomes one.
+class thinned_frames {
+public:
+    explicit thinned_frames(leak_rule rule) : rule_{std::move(rule)} {}
+
+    void add(std::vector<snapshot>&& sample)
+    {
+        if (seen_++ % step_ == 0) {
+            frames_.push_back(frame_json(seen_, sample, before_, rule_));
+            before_ = std::move(sample);
+        }
+        if (frames_.size() < most_frames)
+            return;
+        for (std::size_t i = 0; 2 * i < frames_.size(); ++i)
+            frames_[i] = std::move(frames_[2 * i]);
+        frames_.resize((frames_.size() + 1) / 2);
+        step_ *= 2;
+    }
+    [[nodiscard]] std::size_t seen() const noexcept { return seen_; }
+    [[nodiscard]] std::size_t shown() const noexcept { return frames_.size(); }
+    [[nodiscard]] std::string json() const
+    {
+        std::string out = "[";
+        for (std::string const& f : frames_)
+            (out += out.size() > 1 ? ",\n" : "") += f;
+        return out + "]";
+    }
+
+private:
+    leak_rule rule_;
+    std::vector<std::string> frames_{};
+    std::vector<snapshot> before_{};
+    std::size_t seen_ = 0;
+    std::size_t step_ = 1;
+};
+
+void write_whole(std::string const& path, std::string const& text)
+{
+    errno = 0;
+    std::ofstream out{path, std::ios::binary | std::ios::trunc};
+    out << text;
+    out.close();
+    if (!out)
+        throw failure{outcome::usage, "cannot write " + printable(path) + ": " +
+                                          std::generic_category().message(errno != 0 ? errno : EIO)};
+}
+
+void report(report_options const& o, invocation& i)
+{
+    std::ifstream in{o.from, std::ios::binary};
+    if (!in)
+        throw failure{outcome::no_target, "cannot read " + printable(o.from)};
+    recording_reader reader{in, o.from};
+    thinned_frames frames{o.leaks};
+    while (auto sample = reader.next())
+        frames.add(std::move(*sample));
+    if (frames.seen() == 0)
+        throw failure{outcome::no_target, printable(o.from) + " has no whole sample"};
+
+    json::object about{{"format", "tslab-history"},
+                       {"version", 1},
+                       {"run", "recording"},
+                       {"target", reader.header().target},
+                       {"live", false},
+                       {"fine", true},
+                       {"reason", ""},
+                       {"interval_ms", reader.header().interval.count()},
+                       {"leak_seconds", o.leaks.seconds},
+                       {"recording", json::object{{"samples", frames.seen()}, {"cut", reader.cut()}}}};
+    std::string data = json::serialize(about);
+    data.pop_back();
+    data += ",\"map\":" + (reader.maps().empty() ? "null" : reader.maps()) + ",\"frames\":" + frames.json() + "}";
+    write_whole(o.out, report_page(data));
+
+    i.out << printable(o.out) << ": " << frames.seen() << (frames.seen() == 1 ? " sample" : " samples");
+    if (frames.shown() < frames.seen())
+        i.out << ", of which it shows " << frames.shown();
+    if (reader.cut() != 0)
+        i.out << "; " << reader.cut() << (reader.cut() == 1 ? " line was" : " lines were") << " cut short and left out";
+    i.out << '\n';
+}
+
+}
+
+void add_report(CLI::App& app, invocation& i)
+{
+    CLI::App* const command = app.add_subcommand("report", "A recording as one page that needs no server");
+    auto const o = std::make_shared<report_options>();
+    command->add_option("recording", o->from, "what tslab record wrote")->required();
+    command->add_option("--out", o->out, "page to write")->required();
+    command->add_option("--leak-after", o->leaks.seconds, "seconds after which an open epoch counts as forgotten")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    command->add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
+        ->allow_extra_args(false);
+    command->callback([o, &i] { report(*o, i); });
+}
+
+}

@@ -1,0 +1,76 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// tslab serve: the page of a target, and its figures for programs, over HTTP.
+#include "tslab/command.hpp"
+#include "tslab/serve_duration.hpp"
+#include "tslab/serve_frame.hpp"
+#include "tslab/serve_http.hpp"
+#include "tslab/serve_monitor.hpp"
+#include "tslab/serve_site.hpp"
+#include <algorithm>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace tslab::tool {
+
+namespace {
+
+struct serve_options {
+    target from{};
+    std::uint16_t port = 2112;
+    std::string listen = "127.0.0.1";
+    std::vector<std::string> hosts{};
+    std::chrono::milliseconds interval{5'000};
+    std::chrono::milliseconds keep{15 * 60'000};
+    leak_rule leaks{};
+};
+
+std::unique_ptr<http_server> listen_on(serve_options const& o)
+{
+    try {
+        return std::make_unique<http_server>(o.listen, o.port);
+    } catch (std::system_error const& e) {
+        throw failure{outcome::usage, "cannot listen on " + printable(e.what())};
+    }
+}
+
+void serve(serve_options const& o, invocation& i)
+{
+    auto const server = listen_on(o);   // before the target, so that a port in use costs it nothing
+    auto const frames = static_cast<std::size_t>(std::clamp<std::int64_t>(o.keep / o.interval, 2, 5'000));
+    monitor watch{o.from.open(i), {.interval = o.interval, .leaks = o.leaks, .keep = {.frames = frames}}};
+    site const pages{watch, {.loopback = server->loopback(), .port = server->port(), .names = o.hosts}};
+    watch.start();
+    i.out << "serving " << printable(watch.target()) << " on " << server->url() << '/' << std::endl;
+    server->run([&pages](request const& r) { return pages.handle(r); }, true);
+}
+
+}
+
+void add_serve(CLI::App& app, invocation& i)
+{
+    CLI::App* const command =
+        app.add_subcommand("serve", "A page that shows the heaps over time, and metrics, over HTTP");
+    auto const o = std::make_shared<serve_options>();
+    o->from.add_to(*command);
+    command->add_option("--port", o->port, "port to listen on; 0 picks one")->capture_default_str();
+    command->add_option("--listen", o->listen, "address to listen on; whoever reaches it may read everything")
+        ->capture_default_str();
+    command->add_option("--host", o->hosts, "further name the server may be called by, with or without a port")
+        ->allow_extra_args(false);
+    add_duration(*command, "--interval", o->interval, "time between two samples")->default_str("5s");
+    add_duration(*command, "--history", o->keep, "how far back the page goes")->default_str("15m");
+    command->add_option("--leak-after", o->leaks.seconds, "seconds after which an open epoch counts as forgotten")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    command->add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
+        ->allow_extra_args(false);
+    command->callback([o, &i] { serve(*o, i); });
+}
+
+}

@@ -1,0 +1,21 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Durations on the command line: "500ms", "5s", "2m", "1h".
+#pragma once
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tslab::tool {
+
+/// A whole number above 0 and a unit, at most a year; "5" is seconds.
+[[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+/// An option that takes a duration and refuses anything else.
+CLI::Option* add_duration(CLI::App& command, std::string const& name, std::chrono::milliseconds& to,
+                          std::string const& help);
+
+}

@@ -1,0 +1,159 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tslab/serve_monitor.hpp"
+#include <boost/json.hpp>
+#include <exception>
+#include <unistd.h>
+#include <utility>
+
+namespace tslab::tool {
+
+namespace {
+
+namespace json = boost::json;
+using std::chrono::milliseconds;
+
+std::string new_run()
+{
+    auto const now = std::chrono::system_clock::now().time_since_epoch().count();
+    return std::to_string(now) + "-" + std::to_string(getpid());
+}
+
+std::string quoted(std::string const& s) { return json::serialize(json::value(printable(s))); }
+
+}
+
+monitor::monitor(std::unique_ptr<source> from, monitor_options const& o)
+    : options_{o},
+      source_{std::move(from)},
+      name_{source_->name()},
+      live_{source_->live()},
+      run_{new_run()},
+      history_{o.keep}
+{
+    latest_ = std::make_shared<std::vector<snapshot>>(source_->read(true));
+    last_read_ = last_success_ = clock::now();
+    note(latest_);
+}
+
+monitor::~monitor() = default;
+
+void monitor::start()
+{
+    if (live_)
+        thread_ = std::jthread{[this](std::stop_token const& stop) { work(stop); }};
+}
+
+void monitor::work(std::stop_token const& stop)
+{
+    auto due = clock::now() + options_.interval;
+    while (!stop.stop_requested()) {
+        {
+            std::unique_lock lock{sleeping_};
+            if (wake_.wait_until(lock, stop, due, [&] { return stop.stop_requested(); }))
+                return;
+        }
+        try {
+            sample();
+        } catch (std::bad_alloc const&) {
+            // The sample is lost; memory may be there again for the next one.
+        }
+        due = std::max(due + options_.interval, clock::now());
+    }
+}
+
+// A target that is gone is not given up: a file that is written anew comes back.
+monitor::snapshots monitor::read_locked()
+{
+    last_read_ = clock::now();
+    std::string reason;
+    try {
+        auto read = std::make_shared<std::vector<snapshot> const>(source_->read(true));
+        std::lock_guard const lock{seen_};
+        latest_ = std::move(read);
+        last_success_ = clock::now();
+        condition_ = {};
+        return latest_;
+    } catch (std::bad_alloc const&) {
+        throw;
+    } catch (std::exception const& e) {
+        reason = printable(e.what());
+    }
+    std::lock_guard const lock{seen_};
+    condition_ = {false, std::move(reason)};
+    return nullptr;
+}
+
+void monitor::sample()
+{
+    std::lock_guard const one_reader{reading_};
+    snapshots read;
+    if (clock::now() - last_read_ < std::min<clock::duration>(options_.interval / 2, std::chrono::seconds{1})) {
+        std::lock_guard const lock{seen_};
+        read = condition_.fine ? latest_ : nullptr;
+    } else {
+        read = read_locked();
+    }
+    if (read && read != previous_)
+        note(std::move(read));
+}
+
+void monitor::note(snapshots read)
+{
+    std::vector<snapshot> const none;
+    std::string frame = frame_json(seq_ + 1, *read, previous_ ? *previous_ : none, options_.leaks);
+    std::lock_guard const lock{seen_};
+    history_.add(++seq_, std::move(frame));
+    previous_ = std::move(read);
+}
+
+monitor::snapshots monitor::latest()
+{
+    std::lock_guard const one_reader{reading_};
+    if (live_ && clock::now() - last_read_ >= std::chrono::seconds{1})
+        (void)read_locked();
+    std::lock_guard const lock{seen_};
+    return latest_;
+}
+
+std::string monitor::history_json(std::uint64_t seq) const
+{
+    condition const now = health();
+    std::lock_guard const lock{seen_};
+    std::string out = "{\"format\":\"tslab-history\",\"version\":1,\"run\":" + quoted(run_);
+    out += ",\"target\":" + quoted(name_) + ",\"live\":" + (live_ ? "true" : "false");
+    out += ",\"interval_ms\":" + std::to_string(options_.interval.count());
+    out += ",\"leak_seconds\":" + decimal_text(options_.leaks.seconds, 3);
+    out += std::string{",\"fine\":"} + (now.fine ? "true" : "false") + ",\"reason\":" + quoted(now.reason);
+    return out + ",\"frames\":" + history_.since(seq) + "}";
+}
+
+std::string monitor::map_json()
+{
+    std::lock_guard const one_reader{reading_};
+    if (!map_.empty() && (!live_ || clock::now() - last_map_ < options_.interval))
+        return map_;
+    last_map_ = clock::now();
+    try {
+        map_ = "{\"maps\":" + maps_json(source_->maps()) + "}";
+    } catch (std::bad_alloc const&) {
+        throw;
+    } catch (std::exception const& e) {
+        map_ = "{\"maps\":null,\"reason\":" + quoted(e.what()) + "}";
+    }
+    return map_;
+}
+
+monitor::condition monitor::health() const
+{
+    std::lock_guard const lock{seen_};
+    if (!condition_.fine || !live_)
+        return condition_;
+    auto const age = clock::now() - last_success_;
+    if (age > 3 * options_.interval + std::chrono::seconds{5})
+        return {false, "the last sample is " +
+                           std::to_string(std::chrono::duration_cast<std::chrono::seconds>(age).count()) + " s old"};
+    return condition_;
+}
+
+}

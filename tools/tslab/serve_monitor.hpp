@@ -1,0 +1,86 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Looks at a target every so often and remembers what it saw. Everything here may be called by any thread; the target is
+// read by one at a time, and no more often than is said below, whoever asks.
+#pragma once
+#include "tslab/serve_frame.hpp"
+#include "tslab/serve_history.hpp"
+#include "tslab/source.hpp"
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace tslab::tool {
+
+struct monitor_options {
+    std::chrono::milliseconds interval{5'000};
+    leak_rule leaks{};
+    history_limits keep{};
+};
+
+class monitor {
+public:
+    using snapshots = std::shared_ptr<std::vector<snapshot> const>;
+    using clock = std::chrono::steady_clock;
+
+    struct condition {
+        bool fine = true;
+        std::string reason{};   ///< one line; empty when it is fine
+    };
+
+    /// Takes the first sample, and throws what `from` throws when it cannot.
+    monitor(std::unique_ptr<source> from, monitor_options const& o);
+    ~monitor();
+    monitor(monitor const&) = delete;
+    monitor& operator=(monitor const&) = delete;
+
+    /// Begins to sample every interval, on a thread of its own, unless the target cannot bring anything new.
+    void start();
+    /// One sample for the history, now. start() calls it; tests may.
+    void sample();
+
+    /// At most a second old while the target can be read, else the last that was seen.
+    [[nodiscard]] snapshots latest();
+    /// {"run":…,"target":…,"fine":…,"reason":…,"frames":[…]}: the frames after `seq`.
+    [[nodiscard]] std::string history_json(std::uint64_t seq) const;
+    /// {"maps":[…]} or {"maps":null,"reason":…}; read at most once an interval.
+    [[nodiscard]] std::string map_json();
+    [[nodiscard]] condition health() const;
+    [[nodiscard]] std::string const& target() const noexcept { return name_; }
+
+private:
+    snapshots read_locked();
+    void note(snapshots read);
+    void work(std::stop_token const& stop);
+
+    monitor_options const options_;
+    std::unique_ptr<source> const source_;
+    std::string const name_;
+    bool const live_;
+    std::string const run_;   ///< differs from that of any other monitor, so that a page notices a restart
+
+    std::mutex reading_;   ///< held while the target is read; before seen_
+    clock::time_point last_read_{};
+    clock::time_point last_map_{};
+    std::string map_;
+
+    mutable std::mutex seen_;
+    snapshots latest_;
+    snapshots previous_;   ///< of the history
+    condition condition_;
+    clock::time_point last_success_{};
+    history history_;
+    std::uint64_t seq_ = 0;
+
+    std::mutex sleeping_;
+    std::condition_variable_any wake_;
+    std::jthread thread_;   // last: it uses all of the above
+};
+
+}

@@ -1,0 +1,148 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tslab/serve_site.hpp"
+#include "tslab/exposition.hpp"
+#include "tslab/serve_assets.hpp"
+#include <algorithm>
+#include <arpa/inet.h>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <optional>
+
+namespace tslab::tool {
+
+namespace {
+
+struct static_file {
+    std::string_view path;
+    std::string_view asset;
+    std::string_view type;
+};
+constexpr std::array files{
+    static_file{"/", "index.html", "text/html; charset=utf-8"},
+    static_file{"/page.css", "page.css", "text/css; charset=utf-8"},
+    static_file{"/page.js", "page.js", "text/javascript; charset=utf-8"},
+    static_file{"/dygraph.js", "dygraph.js", "text/javascript; charset=utf-8"},
+    static_file{"/dygraph.css", "dygraph.css", "text/css; charset=utf-8"},
+    static_file{"/icon.svg", "icon.svg", "image/svg+xml"},
+    static_file{"/licenses", "licenses", "text/plain; charset=utf-8"},
+};
+constexpr std::string_view json_type = "application/json";
+
+bool same(std::string_view a, std::string_view b)
+{
+    return std::ranges::equal(a, b,
+                              [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+std::optional<std::uint64_t> number(std::string_view s)
+{
+    std::uint64_t n = 0;
+    auto const [end, error] = std::from_chars(s.data(), s.data() + s.size(), n);
+    if (s.empty() || error != std::errc{} || end != s.data() + s.size())
+        return std::nullopt;
+    return n;
+}
+
+struct authority {
+    std::string_view name;   ///< without the brackets of an IPv6 address
+    std::optional<std::uint64_t> port;
+    bool brackets = false;
+};
+
+std::optional<authority> parse(std::string_view host)
+{
+    authority a;
+    std::string_view rest;
+    if (host.starts_with('[')) {
+        auto const end = host.find(']');
+        if (end == std::string_view::npos)
+            return std::nullopt;
+        a.name = host.substr(1, end - 1);
+        a.brackets = true;
+        rest = host.substr(end + 1);
+    } else {
+        auto const end = std::min(host.find(':'), host.size());
+        a.name = host.substr(0, end);
+        rest = host.substr(end);
+    }
+    if (a.name.empty())
+        return std::nullopt;
+    if (rest.empty())
+        return a;
+    a.port = rest.front() == ':' ? number(rest.substr(1)) : std::nullopt;
+    return a.port ? std::optional{a} : std::nullopt;
+}
+
+bool is_address(authority const& a)
+{
+    std::array<unsigned char, 16> bytes{};
+    return inet_pton(a.brackets ? AF_INET6 : AF_INET, std::string{a.name}.c_str(), bytes.data()) == 1;
+}
+
+}
+
+bool host_rule::allows(std::string_view host) const
+{
+    auto const a = parse(host);
+    if (!a)
+        return false;
+    for (std::string_view const name : names) {
+        auto const wanted = parse(name);
+        if (wanted && same(wanted->name, a->name) && (!wanted->port || wanted->port == a->port))
+            return true;
+    }
+    if (!loopback)   // an address cannot be made to point elsewhere
+        return is_address(*a) || same(a->name, "localhost");
+    bool const own = a->brackets ? a->name == "::1" : same(a->name, "localhost") || a->name == "127.0.0.1";
+    return own && a->port.value_or(80) == port;
+}
+
+response site::handle(request const& r) const
+{
+    if (r.method != "GET" && r.method != "HEAD")
+        return {.status = 405, .body = "Only GET and HEAD are answered.\n", .allow = "GET, HEAD"};
+    if (r.host.empty())
+        return {.status = 400, .body = "There is no Host header.\n"};
+    if (!rule_.allows(r.host))
+        return {.status = 403, .body = "This server does not go by that name. --host adds one.\n"};
+    std::string_view const target = r.target;
+    auto const question = std::min(target.find('?'), target.size());
+    return find(target.substr(0, question), target.substr(std::min(question + 1, target.size())));
+}
+
+response site::find(std::string_view path, std::string_view query) const
+{
+    for (static_file const& f : files)
+        if (f.path == path)
+            if (auto const body = asset(f.asset))
+                return {.type = std::string{f.type}, .body = std::string{*body}};
+    if (path == "/metrics")
+        return {.type = std::string{exposition_content_type}, .body = exposition(*monitor_.latest())};
+    if (path == "/stats.json") {
+        std::string body = "[";
+        for (snapshot const& s : *monitor_.latest())
+            (body += body.size() > 1 ? ",\n" : "") += to_json(s);
+        return {.type = std::string{json_type}, .body = body + "]\n"};
+    }
+    if (path == "/map.json")
+        return {.type = std::string{json_type}, .body = monitor_.map_json()};
+    if (path == "/history.json") {
+        std::optional<std::uint64_t> since = 0;
+        if (!query.empty())
+            since = query.starts_with("since=") ? number(query.substr(6)) : std::nullopt;
+        if (!since)
+            return {.status = 400, .body = "The only parameter is since=<number of a frame>.\n"};
+        return {.type = std::string{json_type}, .body = monitor_.history_json(*since)};
+    }
+    if (path == "/healthz") {
+        monitor::condition const now = monitor_.health();
+        if (now.fine)
+            return {.body = "ok\n"};
+        return {.status = 503, .body = now.reason + "\n"};
+    }
+    return {.status = 404, .body = "There is no such page.\n"};
+}
+
+}
