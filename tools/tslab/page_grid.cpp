@@ -90,10 +90,10 @@ std::uint8_t index_of(std::vector<cell_kind>& kinds, cell_kind kind)
 {
     constexpr std::size_t most = std::numeric_limits<std::uint8_t>::max();
     auto const at = std::find_if(kinds.begin(), kinds.end(), [&](cell_kind const& k) { return k.name == kind.name; });
-    if (at == kinds.end() && kinds.size() < most)
+    auto const index = std::min(static_cast<std::size_t>(at - kinds.begin()), most - 1);
+    if (index == kinds.size())
         kinds.push_back(std::move(kind));
-    return static_cast<std::uint8_t>(at == kinds.end() ? kinds.size() - 1
-                                                       : static_cast<std::size_t>(at - kinds.begin()));
+    return static_cast<std::uint8_t>(index);
 }
 
 }

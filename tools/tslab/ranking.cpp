@@ -96,7 +96,7 @@ template <class S> void add_records(std::vector<ranked>& to, S const& kind, std:
                     earlier = figures_of(then, before->page_size);
         r.value = value_of(field, r.figures, before != nullptr ? &earlier : nullptr,
                            before != nullptr ? seconds_between(*before, now) : 0);
-        if (!r.value || *r.value == 0)
+        if (!r.value || (*r.value == 0 && !std::is_same_v<S, epoch_stats>))
             continue;
         json_text j;
         add_figures(j, one, now.page_size);
@@ -163,7 +163,7 @@ std::string figure_text(std::string_view name, std::optional<double> value)
     if (!value)
         return "-";
     double const v = *value;
-    if (v >= 0 && name.ends_with("_bytes"))
+    if (v >= 0 && (name.ends_with("_bytes") || name.starts_with("rss_")))
         return bytes_text(static_cast<std::uint64_t>(std::min(v, 1e19)));
     if (name.ends_with("_sec"))
         return duration_text(v);

@@ -35,7 +35,8 @@ struct ranked {
 [[nodiscard]] bool grows(record_kind kind, std::string_view key);
 
 /// The records of all heaps that have a value, the largest first. With `before` not empty, counters are ranked by growth a
-/// second since then. Epochs: those that are open or closing. Records of value 0 are left out.
+/// second since then. Epochs: those that are open or closing;
+/// of the others, records of value 0 are left out.
 [[nodiscard]] std::vector<ranked> rank(record_kind kind, std::string_view key, std::vector<tslab::snapshot> const& now,
                                        std::vector<tslab::snapshot> const& before);
 

@@ -59,17 +59,21 @@ void table::print(std::ostream& out, bool color, std::string_view indent) const
             widths[c] = std::max(widths[c], columns_of(row[c].text));
     auto const line = [&](auto const& text_of, auto const& color_of) {
         out << indent;
+        std::string space;   // comes out when something follows it
         for (std::size_t c = 0; c < columns_.size(); ++c) {
             std::string_view const text = text_of(c);
-            std::string const space(widths[c] - columns_of(text), ' ');
-            bool const last = c + 1 == columns_.size();
+            std::string const padding(widths[c] - columns_of(text), ' ');
             if (columns_[c].align == side::right)
-                out << space;
-            out << painted(color, color_of(c), text);
-            if (columns_[c].align == side::left && !last)
-                out << space;
-            out << (last ? "\n" : "  ");
+                space += padding;
+            if (!text.empty()) {
+                out << space << painted(color, color_of(c), text);
+                space.clear();
+            }
+            if (columns_[c].align == side::left)
+                space += padding;
+            space += "  ";
         }
+        out << '\n';
     };
     line([&](std::size_t c) -> std::string_view { return columns_[c].title; }, [](std::size_t) { return paint::bold; });
     for (auto const& row : rows_)

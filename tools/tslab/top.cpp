@@ -110,6 +110,8 @@ std::string text_of(top_options const& o, invocation const& i, std::vector<ranke
             row.push_back({escaped(r.heap)});
         t.add(std::move(row));
     }
+    if (t.empty())
+        return "nothing to rank by " + key + "\n";
     std::ostringstream text;
     t.print(text, i.color);
     return text.str();
