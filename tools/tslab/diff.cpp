@@ -138,12 +138,14 @@ void compare_files(diff_options o, invocation& i)
 
 void add_diff(CLI::App& app, invocation& i)
 {
-    CLI::App& command = add_command(
-        app, "diff",
-        "What changed from A to B, and whether it is worse: the rate of slow paths, failures, leaks. The rate is slow "
-        "paths "
-        "by allocation; of one run, B's are those since A. Each of the two is whatever other commands take as a target",
-        "tslab diff before.json after.json --fail-on regression --max-slow-path-growth 10%");
+    CLI::App& command =
+        add_command(app, "diff", "What changed from A to B, and whether it is worse",
+                    "tslab diff before.json after.json --fail-on regression --max-slow-path-growth 10%");
+    command.footer(
+        "A and B are whatever other commands take as a target. Worse is: slow paths by allocation grew beyond "
+        "the limit, madvise calls failed, more objects leaked, more misuses or failed allocations, and what the "
+        "other limits say. When A and B are of one run, A the earlier, B's counters are those since A.\n" +
+        command.get_footer());
     auto const o = std::make_shared<diff_options>();
     command.add_option("a", o->a, "before")->required();
     command.add_option("b", o->b, "after")->required();

@@ -50,7 +50,7 @@ void print_leak(invocation& i, leak const& l)
     i.out << "  " << painted(i.color, paint::red, label_or_none(l.label)) << '\n';
     if (l.refcount != 0)
         i.out << "    inside    refcount " << grouped(l.refcount) << ", " << grouped(l.missing_exits)
-              << " exits missing for " << duration_text(age) << '\n';
+              << (l.missing_exits == 1 ? " exit" : " exits") << " missing for " << duration_text(age) << '\n';
     else
         i.out << "    inside    nobody, closed for " << duration_text(l.closing_seconds) << '\n';
     i.out << "    holds     " << bytes_text(l.held_bytes) << ", " << bytes_text(l.live_bytes) << " live in "

@@ -30,7 +30,7 @@ constexpr std::array<colour, 16> palette{{{95, 135, 215},
                                           {255, 95, 0},
                                           {135, 0, 135},
                                           {135, 215, 175},
-                                          {255, 255, 255}}};
+                                          {135, 95, 95}}};
 
 colour tint(std::size_t n) noexcept { return palette[n % palette.size()]; }
 

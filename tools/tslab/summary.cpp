@@ -46,7 +46,7 @@ void print_memory(lines const& line, snapshot const& s)
     line("held", bytes_text(held_bytes(s)) + " in slabs and large allocations");
     line("cached", bytes_text(cached_bytes(s)) + " in " + grouped(g.slabs_cached) + " empty slabs");
     line("free", bytes_text(g.free_resident_pages * s.page_size) + ", and " +
-                     bytes_text(g.free_purged_pages * s.page_size) + " given back");
+                     bytes_text(g.free_purged_pages * s.page_size) + " without memory");
     line("empty", bytes_text(g.empty_held_bytes) + " of " + bytes_text(g.committed_bytes) +
                       " committed, in pages without a live object");
     line("given back",

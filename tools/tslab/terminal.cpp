@@ -92,7 +92,7 @@ void screen::show(std::string_view lines)
     out_ << "\x1b[H";
     for (unsigned row = 1; !lines.empty() && row < size_of_terminal().rows; ++row) {
         auto const end = std::min(lines.find('\n'), lines.size());
-        out_ << lines.substr(0, end) << "\x1b[K\r\n";
+        out_ << lines.substr(0, end) << "\x1b[K\n";
         lines.remove_prefix(std::min(end + 1, lines.size()));
     }
     out_ << "\x1b[J" << std::flush;

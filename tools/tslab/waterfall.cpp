@@ -33,9 +33,11 @@ std::string bar(double before, double part, double whole)
     auto const at = [&](double bytes) {
         return static_cast<std::size_t>(whole > 0 ? std::round(std::clamp(bytes / whole, 0.0, 1.0) * width) : 0);
     };
+    if (part <= 0)
+        return {};
     std::string text(at(before), ' ');
     std::size_t const cells = at(before + part) - std::min(at(before), at(before + part));
-    for (std::size_t n = 0; n < std::max<std::size_t>(cells, part > 0 ? 1 : 0); ++n)
+    for (std::size_t n = 0; n < std::max<std::size_t>(cells, 1); ++n)
         text += "█";
     return text;
 }
