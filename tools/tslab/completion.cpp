@@ -63,7 +63,8 @@ void print_bash(CLI::App const& app, std::ostream& out)
         names += (names.empty() ? "" : " ") + c->get_name();
     out << "# bash completion for tslab\n"
            "_tslab()\n{\n"
-           "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command= options= word\n"
+           "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command='' options='' "
+           "word\n"
            "    COMPREPLY=()\n"
            "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
            "        case $word in\n"
@@ -76,23 +77,21 @@ void print_bash(CLI::App const& app, std::ostream& out)
         out << "        " << c->get_name() << ")\n            options=" << shell_quoted(words_of(*c), false) << '\n';
         if (std::string const values = with_value(*c); !values.empty())
             out << "            case $previous in\n                " << values
-                << ") COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n            esac\n";
+                << ") mapfile -t COMPREPLY < <(compgen -f -- \"$current\"); return ;;\n            esac\n";
         out << "            ;;\n";
     }
-    out << "        *) COMPREPLY=($(compgen -W " << shell_quoted(names + " " + words_of(app), false)
-        << " -- \"$current\")); return ;;\n"
+    out << "        *) mapfile -t COMPREPLY < <(compgen -W " << shell_quoted(names + " " + words_of(app), false)
+        << " -- \"$current\"); return ;;\n"
            "    esac\n"
            "    if [[ $current == -* ]]; then\n"
-           "        COMPREPLY=($(compgen -W \"$options "
+           "        mapfile -t COMPREPLY < <(compgen -W \"$options "
         << words_of(app)
-        << "\" -- \"$current\"))\n"
+        << "\" -- \"$current\")\n"
            "    elif [[ $command == completion ]]; then\n"
-           "        COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$current\"))\n"
+           "        mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' -- \"$current\")\n"
            "    else\n"
-           "        COMPREPLY=($(compgen -f -- \"$current\")\n"
-           "                   $(compgen -W \"$(tslab ps --json 2>/dev/null | sed -n "
-           "'s/^{\"pid\":\\([0-9]*\\).*/\\1/p')\" "
-           "-- \"$current\"))\n"
+           "        word=$(tslab ps --json 2>/dev/null | sed -n 's/^{\"pid\":\\([0-9]*\\).*/\\1/p')\n"
+           "        mapfile -t COMPREPLY < <(compgen -f -- \"$current\"; compgen -W \"$word\" -- \"$current\")\n"
            "    fi\n}\n"
            "complete -o filenames -F _tslab tslab\n";
 }
