@@ -297,6 +297,7 @@ class Live(unittest.TestCase):
                     os.close(terminal)
                     text = read_all(main, until=b"\x1b[J")
                     process.send_signal(signal_sent)
+                    process.send_signal(signal_sent)   # impatience does no harm
                     text += read_all(main)
                     os.close(main)
                     self.assertEqual(process.wait(timeout=30), 0, text)
@@ -312,6 +313,16 @@ class Live(unittest.TestCase):
                 process.stdout.readline()
             process.send_signal(signal.SIGINT)
             self.assertNotIn(b"\x1b", process.stdout.read())
+            process.stdout.close()
+            self.assertEqual(process.wait(timeout=30), 0)
+
+    def test_what_nohup_ignores_stays_ignored(self):
+        with live_heap() as pid:
+            process = subprocess.Popen([programs.tslab, "watch", str(pid), "0.1", "5"], stdout=subprocess.PIPE,
+                                       preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+            process.stdout.readline()
+            process.send_signal(signal.SIGHUP)
+            self.assertEqual(len(process.stdout.read().splitlines()), 5)   # the heading has been read
             process.stdout.close()
             self.assertEqual(process.wait(timeout=30), 0)
 

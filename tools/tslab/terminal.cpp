@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
+#include <cstddef>
 #include <ctime>
 #include <ostream>
 #include <poll.h>
@@ -17,6 +18,7 @@ namespace tslab::tool {
 namespace {
 
 constexpr std::array ending{SIGINT, SIGTERM, SIGHUP};
+static_assert(ending.size() == interruption::signal_count);
 std::sig_atomic_t volatile signalled = 0;
 
 timespec time_of(double seconds) noexcept
@@ -49,26 +51,28 @@ interruption::interruption()
     action.sa_handler = [](int) { signalled = 1; };
     sigset_t blocked;
     sigemptyset(&blocked);
-    for (int const s : ending) {
-        sigaction(s, &action, nullptr);
-        sigaddset(&blocked, s);
+    for (std::size_t n = 0; n < ending.size(); ++n) {
+        sigaction(ending[n], nullptr, &actions_before_[n]);
+        if (actions_before_[n].sa_handler == SIG_IGN)   // as nohup wants it
+            continue;
+        sigaction(ending[n], &action, nullptr);
+        sigaddset(&blocked, ending[n]);
     }
-    pthread_sigmask(SIG_BLOCK, &blocked, &before_);   // they arrive in wait() and nowhere else
+    pthread_sigmask(SIG_BLOCK, &blocked, &mask_before_);   // they arrive in wait() and nowhere else
 }
 
 interruption::~interruption()
 {
-    struct sigaction action{};
-    action.sa_handler = SIG_DFL;
-    (void)wait(0);   // one that is pending has had its effect
     for (int const s : ending)
-        sigaction(s, &action, nullptr);
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+        std::signal(s, SIG_IGN);   // drops what is pending: it has had its effect
+    pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
+    for (std::size_t n = 0; n < ending.size(); ++n)
+        sigaction(ending[n], &actions_before_[n], nullptr);
 }
 
 bool interruption::wait(double seconds) const
 {
-    sigset_t open = before_;
+    sigset_t open = mask_before_;
     for (int const s : ending)
         sigdelset(&open, s);
     double const end = now() + seconds;

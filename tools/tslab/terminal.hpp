@@ -3,7 +3,9 @@
 //
 // What commands that go on need: to be interrupted without being killed, and a screen that is left as it was found.
 #pragma once
+#include <array>
 #include <csignal>
+#include <cstddef>
 #include <iosfwd>
 #include <string_view>
 
@@ -28,8 +30,11 @@ public:
     /// False when a signal came, before or during the wait.
     [[nodiscard]] bool wait(double seconds) const;
 
+    static constexpr std::size_t signal_count = 3;
+
 private:
-    sigset_t before_;
+    sigset_t mask_before_;
+    std::array<struct sigaction, signal_count> actions_before_;
 };
 
 /// The alternate screen of a terminal, without a cursor, until it is destroyed.
