@@ -106,7 +106,7 @@ void serve_signals()
     ::sigaddset(&signals, SIGUSR2);
     for (int signal = 0; ::sigwait(&signals, &signal) == 0;) {
         if (signal == SIGUSR1 && mallctl != nullptr) {
-            char const* const file = std::getenv("DIAGNOSE_PROFILE");
+            char const* file = std::getenv("DIAGNOSE_PROFILE");
             mallctl("prof.dump", nullptr, nullptr, static_cast<void*>(&file), sizeof(file));
             say("dumped");
         } else if (signal == SIGUSR2 && print != nullptr) {

@@ -45,18 +45,44 @@ struct invocation {
 /// What is looked at, as commands take it: PID, NAME or FILE as an argument, or --stdin.
 struct target {
     std::string what{};
+    std::string heap{};   ///< only the heap of this name; empty: all
     bool standard_input = false;
 
     void add_to(CLI::App& command);
-    /// Throws failure.
+    /// Throws failure, and what reading throws.
     [[nodiscard]] std::unique_ptr<source> open(invocation const& i) const;
 };
 
+/// A subcommand whose --help ends in an example.
+CLI::App& add_command(CLI::App& app, char const* name, char const* description, char const* example);
+
+/// "500ms", "1s", "1.5", "2m", "3h", "1d" in seconds; throws failure (usage) for anything else.
+[[nodiscard]] double seconds_of(std::string const& text);
+
+/// Reads the command line, runs the command, writes errors to i.err, and gives what the process is to end with.
+/// `count` arguments, the program's name first.
+[[nodiscard]] int run(int count, char const* const* arguments, invocation& i);
+
+/// What an exception means for the process: says it in one line on i.err and gives the outcome. For use in a handler.
+[[nodiscard]] outcome report_exception(invocation& i, char const* program);
+
 // Each registers one command. Its callback does the work, sets i.result, and throws failure where it cannot go on.
+void add_completion(CLI::App& app, invocation& i);
+void add_diff(CLI::App& app, invocation& i);
+void add_doctor(CLI::App& app, invocation& i);
+void add_epochs(CLI::App& app, invocation& i);
+void add_leaks(CLI::App& app, invocation& i);
+void add_man(CLI::App& app, invocation& i);
+void add_map(CLI::App& app, invocation& i);
+void add_pins(CLI::App& app, invocation& i);
+void add_ps(CLI::App& app, invocation& i);
 void add_stats(CLI::App& app, invocation& i);
 void add_export(CLI::App& app, invocation& i);
 void add_serve(CLI::App& app, invocation& i);
 void add_record(CLI::App& app, invocation& i);
 void add_report(CLI::App& app, invocation& i);
+void add_top(CLI::App& app, invocation& i);
+void add_watch(CLI::App& app, invocation& i);
+void add_waterfall(CLI::App& app, invocation& i);
 
 }

@@ -1,0 +1,287 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The commands over saved snapshots: what they print, and what they end with.
+#define BOOST_TEST_MODULE commands
+#include <boost/json.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include "filled_snapshot.hpp"
+#include "tool.hpp"
+#include <algorithm>
+#include <functional>
+#include <string>
+
+namespace json = boost::json;
+using support::answer;
+using support::file;
+using support::tool;
+using tslab::snapshot;
+using tslab::to_json;
+
+namespace {
+
+/// Nothing wrong, some memory in one label.
+snapshot quiet()
+{
+    tslab::allocator heap{{.name = "quiet"}};
+    tslab::epoch_scope const scope{heap, "orders"};
+    for (int i = 0; i < 100; ++i)
+        (void)scope.resource()->allocate(64);
+    snapshot s = heap.snapshot();
+    scope.resource()->release();
+    return s;
+}
+
+snapshot with_leak()
+{
+    snapshot s = quiet();
+    for (tslab::epoch_stats& e : s.epochs)
+        if (e.refcount != 0) {
+            e.label = "bad\x1b[2J\nlabel";
+            e.age_seconds = e.entered_seconds = 1000;
+        }
+    return s;
+}
+
+bool is_harmless(std::string const& text)
+{
+    return std::none_of(text.begin(), text.end(),
+                        [](char c) { return c != '\n' && (static_cast<unsigned char>(c) < 0x20 || c == 0x7f); });
+}
+
+std::vector<json::object> objects(std::string const& lines)
+{
+    std::vector<json::object> all;
+    std::istringstream in{lines};
+    for (std::string line; std::getline(in, line);)
+        all.push_back(json::parse(line).as_object());
+    return all;
+}
+
+bool contains(std::string const& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+}
+
+BOOST_AUTO_TEST_CASE(stats_passes_a_snapshot_through_as_json)
+{
+    std::string const text = to_json(support::filled_snapshot());
+    answer const a = tool({"stats", "--json", "--stdin"}, text);
+    BOOST_TEST(a.code == 0);
+    BOOST_TEST(a.out == text + "\n");
+    BOOST_TEST(a.err == "");
+}
+
+BOOST_AUTO_TEST_CASE(several_snapshots_come_as_lines_or_as_an_array)
+{
+    snapshot other = quiet();
+    other.name = "other";
+    std::string const a = to_json(quiet()), b = to_json(other);
+    for (std::string const& text : {a + "\n" + b + "\n", "[" + a + "," + b + "]", " [ " + a + "\n,\n" + b + " ] \n"}) {
+        BOOST_TEST(objects(tool({"stats", "--json", "--stdin"}, text).out).size() == 2U);
+        auto const one = objects(tool({"stats", "--json", "--stdin", "--heap", "other"}, text).out);
+        BOOST_REQUIRE(one.size() == 1U);
+        BOOST_TEST(one[0].at("name").as_string() == "other");
+        BOOST_TEST(tool({"stats", "--stdin", "--heap", "none"}, text).code == 3);
+    }
+    for (std::string const& text : {"[" + a, "[" + a + "," + b, "[" + a + " " + b + "]", "[" + a + "]]", a + "," + b})
+        BOOST_TEST(tool({"stats", "--stdin"}, text).code == 3, text.substr(text.size() - 20));
+}
+
+BOOST_AUTO_TEST_CASE(stats_tells_a_person_what_is_there)
+{
+    answer const a = tool({"stats", "--stdin"}, to_json(quiet()));
+    BOOST_TEST(a.code == 0);
+    for (char const* const part :
+         {"heap \"quiet\" of standard input", "process RSS", "100 objects", "slow paths", "orders"})
+        BOOST_TEST(contains(a.out, part), part);
+    BOOST_TEST(!contains(a.out, "\x1b"));
+    BOOST_TEST(contains(tool({"stats", "--stdin", "--color=always"}, to_json(quiet())).out, "\x1b[1m"));
+    BOOST_TEST(contains(tool({"--color", "always", "stats", "--stdin"}, to_json(quiet())).out, "\x1b[1m"));
+}
+
+BOOST_AUTO_TEST_CASE(targets_that_are_none_are_refused)
+{
+    BOOST_TEST(tool({"stats", "/nowhere/at/all"}).code == 3);
+    BOOST_TEST(tool({"stats", "no_such_process_or_file"}).code == 3);
+    BOOST_TEST(tool({"stats", "/"}).code == 3);
+    BOOST_TEST(tool({"stats", file{""}.path()}).code == 3);
+    BOOST_TEST(tool({"stats", "2147483647"}).code == 3);
+    BOOST_TEST(tool({"stats", "x", "--stdin"}).code == 2);
+    BOOST_TEST(tool({"stats", "--stdin"}).code == 3);
+    BOOST_TEST(tool({}).code == 2);
+    BOOST_TEST(tool({"nonsense"}).code == 2);
+    BOOST_TEST(tool({"stats", "--nonsense"}).code == 2);
+}
+
+BOOST_AUTO_TEST_CASE(an_error_is_one_harmless_line)
+{
+    for (answer const& a : {tool({"stats", "/nowhere\x1b[2J\n"}), tool({"stats", "--non\x1b\nsense"}),
+                            tool({"top", "--by", "\n"}), tool({"stats", "--stdin"}, "{\"a\x1b\n")}) {
+        BOOST_TEST(a.code != 0);
+        BOOST_TEST(a.err.starts_with("tslab: "));
+        BOOST_TEST(std::count(a.err.begin(), a.err.end(), '\n') == 1);
+        BOOST_TEST(is_harmless(a.err), a.err);
+        BOOST_TEST(a.out == "");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(another_version_of_the_format_ends_with_4)
+{
+    json::object tree = json::parse(to_json(quiet())).as_object();
+    tree["schema_version"] = 2;
+    BOOST_TEST(tool({"stats", "--stdin"}, json::serialize(tree)).code == 4);
+}
+
+BOOST_AUTO_TEST_CASE(a_snapshot_cut_short_anywhere_is_refused)
+{
+    std::string const text = to_json(support::filled_snapshot());
+    for (std::size_t size = 0; size < text.size(); size += 997)
+        BOOST_TEST(tool({"stats", "--stdin"}, text.substr(0, size)).code == 3, size);
+}
+
+BOOST_AUTO_TEST_CASE(every_command_keeps_labels_off_the_terminal)
+{
+    std::string const text = to_json(with_leak());
+    for (char const* const command : {"stats", "watch", "top", "epochs", "leaks", "pins", "waterfall", "doctor"}) {
+        answer const a = tool({command, "--stdin"}, text);
+        BOOST_TEST(a.code <= 1, command << ": " << a.err);
+        BOOST_TEST(is_harmless(a.out), command);
+        BOOST_TEST(!a.out.empty(), command);
+    }
+    BOOST_TEST(contains(tool({"epochs", "--stdin"}, text).out, "bad\\x1b[2J\\x0alabel"));
+}
+
+BOOST_AUTO_TEST_CASE(every_command_writes_json_lines)
+{
+    std::string const text = to_json(with_leak());
+    for (char const* const command : {"stats", "watch", "top", "epochs", "leaks", "waterfall", "doctor"})
+        BOOST_TEST(!objects(tool({command, "--stdin", "--json"}, text).out).empty(), command);
+    BOOST_TEST(tool({"pins", "--stdin", "--json"}, to_json(support::filled_snapshot())).out.starts_with("{"));
+}
+
+BOOST_AUTO_TEST_CASE(leaks_and_findings_end_with_1)
+{
+    BOOST_TEST(tool({"leaks", "--stdin"}, to_json(quiet())).code == 0);
+    BOOST_TEST(contains(tool({"leaks", "--stdin"}, to_json(quiet())).out, "1 younger"));
+    answer const a = tool({"leaks", "--stdin"}, to_json(with_leak()));
+    BOOST_TEST(a.code == 1);
+    for (char const* const part : {"refcount 1", "1 exit missing for 16 min", "commands.cpp:"})
+        BOOST_TEST(contains(a.out, part), a.out);
+    BOOST_TEST(tool({"leaks", "--stdin", "--older-than", "1h"}, to_json(with_leak())).code == 0);
+    BOOST_TEST(tool({"leaks", "--stdin", "--older-than", "soon"}, to_json(with_leak())).code == 2);
+    BOOST_TEST(tool({"doctor", "--stdin"}, to_json(quiet())).code == 0);
+    BOOST_TEST(tool({"doctor", "--stdin"}, to_json(with_leak())).code == 1);
+    BOOST_TEST(tool({"doctor", "--stdin", "--long-lived", "bad\x1b[2J\nlabel"}, to_json(with_leak())).code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(top_ranks_by_any_key_and_lists_them)
+{
+    std::string const text = to_json(support::filled_snapshot());
+    auto const by = [&](char const* kind, char const* key) {
+        return tool({"top", kind, "--by", key, "--stdin", "--json"}, text);
+    };
+    for (char const* const key : {"age_sec", "rss_bytes", "refcount", "madvise_bytes", "cooperation_pct"})
+        BOOST_TEST(!objects(by("--epochs", key).out).empty(), key);
+    for (char const* const key :
+         {"slow_path_hits", "madvise_bytes", "slow_path_rate", "bitmap_alloc_cas_retries", "rss_bytes"}) {
+        auto const ranking = objects(by("--classes", key).out);
+        BOOST_REQUIRE(ranking.size() == 10U);
+        for (std::size_t n = 1; n < ranking.size(); ++n)
+            BOOST_TEST(ranking[n - 1].at("value").to_number<double>() >= ranking[n].at("value").to_number<double>());
+    }
+    BOOST_TEST(objects(tool({"top", "--threads", "--stdin", "--json", "--n", "1"}, text).out).size() == 1U);
+    answer const unknown = by("--labels", "nonsense");
+    BOOST_TEST(unknown.code == 2);
+    BOOST_TEST(contains(unknown.err, "held_bytes"));
+    BOOST_TEST(tool({"top", "--labels", "--epochs", "--stdin"}, text).code == 2);
+    BOOST_TEST(tool({"top", "--stdin", "--window", "1s"}, text).code == 2);
+    BOOST_TEST(tool({"top", "--stdin", "--n", "0"}, text).code == 2);
+}
+
+BOOST_AUTO_TEST_CASE(watch_of_a_saved_snapshot_has_one_step_without_rates)
+{
+    answer const a = tool({"watch", "--stdin", "--json", "--interval", "0.5", "--count", "10"}, to_json(quiet()));
+    auto const steps = objects(a.out);
+    BOOST_REQUIRE(steps.size() == 1U);
+    BOOST_TEST(steps[0].at("allocations_per_sec").to_number<double>() == 0);
+    BOOST_TEST(steps[0].at("live_objects").to_number<int>() == 100);
+    BOOST_TEST(tool({"watch", "--stdin", "--interval", "0.001"}, to_json(quiet())).code == 2);
+    file const f{to_json(quiet())};
+    BOOST_TEST(tool({"watch", f.path(), "0.5", "10"}).code == 0);
+    BOOST_TEST(tool({"watch", f.path(), "0.001"}).code == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_saved_snapshot_has_no_map)
+{
+    answer const a = tool({"map", "--stdin"}, to_json(quiet()));
+    BOOST_TEST(a.code == 3);
+    BOOST_TEST(contains(a.err, "no map"));
+}
+
+BOOST_AUTO_TEST_CASE(diff_fails_on_a_regression_only_when_told_to)
+{
+    snapshot a = quiet();
+    a.global.allocations = 100'000;
+    a.global.slow_path_hits = 1'000;
+    auto const code = [&](std::function<void(snapshot&)> const& change, std::vector<std::string> more = {}) {
+        snapshot b = a;
+        change(b);
+        file const before{to_json(a)}, after{to_json(b)};
+        std::vector<std::string> words{"diff", before.path(), after.path(), "--fail-on", "regression"};
+        words.insert(words.end(), more.begin(), more.end());
+        answer const failing = tool(words);
+        words[4] = "never";
+        BOOST_TEST(tool(words).code == 0);
+        BOOST_TEST(contains(failing.out, failing.code == 1 ? "WORSE" : "no regression"));
+        return failing.code;
+    };
+    BOOST_TEST(code([](snapshot&) {}) == 0);
+    BOOST_TEST(code([](snapshot& b) { b.global.slow_path_hits = 1'090; }) == 0);
+    BOOST_TEST(code([](snapshot& b) { b.global.slow_path_hits = 1'110; }) == 1);
+    BOOST_TEST(code([](snapshot& b) { b.global.slow_path_hits = 1'110; }, {"--max-slow-path-growth", "20%"}) == 0);
+    BOOST_TEST(code([](snapshot& b) { b.global.slow_path_hits = 1'110; }, {"--min-allocations", "200000"}) == 0);
+    BOOST_TEST(code([](snapshot& b) { b.global.madvise_failures = 1; }) == 1);
+    BOOST_TEST(code([](snapshot& b) { b.global.madvise_failures = 1; }, {"--max-madvise-failures", "1"}) == 0);
+    BOOST_TEST(code([](snapshot& b) { b.global.leaked_objects = 1; }) == 1);
+    BOOST_TEST(code([](snapshot& b) { b.global.live_bytes *= 3; }) == 0);
+    BOOST_TEST(code([](snapshot& b) { b.global.live_bytes *= 3; }, {"--max-live-growth", "50%"}) == 1);
+    BOOST_TEST(code([](snapshot& b) { b.global.rss_bytes *= 3; }, {"--max-rss-growth", "50"}) == 1);
+    BOOST_TEST(tool({"diff", "/nowhere", "/nowhere"}).code == 3);
+    BOOST_TEST(tool({"diff", "/nowhere"}).code == 2);
+}
+
+BOOST_AUTO_TEST_CASE(diff_of_one_run_judges_what_happened_in_between)
+{
+    snapshot a = quiet();
+    a.global.allocations = 10'000;
+    a.global.slow_path_hits = 1'000;
+    snapshot b = a;   // 10 % before; 20 % since, although 11.7 % in all
+    b.timestamp_ns += 1'000'000'000;
+    b.global.allocations += 2'000;
+    b.global.slow_path_hits += 400;
+    file const before{to_json(a)}, after{to_json(b)};
+    answer const d = tool({"diff", before.path(), after.path(), "--json", "--fail-on", "regression"});
+    BOOST_TEST(d.code == 1);
+    auto const first = objects(d.out).at(0);
+    BOOST_TEST(first.at("same_run").as_bool());
+    BOOST_TEST(first.at("changes").at(0).at("name").as_string() == "slow_path_rate");
+    BOOST_TEST(first.at("changes").at(0).at("after").to_number<double>() == 0.2);
+}
+
+BOOST_AUTO_TEST_CASE(help_of_every_command_has_an_example)
+{
+    BOOST_TEST(tool({"--version"}).out.starts_with("tslab "));
+    for (char const* const command : {"ps", "stats", "watch", "top", "epochs", "leaks", "pins", "waterfall", "doctor",
+                                      "map", "diff", "completion", "man"}) {
+        answer const a = tool({command, "--help"});
+        BOOST_TEST(a.code == 0, command);
+        BOOST_TEST(contains(a.out, std::string{"Example: tslab "} + command), command);
+        BOOST_TEST(contains(tool({"man"}).out, "tslab"), command);
+    }
+    for (char const* const shell : {"bash", "zsh", "fish"})
+        BOOST_TEST(contains(tool({"completion", shell}).out, "slow-path-growth"), shell);
+    BOOST_TEST(tool({"completion", "csh"}).code == 2);
+    BOOST_TEST(contains(tool({"man", "leaks"}).out, ".SS leaks"));
+    BOOST_TEST(tool({"man", "nonsense"}).code == 2);
+}

@@ -1,0 +1,93 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The grid of a heap's pages: every page is in a cell of its kind, whatever the scale, and names cannot break a picture.
+#define BOOST_TEST_MODULE map
+#include <boost/test/unit_test.hpp>
+
+#include "tool.hpp"
+#include "tslab/page_grid.hpp"
+#include <string>
+
+using namespace tslab::tool;
+
+namespace {
+
+tslab::heap_map sample()
+{
+    using enum tslab::page_use;
+    return {
+        .name = "<heap>\x1b",
+        .page_size = 4096,
+        .label_names = {"unlabeled", "a & b"},
+        .runs = {{.first_page = 0, .pages = 3, .use = free_purged},
+                 {.first_page = 3, .pages = 2, .use = slab, .class_index = 1, .label_id = 1, .slots = 42, .live = 42},
+                 {.first_page = 5, .pages = 1, .use = cached},
+                 {.first_page = 6, .pages = 4, .use = large, .class_index = 24, .slots = 1, .live = 1},
+                 {.first_page = 10, .pages = 2, .use = slab, .class_index = 2, .label_id = 9, .slots = 32, .live = 1}}};
+}
+
+std::string letters(page_grid const& g)
+{
+    std::string all;
+    for (std::uint8_t const c : g.cells)
+        all += g.kinds[c].letter;
+    return all;
+}
+
+}
+
+BOOST_AUTO_TEST_CASE(a_cell_is_a_page_while_there_is_room)
+{
+    BOOST_TEST(letters(grid_of(sample(), map_by::use, 8, 8)) == "...sscLLLLss");
+    BOOST_TEST(letters(grid_of(sample(), map_by::fill, 8, 8)) == "...99cLLLL00");
+    BOOST_TEST(grid_of(sample(), map_by::use, 8, 8).rows() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(labels_without_a_name_and_classes_have_kinds)
+{
+    page_grid const by_label = grid_of(sample(), map_by::label, 8, 8);
+    BOOST_TEST(by_label.kinds.size() == 5U);
+    BOOST_TEST(by_label.kinds.back().name == "label 9");
+    page_grid const by_class = grid_of(sample(), map_by::size_class, 8, 8);
+    BOOST_TEST(by_class.kinds[1].name == "class 96");
+}
+
+BOOST_AUTO_TEST_CASE(a_large_heap_is_scaled_and_no_page_is_lost)
+{
+    tslab::heap_map big = sample();
+    big.runs.push_back({.first_page = 12, .pages = 1'000'000, .use = tslab::page_use::free_resident});
+    page_grid const g = grid_of(big, map_by::use, 16, 16);
+    BOOST_TEST(g.cells.size() <= 256U);
+    BOOST_TEST(g.pages == 1'000'012U);
+    std::uint64_t pages = 0;
+    for (cell_kind const& k : g.kinds)
+        pages += k.pages;
+    BOOST_TEST(pages == g.pages);
+    BOOST_TEST(grid_of({}, map_by::label, 16, 16).cells.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_fill_that_is_not_known_is_not_drawn_as_empty)
+{
+    tslab::heap_map map = sample();
+    map.live_known = false;
+    BOOST_TEST(letters(grid_of(map, map_by::fill, 8, 8)) == "...??cLLLL??");
+}
+
+BOOST_AUTO_TEST_CASE(names_cannot_break_the_svg)
+{
+    std::string const svg = svg_of(sample(), grid_of(sample(), map_by::label, 8, 8));
+    BOOST_TEST(svg.starts_with("<svg "));
+    BOOST_TEST(svg.find("a &amp; b") != std::string::npos);
+    BOOST_TEST(svg.find("&lt;heap&gt;\\x1b") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_png_is_written_or_refused)
+{
+    support::file const f{""};
+    write_png(f.path(), grid_of(sample(), map_by::label, 8, 8));
+    std::string begin(8, '\0');
+    std::ifstream{f.path(), std::ios::binary}.read(begin.data(), 8);
+    BOOST_TEST(begin == "\x89PNG\r\n\x1a\n");
+    BOOST_CHECK_THROW(write_png("/nowhere/at/all.png", grid_of(sample(), map_by::label, 8, 8)), failure);
+}

@@ -1,0 +1,39 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What differs between two snapshots of a heap, and what of it is worse.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+import tslab.stats;
+
+namespace tslab::tool {
+
+struct limits_of_change {
+    double slow_path_growth = 0.1;             ///< fraction by which the slow path rate may grow
+    std::uint64_t least_allocations = 1'000;   ///< on either side; below, the rate says nothing
+    std::uint64_t madvise_failures = 0;
+    std::uint64_t leaked_objects = 0;   ///< more than before
+    std::optional<double> live_growth{};
+    std::optional<double> rss_growth{};
+};
+
+struct change {
+    std::string name;
+    double before = 0;
+    double after = 0;
+    bool worse = false;   ///< beyond its limit
+};
+
+struct comparison {
+    bool same_run = false;   ///< both are of one process, B the later: counters of B are what happened since A
+    std::vector<change> changes{};
+
+    [[nodiscard]] bool worse() const noexcept;
+};
+
+[[nodiscard]] comparison compare(tslab::snapshot const& a, tslab::snapshot const& b, limits_of_change const& limits);
+
+}

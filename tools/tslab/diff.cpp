@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tslab/command.hpp"
+#include "tslab/comparison.hpp"
+#include "tslab/escape.hpp"
+#include "tslab/heaps.hpp"
+#include "tslab/json_text.hpp"
+#include "tslab/ranking.hpp"
+#include "tslab/style.hpp"
+#include <charconv>
+#include <memory>
+#include <ostream>
+#include <vector>
+import tslab;
+
+namespace tslab::tool {
+
+namespace {
+
+struct diff_options {
+    std::string a{};
+    std::string b{};
+    std::string heap{};
+    std::string fail_on = "never";
+    std::string slow_path_growth = "10%";
+    std::string live_growth{};
+    std::string rss_growth{};
+    limits_of_change limits{};
+    bool json = false;
+};
+
+/// "10%" and "10" are 0.1.
+double fraction_of(std::string const& text)
+{
+    double percent = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), percent);
+    std::string_view const rest{end, static_cast<std::size_t>(text.data() + text.size() - end)};
+    if (error != std::errc{} || !(percent >= 0) || (rest != "%" && !rest.empty()))
+        throw failure{outcome::usage, in_quotes(text) + " is no percentage such as 10%"};
+    return percent / 100;
+}
+
+std::vector<snapshot> snapshots_from(std::string const& what, std::string const& heap)
+{
+    std::unique_ptr<source> from = open_source(what);
+    if (!heap.empty())
+        from = only_heap(std::move(from), heap);
+    return from->read(true);
+}
+
+/// The heap of `all` with the name of `like`, the k-th for the k-th; where each side has a single heap, that one.
+snapshot const* counterpart(std::vector<snapshot> const& all, std::vector<snapshot> const& others, std::size_t index)
+{
+    if (all.size() == 1 && others.size() == 1)
+        return all.data();
+    std::size_t rank = 0;
+    for (std::size_t i = 0; i < index; ++i)
+        rank += others[i].name == others[index].name ? 1 : 0;
+    for (snapshot const& s : all)
+        if (s.name == others[index].name && rank-- == 0)
+            return &s;
+    return nullptr;
+}
+
+std::string json_of(snapshot const& s, comparison const& c)
+{
+    json_text j;
+    j.open('{').member("heap", s.name).member("same_run", c.same_run).member("regression", c.worse());
+    j.key("changes").open('[');
+    for (change const& one : c.changes) {
+        j.open('{').member("name", one.name).member("before", one.before).member("after", one.after);
+        j.member("worse", one.worse).close('}');
+    }
+    return j.close(']').close('}').text();
+}
+
+std::string growth_text(change const& c)
+{
+    if (c.before == 0)
+        return c.after == 0 ? "" : "new";
+    double const growth = c.after / c.before - 1;
+    return (growth > 0 ? "+" : "") + percent_text(growth);
+}
+
+void print_comparison(invocation& i, snapshot const& s, comparison const& c)
+{
+    i.out << painted(i.color, paint::bold, heap_text(s)) << ": "
+          << (c.same_run ? "one run, slow paths since the first snapshot" : "two runs") << '\n';
+    using side = table::side;
+    table t{{{"figure", side::left}, {"before"}, {"after"}, {"change"}, {"", side::left}}};
+    for (change const& one : c.changes)
+        t.add({{one.name, one.worse ? paint::red : paint::none},
+               {figure_text(one.name, one.before)},
+               {figure_text(one.name, one.after)},
+               {growth_text(one)},
+               {one.worse ? "WORSE" : "", paint::red}});
+    if (t.empty())
+        i.out << "  nothing changed\n";
+    else
+        t.print(i.out, i.color, "  ");
+}
+
+void compare_files(diff_options o, invocation& i)
+{
+    o.limits.slow_path_growth = fraction_of(o.slow_path_growth);
+    if (!o.live_growth.empty())
+        o.limits.live_growth = fraction_of(o.live_growth);
+    if (!o.rss_growth.empty())
+        o.limits.rss_growth = fraction_of(o.rss_growth);
+    std::vector<snapshot> const a = snapshots_from(o.a, o.heap);
+    std::vector<snapshot> const b = snapshots_from(o.b, o.heap);
+    bool worse = false;
+    bool matched = false;
+    for (std::size_t n = 0; n < b.size(); ++n) {
+        snapshot const* const before = counterpart(a, b, n);
+        if (before == nullptr) {
+            if (!o.json)
+                i.out << heap_text(b[n]) << " is new\n";
+            continue;
+        }
+        matched = true;
+        comparison const c = compare(*before, b[n], o.limits);
+        worse = worse || c.worse();
+        if (o.json)
+            i.out << json_of(b[n], c) << '\n';
+        else
+            print_comparison(i, b[n], c);
+    }
+    if (!matched)
+        throw failure{outcome::no_target, "no heap of " + escaped(o.a) + " is in " + escaped(o.b)};
+    if (!o.json)
+        i.out << (worse ? "worse\n" : "no regression\n");
+    if (worse && o.fail_on == "regression")
+        i.result = outcome::findings;
+}
+
+}
+
+void add_diff(CLI::App& app, invocation& i)
+{
+    CLI::App& command =
+        add_command(app, "diff", "What changed from A to B, and whether it is worse",
+                    "tslab diff before.json after.json --fail-on regression --max-slow-path-growth 10%");
+    command.footer(
+        "A and B are whatever other commands take as a target. Worse is: slow paths by allocation grew beyond "
+        "the limit, madvise calls failed, more objects leaked, more misuses or failed allocations, and what the "
+        "other limits say. When A and B are of one run, A the earlier, B's counters are those since A.\n" +
+        command.get_footer());
+    auto const o = std::make_shared<diff_options>();
+    command.add_option("a", o->a, "before")->required();
+    command.add_option("b", o->b, "after")->required();
+    command.add_option("--heap", o->heap, "only the heap of this name")->type_name("NAME");
+    command.add_option("--fail-on", o->fail_on, "exit 1 on: never, regression")
+        ->check(CLI::IsMember({"never", "regression"}))
+        ->type_name("WHAT")
+        ->capture_default_str();
+    command.add_option("--max-slow-path-growth", o->slow_path_growth, "by how much the rate may grow")
+        ->type_name("PERCENT")
+        ->capture_default_str();
+    command
+        .add_option("--min-allocations", o->limits.least_allocations,
+                    "the rate is judged from so many allocations on, on either side")
+        ->capture_default_str();
+    command.add_option("--max-madvise-failures", o->limits.madvise_failures, "how many madvise calls may fail")
+        ->capture_default_str();
+    command
+        .add_option("--max-leaked-objects", o->limits.leaked_objects,
+                    "how many objects more may be live when their resource ends")
+        ->capture_default_str();
+    command.add_option("--max-live-growth", o->live_growth, "by how much live bytes may grow")->type_name("PERCENT");
+    command.add_option("--max-rss-growth", o->rss_growth, "by how much the process may grow")->type_name("PERCENT");
+    command.add_flag("--json", o->json, "one object a heap");
+    command.callback([o, &i] { compare_files(*o, i); });
+}
+
+}

@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tslab/command.hpp"
+#include "tslab/heaps.hpp"
+#include "tslab/json_text.hpp"
+#include "tslab/style.hpp"
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <ostream>
+#include <thread>
+#include <vector>
+import tslab;
+
+namespace tslab::tool {
+
+namespace {
+
+struct doctor_options {
+    target from{};
+    std::string window{};
+    std::string before{};
+    std::vector<std::string> long_lived{};
+    bool json = false;
+};
+
+std::string json_of(snapshot const& s, finding const& f)
+{
+    json_text j;
+    j.open('{').member("heap", s.name).member("code", f.code).member("severity", severity_name(f.severity));
+    j.member("subject", f.subject).member("title", f.title).key("figures").open('{');
+    for (figure const& one : f.figures)
+        j.member(one.name, one.value);
+    return j.close('}').member("evidence", f.evidence).member("action", f.action).close('}').text();
+}
+
+std::vector<snapshot> earlier(doctor_options const& o, source& from)
+{
+    if (!o.window.empty() && !o.before.empty())
+        throw failure{outcome::usage, "--window and --before exclude each other"};
+    if (!o.before.empty())
+        return open_source(o.before)->read(false);
+    if (o.window.empty())
+        return {};
+    double const seconds = seconds_of(o.window);
+    if (!from.live())
+        throw failure{outcome::usage, "--window needs a live process; --before takes an earlier snapshot"};
+    std::vector<snapshot> first = from.read(false);
+    std::this_thread::sleep_for(std::chrono::duration<double>{std::min(seconds, 1e6)});
+    return first;
+}
+
+void examine(doctor_options const& o, invocation& i)
+{
+    auto const from = o.from.open(i);
+    std::vector<snapshot> const before = earlier(o, *from);
+    std::vector<snapshot> const now = from->read(true);
+    doctor_thresholds limits;
+    limits.long_lived = o.long_lived;
+    for (std::size_t n = 0; n < now.size(); ++n) {
+        std::vector<finding> const found = diagnose(now[n], same_heap(before, now, n), limits);
+        if (!found.empty())
+            i.result = outcome::findings;
+        if (!o.json)
+            i.out << painted(i.color, paint::bold, heap_text(now[n])) << '\n' << to_text(found);
+        else
+            for (finding const& f : found)
+                i.out << json_of(now[n], f) << '\n';
+    }
+}
+
+}
+
+void add_doctor(CLI::App& app, invocation& i)
+{
+    CLI::App& command =
+        add_command(app, "doctor", "What is wrong, by which figures, and what to do; exits 1 if anything is",
+                    "tslab doctor 1234 --window 10s");
+    auto const o = std::make_shared<doctor_options>();
+    o->from.add_to(command);
+    command.add_option("--window", o->window, "judge what happens from now on for so long, not since the start")
+        ->type_name("DURATION");
+    command.add_option("--before", o->before, "judge what happened since this snapshot of the same process")
+        ->type_name("FILE");
+    command.add_option("--long-lived", o->long_lived, "a label of phases that are meant to last; may be given again")
+        ->type_name("LABEL")
+        ->allow_extra_args(false);
+    command.add_flag("--json", o->json, "one object a line");
+    command.callback([o, &i] { examine(*o, i); });
+}
+
+}

@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The records of a snapshot as named figures, by the names they have in its JSON.
+#pragma once
+#include "tslab/json_text.hpp"
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+import tslab.stats;
+
+namespace tslab::tool {
+
+/// A field that is a number.
+struct figure_of {
+    std::string_view name;
+    tslab::field_kind kind = tslab::field_kind::gauge;
+    std::optional<double> value{};   ///< nothing where it is not known
+};
+
+template <class T> struct is_optional : std::false_type {};
+template <class T> struct is_optional<std::optional<T>> : std::true_type {};
+
+template <class T> [[nodiscard]] std::optional<double> number_of(T const& field)
+{
+    if constexpr (is_optional<T>::value)
+        return field ? number_of(*field) : std::nullopt;
+    else
+        return static_cast<double>(field);
+}
+
+template <class T>
+concept figure_field = std::is_arithmetic_v<T> || is_optional<T>::value;
+
+template <class S, class Visit> void for_each_figure(S const& s, std::uint64_t page_size, Visit&& visit)
+{
+    for_each_field(s, visit);
+    if constexpr (requires { for_each_derived(s, page_size, visit); })
+        for_each_derived(s, page_size, visit);
+}
+
+/// Every numeric field of `s`, those included that it does not know.
+template <class S> [[nodiscard]] std::vector<figure_of> figures_of(S const& s, std::uint64_t page_size)
+{
+    std::vector<figure_of> all;
+    for_each_figure(s, page_size, [&](std::string_view name, tslab::field_kind kind, auto const& field) {
+        if constexpr (figure_field<std::remove_cvref_t<decltype(field)>>)
+            all.push_back({name, kind, number_of(field)});
+    });
+    return all;
+}
+
+/// Adds every field of `s` that is a number, a text or a truth value, as its JSON has it; of an epoch its state too.
+template <class S> void add_figures(json_text& j, S const& s, std::uint64_t page_size)
+{
+    if constexpr (std::is_same_v<S, tslab::epoch_stats>)
+        j.member("state", name_of(s.state)).member("lifecycle", name_of(s.lifecycle));
+    for_each_figure(s, page_size, [&](std::string_view name, tslab::field_kind, auto const& field) {
+        using type = std::remove_cvref_t<decltype(field)>;
+        if constexpr (is_optional<type>::value) {
+            if (field)
+                j.member(name, *field);
+        } else if constexpr (std::is_arithmetic_v<type> || std::is_same_v<type, std::string>) {
+            j.member(name, field);
+        }
+    });
+}
+
+}

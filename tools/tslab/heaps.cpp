@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tslab/heaps.hpp"
+#include "tslab/escape.hpp"
+import tslab;
+
+namespace tslab::tool {
+
+snapshot const* same_heap(std::vector<snapshot> const& before, std::vector<snapshot> const& now, std::size_t index)
+{
+    auto const same = [&](snapshot const& s) { return s.name == now[index].name && s.pid == now[index].pid; };
+    std::size_t rank = 0;
+    for (std::size_t i = 0; i < index; ++i)
+        rank += same(now[i]) ? 1 : 0;
+    for (snapshot const& s : before)
+        if (same(s) && rank-- == 0)
+            return &s;
+    return nullptr;
+}
+
+double seconds_between(snapshot const& before, snapshot const& now) noexcept
+{
+    return now.timestamp_ns > before.timestamp_ns ? static_cast<double>(now.timestamp_ns - before.timestamp_ns) / 1e9
+                                                  : 0;
+}
+
+std::uint64_t cached_bytes(snapshot const& s) noexcept
+{
+    std::uint64_t pages = 0;
+    for (class_stats const& c : s.classes)
+        pages += c.cached_slabs * c.pages_per_slab;
+    return pages * s.page_size;
+}
+
+std::uint64_t held_bytes(snapshot const& s) noexcept
+{
+    return (s.global.slab_pages + s.global.large_pages) * s.page_size;
+}
+
+std::string heap_text(snapshot const& s) { return s.name.empty() ? "unnamed heap" : "heap " + in_quotes(s.name); }
+
+std::string size_text(class_stats const& c) { return c.object_size != 0 ? std::to_string(c.object_size) : "large"; }
+
+std::string label_or_none(std::string const& label) { return label.empty() ? "unlabeled" : escaped(label); }
+
+}

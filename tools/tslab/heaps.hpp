@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Two readings of one source: which heaps belong together, and what happened in between.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+import tslab.stats;
+
+namespace tslab::tool {
+
+/// The heap of `before` that `now[index]` was then: of the same process, the same name and, among several such, the same rank.
+/// Null where there was none.
+[[nodiscard]] tslab::snapshot const* same_heap(std::vector<tslab::snapshot> const& before,
+                                               std::vector<tslab::snapshot> const& now, std::size_t index);
+
+/// Growth of a counter; when it fell, it began anew meanwhile, and all of it is growth.
+[[nodiscard]] constexpr std::uint64_t gained(std::uint64_t now, std::uint64_t before) noexcept
+{
+    return now >= before ? now - before : now;
+}
+
+/// Seconds between two snapshots; 0 when the second is not the later one.
+[[nodiscard]] double seconds_between(tslab::snapshot const& before, tslab::snapshot const& now) noexcept;
+
+/// `amount` a second, and 0 where no time has passed.
+[[nodiscard]] constexpr double per_second(std::uint64_t amount, double seconds) noexcept
+{
+    return seconds > 0 ? static_cast<double>(amount) / seconds : 0;
+}
+
+/// Bytes of the empty slabs that caches and lanes keep.
+[[nodiscard]] std::uint64_t cached_bytes(tslab::snapshot const& s) noexcept;
+/// Bytes of the pages that slabs in use and large allocations have.
+[[nodiscard]] std::uint64_t held_bytes(tslab::snapshot const& s) noexcept;
+
+/// How a heap is called in headings: its name, harmless, or "unnamed heap".
+[[nodiscard]] std::string heap_text(tslab::snapshot const& s);
+/// "64", or "large".
+[[nodiscard]] std::string size_text(tslab::class_stats const& c);
+/// A label of an epoch, harmless, or "unlabeled".
+[[nodiscard]] std::string label_or_none(std::string const& label);
+
+}

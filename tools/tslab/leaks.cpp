@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tslab/command.hpp"
+#include "tslab/escape.hpp"
+#include "tslab/heaps.hpp"
+#include "tslab/json_text.hpp"
+#include "tslab/style.hpp"
+#include <memory>
+#include <ostream>
+#include <vector>
+import tslab;
+
+namespace tslab::tool {
+
+namespace {
+
+struct leaks_options {
+    target from{};
+    std::string older_than = "5m";
+    bool json = false;
+};
+
+std::string place_of(source_entry const& at)
+{
+    std::string text = escaped(at.file);
+    if (!at.file.empty() && at.line != 0)
+        text += ":" + std::to_string(at.line);
+    if (!at.function.empty())
+        text += (text.empty() ? "in " : " in ") + escaped(at.function);
+    return text;
+}
+
+std::string json_of(snapshot const& s, leak const& l)
+{
+    json_text j;
+    j.open('{').member("heap", s.name).member("epoch_id", l.epoch).member("epoch_era", l.era).member("label", l.label);
+    j.member("lifecycle", name_of(l.lifecycle)).member("age_sec", l.age_seconds);
+    j.member("entered_sec", l.entered_seconds).member("closing_sec", l.closing_seconds);
+    j.member("refcount", l.refcount).member("domain_enters", l.enters).member("domain_exits", l.exits);
+    j.member("missing_exits", l.missing_exits).member("live_objects", l.live_objects);
+    j.member("live_bytes", l.live_bytes).member("held_bytes", l.held_bytes);
+    j.key("entered_at").open('{').member("file", l.entered_at.file).member("line", l.entered_at.line);
+    j.member("function", l.entered_at.function).close('}').member("sentence", l.sentence()).close('}');
+    return j.text();
+}
+
+void print_leak(invocation& i, leak const& l)
+{
+    double const age = l.entered_seconds > 0 ? l.entered_seconds : l.age_seconds;
+    i.out << "  " << painted(i.color, paint::red, label_or_none(l.label)) << '\n';
+    if (l.refcount != 0)
+        i.out << "    inside    refcount " << grouped(l.refcount) << ", " << grouped(l.missing_exits)
+              << (l.missing_exits == 1 ? " exit" : " exits") << " missing for " << duration_text(age) << '\n';
+    else
+        i.out << "    inside    nobody, closed for " << duration_text(l.closing_seconds) << '\n';
+    i.out << "    holds     " << bytes_text(l.held_bytes) << ", " << bytes_text(l.live_bytes) << " live in "
+          << grouped(l.live_objects) << " objects\n";
+    if (std::string const place = place_of(l.entered_at); !place.empty())
+        i.out << "    entered   " << place << '\n';
+    i.out << "    epoch     " << l.epoch << ", era " << l.era << ", " << name_of(l.lifecycle) << ", open for "
+          << duration_text(l.age_seconds) << '\n';
+}
+
+void print_leaks(leaks_options const& o, invocation& i)
+{
+    double const seconds = seconds_of(o.older_than);
+    for (snapshot const& s : o.from.open(i)->read(false)) {
+        std::vector<leak> const found = find_leaks(s, seconds);
+        if (!found.empty())
+            i.result = outcome::findings;
+        if (o.json) {
+            for (leak const& l : found)
+                i.out << json_of(s, l) << '\n';
+            continue;
+        }
+        i.out << painted(i.color, paint::bold, heap_text(s)) << ": ";
+        if (found.empty())
+            i.out << "no leaks older than " << duration_text(seconds);
+        else
+            i.out << found.size() << (found.size() == 1 ? " leak" : " leaks");
+        if (std::size_t const younger = find_leaks(s, 0).size() - found.size(); younger != 0)
+            i.out << "; " << younger << " younger than " << duration_text(seconds) << " (--older-than 0s shows them)";
+        i.out << '\n';
+        for (leak const& l : found)
+            print_leak(i, l);
+    }
+}
+
+}
+
+void add_leaks(CLI::App& app, invocation& i)
+{
+    CLI::App& command = add_command(
+        app, "leaks",
+        "Epochs that were entered and not left, and objects that outlive their closed epoch; exits 1 if any",
+        "tslab leaks 1234 --older-than 30s");
+    auto const o = std::make_shared<leaks_options>();
+    o->from.add_to(command);
+    command.add_option("--older-than", o->older_than, "leave out what is younger")
+        ->type_name("DURATION")
+        ->capture_default_str();
+    command.add_flag("--json", o->json, "one object a line");
+    command.callback([o, &i] { print_leaks(*o, i); });
+}
+
+}

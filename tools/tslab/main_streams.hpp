@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a main function of the tools begins and ends with.
+#pragma once
+#include "tslab/command.hpp"
+#include "tslab/output.hpp"
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <ostream>
+#include <unistd.h>
+
+namespace tslab::tool {
+
+struct main_streams {
+    descriptor_output buffer{STDOUT_FILENO};
+    std::ostream out{&buffer};
+
+    main_streams() { std::signal(SIGPIPE, SIG_IGN); }
+    [[nodiscard]] bool terminal() const noexcept { return isatty(STDOUT_FILENO) != 0; }
+
+    /// What the process ends with: `code`, unless what it had to say could not be written. A reader that went away is fine.
+    [[nodiscard]] int finish(invocation& i, char const* program, int code)
+    {
+        out.flush();
+        if (buffer.error() == 0 || buffer.error() == EPIPE)
+            return code;
+        i.err << program << ": cannot write to standard output: " << std::strerror(buffer.error()) << '\n';
+        return static_cast<int>(outcome::usage);
+    }
+};
+
+}

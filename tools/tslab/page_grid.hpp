@@ -1,0 +1,53 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A heap's pages as a grid of cells, each of one kind: what `tslab map` draws as text, SVG and PNG.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+import tslab.stats;
+
+namespace tslab::tool {
+
+/// What cells are told apart by.
+enum class map_by : std::uint8_t { label, fill, size_class, use };
+
+struct colour {
+    std::uint8_t red = 0;
+    std::uint8_t green = 0;
+    std::uint8_t blue = 0;
+};
+
+/// One kind of cell. `name` is harmless to print.
+struct cell_kind {
+    std::string name{};
+    char letter = '?';
+    colour tint{};
+    std::uint64_t pages = 0;   ///< of this kind in the whole heap
+};
+
+struct page_grid {
+    std::size_t columns = 0;
+    std::uint64_t pages_per_cell = 1;
+    std::uint64_t pages = 0;
+    std::vector<cell_kind> kinds{};      ///< those that occur
+    std::vector<std::uint8_t> cells{};   ///< row by row; the kind most of a cell's pages are of
+
+    [[nodiscard]] std::size_t rows() const noexcept
+    {
+        return columns != 0 ? (cells.size() + columns - 1) / columns : 0;
+    }
+};
+
+/// At most `columns` times `rows` cells; a cell stands for as many pages as that takes.
+[[nodiscard]] page_grid grid_of(tslab::heap_map const& map, map_by by, std::size_t columns, std::size_t rows);
+
+/// Self-contained, with a legend.
+[[nodiscard]] std::string svg_of(tslab::heap_map const& map, page_grid const& grid);
+
+/// Throws failure when the file cannot be written.
+void write_png(std::string const& path, page_grid const& grid);
+
+}

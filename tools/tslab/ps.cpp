@@ -1,0 +1,93 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tslab/command.hpp"
+#include "tslab/escape.hpp"
+#include "tslab/json_text.hpp"
+#include "tslab/style.hpp"
+#include <algorithm>
+#include <memory>
+#include <ostream>
+#include <vector>
+import tslab;
+
+namespace tslab::tool {
+
+namespace {
+
+/// One line of the list.
+struct process {
+    pid_t pid = 0;
+    std::string command{};
+    std::string fault{};   ///< why it could not be read; empty if it was
+    std::size_t heaps = 0;
+    std::uint64_t live_bytes = 0;
+    std::uint64_t rss_bytes = 0;
+    std::uint64_t missing_exits = 0;
+};
+
+process look_at(pid_t pid)
+{
+    process p{.pid = pid, .command = command_of(pid)};
+    try {
+        for (snapshot const& s : observer{pid}.read({.residency = false})) {
+            ++p.heaps;
+            p.live_bytes += s.global.live_bytes;
+            p.rss_bytes = std::max(p.rss_bytes, s.global.rss_bytes);
+            for (leak const& l : find_leaks(s, doctor_thresholds{}.leak_seconds))
+                p.missing_exits += l.missing_exits;
+        }
+    } catch (observe_error const& e) {
+        p.fault = e.what();
+    }
+    return p;
+}
+
+std::string json_of(process const& p)
+{
+    json_text j;
+    j.open('{').member("pid", p.pid).member("command", p.command);
+    if (!p.fault.empty())
+        return j.member("error", p.fault).close('}').text();
+    j.member("heaps", p.heaps).member("live_bytes", p.live_bytes).member("rss_bytes", p.rss_bytes);
+    return j.member("missing_exits", p.missing_exits).close('}').text();
+}
+
+void list_processes(bool json, invocation& i)
+{
+    using side = table::side;
+    table t{{{"pid"}, {"heaps"}, {"live"}, {"RSS"}, {"leaks"}, {"command", side::left}}};
+    for (pid_t const pid : processes_with_heaps()) {
+        process const p = look_at(pid);
+        std::string const command = p.command.empty() ? "?" : escaped(p.command);
+        if (json)
+            i.out << json_of(p) << '\n';
+        else if (!p.fault.empty())
+            t.add({{std::to_string(pid)}, {"-"}, {"-"}, {"-"}, {"-"}, {command + ": " + escaped(p.fault), paint::dim}});
+        else
+            t.add({{std::to_string(pid)},
+                   {grouped(p.heaps)},
+                   {bytes_text(p.live_bytes)},
+                   {bytes_text(p.rss_bytes)},
+                   {grouped(p.missing_exits), p.missing_exits != 0 ? paint::red : paint::none},
+                   {command}});
+    }
+    if (json)
+        return;
+    if (t.empty())
+        i.out << "no process of yours has a heap\n";
+    else
+        t.print(i.out, i.color);
+}
+
+}
+
+void add_ps(CLI::App& app, invocation& i)
+{
+    CLI::App& command = add_command(
+        app, "ps", "Processes that have heaps; leaks are exits missing for five minutes or longer", "tslab ps --json");
+    auto const json = std::make_shared<bool>(false);
+    command.add_flag("--json", *json, "one object a line");
+    command.callback([json, &i] { list_processes(*json, i); });
+}
+
+}

@@ -1,0 +1,27 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tslab/command.hpp"
+#include "tslab/escape.hpp"
+#include <charconv>
+#include <cmath>
+#include <string_view>
+
+namespace tslab::tool {
+
+double seconds_of(std::string const& text)
+{
+    double number = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    std::string_view const unit{end, static_cast<std::size_t>(text.data() + text.size() - end)};
+    double const factor = unit.empty() || unit == "s"    ? 1
+                          : unit == "ms"                 ? 1e-3
+                          : unit == "m" || unit == "min" ? 60
+                          : unit == "h"                  ? 3600
+                          : unit == "d"                  ? 86'400
+                                                         : 0;
+    if (error != std::errc{} || factor == 0 || !(number >= 0) || !std::isfinite(number * factor))
+        throw failure{outcome::usage, in_quotes(text) + " is no duration such as 500ms, 1s, 2m, 3h or 1d"};
+    return number * factor;
+}
+
+}

@@ -1,0 +1,193 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tslab/summary.hpp"
+#include "tslab/escape.hpp"
+#include "tslab/heaps.hpp"
+#include "tslab/style.hpp"
+#include <algorithm>
+#include <cstddef>
+#include <ostream>
+#include <string_view>
+#include <vector>
+import tslab;
+
+namespace tslab::tool {
+
+namespace {
+
+constexpr std::size_t most_rows = 10;
+using side = table::side;
+
+class lines {
+public:
+    lines(std::ostream& out, bool color) : out_{out}, color_{color} {}
+    void operator()(std::string_view name, std::string const& text, paint p = paint::none) const
+    {
+        constexpr std::size_t width = 14;
+        out_ << "  " << name << std::string(width - std::min(width - 1, name.size()), ' ') << painted(color_, p, text)
+             << '\n';
+    }
+
+private:
+    std::ostream& out_;
+    bool color_;
+};
+
+std::string of(std::uint64_t part, std::uint64_t whole, std::string_view what)
+{
+    return percent_text(ratio(part, whole)) + " of " + grouped(whole) + " " + std::string{what};
+}
+
+void print_memory(lines const& line, snapshot const& s)
+{
+    global_stats const& g = s.global;
+    line("process RSS", g.rss_bytes != 0 ? bytes_text(g.rss_bytes) : "not known");
+    line("live", bytes_text(g.live_bytes) + " in " + grouped(g.live_objects) + " objects");
+    line("held", bytes_text(held_bytes(s)) + " in slabs and large allocations");
+    line("cached", bytes_text(cached_bytes(s)) + " in " + grouped(g.slabs_cached) + " empty slabs");
+    line("free", bytes_text(g.free_resident_pages * s.page_size) + ", and " +
+                     bytes_text(g.free_purged_pages * s.page_size) + " without memory");
+    line("empty", bytes_text(g.empty_held_bytes) + " of " + bytes_text(g.committed_bytes) +
+                      " committed, in pages without a live object");
+    line("given back",
+         bytes_text(g.madvise_bytes) + " in " + grouped(g.madvise_calls) + " calls, " + grouped(g.madvise_failures) +
+             " failed",
+         g.madvise_failures != 0 ? paint::red : paint::none);
+}
+
+void print_speed(lines const& line, global_stats const& g)
+{
+    line("allocations", grouped(g.allocations) + ", frees " + grouped(g.frees));
+    line("slow paths",
+         of(g.slow_path_hits, g.allocations, "allocations") + "; cache_miss " + grouped(g.slow_path_cache_miss) +
+             ", epoch_closed " + grouped(g.slow_path_epoch_closed),
+         g.slow_path_epoch_closed != 0 ? paint::yellow : paint::none);
+    line("recycling", of(g.slabs_recycled, g.slabs_recycled + g.cache_overflows, "slabs that became empty") + ", " +
+                          grouped(g.slabs_allocated) + " slabs cut from pages");
+    line("locks", of(g.lock_contended, g.lock_fast_acquire + g.lock_contended, "acquisitions waited"));
+    line("claims",
+         "retries per attempt: " + decimal_text(ratio(g.bitmap_alloc_cas_retries, g.bitmap_alloc_attempts), 4) +
+             " allocating, " + decimal_text(ratio(g.bitmap_free_cas_retries, g.bitmap_free_attempts), 4) +
+             " freeing; " + grouped(g.current_partial_lost_races) + " races lost");
+}
+
+void print_epochs(lines const& line, snapshot const& s)
+{
+    global_stats const& g = s.global;
+    line("epochs", grouped(g.active_epochs) + " active, " + grouped(g.closing_epochs) + " closing, of " +
+                       grouped(s.epoch_count) + "; current " + std::to_string(s.current_epoch) + ", era " +
+                       std::to_string(s.current_era));
+    std::string closes = grouped(g.epoch_closes) + ", drained " + grouped(g.epoch_drains) + "; took back " +
+                         of(g.epoch_close_recycled_slabs, g.epoch_close_scanned_slabs, "slabs looked at");
+    if (g.epoch_close_timed != 0)
+        closes += ", " + decimal_text(ratio(g.epoch_close_total_ns, g.epoch_close_timed) / 1e6, 3) + " ms each";
+    line("closes", closes);
+}
+
+void print_faults(lines const& line, snapshot const& s)
+{
+    global_stats const& g = s.global;
+    for (named_count const& m : s.misuses)
+        if (m.count != 0)
+            line("misuse", escaped(m.name) + ": " + grouped(m.count), paint::red);
+    auto const fault = [&](std::string_view name, std::uint64_t n, std::string_view text) {
+        if (n != 0)
+            line(name, grouped(n) + " " + std::string{text}, paint::yellow);
+    };
+    fault("out of memory", g.out_of_memory, "allocations failed");
+    fault("leaked", g.leaked_objects, "objects were live when their resource ended");
+    fault("ring", g.ring_exhausted, "times no slot of the epoch ring was free");
+    fault("handles", g.refused_handles, "operations refused");
+    fault("escapes", g.escapes, "allocations in a scope bypassed it");
+}
+
+template <class T, class Key> std::vector<T const*> largest(std::vector<T> const& all, Key key)
+{
+    std::vector<T const*> some;
+    for (T const& one : all)
+        if (key(one) != 0)
+            some.push_back(&one);
+    std::sort(some.begin(), some.end(),
+              [&](T const* a, T const* b) { return key(*a) != key(*b) ? key(*a) > key(*b) : a < b; });
+    return some;
+}
+
+void print_table(std::ostream& out, bool color, std::string_view title, table const& t, std::size_t left_out)
+{
+    if (t.empty())
+        return;
+    out << "\n  " << painted(color, paint::cyan, title) << '\n';
+    t.print(out, color, "    ");
+    if (left_out != 0)
+        out << "    and " << left_out << " more\n";
+}
+
+std::size_t shown(std::size_t all) { return std::min(all, most_rows); }
+
+void print_classes(std::ostream& out, bool color, snapshot const& s)
+{
+    auto const some = largest(s.classes, [](class_stats const& c) { return c.allocations; });
+    table t{{{"size", side::right}, {"allocations"}, {"live"}, {"slabs"}, {"cached"}, {"slow paths"}, {"cache hits"}}};
+    for (std::size_t n = 0; n < shown(some.size()); ++n) {
+        class_stats const& c = *some[n];
+        t.add({{size_text(c)},
+               {grouped(c.allocations)},
+               {bytes_text(c.live_bytes)},
+               {grouped(c.slabs_in_use())},
+               {grouped(c.cached_slabs)},
+               {percent_text(ratio(c.slow_path_hits, c.allocations))},
+               {percent_text(ratio(c.cache_hits, c.cache_hits + c.slow_path_cache_miss))}});
+    }
+    print_table(out, color, "size classes by allocations", t, some.size() - shown(some.size()));
+}
+
+void print_labels(std::ostream& out, bool color, snapshot const& s)
+{
+    auto const some = largest(s.labels, [](label_stats const& l) { return l.held_bytes; });
+    table t{{{"label", side::left}, {"epochs"}, {"inside"}, {"live"}, {"held"}}};
+    for (std::size_t n = 0; n < shown(some.size()); ++n) {
+        label_stats const& l = *some[n];
+        t.add({{label_or_none(l.name)},
+               {grouped(l.epochs)},
+               {grouped(l.refcount)},
+               {bytes_text(l.live_bytes)},
+               {bytes_text(l.held_bytes)}});
+    }
+    print_table(out, color, "labels by memory held", t, some.size() - shown(some.size()));
+}
+
+void print_largest_epochs(std::ostream& out, bool color, snapshot const& s)
+{
+    auto const held = [&](epoch_stats const& e) { return (e.slab_pages + e.large_pages) * s.page_size; };
+    auto const some = largest(s.epochs, held);
+    table t{{{"epoch"}, {"state", side::left}, {"label", side::left}, {"age"}, {"inside"}, {"live"}, {"held"}}};
+    for (std::size_t n = 0; n < shown(some.size()); ++n) {
+        epoch_stats const& e = *some[n];
+        t.add({{std::to_string(e.index)},
+               {std::string{name_of(e.lifecycle)}},
+               {label_or_none(e.label)},
+               {duration_text(e.age_seconds)},
+               {grouped(e.refcount)},
+               {bytes_text(e.live_bytes)},
+               {bytes_text(held(e))}});
+    }
+    print_table(out, color, "epochs by memory held", t, some.size() - shown(some.size()));
+}
+
+}
+
+void print_summary(std::ostream& out, bool color, std::string const& from, snapshot const& s)
+{
+    out << painted(color, paint::bold, heap_text(s) + " of " + from) << ", reclaim policy " << escaped(s.reclaim)
+        << '\n';
+    lines const line{out, color};
+    print_memory(line, s);
+    print_speed(line, s.global);
+    print_epochs(line, s);
+    print_faults(line, s);
+    print_classes(out, color, s);
+    print_labels(out, color, s);
+    print_largest_epochs(out, color, s);
+}
+
+}

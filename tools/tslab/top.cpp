@@ -1,0 +1,206 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tslab/command.hpp"
+#include "tslab/escape.hpp"
+#include "tslab/ranking.hpp"
+#include "tslab/style.hpp"
+#include "tslab/terminal.hpp"
+#include <algorithm>
+#include <memory>
+#include <ostream>
+#include <sstream>
+#include <utility>
+#include <vector>
+import tslab;
+
+namespace tslab::tool {
+
+namespace {
+
+constexpr double refresh_seconds = 1;
+
+struct top_options {
+    target from{};
+    bool classes = false;
+    bool epochs = false;
+    bool labels = false;
+    bool threads = false;
+    std::string by{};
+    std::size_t most = 10;
+    std::string window{};
+    bool once = false;
+    bool json = false;
+
+    [[nodiscard]] record_kind kind() const noexcept
+    {
+        return classes   ? record_kind::classes
+               : epochs  ? record_kind::epochs
+               : threads ? record_kind::threads
+                         : record_kind::labels;
+    }
+    [[nodiscard]] std::string key() const
+    {
+        return !by.empty() ? by
+               : classes   ? "allocations"
+               : epochs    ? "estimated_rss_bytes"
+               : threads   ? "allocations"
+                           : "held_bytes";
+    }
+};
+
+std::string_view title_of(record_kind kind) noexcept
+{
+    switch (kind) {
+    case record_kind::labels: return "label";
+    case record_kind::epochs: return "epoch";
+    case record_kind::classes: return "size";
+    case record_kind::threads: break;
+    }
+    return "thread";
+}
+
+/// Shown beside the key.
+std::vector<std::string_view> context_of(record_kind kind)
+{
+    switch (kind) {
+    case record_kind::labels: return {"epochs", "refcount", "live_bytes", "held_bytes"};
+    case record_kind::epochs: return {"age_sec", "refcount", "live_bytes", "estimated_rss_bytes"};
+    case record_kind::classes: return {"allocations", "slow_path_hits", "live_bytes", "estimated_rss_bytes"};
+    case record_kind::threads: break;
+    }
+    return {"allocations", "slow_path_hits", "alloc_samples"};
+}
+
+std::optional<double> value_in(ranked const& r, std::string_view name)
+{
+    for (figure_of const& f : r.figures)
+        if (f.name == name)
+            return f.value;
+    return std::nullopt;
+}
+
+std::string text_of(top_options const& o, invocation const& i, std::vector<ranked> const& all, bool heaps, bool window)
+{
+    using side = table::side;
+    record_kind const kind = o.kind();
+    std::string const key = o.key();
+    bool const rate = window && grows(kind, key);
+    std::vector<std::string_view> context = context_of(kind);
+    if (!rate)
+        std::erase(context, field_behind(kind, key));
+    std::vector<table::column> columns{{"rank"}, {std::string{title_of(kind)}, side::left}};
+    if (kind == record_kind::epochs)
+        columns.push_back({"label", side::left});
+    columns.push_back({rate && key != "slow_path_rate" ? key + "/s" : key});
+    for (std::string_view const name : context)
+        columns.push_back({std::string{name}});
+    if (heaps)
+        columns.push_back({"heap", side::left});
+    table t{std::move(columns)};
+    for (std::size_t n = 0; n < all.size(); ++n) {
+        ranked const& r = all[n];
+        std::vector<table::cell> row{{std::to_string(n + 1), paint::dim}, {r.identity}};
+        if (kind == record_kind::epochs)
+            row.push_back({r.note});
+        bool const bytes = key.ends_with("_bytes");
+        row.push_back({rate && !bytes ? rate_text(*r.value) : figure_text(key, r.value), paint::bold});
+        for (std::string_view const name : context)
+            row.push_back({figure_text(name, value_in(r, name))});
+        if (heaps)
+            row.push_back({escaped(r.heap)});
+        t.add(std::move(row));
+    }
+    if (t.empty())
+        return "nothing to rank by " + key + "\n";
+    std::ostringstream text;
+    t.print(text, i.color);
+    return text.str();
+}
+
+std::string json_of(top_options const& o, std::vector<ranked> const& all, bool window)
+{
+    std::string text;
+    for (std::size_t n = 0; n < all.size(); ++n) {
+        json_text j;
+        j.open('{').member("rank", n + 1).member("heap", all[n].heap).member("by", o.key());
+        j.member("value", *all[n].value).member("per_second", window && grows(o.kind(), o.key()));
+        text.append(j.text()).append(",").append(all[n].json).append("}\n");
+    }
+    return text;
+}
+
+void check(top_options const& o)
+{
+    if (o.classes + o.epochs + o.labels + o.threads > 1)
+        throw failure{outcome::usage, "--classes, --epochs, --labels and --threads exclude each other"};
+    if (o.most == 0)
+        throw failure{outcome::usage, "--n is at least 1"};
+    (void)field_behind(o.kind(), o.key());
+}
+
+void top(top_options const& o, invocation& i)
+{
+    check(o);
+    bool const window = !o.window.empty();
+    double const seconds = window ? seconds_of(o.window) : refresh_seconds;
+    auto const from = o.from.open(i);
+    if (window && !from->live())
+        throw failure{outcome::usage, "--window needs a live process: one snapshot has no rates"};
+    if (window && seconds < 0.01)
+        throw failure{outcome::usage, "the window is below 0.01 seconds"};
+    bool const stays = i.terminal && !o.once && !o.json && from->live();
+    interruption const until;
+    std::optional<screen> shown;
+    std::vector<snapshot> before;
+    if (window) {
+        before = from->read(true);
+        if (!until.wait(seconds))
+            return;
+    }
+    if (stays)
+        shown.emplace(i.out);
+    for (;;) {
+        std::vector<snapshot> now = from->read(true);
+        std::vector<ranked> all = rank(o.kind(), o.key(), now, before);
+        all.resize(std::min(all.size(), o.most));
+        std::string const text = o.json ? json_of(o, all, window) : text_of(o, i, all, now.size() > 1, window);
+        if (!stays) {
+            i.out << text;
+            return;
+        }
+        shown->show(from->name() + "\n\n" + text);
+        if (!i.out || !until.wait(seconds))
+            return;
+        if (window)
+            before = std::move(now);
+    }
+}
+
+}
+
+void add_top(CLI::App& app, invocation& i)
+{
+    CLI::App& command =
+        add_command(app, "top", "Labels, epochs, size classes or threads, ranked by any of their figures",
+                    "tslab top 1234 --classes --by slow_path_rate --window 1s --n 5");
+    auto const o = std::make_shared<top_options>();
+    o->from.add_to(command);
+    command.add_flag("--labels", o->labels, "rank labels (default)");
+    command.add_flag("--epochs", o->epochs, "rank epochs that are open or closing");
+    command.add_flag("--classes", o->classes, "rank size classes");
+    command.add_flag("--threads", o->threads, "rank threads");
+    command
+        .add_option(
+            "--by", o->by,
+            "name of a field in the snapshot's JSON; also rss_bytes, and slow_path_rate: slow paths a second with "
+            "--window, by allocation without. An unknown one lists them")
+        ->type_name("KEY");
+    command.add_option("-n,--n", o->most, "how many")->capture_default_str();
+    command.add_option("--window", o->window, "rank counters by what they grow a second, over so long")
+        ->type_name("DURATION");
+    command.add_flag("--once", o->once, "print once on a terminal too");
+    command.add_flag("--json", o->json, "one object a line");
+    command.callback([o, &i] { top(*o, i); });
+}
+
+}
