@@ -256,6 +256,25 @@ class Live(unittest.TestCase):
             pass
         self.assertEqual(run("stats", str(pid)).returncode, 3)
 
+    def test_the_file_of_a_process_that_was_killed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "statistics")
+            process = subprocess.Popen([programs.heap, "killed"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       env={**os.environ, "TSLAB_STATS_FILE": path})
+            self.assertEqual(process.stdout.readline(), b"ready\n")
+            process.kill()
+            process.wait(timeout=30)
+            process.stdin.close()
+            process.stdout.close()
+            self.assertEqual(json.loads(run("stats", path, "--json").stdout)["name"], "killed")
+            self.assertEqual(run("leaks", path, "--older-than", "0s").returncode, 1)
+            self.assertEqual(len(run("watch", path, "0.1", "3", "--json").stdout.splitlines()), 1)
+            with open(path, "rb") as file:
+                begin = file.read(3000)
+            with open(path, "wb") as file:
+                file.write(begin)
+            self.assertEqual(run("stats", path).returncode, 3)
+
     def test_watch_has_rates(self):
         with live_heap() as pid:
             steps = [json.loads(line) for line in run("watch", str(pid), "0.2", "3", "--json").stdout.splitlines()]

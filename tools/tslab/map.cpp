@@ -110,8 +110,13 @@ void draw(invocation& i, heap_map const& map, map_by by)
     terminal_size const size = i.terminal ? size_of_terminal() : terminal_size{};
     std::size_t const rows = std::max(size.rows, 12U) - 4;
     page_grid const g = grid_of(map, by, std::clamp(size.columns, 16U, 256U), i.color ? 2 * rows : rows);
-    i.out << painted(i.color, paint::bold, map.name.empty() ? "unnamed heap" : "heap " + in_quotes(map.name)) << ": "
-          << bytes_text(g.pages * map.page_size) << ", a cell is " << bytes_text(g.pages_per_cell * map.page_size)
+    std::string const name = map.name.empty() ? "unnamed heap" : "heap " + in_quotes(map.name);
+    i.out << painted(i.color, paint::bold, name) << ": ";
+    if (g.cells.empty()) {
+        i.out << "no pages, or none that can be read\n";
+        return;
+    }
+    i.out << bytes_text(g.pages * map.page_size) << ", a cell is " << bytes_text(g.pages_per_cell * map.page_size)
           << '\n';
     i.color ? draw_blocks(i.out, g) : draw_letters(i.out, g);
     for (cell_kind const& k : g.kinds) {
