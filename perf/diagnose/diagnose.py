@@ -50,11 +50,11 @@ class Subject:
             self.rest += self.process.stdout.read() or ""
         *lines, self.rest = self.rest.split("\n")
         for line in lines:
-            word, number = line.split()
+            word, *numbers = line.split()
             if word == "served":
-                self.served.append((time.time(), int(number)))
+                self.served.append((float(numbers[1]), int(numbers[0])))
             else:
-                self.said[word] = float(number)
+                self.said[word] = float(numbers[0])
         if self.process.poll() is not None:
             raise RuntimeError("the subject has ended")
         return self.said.get("fault")
@@ -88,15 +88,15 @@ def run(command):
 # --- the tslab tool ---
 
 def leak_by_tool(tslab, pid):
-    text = run([tslab, "leaks", str(pid)])
-    found = [line for line in text.splitlines() if "POST /upload" in line and "subject.cpp" in line]
-    return found[:1]
+    lines = run([tslab, "leaks", str(pid), "--older-than", "0s"]).splitlines()
+    at = next((i for i, line in enumerate(lines) if "POST /upload" in line), len(lines))
+    return lines[at:at + 4] if any("subject.cpp" in line for line in lines[at:at + 4]) else []
 
 
 def latency_by_tool(tslab, pid):
     findings = [json.loads(line) for line in run([tslab, "doctor", str(pid), "--json"]).splitlines() if line]
-    flat = [f for one in findings for f in (one.get("findings", [one]) if isinstance(one, dict) else one)]
-    return [f"{f.get('code')}: {f.get('message', f.get('what', ''))}" for f in flat if "cache" in f.get("code", "")][:1]
+    return [f"{f['subject']}: {f['title']}. {f['evidence']} {f['action']}" for f in findings
+            if f["code"] == "cache_too_small"][:1]
 
 
 def attribution_by_tool(tslab, pid):
@@ -110,18 +110,15 @@ def reclaim_by_tool(tslab, pid):
     if not text:
         return []
     close = json.loads(text.splitlines()[0])["last_epoch_close"]
-    if close["madvise_asked_bytes"] < 90_000_000:
+    if close is None or close["madvise_asked_bytes"] < 90_000_000:
         return []
-    return [f"handed back {close['madvise_bytes']:,} bytes, {close['madvise_gone_bytes']:,} gone from memory,"
-            f" {close['madvise_failures']} calls failed, RSS {close['rss_before_close']:,} to {close['rss_after_close']:,}"
-            if "rss_before_close" in close else
-            f"handed back {close['madvise_bytes']:,} of {close['madvise_asked_bytes']:,} bytes,"
+    return [f"handed back {close['madvise_bytes']:,} of {close['madvise_asked_bytes']:,} bytes,"
             f" {close['madvise_gone_bytes']:,} gone from memory, {close['madvise_failures']} calls failed"]
 
 
 TOOL = {"leak": leak_by_tool, "latency": latency_by_tool, "attribution": attribution_by_tool,
         "reclaim": reclaim_by_tool}
-ASKED = {"leak": "tslab leaks PID", "latency": "tslab doctor PID", "attribution": "tslab top PID --labels",
+ASKED = {"leak": "tslab leaks PID --older-than 0s", "latency": "tslab doctor PID", "attribution": "tslab top PID --labels",
          "reclaim": "tslab stats PID"}
 
 

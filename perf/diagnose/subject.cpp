@@ -3,7 +3,7 @@
 //
 // A process in which something is wrong after a while, to be found out from outside. The same program on tslab and on malloc,
 // which jemalloc may stand behind. It says on standard output when it began, when the fault happened (seconds of
-// CLOCK_REALTIME), and every 100 ms how many requests it served.
+// CLOCK_REALTIME), and every 100 ms how many requests it served, and when.
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -137,7 +137,8 @@ void run(wish const& w)
         serve_request(objects);
         if (since() >= next) {
             std::uint64_t const n = requests.load(std::memory_order_relaxed);
-            std::printf("served %llu\n", static_cast<unsigned long long>(n - told));
+            double const now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+            std::printf("served %llu %.6f\n", static_cast<unsigned long long>(n - told), now);
             std::fflush(stdout);
             told = n;
             next = since() + 0.1;
