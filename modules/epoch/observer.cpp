@@ -464,10 +464,14 @@ public:
             for (unsigned bin = 0; bin < bin_count; ++bin)
                 add(*of_slot[slot], bin, l.face->held[bin].load(std::memory_order_relaxed));
         }
+        std::uint64_t cached_pages = 0;
         for (class_stats& c : s.classes) {
             c.cached_slabs = c.class_index < class_count ? c.cache_size : 0;
             s.global.slabs_cached += c.cached_slabs;
+            cached_pages += c.cached_slabs * c.pages_per_slab;
         }
+        s.global.committed_bytes =
+            (cached_pages + s.global.free_resident_pages + s.global.slab_pages + s.global.large_pages) * page_bytes;
     }
 
     /// Of the locks taken for a class or an epoch.

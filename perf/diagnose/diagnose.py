@@ -36,7 +36,7 @@ class Subject:
 
     def __init__(self, program, scenario, allocator="tslab", after=1.5, environment=None):
         self.process = subprocess.Popen(
-            [program, "--scenario", scenario, "--allocator", allocator, "--after", str(after), "--lasts", "120"],
+            [program, "--scenario", scenario, "--allocator", allocator, "--after", str(after), "--lasts", "600"],
             stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
         self.pid = self.process.pid
         self.served = []

@@ -137,7 +137,8 @@ void run(wish const& w)
         serve_request(objects);
         if (since() >= next) {
             std::uint64_t const n = requests.load(std::memory_order_relaxed);
-            double const now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+            double const now =
+                std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
             std::printf("served %llu %.6f\n", static_cast<unsigned long long>(n - told), now);
             std::fflush(stdout);
             told = n;

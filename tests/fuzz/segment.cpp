@@ -58,11 +58,13 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     } else {
         bytes = good;
         for (std::size_t at = 1; at + change <= size; at += change) {
-            std::size_t const where = (data[at] | std::size_t{data[at + 1]} << 8 | std::size_t{data[at + 2]} << 16) % (bytes.size() - 8);
+            std::size_t const where =
+                (data[at] | std::size_t{data[at + 1]} << 8 | std::size_t{data[at + 2]} << 16) % (bytes.size() - 8);
             std::memcpy(bytes.data() + where, data + at + 3, 8);
         }
     }
-    if (::ftruncate(file, 0) != 0 || ::pwrite(file, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    if (::ftruncate(file, 0) != 0 ||
+        ::pwrite(file, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
         return 0;
     try {
         tslab::observer o{path};

@@ -49,9 +49,7 @@ void export_prometheus(export_options const& o, invocation const& i)
         replace_file(o.directory, "tslab.prom", text);
         return;
     }
-    i.out << text << std::flush;
-    if (!i.out)
-        throw failure{outcome::usage, "cannot write to standard output"};
+    i.out << text;
 }
 
 }

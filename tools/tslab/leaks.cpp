@@ -44,7 +44,7 @@ std::string json_of(snapshot const& s, leak const& l)
     return j.text();
 }
 
-void print_leak(invocation& i, leak const& l)
+void print_leak(invocation& i, leak const& l, bool live_known)
 {
     double const age = l.entered_seconds > 0 ? l.entered_seconds : l.age_seconds;
     i.out << "  " << painted(i.color, paint::red, label_or_none(l.label)) << '\n';
@@ -53,8 +53,10 @@ void print_leak(invocation& i, leak const& l)
               << (l.missing_exits == 1 ? " exit" : " exits") << " missing for " << duration_text(age) << '\n';
     else
         i.out << "    inside    nobody, closed for " << duration_text(l.closing_seconds) << '\n';
-    i.out << "    holds     " << bytes_text(l.held_bytes) << ", " << bytes_text(l.live_bytes) << " live in "
-          << grouped(l.live_objects) << " objects\n";
+    i.out << "    holds     " << bytes_text(l.held_bytes);
+    if (live_known)
+        i.out << ", " << bytes_text(l.live_bytes) << " live in " << grouped(l.live_objects) << " objects";
+    i.out << '\n';
     if (std::string const place = place_of(l.entered_at); !place.empty())
         i.out << "    entered   " << place << '\n';
     i.out << "    epoch     " << l.epoch << ", era " << l.era << ", " << name_of(l.lifecycle) << ", open for "
@@ -82,7 +84,7 @@ void print_leaks(leaks_options const& o, invocation& i)
             i.out << "; " << younger << " younger than " << duration_text(seconds) << " (--older-than 0s shows them)";
         i.out << '\n';
         for (leak const& l : found)
-            print_leak(i, l);
+            print_leak(i, l, s.live_known);
     }
 }
 

@@ -20,6 +20,7 @@ struct process {
     std::string command{};
     std::string fault{};   ///< why it could not be read; empty if it was
     std::size_t heaps = 0;
+    bool live_known = true;
     std::uint64_t live_bytes = 0;
     std::uint64_t rss_bytes = 0;
     std::uint64_t missing_exits = 0;
@@ -32,6 +33,7 @@ process look_at(pid_t pid)
         for (snapshot const& s : observer{pid}.read({.residency = false})) {
             ++p.heaps;
             p.live_bytes += s.global.live_bytes;
+            p.live_known = p.live_known && s.live_known;
             p.rss_bytes = std::max(p.rss_bytes, s.global.rss_bytes);
             for (leak const& l : find_leaks(s, doctor_thresholds{}.leak_seconds))
                 p.missing_exits += l.missing_exits;
@@ -48,7 +50,8 @@ std::string json_of(process const& p)
     j.open('{').member("pid", p.pid).member("command", p.command);
     if (!p.fault.empty())
         return j.member("error", p.fault).close('}').text();
-    j.member("heaps", p.heaps).member("live_bytes", p.live_bytes).member("rss_bytes", p.rss_bytes);
+    j.member("heaps", p.heaps).member("live_known", p.live_known).member("live_bytes", p.live_bytes);
+    j.member("rss_bytes", p.rss_bytes);
     return j.member("missing_exits", p.missing_exits).close('}').text();
 }
 
@@ -66,7 +69,7 @@ void list_processes(bool json, invocation& i)
         else
             t.add({{std::to_string(pid)},
                    {grouped(p.heaps)},
-                   {bytes_text(p.live_bytes)},
+                   {p.live_known ? bytes_text(p.live_bytes) : "?"},
                    {bytes_text(p.rss_bytes)},
                    {grouped(p.missing_exits), p.missing_exits != 0 ? paint::red : paint::none},
                    {command}});

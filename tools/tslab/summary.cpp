@@ -38,26 +38,30 @@ std::string of(std::uint64_t part, std::uint64_t whole, std::string_view what)
     return percent_text(ratio(part, whole)) + " of " + grouped(whole) + " " + std::string{what};
 }
 
+std::string live_text(snapshot const& s, std::uint64_t bytes) { return s.live_known ? bytes_text(bytes) : "?"; }
+
 void print_memory(lines const& line, snapshot const& s)
 {
     global_stats const& g = s.global;
     line("process RSS", g.rss_bytes != 0 ? bytes_text(g.rss_bytes) : "not known");
-    line("live", bytes_text(g.live_bytes) + " in " + grouped(g.live_objects) + " objects");
+    line("live", s.live_known ? bytes_text(g.live_bytes) + " in " + grouped(g.live_objects) + " objects"
+                              : "not known: only what the process published can be read, not its memory");
     line("held", bytes_text(held_bytes(s)) + " in slabs and large allocations");
     line("cached", bytes_text(cached_bytes(s)) + " in " + grouped(g.slabs_cached) + " empty slabs");
     line("free", bytes_text(g.free_resident_pages * s.page_size) + ", and " +
                      bytes_text(g.free_purged_pages * s.page_size) + " without memory");
-    line("empty", bytes_text(g.empty_held_bytes) + " of " + bytes_text(g.committed_bytes) +
-                      " committed, in pages without a live object");
+    if (s.live_known)
+        line("empty", bytes_text(g.empty_held_bytes) + " of " + bytes_text(g.committed_bytes) +
+                          " committed, in pages without a live object");
     line("given back",
          bytes_text(g.madvise_bytes) + " in " + grouped(g.madvise_calls) + " calls, " + grouped(g.madvise_failures) +
              " failed",
          g.madvise_failures != 0 ? paint::red : paint::none);
 }
 
-void print_speed(lines const& line, global_stats const& g)
+void print_speed(lines const& line, global_stats const& g, bool live_known)
 {
-    line("allocations", grouped(g.allocations) + ", frees " + grouped(g.frees));
+    line("allocations", grouped(g.allocations) + ", frees " + (live_known ? grouped(g.frees) : "?"));
     line("slow paths",
          of(g.slow_path_hits, g.allocations, "allocations") + "; cache_miss " + grouped(g.slow_path_cache_miss) +
              ", epoch_closed " + grouped(g.slow_path_epoch_closed),
@@ -132,7 +136,7 @@ void print_classes(std::ostream& out, bool color, snapshot const& s)
         class_stats const& c = *some[n];
         t.add({{size_text(c)},
                {grouped(c.allocations)},
-               {bytes_text(c.live_bytes)},
+               {live_text(s, c.live_bytes)},
                {grouped(c.slabs_in_use())},
                {grouped(c.cached_slabs)},
                {percent_text(ratio(c.slow_path_hits, c.allocations))},
@@ -150,7 +154,7 @@ void print_labels(std::ostream& out, bool color, snapshot const& s)
         t.add({{label_or_none(l.name)},
                {grouped(l.epochs)},
                {grouped(l.refcount)},
-               {bytes_text(l.live_bytes)},
+               {live_text(s, l.live_bytes)},
                {bytes_text(l.held_bytes)}});
     }
     print_table(out, color, "labels by memory held", t, some.size() - shown(some.size()));
@@ -168,7 +172,7 @@ void print_largest_epochs(std::ostream& out, bool color, snapshot const& s)
                {label_or_none(e.label)},
                {duration_text(e.age_seconds)},
                {grouped(e.refcount)},
-               {bytes_text(e.live_bytes)},
+               {live_text(s, e.live_bytes)},
                {bytes_text(held(e))}});
     }
     print_table(out, color, "epochs by memory held", t, some.size() - shown(some.size()));
@@ -182,7 +186,7 @@ void print_summary(std::ostream& out, bool color, std::string const& from, snaps
         << '\n';
     lines const line{out, color};
     print_memory(line, s);
-    print_speed(line, s.global);
+    print_speed(line, s.global, s.live_known);
     print_epochs(line, s);
     print_faults(line, s);
     print_classes(out, color, s);
