@@ -124,8 +124,9 @@ BOOST_AUTO_TEST_CASE(durations_have_a_unit)
     BOOST_TEST((parse_duration("500ms") == milliseconds{500}));
     BOOST_TEST((parse_duration("5s") == milliseconds{5'000}));
     BOOST_TEST((parse_duration("5") == milliseconds{5'000}));
+    BOOST_TEST((parse_duration("0.5s") == milliseconds{500}));
     BOOST_TEST((parse_duration("2m") == milliseconds{120'000}));
     BOOST_TEST((parse_duration("1h") == milliseconds{3'600'000}));
-    for (char const* const text : {"", "s", "0s", "-1s", "5x", "5 s", "1.5s", "99999999999999999999s", "9000000h"})
+    for (char const* const text : {"", "s", "0s", "-1s", "5x", "5 s", "99999999999999999999s", "9000000h"})
         BOOST_TEST_CONTEXT(text) { BOOST_TEST(!parse_duration(text)); }
 }

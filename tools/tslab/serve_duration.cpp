@@ -1,25 +1,22 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/serve_duration.hpp"
-#include <charconv>
-#include <cstdint>
+#include "tslab/command.hpp"
+#include <cmath>
 
 namespace tslab::tool {
 
-std::optional<std::chrono::milliseconds> parse_duration(std::string_view text)
+std::optional<std::chrono::milliseconds> parse_duration(std::string const& text)
 {
-    std::int64_t n = 0;
-    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    std::string_view const unit{end, static_cast<std::size_t>(text.data() + text.size() - end)};
-    std::int64_t const factor = unit == "ms"                ? 1
-                                : unit == "s" || unit == "" ? 1'000
-                                : unit == "m"               ? 60'000
-                                : unit == "h"               ? 3'600'000
-                                                            : 0;
-    constexpr std::int64_t year = std::int64_t{366} * 24 * 3'600'000;
-    if (error != std::errc{} || factor == 0 || n <= 0 || n > year / factor)
+    constexpr double year = 366.0 * 86'400;
+    try {
+        double const seconds = seconds_of(text);
+        if (seconds < 0.001 || seconds > year)
+            return std::nullopt;
+        return std::chrono::milliseconds{std::llround(seconds * 1000)};
+    } catch (failure const&) {
         return std::nullopt;
-    return std::chrono::milliseconds{n * factor};
+    }
 }
 
 CLI::Option* add_duration(CLI::App& command, std::string const& name, std::chrono::milliseconds& to,
@@ -33,6 +30,22 @@ CLI::Option* add_duration(CLI::App& command, std::string const& name, std::chron
                 if (!read)
                     throw CLI::ValidationError{name, "\"" + text + "\" is no duration such as 500ms, 5s, 2m or 1h"};
                 to = *read;
+            },
+            help)
+        ->type_name("DURATION");
+}
+
+CLI::Option* add_duration(CLI::App& command, std::string const& name, double& seconds, std::string const& help)
+{
+    return command
+        .add_option_function<std::string>(
+            name,
+            [&seconds, name](std::string const& text) {
+                try {
+                    seconds = seconds_of(text);
+                } catch (failure const& f) {
+                    throw CLI::ValidationError{name, f.what()};
+                }
             },
             help)
         ->type_name("DURATION");

@@ -7,15 +7,16 @@
 #include <chrono>
 #include <optional>
 #include <string>
-#include <string_view>
 
 namespace tslab::tool {
 
 /// A whole number above 0 and a unit, at most a year; "5" is seconds.
-[[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+[[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(std::string const& text);
 
 /// An option that takes a duration and refuses anything else.
 CLI::Option* add_duration(CLI::App& command, std::string const& name, std::chrono::milliseconds& to,
                           std::string const& help);
+/// The same for seconds, 0 included.
+CLI::Option* add_duration(CLI::App& command, std::string const& name, double& seconds, std::string const& help);
 
 }
