@@ -327,7 +327,7 @@ private:
     /// were read: such pages are in the totals, and in no epoch.
     [[nodiscard]] std::uint32_t slot_of(slab const& page) const noexcept
     {
-        epoch_id const home = heap_.home_of(page);
+        epoch_id const home = heap_.home_of(page, static_cast<std::uint32_t>(of_slot_.size()));
         epoch_stats const* const read = epoch_at(home.index);
         return read != nullptr && home.era != 0 && read->era == home.era ? home.index : no_slot;
     }
@@ -622,6 +622,7 @@ template <class Heap> heap_map assemble_map(Heap& heap)
     m.live_known = heap.live_known();
     m.label_names = label_names(heap.face());
     std::uint32_t const pages = heap.used_pages();
+    std::uint32_t const opened = heap.prepared_epochs();
     auto const add = [&m](map_run const& r) {
         if (!m.runs.empty()) {
             map_run& last = m.runs.back();
@@ -653,8 +654,8 @@ template <class Heap> heap_map assemble_map(Heap& heap)
             r.live = std::min(heap.live(page, bin), r.slots);
         }
         if (r.use == page_use::slab || r.use == page_use::large) {
-            epoch_id const home = heap.home_of(page);
-            epoch_face const* const e = home.index < heap.prepared_epochs() ? heap.epoch(home.index) : nullptr;
+            epoch_id const home = heap.home_of(page, opened);
+            epoch_face const* const e = home.index < opened ? heap.epoch(home.index) : nullptr;
             if (e != nullptr && e->era.load(std::memory_order_relaxed) == home.era) {
                 r.epoch = home.index;
                 r.era = home.era;

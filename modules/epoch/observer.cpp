@@ -378,7 +378,7 @@ public:
         lane const* const now = lane_of(*l);
         return l->face->era.load(std::memory_order_relaxed) == 0 || (now != nullptr && now->unused_in_era(bin));
     }
-    [[nodiscard]] epoch_id home_of(slab const& page) const noexcept
+    [[nodiscard]] epoch_id home_of(slab const& page, std::uint32_t) const noexcept
     {
         if (seen_lane const* const l = holder_of(page))
             return {l->face->slot.load(std::memory_order_relaxed), l->face->era.load(std::memory_order_relaxed)};

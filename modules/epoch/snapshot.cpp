@@ -86,10 +86,12 @@ public:
         lane const* const l = holder_of(page);
         return l != nullptr && (l->attached() == nullptr || l->unused_in_era(bin)) && live_slots(page, bin) == 0;
     }
-    [[nodiscard]] epoch_id home_of(slab const& page) const noexcept
+    /// None for a slot that is not below `known`: its record may just be made.
+    [[nodiscard]] epoch_id home_of(slab const& page, std::uint32_t known) const noexcept
     {
         shelf const* const home = tslab::home_of(page);
-        return home != nullptr ? epoch_id{core_.slot_of(*home), home->era.load(std::memory_order_relaxed)} : epoch_id{};
+        std::uint32_t const slot = home != nullptr ? core_.slot_of(*home) : known;
+        return slot < known ? epoch_id{slot, home->era.load(std::memory_order_relaxed)} : epoch_id{};
     }
     [[nodiscard]] unsigned free_resident_class(std::uint32_t i) const noexcept
     {

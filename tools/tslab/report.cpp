@@ -123,7 +123,8 @@ void add_report(CLI::App& app, invocation& i)
     auto const o = std::make_shared<report_options>();
     command->add_option("recording", o->from, "what tslab record wrote")->required();
     command->add_option("--out", o->out, "page to write")->required();
-    add_duration(*command, "--leak-after", o->leaks.seconds, "after which an open epoch counts as forgotten")->default_str("5m");
+    add_duration(*command, "--leak-after", o->leaks.seconds, "after which an open epoch counts as forgotten")
+        ->default_str("5m");
     command->add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
         ->allow_extra_args(false);
     command->callback([o, &i] { report(*o, i); });

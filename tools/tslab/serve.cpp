@@ -65,7 +65,8 @@ void add_serve(CLI::App& app, invocation& i)
         ->allow_extra_args(false);
     add_duration(*command, "--interval", o->interval, "time between two samples")->default_str("5s");
     add_duration(*command, "--history", o->keep, "how far back the page goes")->default_str("15m");
-    add_duration(*command, "--leak-after", o->leaks.seconds, "after which an open epoch counts as forgotten")->default_str("5m");
+    add_duration(*command, "--leak-after", o->leaks.seconds, "after which an open epoch counts as forgotten")
+        ->default_str("5m");
     command->add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
         ->allow_extra_args(false);
     command->callback([o, &i] { serve(*o, i); });
