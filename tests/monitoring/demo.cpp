@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
@@ -21,6 +22,9 @@ import tslab;
 using namespace std::chrono_literals;
 
 namespace {
+
+/// Its memory is resident, as that of a real object.
+void* used(void* p, std::size_t bytes) { return p != nullptr ? std::memset(p, 1, bytes) : nullptr; }
 
 using clock_type = std::chrono::steady_clock;
 
@@ -52,7 +56,7 @@ std::vector<void*> visit(tslab::allocator& heap, std::vector<void*> const& of_th
     std::vector<void*> objects;
     std::thread{[&] {
         for (std::size_t i = 0; i < 4000; ++i)
-            objects.push_back(heap.malloc(64));
+            objects.push_back(used(heap.malloc(64), 64));
         for (void* const p : of_the_last)
             heap.free(p);
     }}.join();
@@ -72,7 +76,7 @@ void serve_request(tslab::allocator& heap)
     request.enter();
     std::vector<void*> objects;
     for (std::size_t i = 0; i < 4 * mib / 1024; ++i)
-        objects.push_back(heap.malloc(1024, request.epoch()));
+        objects.push_back(used(heap.malloc(1024, request.epoch()), 1024));
     for (void* const p : objects)
         heap.free(p);
     request.exit();
@@ -86,7 +90,7 @@ void leave_stragglers(tslab::allocator& heap)
     batch.enter();
     std::vector<void*> objects;
     for (std::size_t i = 0; i < 8 * mib / 256; ++i)
-        objects.push_back(heap.malloc(256, batch.epoch()));
+        objects.push_back(used(heap.malloc(256, batch.epoch()), 256));
     for (std::size_t i = 0; i < objects.size(); ++i)
         if (i % 64 != 0)
             heap.free(objects[i]);
@@ -100,7 +104,7 @@ std::unique_ptr<tslab::epoch_domain> leak(tslab::allocator& heap, std::size_t by
     forgotten->enter();
     forgotten->enter();
     for (std::size_t i = 0; i < bytes / 512; ++i)
-        (void)heap.malloc(512, forgotten->epoch());
+        (void)used(heap.malloc(512, forgotten->epoch()), 512);
     std::printf("leak %.3f\n",
                 std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
     std::fflush(stdout);
