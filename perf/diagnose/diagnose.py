@@ -180,6 +180,7 @@ def get(address):
 
 def by_prometheus(arguments, scenario):
     with tempfile.TemporaryDirectory() as folder, Subject(arguments.subject, scenario, after=8) as subject:
+        subject.wait_for("began")
         port, metrics = free_port(), free_port()
         serve = subprocess.Popen([arguments.tslab, "serve", str(subject.pid), "--port", str(metrics), "--interval", "1s"],
                                  stdout=subprocess.DEVNULL)

@@ -148,9 +148,9 @@ void run(wish const& w)
             continue;
         faulty = true;
         if (w.scenario == "leak") {
-            say("fault");
             for (int i = 0; i < 60; ++i)
                 upload_that_is_never_finished();
+            say("fault");
         } else if (w.scenario == "latency") {
             say("fault");
             objects = 4096;   // more than the cache of empty slabs has room for

@@ -27,8 +27,9 @@ def run(*words, program=None, stdin=None, env=None, **more):
 
 
 @contextlib.contextmanager
-def live_heap(name="held"):
-    process = subprocess.Popen([programs.heap, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def live_heap(*names, env=None):
+    process = subprocess.Popen([programs.heap, *(names or ["held"])], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               env={**os.environ, **(env or {})})
     try:
         assert process.stdout.readline() == b"ready\n"
         yield process.pid
@@ -255,6 +256,60 @@ class Live(unittest.TestCase):
         with live_heap() as pid:
             pass
         self.assertEqual(run("stats", str(pid)).returncode, 3)
+
+    def test_a_process_that_is_stopped(self):
+        with live_heap("stopped") as pid:
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                snapshot = json.loads(run("stats", str(pid), "--json").stdout)
+                self.assertTrue(snapshot["live_known"])
+                self.assertEqual(run("leaks", str(pid), "--older-than", "0s").returncode, 1)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+
+    def test_a_process_without_a_heap(self):
+        process = subprocess.Popen(["sleep", "60"])
+        try:
+            answer = run("stats", str(process.pid))
+            self.assertEqual(answer.returncode, 3)
+            self.assertEqual(answer.stderr.decode(),
+                             f"tslab: process {process.pid} has no heap of tslab that it publishes\n")
+        finally:
+            process.kill()
+            process.wait()
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can become another user")
+    def test_the_process_of_another_user(self):
+        with live_heap() as pid, tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            copy = shutil.copy(programs.tslab, folder)   # where the other user may run it
+            os.chmod(copy, 0o755)
+            answer = run("stats", str(pid), program=copy, user=65534, group=65534, extra_groups=[])
+            self.assertEqual(answer.returncode, 3, answer.stderr)
+            self.assertIn(b"may not be looked into", answer.stderr)
+            self.assertEqual(answer.stderr.count(b"\n"), 1)
+            self.assertNotIn(str(pid).encode(), run("ps", program=copy, user=65534, group=65534, extra_groups=[]).stdout)
+
+    def test_several_heaps(self):
+        with live_heap("one", "two") as pid:
+            names = [json.loads(line)["name"] for line in run("stats", str(pid), "--json").stdout.splitlines()]
+            self.assertEqual(names, ["one", "two"])
+            picked = run("stats", str(pid), "--heap", "two", "--json")
+            self.assertEqual(json.loads(picked.stdout)["name"], "two")
+            self.assertEqual(run("stats", str(pid), "--heap", "three").returncode, 3)
+
+    def test_statistics_of_another_version(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "statistics")
+            with live_heap("newer", env={"TSLAB_STATS_FILE": path}) as pid:
+                with open(path, "r+b") as file:
+                    file.seek(8)   # segment_header::format
+                    file.write(b"\x02")
+                for target in (str(pid), path):
+                    answer = run("stats", target)
+                    self.assertEqual(answer.returncode, 4, answer.stderr)
+                    self.assertIn(b"another version", answer.stderr)
+                    self.assertEqual(answer.stderr.count(b"\n"), 1)
 
     def test_the_file_of_a_process_that_was_killed(self):
         with tempfile.TemporaryDirectory() as folder:
