@@ -651,6 +651,23 @@ bool may_be_segment(std::string const& link)
            s.st_size <= static_cast<off_t>(segment::most_bytes) && s.st_size % static_cast<off_t>(page_bytes) == 0;
 }
 
+/// Whether a process calls itself by a number: its own, or the one it has in the container it lives in.
+bool calls_itself(pid_t pid, std::int64_t number)
+{
+    if (number == pid)
+        return true;
+    descriptor const file{::open(("/proc/" + std::to_string(pid) + "/status").c_str(), O_RDONLY | O_CLOEXEC)};
+    std::array<char, 4096> text{};
+    ssize_t const got = file.number() >= 0 ? ::read(file.number(), text.data(), text.size()) : 0;
+    std::string_view const all{text.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
+    std::size_t const at = all.find("\nNSpid:");
+    if (at == std::string_view::npos)
+        return false;
+    std::string_view line = all.substr(at + 7, all.find('\n', at + 1) - at - 7);
+    std::string const inner = std::to_string(number);
+    return line.ends_with('\t' + inner);   // the innermost comes last
+}
+
 /// The segments of a process, by the numbers of their heaps. `only_one`: it is enough to know that there is one.
 std::vector<descriptor> segments_of(pid_t pid, int& error, bool only_one = false)
 {
@@ -664,7 +681,7 @@ std::vector<descriptor> segments_of(pid_t pid, int& error, bool only_one = false
         descriptor file{::open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
         segment_header header;
         if (file.number() < 0 || !copy_of_segment::is_segment(file.number()) ||
-            !read_at(file.number(), std::as_writable_bytes(std::span{&header, 1}), 0) || header.pid != pid)
+            !read_at(file.number(), std::as_writable_bytes(std::span{&header, 1}), 0) || !calls_itself(pid, header.pid))
             return;   // a segment of another process, perhaps: a descriptor that was handed on
         bool const twice = std::any_of(found.begin(), found.end(),
                                        [&header](auto const& other) { return other.first == header.heap; });
@@ -731,10 +748,9 @@ struct observer::state {
         for (std::size_t i = 0; i < segments.size(); ++i)
             try {
                 copy_of_segment const copy{segments[i].number(), what()};
-                auto const writer = static_cast<pid_t>(copy.header().pid);
-                bool const lives = pid != 0 ? exists(pid) : false;
+                bool const lives = pid != 0 && exists(pid);
                 copy_of_segment const again{segments[i].number(), what()};
-                seen_heap heap{copy, again, lives ? writer : 0, frees_told[i]};
+                seen_heap heap{copy, again, lives ? pid : 0, frees_told[i]};
                 all.push_back(visit(heap));
             } catch (observe_error const& e) {
                 if (e.fault() != fault::no_heap)

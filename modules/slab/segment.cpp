@@ -32,7 +32,7 @@ constexpr std::size_t smallest_segment = std::size_t{1} << 20;
 
 bool wanted(bool by_option) noexcept
 {
-    char const* const said = std::getenv("TSLAB_PUBLISH");
+    char const* const said = ::secure_getenv("TSLAB_PUBLISH");
     return by_option && (said == nullptr || std::string_view{said} != "0");
 }
 
@@ -49,7 +49,7 @@ constinit std::atomic<bool> plain_name_taken{false};
 /// behind it. Empty when it gives none.
 std::string file_name(std::uint64_t heap, bool& plain)
 {
-    char const* const said = std::getenv("TSLAB_STATS_FILE");
+    char const* const said = ::secure_getenv("TSLAB_STATS_FILE");
     std::string name = said != nullptr ? said : "";
     if (name.empty())
         return name;
@@ -126,6 +126,15 @@ bool seal(int descriptor) noexcept
            ::fcntl(descriptor, F_ADD_SEALS, size_stands | F_SEAL_SEAL) == 0;
 }
 
+/// Makes sure that a part of the file has memory or blocks behind it.
+bool reserve_space(int descriptor, std::size_t begin, std::size_t bytes) noexcept
+{
+    while (::fallocate(descriptor, 0, static_cast<off_t>(begin), static_cast<off_t>(bytes)) != 0)
+        if (errno != EINTR)
+            return false;
+    return true;
+}
+
 bool map_over(void* begin, std::size_t bytes, int descriptor) noexcept
 {
     return ::mmap(begin, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, descriptor, 0) !=
@@ -145,7 +154,7 @@ try {
         return;
     struct stat made{};
     if (::ftruncate(descriptor, static_cast<off_t>(bytes_)) != 0 || ::fstat(descriptor, &made) != 0 ||
-        ::fallocate(descriptor, 0, 0, segment_step) != 0 || !map_over(base_, bytes_, descriptor) ||
+        !reserve_space(descriptor, 0, segment_step) || !map_over(base_, bytes_, descriptor) ||
         (name.empty() && !seal(descriptor))) {
         ::close(descriptor);
         if (!name.empty())
@@ -180,12 +189,17 @@ void segment::close() noexcept
 bool segment::commit(std::size_t begin, std::size_t bytes) noexcept
 {
     if (descriptor_ >= 0) {
-        if (::fallocate(descriptor_, 0, static_cast<off_t>(begin), static_cast<off_t>(bytes)) == 0)
+        if (reserve_space(descriptor_, begin, bytes))
             return true;
         make_private(begin, bytes);
-        note_missing();
+        if (begin == 0)
+            close();   // without its beginning it tells nothing
     }
-    return os().commit(base_ + begin, bytes);
+    if (!os().commit(base_ + begin, bytes))
+        return false;
+    if (descriptor_ >= 0)
+        note_missing();
+    return true;
 }
 
 void* segment::allocate(std::size_t bytes, std::size_t alignment) noexcept
@@ -237,8 +251,8 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
     // may be in the copy or not; nothing relies on it.
     struct stat made{};
     if (fresh >= 0 && ::ftruncate(fresh, static_cast<off_t>(bytes_)) == 0 && ::fstat(fresh, &made) == 0 &&
-        ::fallocate(fresh, 0, 0, static_cast<off_t>(have)) == 0 &&
-        ::pwrite(fresh, base_, used_, 0) == static_cast<ssize_t>(used_) && map_over(base_, bytes_, fresh)) {
+        reserve_space(fresh, 0, have) && ::pwrite(fresh, base_, used_, 0) == static_cast<ssize_t>(used_) &&
+        map_over(base_, bytes_, fresh)) {
         static_cast<void>(seal(fresh));
         descriptor_ = fresh;
         device_ = made.st_dev;

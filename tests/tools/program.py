@@ -290,6 +290,23 @@ class Live(unittest.TestCase):
             self.assertEqual(answer.stderr.count(b"\n"), 1)
             self.assertNotIn(str(pid).encode(), run("ps", program=copy, user=65534, group=65534, extra_groups=[]).stdout)
 
+    @unittest.skipIf(os.geteuid() != 0 or shutil.which("unshare") is None, "only root can make a namespace")
+    def test_a_process_in_a_container(self):
+        """It calls itself by another number than we do."""
+        process = subprocess.Popen(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", programs.heap, "inside"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            if process.stdout.readline() != b"ready\n":
+                self.skipTest(process.stderr.read().decode())
+            with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
+                pid = file.read().split()[0]
+            snapshot = json.loads(run("stats", pid, "--json").stdout)
+            self.assertEqual(snapshot["name"], "inside")
+            self.assertTrue(snapshot["live_known"])
+        finally:
+            process.kill()
+            process.communicate()
+
     def test_several_heaps(self):
         with live_heap("one", "two") as pid:
             names = [json.loads(line)["name"] for line in run("stats", str(pid), "--json").stdout.splitlines()]
