@@ -66,6 +66,8 @@ interruption::~interruption()
     for (int const s : ending)
         std::signal(s, SIG_IGN);   // drops what is pending: it has had its effect
     pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
+    if (signalled != 0)   // the program is about to end: a second Ctrl-C must not turn that into a failure
+        return;
     for (std::size_t n = 0; n < ending.size(); ++n)
         sigaction(ending[n], &actions_before_[n], nullptr);
 }
