@@ -535,6 +535,11 @@ private:
         pages_ = face().pages.used_pages.load(std::memory_order_relaxed);
         if (pages_ > most_pages)
             return false;
+        std::array<std::byte, sizeof(slab)> last{};   // before memory is taken for what may not be there
+        if (pages_ != 0 && !memory_.read(face().descriptors + (pages_ - 1) * sizeof(slab), last.data(), last.size())) {
+            pages_ = 0;
+            return false;
+        }
         descriptors_.emplace(std::size_t{pages_} * sizeof(slab));
         std::size_t const words = (std::size_t{pages_} + 63) / 64;
         free_resident_.resize(words);
