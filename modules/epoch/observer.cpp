@@ -249,21 +249,6 @@ private:
     descriptor file_;
 };
 
-std::uint64_t rss_bytes_of(pid_t pid)
-{
-    descriptor const file{::open(("/proc/" + std::to_string(pid) + "/statm").c_str(), O_RDONLY | O_CLOEXEC)};
-    std::array<char, 128> text{};
-    ssize_t const got = file.number() >= 0 ? ::read(file.number(), text.data(), text.size()) : 0;
-    if (got <= 0)
-        return 0;
-    char const* const end = text.data() + got;
-    char const* const second = std::find(static_cast<char const*>(text.data()), end, ' ');
-    std::uint64_t pages = 0;
-    if (second == end || std::from_chars(second + 1, end, pages).ec != std::errc{})
-        return 0;
-    return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-}
-
 /// A heap of another process, as assemble asks of it.
 class seen_heap {
 public:
@@ -403,7 +388,7 @@ public:
 
     [[nodiscard]] bool residency_known() const noexcept { return flags_.known(); }
     [[nodiscard]] std::vector<unsigned char> resident_pages() const { return flags_.of(face().first_page, pages_); }
-    [[nodiscard]] std::uint64_t rss_bytes() const { return pid_ != 0 ? rss_bytes_of(pid_) : 0; }
+    [[nodiscard]] std::uint64_t rss_bytes() const { return pid_ != 0 ? read_rss_bytes_of(pid_) : 0; }
     [[nodiscard]] std::uint64_t metadata_bytes() const noexcept
     {
         return face().pages.metadata_bytes.load(std::memory_order_relaxed) +

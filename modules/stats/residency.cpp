@@ -6,6 +6,7 @@ module;
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -14,10 +15,12 @@ module tslab.stats;
 
 namespace tslab {
 
-std::uint64_t read_rss_bytes() noexcept
+namespace {
+
+std::uint64_t rss_bytes_in(char const* statm) noexcept
 {
     // Opened each time: a kept descriptor would still name the parent after a fork.
-    int const fd = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    int const fd = ::open(statm, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;
     std::array<char, 128> text{};
@@ -32,6 +35,17 @@ std::uint64_t read_rss_bytes() noexcept
     if (second == end || std::from_chars(second + 1, end, pages).ec != std::errc{})
         return 0;
     return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+}
+
+std::uint64_t read_rss_bytes() noexcept { return rss_bytes_in("/proc/self/statm"); }
+
+std::uint64_t read_rss_bytes_of(std::int64_t pid) noexcept
+{
+    std::array<char, 48> path{};
+    std::snprintf(path.data(), path.size(), "/proc/%lld/statm", static_cast<long long>(pid));
+    return rss_bytes_in(path.data());
 }
 
 bool residency_known() noexcept

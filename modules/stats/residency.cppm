@@ -16,6 +16,8 @@ export namespace tslab {
 
 /// Bytes of this process that are resident, from /proc/self/statm; 0 where it cannot be read. Thread safe.
 [[nodiscard]] std::uint64_t read_rss_bytes() noexcept;
+/// The same for another process.
+[[nodiscard]] std::uint64_t read_rss_bytes_of(std::int64_t pid) noexcept;
 
 /// Bytes of [begin, begin + bytes) that are resident, by mincore(2); whole pages, `begin` rounded down to one.
 /// 0 where the range is not mapped. Thread safe.
