@@ -273,15 +273,9 @@ private:
     label_registry labels_;
     mutex advance_lock_;
     std::atomic<std::uint64_t> eras_{0};
-    std::atomic<std::uint64_t> current_{0};   // ring index in 16 bits, era above
-    mutex prepare_lock_;                      // making records of ring slots
-    struct last_close {
-        close_report report{};
-        std::uint64_t timestamp_ns = 0;
-        shared_text::copy label{};
-    };
+    std::atomic<std::uint64_t> current_{0};              // ring index in 16 bits, era above
+    mutex prepare_lock_;                                 // making records of ring slots
     mutable std::atomic<std::uint64_t> frees_told_{0};   // the most that any snapshot said
-    last_close last_close_;                              // guarded by core_.history_lock()
     bool strict_;
     std::uint32_t handle_salt_;
 };

@@ -404,8 +404,7 @@ void allocator::note_close(close_report const& report, shared_text::copy const& 
         }
     }
     lock_guard const guard{core_.history_lock()};
-    last_close_ = {.report = report, .timestamp_ns = wall_clock_ns(), .label = label};
-    core_.face().last_close.tell(last_close_.timestamp_ns, report.epoch.index, report.epoch.era, label.view(),
+    core_.face().last_close.tell(wall_clock_ns(), report.epoch.index, report.epoch.era, label.view(),
                                  {report.nanoseconds, report.rss_before, report.rss_after, report.scanned_slabs,
                                   report.recycled_slabs, report.madvise_calls, report.madvise_bytes,
                                   report.madvise_failures, report.madvise_asked_bytes, report.madvise_gone_bytes});
