@@ -376,8 +376,10 @@ void shelf::begin_closing() noexcept
 
 void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& done) noexcept
 {
-    // A thread in the middle of an operation is given this many chances to finish before its lane is left to it.
+    // A thread in the middle of an operation is given this many chances to finish before its lane is left to it. Waiting for
+    // the lock is longer than a pause, by far where there are more threads than processors, and counts for more.
     constexpr int patience = 64;
+    constexpr int patience_for_lock = patience / 4;
     done.found = true;
     if (closing && state.load(std::memory_order_relaxed) == lifecycle::active) {
         set_state(lifecycle::closing);
@@ -390,10 +392,10 @@ void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& 
         heavy_barrier();   // from here on a thread that is not inside cannot have missed the revocation
     std::uint64_t busy = take_idle_lanes(me, false, done);
     std::uint64_t const this_era = era.load(std::memory_order_relaxed);
-    for (int i = 0; busy != 0 && i < patience; ++i) {
+    for (int used = 0; busy != 0 && used < patience;) {
         lock.unlock();   // the thread may be waiting for this lock
         spin_pause();
-        lock.lock();
+        used += lock.lock() ? 1 : patience_for_lock;
         if (era.load(std::memory_order_relaxed) != this_era)
             return;   // drained and opened anew meanwhile: nothing of ours is left
         busy = take_idle_lanes(me, true, done);
