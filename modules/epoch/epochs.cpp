@@ -98,7 +98,7 @@ epoch_id allocator::begin_epoch(epoch_record& r, shared_text::packed const& labe
 }
 
 allocator::opened allocator::open_epoch(std::string_view label, bool enter, std::source_location const& at,
-                                        std::atomic<lane*>* binding) noexcept
+                                        atomic<lane*>* binding) noexcept
 {
     thread_record* const me = core_.record();
     restructuring_section const section{me};
@@ -221,7 +221,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
     return result;
 }
 
-void allocator::hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept
+void allocator::hand_back(epoch_id e, atomic<lane*>& binding) noexcept
 {
     thread_record* const me = core_.record();
     restructuring_section const section{me};
@@ -249,7 +249,7 @@ void allocator::hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept
 
 void allocator::count_free() noexcept { core_.count(core_.record(), heap_event::counted_free); }
 
-std::uint64_t allocator::release_epoch(epoch_id e, std::atomic<lane*>& keep) noexcept
+std::uint64_t allocator::release_epoch(epoch_id e, atomic<lane*>& keep) noexcept
 {
     thread_record* const me = core_.record();
     if (me == nullptr)
@@ -276,7 +276,7 @@ std::uint64_t allocator::release_epoch(epoch_id e, std::atomic<lane*>& keep) noe
     return live;
 }
 
-std::uint64_t allocator::release_part(epoch_id e, std::atomic<lane*>& keep, void const* owner) noexcept
+std::uint64_t allocator::release_part(epoch_id e, atomic<lane*>& keep, void const* owner) noexcept
 {
     thread_record* const me = core_.record();
     if (me == nullptr)

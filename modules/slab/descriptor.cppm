@@ -11,6 +11,7 @@ module;
 #include <cstdint>
 export module tslab.slab:descriptor;
 
+import tslab.stats;
 import :size_class;
 
 export namespace tslab {
@@ -53,19 +54,19 @@ inline constinit char const nowhere{};      ///< cached, or no slab at all: out 
 /// A slab of several blocks has a descriptor for itself, with its identity, and one with the words for each block: there
 /// `owner` and `base` are the block's, and nothing else counts. All blocks change hands together with the slab.
 struct alignas(64) slab {
-    std::atomic<std::uint64_t> shared{0};
-    std::atomic<std::uint64_t> local{0};        ///< of a large allocation its size, of a slab of blocks its first block
-    std::atomic<void const*> owner{&nowhere};   ///< who holds it (see lane), or one of the words above
-    std::byte* base = nullptr;                  ///< where its slots begin; of a page it never changes once set
-    slab* next = nullptr;                       ///< links of the one list the slab is on, guarded as that list is
-    slab* prev = nullptr;                       ///< of a block: its slab
-    std::atomic<void*> home{nullptr};   ///< the shelf it is on, or was last: always one of the heap's, so that whoever
-                                        ///< comes too late may still take its lock
-    std::atomic<std::uint32_t> pages{1};   ///< of a large allocation; while a lane holds it: see next_of_ready
-    std::atomic<std::uint8_t> tag{tag_none};
-    std::atomic<residence> where{residence::unused};
-    std::atomic<std::uint8_t> was{tag_none};   ///< the last tag of a slab or a large allocation; the holder's to write
-    bool ready = false;                        ///< among its lane's ready ones; the lane's to read and write
+    atomic<std::uint64_t> shared{0};
+    atomic<std::uint64_t> local{0};        ///< of a large allocation its size, of a slab of blocks its first block
+    atomic<void const*> owner{&nowhere};   ///< who holds it (see lane), or one of the words above
+    std::byte* base = nullptr;             ///< where its slots begin; of a page it never changes once set
+    slab* next = nullptr;                  ///< links of the one list the slab is on, guarded as that list is
+    slab* prev = nullptr;                  ///< of a block: its slab
+    atomic<void*> home{nullptr};      ///< the shelf it is on, or was last: always one of the heap's, so that whoever
+                                      ///< comes too late may still take its lock
+    atomic<std::uint32_t> pages{1};   ///< of a large allocation; while a lane holds it: see next_of_ready
+    atomic<std::uint8_t> tag{tag_none};
+    atomic<residence> where{residence::unused};
+    atomic<std::uint8_t> was{tag_none};   ///< the last tag of a slab or a large allocation; the holder's to write
+    bool ready = false;                   ///< among its lane's ready ones; the lane's to read and write
 
     [[nodiscard]] inline unsigned bin() const noexcept { return tag.load(std::memory_order_relaxed) - 1U; }
     /// The bin it last had as a slab; bin_count or above when it was none, or part of a large allocation.
@@ -73,7 +74,7 @@ struct alignas(64) slab {
 };
 
 static_assert(sizeof(slab) == 64 && alignof(slab) == 64, "one descriptor, one cache line");
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<void*>::is_always_lock_free);
+static_assert(atomic<std::uint64_t>::is_always_lock_free && atomic<void*>::is_always_lock_free);
 
 /// What a claim found: the slots that are free now, and those of them that were in both words, since two threads freed
 /// them at the same time.

@@ -14,9 +14,9 @@ namespace tslab {
 
 namespace {
 
-long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) noexcept
+long futex(atomic<std::uint32_t>& word, int operation, std::uint32_t value) noexcept
 {
-    static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
+    static_assert(sizeof(atomic<std::uint32_t>) == sizeof(std::uint32_t));
     return ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value, nullptr, nullptr, 0);
 }
 
