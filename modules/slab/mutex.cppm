@@ -157,6 +157,8 @@ private:
 /// Tells the processor that this is a spin loop.
 inline void spin_pause() noexcept
 {
+    if (schedule::pause())
+        return;
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)

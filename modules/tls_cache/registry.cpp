@@ -51,6 +51,8 @@ thread_registry& registry() noexcept
 
 void heavy_barrier() noexcept
 {
+    if (schedule::barrier())
+        return;
     if (barrier_by_kernel.load(std::memory_order_relaxed)) {
         ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
         return;

@@ -67,6 +67,8 @@ inline constinit atomic<bool> barrier_by_kernel{false};
 /// `heavy_barrier` in between can see.
 inline void light_barrier(atomic<std::uint32_t>& word) noexcept
 {
+    if (schedule::barrier())
+        return;
     if (barrier_by_kernel.load(std::memory_order_relaxed)) [[likely]] {
         std::atomic_signal_fence(std::memory_order_seq_cst);   // the compiler keeps the order, membarrier does the rest
         return;
