@@ -262,12 +262,12 @@ private:
     [[nodiscard]] bool inside_operation() noexcept;
     [[nodiscard]] slab* large_head(slab* s) noexcept;
     [[nodiscard]] bool retire_generation(slab const& s, unsigned slot) noexcept;
-    /// `drained`: set when the epoch that was current held nothing and is gone.
-    epoch_id advance_locked(bool& drained) noexcept __attribute__((requires_capability(advance_lock_)));
+    epoch_id advance_locked() noexcept __attribute__((requires_capability(advance_lock_)));
     [[nodiscard]] epoch_record* prepare_slot(std::uint32_t index) noexcept;
     epoch_id begin_epoch(epoch_record& r, shared_text::packed const& label, std::uint32_t label_id) noexcept
         __attribute__((requires_capability(r.lock)));
-    close_report take_back(epoch_id e, bool closing, bool drained_before) noexcept;
+    /// `closed_before`: the caller has closed it just now.
+    close_report take_back(epoch_id e, bool closing, bool closed_before) noexcept;
 
     heap_core core_;
     label_registry labels_;

@@ -46,7 +46,7 @@ inline constinit char const nowhere{};      ///< cached, or no slab at all: out 
 /// - `shared` is changed by atomic read-modify-writes of any thread: frees set bits, claims move them to `local`.
 /// - `local` is the claim of the lane in `owner`; only that lane's thread changes it, or whoever took the lane over.
 /// A bit on its way from one word to the other is in both for a moment, never in neither, so that a free of a free slot
-/// always finds it; whoever looks loads `shared` first.
+/// always finds it; whoever frees loads `shared` first.
 /// A slab on a shelf changes hands by compare-exchange of `owner` from null. Who then finds `shared` full holds every slot
 /// and alone takes it back; nobody else touches a slab after the operation that made it reclaimable.
 /// A cached slab has local == full_mask and shared == 0: a free that comes too late finds its bit set. So has one that a lane
@@ -145,12 +145,17 @@ template <class F> [[nodiscard]] inline fill fill_of(slab const& s, unsigned bin
 }
 
 /// How many slots are in neither word. Exact when nobody changes them.
+/// Bits move from `local` to `shared` when a lane lets go of the slab, and from `shared` to `local` when one takes them: who
+/// looks at `local` before and afterwards meets them in either case.
 [[nodiscard]] inline std::uint32_t live_slots(slab const& s, unsigned bin) noexcept
 {
     std::uint32_t n = 0;
     for_each_block(s, bin, [&](slab const& block) {
-        std::uint64_t const live = bins[bin].full_mask & ~(block.shared.load(std::memory_order_relaxed) |
-                                                           block.local.load(std::memory_order_relaxed));
+        // acquire, twice: bits that have left a word are in the one that is read next.
+        std::uint64_t const before = block.local.load(std::memory_order_acquire);
+        std::uint64_t const shared = block.shared.load(std::memory_order_acquire);
+        std::uint64_t const live =
+            bins[bin].full_mask & ~(before | shared | block.local.load(std::memory_order_relaxed));
         if (live == bins[bin].full_mask)
             n += bins[bin].slots;   // often, and counting bits takes its time where the processor's way is not used
         else if (live != 0)

@@ -217,7 +217,7 @@ void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result&
     for_each_block(s, bin, [](slab& block) {
         std::uint64_t const free = block.local.load(std::memory_order_relaxed);
         block.shared.fetch_or(free, std::memory_order_release);   // release: with the slots goes what was done in them
-        block.local.store(0, std::memory_order_relaxed);
+        block.local.store(0, std::memory_order_release);          // release: who sees the bits gone sees them in shared
     });
     if (has_blocks(bin))
         for_each_block(s, bin, [](slab& block) { block.owner.store(nullptr, std::memory_order_relaxed); });
