@@ -98,7 +98,7 @@ private:
     [[nodiscard]] void* allocate_class(unsigned c, refusal& why) noexcept;
     [[nodiscard]] lane* usable_lane(thread_record& me) noexcept;
 
-    std::atomic<lane*> lane_{&no_lane};
+    atomic<lane*> lane_{&no_lane};
     address_map const* map_;   // of a count-only resource: the empty one, so that no free goes the common way
     epoch_domain domain_;
     std::source_location made_at_;

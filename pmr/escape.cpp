@@ -7,6 +7,7 @@ module;
 #include <mutex>
 module tslab.pmr;
 
+import tslab.stats;
 import tslab.tls_cache;
 import tslab.epoch;
 
@@ -15,7 +16,7 @@ namespace tslab {
 namespace {
 
 /// Off, no detector counts, wherever it is: the program may have put its own default resource on top of one.
-constinit std::atomic<bool> switched_on{false};
+constinit atomic<bool> switched_on{false};
 
 /// Stands before what was the default resource. Never destroyed: memory taken from it may be freed at any time.
 class escape_detector final : public std::pmr::memory_resource {

@@ -72,8 +72,7 @@ allocator::allocator(options const& o)
 {
     core_.set_sampling(o.sampling);
     lock_guard const guard{advance_lock_};
-    bool drained = false;
-    advance_locked(drained);
+    advance_locked();
     if (current_epoch().era == 0)
         throw std::bad_alloc{};
 }

@@ -184,19 +184,19 @@ public:
     /// Opens an epoch and, if `enter`, notes one domain's enter into it. Where a lane can be had, and the epoch is a new one,
     /// `binding` becomes the calling thread's lane in it.
     [[nodiscard]] opened open_epoch(std::string_view label, bool enter, std::source_location const& at,
-                                    std::atomic<lane*>* binding = nullptr) noexcept;
+                                    atomic<lane*>* binding = nullptr) noexcept;
     /// Notes a domain's enter into an existing epoch; false when `e` is gone.
     bool enter_epoch(epoch_id e, bool first, std::source_location const& at, std::uint32_t& place) noexcept;
     /// How the last hold on an epoch, or a further exit, is noted.
     struct leaving {
         epoch_id epoch;
         std::uint32_t place = 0;
-        bool last = true;                        ///< the domain's last exit
-        bool close = false;                      ///< close the epoch if nobody else holds it
-        bool own = false;                        ///< nobody else allocates in it: all that lives in it is the leaver's
-        std::atomic<lane*>* binding = nullptr;   ///< a resource's lane, handed back first
-        void const* owner = nullptr;             ///< of large allocations in an epoch that is not its own
-        bool drop = false;                       ///< give everything back, live or not
+        bool last = true;                   ///< the domain's last exit
+        bool close = false;                 ///< close the epoch if nobody else holds it
+        bool own = false;                   ///< nobody else allocates in it: all that lives in it is the leaver's
+        atomic<lane*>* binding = nullptr;   ///< a resource's lane, handed back first
+        void const* owner = nullptr;        ///< of large allocations in an epoch that is not its own
+        bool drop = false;                  ///< give everything back, live or not
         bool count_leaks = false;
     };
     struct left {
@@ -207,14 +207,14 @@ public:
     };
     left leave_epoch(leaving const& how) noexcept;
     /// Hands back the claims of a resource's lane, on the resource's own thread.
-    void hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept;
+    void hand_back(epoch_id e, atomic<lane*>& binding) noexcept;
     /// Counts a deallocation that is not carried out.
     void count_free() noexcept;
     /// Gives back everything in the epoch, live or not, except what other threads are using this moment; the lane behind
     /// `keep` stays attached. Returns how many objects were live.
-    std::uint64_t release_epoch(epoch_id e, std::atomic<lane*>& keep) noexcept;
+    std::uint64_t release_epoch(epoch_id e, atomic<lane*>& keep) noexcept;
     /// The same for a resource that shares its epoch: what the lane behind `keep` and the resource `owner` handed out.
-    std::uint64_t release_part(epoch_id e, std::atomic<lane*>& keep, void const* owner) noexcept;
+    std::uint64_t release_part(epoch_id e, atomic<lane*>& keep, void const* owner) noexcept;
 
     [[nodiscard]] shared_text::copy label_of(epoch_id e) const noexcept;
     /// The number of its label; `unlabeled` when `e` is gone.
@@ -262,20 +262,20 @@ private:
     [[nodiscard]] bool inside_operation() noexcept;
     [[nodiscard]] slab* large_head(slab* s) noexcept;
     [[nodiscard]] bool retire_generation(slab const& s, unsigned slot) noexcept;
-    /// `drained`: set when the epoch that was current held nothing and is gone.
-    epoch_id advance_locked(bool& drained) noexcept __attribute__((requires_capability(advance_lock_)));
+    epoch_id advance_locked() noexcept __attribute__((requires_capability(advance_lock_)));
     [[nodiscard]] epoch_record* prepare_slot(std::uint32_t index) noexcept;
     epoch_id begin_epoch(epoch_record& r, shared_text::packed const& label, std::uint32_t label_id) noexcept
         __attribute__((requires_capability(r.lock)));
-    close_report take_back(epoch_id e, bool closing, bool drained_before) noexcept;
+    /// `closed_before`: the caller has closed it just now.
+    close_report take_back(epoch_id e, bool closing, bool closed_before) noexcept;
 
     heap_core core_;
     label_registry labels_;
     mutex advance_lock_;
-    std::atomic<std::uint64_t> eras_{0};
-    std::atomic<std::uint64_t> current_{0};              // ring index in 16 bits, era above
-    mutex prepare_lock_;                                 // making records of ring slots
-    mutable std::atomic<std::uint64_t> frees_told_{0};   // the most that any snapshot said
+    atomic<std::uint64_t> eras_{0};
+    atomic<std::uint64_t> current_{0};              // ring index in 16 bits, era above
+    mutex prepare_lock_;                            // making records of ring slots
+    mutable atomic<std::uint64_t> frees_told_{0};   // the most that any snapshot said
     bool strict_;
     std::uint32_t handle_salt_;
 };

@@ -10,6 +10,7 @@ module;
 #include <string_view>
 module tslab.epoch;
 
+import tslab.stats;
 import tslab.slab;
 import tslab.tls_cache;
 
@@ -55,7 +56,7 @@ epoch_domain::epoch_domain(allocator& heap, epoch_id e, options const& o) noexce
 }
 
 epoch_domain::epoch_domain(already_entered, allocator& heap, options const& o, bool share,
-                           std::source_location const& at, std::atomic<lane*>* binding) noexcept
+                           std::source_location const& at, atomic<lane*>* binding) noexcept
     : heap_{&heap}, thread_{this_thread_id()}, depth_{1}, auto_close_{o.auto_close}, held_{true}
 {
     if (share) {

@@ -67,7 +67,7 @@ public:
     /// A domain that is inside from the start: in an epoch of its own, or in the current one if `share`.
     /// `binding`: see open_epoch.
     epoch_domain(already_entered, allocator& heap, options const& o, bool share, std::source_location const& at,
-                 std::atomic<lane*>* binding = nullptr) noexcept;
+                 atomic<lane*>* binding = nullptr) noexcept;
     /// Makes this the calling thread's current domain, without a further enter. Throws std::bad_alloc.
     void push();
     /// Undoes push at the end of a guard, which goes whatever is wrong: that is reported and then put right.

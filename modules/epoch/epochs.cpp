@@ -98,7 +98,7 @@ epoch_id allocator::begin_epoch(epoch_record& r, shared_text::packed const& labe
 }
 
 allocator::opened allocator::open_epoch(std::string_view label, bool enter, std::source_location const& at,
-                                        std::atomic<lane*>* binding) noexcept
+                                        atomic<lane*>* binding) noexcept
 {
     thread_record* const me = core_.record();
     restructuring_section const section{me};
@@ -221,7 +221,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
     return result;
 }
 
-void allocator::hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept
+void allocator::hand_back(epoch_id e, atomic<lane*>& binding) noexcept
 {
     thread_record* const me = core_.record();
     restructuring_section const section{me};
@@ -249,7 +249,7 @@ void allocator::hand_back(epoch_id e, std::atomic<lane*>& binding) noexcept
 
 void allocator::count_free() noexcept { core_.count(core_.record(), heap_event::counted_free); }
 
-std::uint64_t allocator::release_epoch(epoch_id e, std::atomic<lane*>& keep) noexcept
+std::uint64_t allocator::release_epoch(epoch_id e, atomic<lane*>& keep) noexcept
 {
     thread_record* const me = core_.record();
     if (me == nullptr)
@@ -276,7 +276,7 @@ std::uint64_t allocator::release_epoch(epoch_id e, std::atomic<lane*>& keep) noe
     return live;
 }
 
-std::uint64_t allocator::release_part(epoch_id e, std::atomic<lane*>& keep, void const* owner) noexcept
+std::uint64_t allocator::release_part(epoch_id e, atomic<lane*>& keep, void const* owner) noexcept
 {
     thread_record* const me = core_.record();
     if (me == nullptr)
@@ -307,11 +307,10 @@ epoch_id allocator::advance() noexcept
 {
     restructuring_section const section{core_.record()};
     lock_guard const guard{advance_lock_};
-    bool drained = false;
-    return advance_locked(drained);
+    return advance_locked();
 }
 
-epoch_id allocator::advance_locked(bool& drained) noexcept
+epoch_id allocator::advance_locked() noexcept
 {
     thread_record* const me = core_.record();
     epoch_id const before = current_epoch();
@@ -339,6 +338,7 @@ epoch_id allocator::advance_locked(bool& drained) noexcept
         return now;
     core_.count(me, heap_event::epoch_advance);
     epoch_record& old = record_of(before);
+    bool drained = false;
     {
         lock_guard const guard{old.lock, old.site(me, no_class)};
         if (old.state.load(std::memory_order_relaxed) == lifecycle::active)
@@ -353,7 +353,7 @@ epoch_id allocator::advance_locked(bool& drained) noexcept
     return now;
 }
 
-close_report allocator::take_back(epoch_id e, bool closing, bool drained_before) noexcept
+close_report allocator::take_back(epoch_id e, bool closing, bool closed_before) noexcept
 {
     close_report report{.epoch = e};
     if (e.index >= core_.prepared_slots() || e.era == 0)
@@ -365,13 +365,13 @@ close_report allocator::take_back(epoch_id e, bool closing, bool drained_before)
     std::uint64_t const begin = now_ns();
     report.rss_before = read_rss_bytes();
     take_back_result const done = r.take_back(me, e.era, closing);
-    report.found = done.found || drained_before;
+    report.found = done.found || closed_before;
     if (!report.found)
         return report;
     purge_result const purged = core_.slabs().settle(true);
     if (done.drained)
         core_.slot_drained(r, me);
-    report.drained = done.drained || drained_before;
+    report.drained = done.drained || !done.found;   // else it went before we came to it
     report.closed = closing;
     report.scanned_slabs = done.scanned();
     report.recycled_slabs = done.recycled();
@@ -412,16 +412,17 @@ void allocator::note_close(close_report const& report, shared_text::copy const& 
 
 close_report allocator::close(epoch_id e) noexcept
 {
-    bool drained = false;
+    bool closed = false;
     if (e == current_epoch()) {
         restructuring_section const section{core_.record()};
         lock_guard const guard{advance_lock_};
         if (e == current_epoch())
-            static_cast<void>(advance_locked(drained));
+            closed = advance_locked() != e;
     }
     // Still current: no slot was free for another, and the current epoch is always ACTIVE. What is empty comes back.
-    // If it held nothing, advancing has closed it already, and what is left to do is to give pages back.
-    return take_back(e, e != current_epoch(), drained);
+    // If advancing has closed it, it may be gone already, because it held nothing or since another thread gave back the last of
+    // it: then what is left to do is to give pages back.
+    return take_back(e, e != current_epoch(), closed);
 }
 
 close_report allocator::trim(epoch_id e) noexcept { return take_back(e, false, false); }

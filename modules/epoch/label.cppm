@@ -64,7 +64,7 @@ private:
 
     heap_face* const told_;
     mutex lock_;
-    std::atomic<std::uint32_t> used_{0};
+    atomic<std::uint32_t> used_{0};
     std::array<shared_text, named> names_{};
     counter overflows_;
     counter cut_;

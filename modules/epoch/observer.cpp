@@ -258,7 +258,7 @@ public:
         : told_{told}, again_{again}, memory_{pid}, flags_{pid}, pid_{pid}, frees_told_{frees_told}
     {
         auto const table = reinterpret_cast<std::uintptr_t>(face().epochs);
-        epochs_ = told_.at<std::atomic<epoch_face*>>(table, face().epoch_count);
+        epochs_ = told_.at<atomic<epoch_face*>>(table, face().epoch_count);
         if (epochs_ == nullptr)
             fail(fault::damaged, "the statistics are damaged: the table of epochs is not in them");
         prepared_ = std::min(face().prepared_epochs.load(std::memory_order_relaxed), face().epoch_count);
@@ -594,7 +594,7 @@ private:
     page_flags flags_;
     pid_t pid_;
     std::uint64_t& frees_told_;
-    std::atomic<epoch_face*> const* epochs_ = nullptr;
+    atomic<epoch_face*> const* epochs_ = nullptr;
     std::uint32_t prepared_ = 0;
     std::vector<thread> threads_;
     std::vector<seen_lane> lanes_;

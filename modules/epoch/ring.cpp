@@ -12,7 +12,7 @@ namespace tslab {
 
 epoch_record::oldest epoch_record::oldest_entry() const
 {
-    auto const text = [](std::atomic<char const*> const& of) {
+    auto const text = [](atomic<char const*> const& of) {
         char const* const s = of.load(std::memory_order_relaxed);
         return std::string{s != nullptr ? s : ""};
     };

@@ -48,11 +48,11 @@ struct close_report {
 
 /// Where a domain that is still inside came in.
 struct open_entry {
-    std::atomic<char const*> file{nullptr};
-    std::atomic<char const*> function{nullptr};
-    std::atomic<std::uint32_t> line{0};
-    std::atomic<std::uint64_t> entered_ns{0};
-    std::atomic<std::uint64_t> order{0};   ///< 0: free; else the n-th enter, the smallest is the oldest
+    atomic<char const*> file{nullptr};
+    atomic<char const*> function{nullptr};
+    atomic<std::uint32_t> line{0};
+    atomic<std::uint64_t> entered_ns{0};
+    atomic<std::uint64_t> order{0};   ///< 0: free; else the n-th enter, the smallest is the oldest
 };
 
 struct alignas(64) epoch_record : shelf {

@@ -25,7 +25,7 @@ namespace tslab {
 namespace {
 
 /// The larger of `now` and all that was ever told. What is allocated while pages are looked at makes frees come out too few.
-std::uint64_t largest_told(std::atomic<std::uint64_t>& told, std::uint64_t now) noexcept
+std::uint64_t largest_told(atomic<std::uint64_t>& told, std::uint64_t now) noexcept
 {
     std::uint64_t before = told.load(std::memory_order_relaxed);
     while (before < now && !told.compare_exchange_weak(before, now, std::memory_order_relaxed)) {
@@ -37,7 +37,7 @@ std::uint64_t largest_told(std::atomic<std::uint64_t>& told, std::uint64_t now) 
 class own_heap {
 public:
     own_heap(heap_core const& core, std::initializer_list<mutex const*> further_locks,
-             std::atomic<std::uint64_t>& frees_told)
+             atomic<std::uint64_t>& frees_told)
         : core_{core}, further_locks_{further_locks}, frees_told_{frees_told}
     {
     }
@@ -144,7 +144,7 @@ public:
 private:
     heap_core const& core_;
     std::initializer_list<mutex const*> further_locks_;
-    std::atomic<std::uint64_t>& frees_told_;
+    atomic<std::uint64_t>& frees_told_;
 };
 
 }

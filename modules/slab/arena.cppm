@@ -12,6 +12,7 @@ module;
 #include <utility>
 export module tslab.slab:arena;
 
+import tslab.stats;
 import :mutex;
 
 export namespace tslab {
@@ -56,7 +57,7 @@ private:
     std::byte* base_ = nullptr;
     std::size_t bytes_ = 0;
     std::size_t used_ __attribute__((guarded_by(lock_))) = 0;
-    std::atomic<std::size_t> committed_{0};
+    atomic<std::size_t> committed_{0};
 };
 
 }

@@ -11,6 +11,7 @@ module;
 #include <cstdint>
 export module tslab.slab:descriptor;
 
+import tslab.stats;
 import :size_class;
 
 export namespace tslab {
@@ -45,7 +46,7 @@ inline constinit char const nowhere{};      ///< cached, or no slab at all: out 
 /// - `shared` is changed by atomic read-modify-writes of any thread: frees set bits, claims move them to `local`.
 /// - `local` is the claim of the lane in `owner`; only that lane's thread changes it, or whoever took the lane over.
 /// A bit on its way from one word to the other is in both for a moment, never in neither, so that a free of a free slot
-/// always finds it; whoever looks loads `shared` first.
+/// always finds it; whoever frees loads `shared` first.
 /// A slab on a shelf changes hands by compare-exchange of `owner` from null. Who then finds `shared` full holds every slot
 /// and alone takes it back; nobody else touches a slab after the operation that made it reclaimable.
 /// A cached slab has local == full_mask and shared == 0: a free that comes too late finds its bit set. So has one that a lane
@@ -53,19 +54,19 @@ inline constinit char const nowhere{};      ///< cached, or no slab at all: out 
 /// A slab of several blocks has a descriptor for itself, with its identity, and one with the words for each block: there
 /// `owner` and `base` are the block's, and nothing else counts. All blocks change hands together with the slab.
 struct alignas(64) slab {
-    std::atomic<std::uint64_t> shared{0};
-    std::atomic<std::uint64_t> local{0};        ///< of a large allocation its size, of a slab of blocks its first block
-    std::atomic<void const*> owner{&nowhere};   ///< who holds it (see lane), or one of the words above
-    std::byte* base = nullptr;                  ///< where its slots begin; of a page it never changes once set
-    slab* next = nullptr;                       ///< links of the one list the slab is on, guarded as that list is
-    slab* prev = nullptr;                       ///< of a block: its slab
-    std::atomic<void*> home{nullptr};   ///< the shelf it is on, or was last: always one of the heap's, so that whoever
-                                        ///< comes too late may still take its lock
-    std::atomic<std::uint32_t> pages{1};   ///< of a large allocation; while a lane holds it: see next_of_ready
-    std::atomic<std::uint8_t> tag{tag_none};
-    std::atomic<residence> where{residence::unused};
-    std::atomic<std::uint8_t> was{tag_none};   ///< the last tag of a slab or a large allocation; the holder's to write
-    bool ready = false;                        ///< among its lane's ready ones; the lane's to read and write
+    atomic<std::uint64_t> shared{0};
+    atomic<std::uint64_t> local{0};        ///< of a large allocation its size, of a slab of blocks its first block
+    atomic<void const*> owner{&nowhere};   ///< who holds it (see lane), or one of the words above
+    std::byte* base = nullptr;             ///< where its slots begin; of a page it never changes once set
+    slab* next = nullptr;                  ///< links of the one list the slab is on, guarded as that list is
+    slab* prev = nullptr;                  ///< of a block: its slab
+    atomic<void*> home{nullptr};      ///< the shelf it is on, or was last: always one of the heap's, so that whoever
+                                      ///< comes too late may still take its lock
+    atomic<std::uint32_t> pages{1};   ///< of a large allocation; while a lane holds it: see next_of_ready
+    atomic<std::uint8_t> tag{tag_none};
+    atomic<residence> where{residence::unused};
+    atomic<std::uint8_t> was{tag_none};   ///< the last tag of a slab or a large allocation; the holder's to write
+    bool ready = false;                   ///< among its lane's ready ones; the lane's to read and write
 
     [[nodiscard]] inline unsigned bin() const noexcept { return tag.load(std::memory_order_relaxed) - 1U; }
     /// The bin it last had as a slab; bin_count or above when it was none, or part of a large allocation.
@@ -73,7 +74,7 @@ struct alignas(64) slab {
 };
 
 static_assert(sizeof(slab) == 64 && alignof(slab) == 64, "one descriptor, one cache line");
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<void*>::is_always_lock_free);
+static_assert(atomic<std::uint64_t>::is_always_lock_free && atomic<void*>::is_always_lock_free);
 
 /// What a claim found: the slots that are free now, and those of them that were in both words, since two threads freed
 /// them at the same time.
@@ -144,12 +145,17 @@ template <class F> [[nodiscard]] inline fill fill_of(slab const& s, unsigned bin
 }
 
 /// How many slots are in neither word. Exact when nobody changes them.
+/// Bits move from `local` to `shared` when a lane lets go of the slab, and from `shared` to `local` when one takes them: who
+/// looks at `local` before and afterwards meets them in either case.
 [[nodiscard]] inline std::uint32_t live_slots(slab const& s, unsigned bin) noexcept
 {
     std::uint32_t n = 0;
     for_each_block(s, bin, [&](slab const& block) {
-        std::uint64_t const live = bins[bin].full_mask & ~(block.shared.load(std::memory_order_relaxed) |
-                                                           block.local.load(std::memory_order_relaxed));
+        // acquire, twice: bits that have left a word are in the one that is read next.
+        std::uint64_t const before = block.local.load(std::memory_order_acquire);
+        std::uint64_t const shared = block.shared.load(std::memory_order_acquire);
+        std::uint64_t const live =
+            bins[bin].full_mask & ~(before | shared | block.local.load(std::memory_order_relaxed));
         if (live == bins[bin].full_mask)
             n += bins[bin].slots;   // often, and counting bits takes its time where the processor's way is not used
         else if (live != 0)

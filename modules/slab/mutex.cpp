@@ -14,9 +14,9 @@ namespace tslab {
 
 namespace {
 
-long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) noexcept
+long futex(atomic<std::uint32_t>& word, int operation, std::uint32_t value) noexcept
 {
-    static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
+    static_assert(sizeof(atomic<std::uint32_t>) == sizeof(std::uint32_t));
     return ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value, nullptr, nullptr, 0);
 }
 
@@ -25,7 +25,7 @@ long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value)
 // The three-state futex lock of U. Drepper, "Futexes Are Tricky" (2011), section 5, after a short spin.
 [[gnu::cold, gnu::noinline]] void mutex::wait() noexcept
 {
-    constexpr int spins = 64;
+    constexpr int spins = schedule::compiled_in ? 0 : 64;
     for (int i = 0; i < spins; ++i) {
         std::uint32_t expected = free;
         if (state_.load(std::memory_order_relaxed) == free &&
@@ -35,7 +35,8 @@ long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value)
     }
     // acquire: as in lock(). The word says "with waiters" from now on, since others may be asleep already.
     while (state_.exchange(held_with_waiters, std::memory_order_acquire) != free)
-        futex(state_, FUTEX_WAIT_PRIVATE, held_with_waiters);
+        if (!schedule::sleep(&state_))
+            futex(state_, FUTEX_WAIT_PRIVATE, held_with_waiters);
 }
 
 void set_lock_timing(std::uint32_t one_in) noexcept { mutex::timed_one_in.store(one_in, std::memory_order_relaxed); }
@@ -63,6 +64,10 @@ std::uint32_t lock_timing() noexcept { return mutex::timed_one_in.load(std::memo
     return held_ns;
 }
 
-[[gnu::cold, gnu::noinline]] void mutex::wake() noexcept { futex(state_, FUTEX_WAKE_PRIVATE, 1); }
+[[gnu::cold, gnu::noinline]] void mutex::wake() noexcept
+{
+    if (!schedule::wake(&state_))
+        futex(state_, FUTEX_WAKE_PRIVATE, 1);
+}
 
 }

@@ -92,7 +92,7 @@ public:
     [[nodiscard]] inline std::uint64_t contended_acquires() const noexcept { return contended_.value(); }
     [[nodiscard]] inline lock_times const& times() const noexcept { return times_; }
 
-    static inline constinit std::atomic<std::uint32_t> timed_one_in{0};
+    static inline constinit atomic<std::uint32_t> timed_one_in{0};
 
 private:
     static constexpr std::uint32_t free = 0;
@@ -117,7 +117,7 @@ private:
     void wait() noexcept;
     void wake() noexcept;
 
-    std::atomic<std::uint32_t> state_{free};
+    atomic<std::uint32_t> state_{free};
     // Written by the holder only; counters are read by anyone.
     counter fast_;
     counter contended_;
@@ -157,6 +157,8 @@ private:
 /// Tells the processor that this is a spin loop.
 inline void spin_pause() noexcept
 {
+    if (schedule::pause())
+        return;
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)

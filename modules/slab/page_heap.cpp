@@ -65,7 +65,7 @@ page_heap::page_heap(std::size_t reserve_bytes, bool huge_pages, page_figures* t
     map_.slabs_ = reinterpret_cast<slab*>(map_.base_ + sizes.pages);
     std::uintptr_t const behind_slabs = map_.base_ + sizes.pages + sizes.slabs;
     map_.blocks_ = reinterpret_cast<slab*>(behind_slabs);
-    generations_ = reinterpret_cast<std::atomic<std::uint32_t>*>(behind_slabs + sizes.blocks);
+    generations_ = reinterpret_cast<atomic<std::uint32_t>*>(behind_slabs + sizes.blocks);
     auto* const sets = reinterpret_cast<std::byte*>(behind_slabs + sizes.blocks + sizes.generations);
     for (unsigned bin = 0; bin < bin_count; ++bin) {
         std::uint32_t const ratio = has_blocks(bin) ? address_map::block_ratio : address_map::page_ratio;

@@ -32,7 +32,7 @@ struct purge_result {
 /// A part of the address space that grows.
 struct told_range {
     std::uint64_t begin = 0;
-    std::atomic<std::uint64_t> bytes{0};
+    atomic<std::uint64_t> bytes{0};
 };
 
 /// What is told of the pages. Written under the heap's lock or by shared counters; any thread may read it.
@@ -41,14 +41,14 @@ struct page_figures {
         counter calls, bytes, failures;
     };
     std::array<class_purges, class_count + 1> purges{};
-    std::atomic<std::uint32_t> used_pages{0};
-    std::atomic<std::uint64_t> free_resident{0};
-    std::atomic<std::uint64_t> free_purged{0};
-    std::atomic<std::uint64_t> madvise_calls{0};
-    std::atomic<std::uint64_t> madvise_bytes{0};
-    std::atomic<std::uint64_t> madvise_failures{0};
-    std::atomic<std::uint64_t> metadata_bytes{0};   ///< see page_heap::metadata_bytes
-    std::array<told_range, 4> metadata{};           ///< descriptors, blocks, sets, generations
+    atomic<std::uint32_t> used_pages{0};
+    atomic<std::uint64_t> free_resident{0};
+    atomic<std::uint64_t> free_purged{0};
+    atomic<std::uint64_t> madvise_calls{0};
+    atomic<std::uint64_t> madvise_bytes{0};
+    atomic<std::uint64_t> madvise_failures{0};
+    atomic<std::uint64_t> metadata_bytes{0};   ///< see page_heap::metadata_bytes
+    std::array<told_range, 4> metadata{};      ///< descriptors, blocks, sets, generations
 };
 
 /// From an address to its page's descriptor: a subtraction, a comparison and a shift. Read on every free.
@@ -128,7 +128,7 @@ private:
 
     std::array<bin_entry, bin_count> entries_{};   // first, so that twice a code is the distance from the map
     std::uintptr_t base_ = 0;
-    std::atomic<std::size_t> committed_{0};   // bytes of pages that may be touched, descriptors included
+    atomic<std::size_t> committed_{0};   // bytes of pages that may be touched, descriptors included
     slab* slabs_ = nullptr;
     slab* blocks_ = nullptr;   // max_blocks for each page, for slabs of several blocks
 };
@@ -208,7 +208,7 @@ public:
     [[nodiscard]] std::uint64_t resident_metadata_bytes() const noexcept;
 
     /// The generation of a slot that is handed out by handle. The page's generations must be committed.
-    [[nodiscard]] inline std::atomic<std::uint32_t>& generation(std::uint32_t page, std::uint32_t slot) const noexcept
+    [[nodiscard]] inline atomic<std::uint32_t>& generation(std::uint32_t page, std::uint32_t slot) const noexcept
     {
         return generations_[std::size_t{page} * max_slots + slot];
     }
@@ -255,14 +255,14 @@ private:
     [[nodiscard]] unsigned class_of_free_page(std::uint32_t i) const noexcept;
 
     address_map map_;
-    std::atomic<std::uint32_t>* generations_ = nullptr;
+    atomic<std::uint32_t>* generations_ = nullptr;
 
     alignas(64) mutex lock_;
     page_set resident_ __attribute__((guarded_by(lock_)));    // free, memory still behind them
     page_set purged_ __attribute__((guarded_by(lock_)));      // free, given back
     page_set was_large_ __attribute__((guarded_by(lock_)));   // of the free ones: from a large allocation
-    std::atomic<std::uint32_t> next_{0};                      // first page never taken
-    std::atomic<std::uint32_t> generation_pages_{0};
+    atomic<std::uint32_t> next_{0};                           // first page never taken
+    atomic<std::uint32_t> generation_pages_{0};
     page_figures own_figures_;
     page_figures* const told_;
 

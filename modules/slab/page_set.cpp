@@ -8,6 +8,8 @@ module;
 #include <cstdint>
 module tslab.slab;
 
+import tslab.stats;
+
 namespace tslab {
 
 void page_set::attach(void* memory, std::size_t pages) noexcept
@@ -28,7 +30,7 @@ template <class Change> void page_set::change(std::uint32_t first, std::uint32_t
         std::uint32_t const n = std::min(64 - bit, end - first);
         std::uint64_t const mask = (n == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1) << bit;
         std::uint64_t const word = apply(words_[w], mask);
-        std::atomic_ref{words_[w]}.store(word, std::memory_order_relaxed);   // statistics read it
+        atomic_ref<std::uint64_t>{words_[w]}.store(word, std::memory_order_relaxed);   // statistics read it
         std::uint64_t const flag = std::uint64_t{1} << (w % 64);
         summary_[w / 64] = word != 0 ? summary_[w / 64] | flag : summary_[w / 64] & ~flag;
         first += n;

@@ -10,6 +10,8 @@ module;
 #include <cstdint>
 export module tslab.slab:page_set;
 
+import tslab.stats;
+
 export namespace tslab {
 
 struct page_run {
@@ -46,7 +48,7 @@ public:
     /// The same for a reader that holds no lock: what was true a moment ago.
     [[nodiscard]] inline bool seems_to_contain(std::uint32_t page) const noexcept
     {
-        return (std::atomic_ref{words_[page / 64]}.load(std::memory_order_relaxed) >> (page % 64) & 1U) != 0;
+        return (atomic_ref<std::uint64_t>{words_[page / 64]}.load(std::memory_order_relaxed) >> (page % 64) & 1U) != 0;
     }
 
 private:

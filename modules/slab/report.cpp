@@ -11,6 +11,8 @@ module;
 #include <unistd.h>
 module tslab.slab;
 
+import tslab.stats;
+
 namespace tslab {
 
 std::string_view name_of(misuse kind) noexcept
@@ -116,7 +118,7 @@ void print_and_abort(misuse_report const& r)
         std::abort();
 }
 
-constinit std::atomic<error_handler> handler_in_use{print_and_abort};
+constinit atomic<error_handler> handler_in_use{print_and_abort};
 
 }
 

@@ -43,7 +43,7 @@ bool may_be_as_large_as(std::size_t bytes) noexcept
 }
 
 /// Whether a heap that lives has the name as it was given.
-constinit std::atomic<bool> plain_name_taken{false};
+constinit atomic<bool> plain_name_taken{false};
 
 /// The name TSLAB_STATS_FILE gives: "%p" stands for the process's number; further heaps of the process have their own numbers
 /// behind it. Empty when it gives none.

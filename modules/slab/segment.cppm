@@ -14,6 +14,7 @@ module;
 #include <utility>
 export module tslab.slab:segment;
 
+import tslab.stats;
 import :mutex;
 
 export namespace tslab {
@@ -28,10 +29,10 @@ struct segment_header {
     std::uint32_t header_bytes = sizeof(segment_header);
     std::uint64_t layout = 0;   ///< of the records: equal in builds of one version for one architecture
     std::uint64_t base = 0;
-    std::uint64_t bytes = 0;                 ///< of the whole segment, most of it untouched
-    std::atomic<std::uint64_t> used{0};      ///< the rest is zeroes
-    std::atomic<std::uint64_t> root{0};      ///< address of the first record; 0 until all is there
-    std::atomic<std::uint64_t> missing{0};   ///< records that found no room here, and are not told of
+    std::uint64_t bytes = 0;            ///< of the whole segment, most of it untouched
+    atomic<std::uint64_t> used{0};      ///< the rest is zeroes
+    atomic<std::uint64_t> root{0};      ///< address of the first record; 0 until all is there
+    atomic<std::uint64_t> missing{0};   ///< records that found no room here, and are not told of
     std::int64_t pid = 0;
     std::uint64_t heap = 0;         ///< the heap's number in its process, from 1
     std::uint64_t started_ns = 0;   ///< when the segment was made, CLOCK_REALTIME
@@ -90,7 +91,7 @@ private:
     std::byte* base_ = nullptr;
     std::size_t bytes_ = 0;
     std::size_t used_ __attribute__((guarded_by(lock_))) = 0;
-    std::atomic<std::size_t> committed_{0};
+    atomic<std::size_t> committed_{0};
     int descriptor_ = -1;   // -1: not published
     std::uint64_t device_ =
         0;   // what the descriptor was opened for: a program may have closed it, and its number be reused

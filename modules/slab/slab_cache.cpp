@@ -11,7 +11,7 @@ import tslab.stats;
 namespace tslab {
 
 slab_cache::slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes, bool huge_pages,
-                       page_figures* told, std::atomic<std::uint32_t>* told_cached)
+                       page_figures* told, atomic<std::uint32_t>* told_cached)
     : pages_{reserve_bytes, huge_pages, told},
       told_cached_{told_cached},
       policy_{policy},

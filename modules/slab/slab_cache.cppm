@@ -31,7 +31,7 @@ public:
     /// `capacity`: pages of slabs kept per size class. `reserve_bytes`, `huge_pages`: see page_heap. Throws std::bad_alloc.
     /// `told`, `told_cached`: where its figures go, and the numbers of cached slabs by class; null: nowhere else.
     slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes, bool huge_pages = false,
-               page_figures* told = nullptr, std::atomic<std::uint32_t>* told_cached = nullptr);
+               page_figures* told = nullptr, atomic<std::uint32_t>* told_cached = nullptr);
 
     /// An empty slab of `bin`: every slot free in `local`, no owner, no home. Null when out of memory. A bit in `shared` is
     /// the trace of a free that raced with the one that emptied the slab; the caller removes and reports it.
@@ -80,7 +80,7 @@ private:
     struct alignas(64) class_cache {
         mutex lock;
         slab_list slabs __attribute__((guarded_by(lock)));
-        std::atomic<std::uint32_t> count{0};   // written under the lock, read by statistics
+        atomic<std::uint32_t> count{0};   // written under the lock, read by statistics
     };
 
     void note_count(class_cache& cache) noexcept __attribute__((requires_capability(cache.lock)));
@@ -89,7 +89,7 @@ private:
     [[nodiscard]] bool has_late_frees(slab const& page) const noexcept;
 
     page_heap pages_;
-    std::atomic<std::uint32_t>* const told_cached_;
+    atomic<std::uint32_t>* const told_cached_;
     std::array<class_cache, class_count> shelves_;
     reclaim_policy const policy_;
     std::uint32_t const capacity_;

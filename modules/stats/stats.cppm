@@ -5,6 +5,7 @@
 // The lowest layer: it knows neither slabs nor epochs, so every other layer may count.
 export module tslab.stats;
 
+export import :atomic;
 export import :counter;
 export import :clock;
 export import :residency;

@@ -27,7 +27,7 @@ constexpr std::size_t segment_reservation(std::size_t slots)
 {
     return (std::size_t{64} << 20) + slots * 2 * sizeof(epoch_face);
 }
-constinit std::atomic<std::uint64_t> heap_numbers{0};
+constinit atomic<std::uint64_t> heap_numbers{0};
 }
 
 std::uint64_t layout_number() noexcept
@@ -65,7 +65,7 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     shelves_ = static_cast<std::byte*>(meta_.allocate(o.slots * shelf_bytes, alignof(shelf)));
     auto* const words = meta_.make_array<slot_set::word>((o.slots + 63) / 64);
     auto* const epochs =
-        static_cast<std::atomic<epoch_face*>*>(segment_.allocate(o.slots * sizeof(epoch_face*), alignof(epoch_face*)));
+        static_cast<atomic<epoch_face*>*>(segment_.allocate(o.slots * sizeof(epoch_face*), alignof(epoch_face*)));
     if (shelves_ == nullptr || words == nullptr || epochs == nullptr)
         throw std::bad_alloc{};
     free_slots_.attach(words, o.slots);

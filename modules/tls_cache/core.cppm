@@ -276,10 +276,10 @@ private:
     std::size_t shelf_bytes_;
     std::uint32_t slots_;
     slot_set free_slots_;
-    std::atomic<std::uint32_t> prepared_slots_{0};
-    std::atomic<thread_record*> records_{nullptr};
+    atomic<std::uint32_t> prepared_slots_{0};
+    atomic<thread_record*> records_{nullptr};
     std::array<std::uint32_t, class_count> warm_limit_;   // slabs each thread keeps
-    std::atomic<bool> sampling_{false};
+    atomic<bool> sampling_{false};
     mutable mutex history_lock_;
     std::string name_;
     heap_core* next_heap_ = nullptr;   // guarded by the registry's lock

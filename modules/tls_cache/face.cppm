@@ -71,7 +71,7 @@ private:
     std::uint32_t allocations_ = 0;
     std::uint32_t spoiled_ = 0;
     std::uint32_t quiet_ = 0;
-    std::atomic<std::uint8_t> rotated_{0};   // other processes may have written it
+    atomic<std::uint8_t> rotated_{0};   // other processes may have written it
 };
 
 /// Up to 31 bytes of text that one thread at a time writes and any thread reads, whole words at a time.
@@ -131,26 +131,26 @@ public:
     }
 
 private:
-    std::array<std::atomic<std::uint64_t>, 4> words_{};
+    std::array<atomic<std::uint64_t>, 4> words_{};
 };
 static_assert(sizeof(shared_text::packed) > shared_text::capacity);
 
 /// What is told of a lane. Figures of its bins are as they were when it last took the slow way.
 struct lane_face {
-    std::atomic<lane_face*> next{nullptr};   ///< of the same thread, older
-    std::atomic<std::uint64_t> lane{0};      ///< its address
-    std::atomic<std::uint64_t> era{0};       ///< of the epoch it works for; 0 while it is not at work
-    std::atomic<std::uint32_t> slot{0};
+    atomic<lane_face*> next{nullptr};   ///< of the same thread, older
+    atomic<std::uint64_t> lane{0};      ///< its address
+    atomic<std::uint64_t> era{0};       ///< of the epoch it works for; 0 while it is not at work
+    atomic<std::uint32_t> slot{0};
     counter counted_frees;
     std::array<counter, bin_count> allocations;
-    std::array<std::atomic<std::uint32_t>, bin_count> held{};   ///< slabs
+    std::array<atomic<std::uint32_t>, bin_count> held{};   ///< slabs
 };
 
 /// What is told of a thread's record, and counted by it.
 struct alignas(64) thread_face {
-    std::atomic<thread_face*> next{nullptr};   ///< of the same heap, older
-    std::atomic<lane_face*> lanes{nullptr};    ///< newest first
-    std::atomic<std::uint8_t> alive{1};        ///< a thread has the record
+    atomic<thread_face*> next{nullptr};   ///< of the same heap, older
+    atomic<lane_face*> lanes{nullptr};    ///< newest first
+    atomic<std::uint8_t> alive{1};        ///< a thread has the record
 
     std::array<class_counters, class_count + 1> classes;   ///< the last one: large allocations
     heap_counters counts;
@@ -166,11 +166,11 @@ struct alignas(64) thread_face {
     timing_counters alloc_times_before;   // as the following ones
     timing_counters repair_times_before;
 
-    std::atomic<std::uint64_t> thread_id{0};
+    atomic<std::uint64_t> thread_id{0};
     // What the counters stood at when the present thread got the record: the threads before are not this one's.
-    std::atomic<std::uint64_t> allocations_before{0};
-    std::atomic<std::uint64_t> slow_paths_before{0};
-    std::array<std::atomic<std::uint64_t>, repair_reasons.size()> repairs_before{};
+    atomic<std::uint64_t> allocations_before{0};
+    atomic<std::uint64_t> slow_paths_before{0};
+    std::array<atomic<std::uint64_t>, repair_reasons.size()> repairs_before{};
 
     /// Every slow path taken, and repairs for the i-th of the reasons, by threads with this record. Thread safe.
     [[nodiscard]] std::uint64_t slow_paths() const noexcept
@@ -191,34 +191,34 @@ struct alignas(64) thread_face {
 
 /// A domain that is still inside.
 struct told_entry {
-    std::atomic<std::uint32_t> place{0};   ///< where it came in: see place_directory
-    std::atomic<std::uint64_t> entered_ns{0};
-    std::atomic<std::uint64_t> order{0};   ///< 0: none; else the n-th enter, the smallest is the oldest
+    atomic<std::uint32_t> place{0};   ///< where it came in: see place_directory
+    atomic<std::uint64_t> entered_ns{0};
+    atomic<std::uint64_t> order{0};   ///< 0: none; else the n-th enter, the smallest is the oldest
 };
 
 /// What is told of a ring slot. Written under its shelf's lock; fields belong to the era that is read before and after them.
 struct alignas(64) epoch_face {
     static constexpr std::uint32_t tracked_entries = 4;
 
-    std::atomic<std::uint64_t> era{0};   ///< this and the next three: copies
-    std::atomic<lifecycle> state{lifecycle::idle};
-    std::atomic<std::uint32_t> holds{0};
-    std::atomic<std::uint32_t> label_id{0};
+    atomic<std::uint64_t> era{0};   ///< this and the next three: copies
+    atomic<lifecycle> state{lifecycle::idle};
+    atomic<std::uint32_t> holds{0};
+    atomic<std::uint32_t> label_id{0};
     shared_text label;
-    std::atomic<std::uint64_t> opened_ns{0};
-    std::atomic<std::uint64_t> closing_ns{0};   ///< when it was first seen CLOSING and not drained; 0: not yet
-    counter allocations;                        ///< of lanes no longer attached, and large ones
+    atomic<std::uint64_t> opened_ns{0};
+    atomic<std::uint64_t> closing_ns{0};   ///< when it was first seen CLOSING and not drained; 0: not yet
+    counter allocations;                   ///< of lanes no longer attached, and large ones
     counter enters;
     counter exits;
     std::array<told_entry, tracked_entries> entries;
-    std::atomic<std::uint64_t> rss_before_close{0};
-    std::atomic<std::uint64_t> rss_after_close{0};
-    std::atomic<std::uint64_t> closed_madvise_bytes{0};
-    std::atomic<std::uint64_t> closed_asked_bytes{0};
-    std::atomic<std::uint64_t> closed_gone_bytes{0};
-    std::array<std::atomic<std::uint32_t>, bin_count> listed{};   ///< slabs no lane holds
-    std::atomic<std::uint64_t> large_pages{0};
-    std::atomic<std::uint64_t> large_count{0};
+    atomic<std::uint64_t> rss_before_close{0};
+    atomic<std::uint64_t> rss_after_close{0};
+    atomic<std::uint64_t> closed_madvise_bytes{0};
+    atomic<std::uint64_t> closed_asked_bytes{0};
+    atomic<std::uint64_t> closed_gone_bytes{0};
+    std::array<atomic<std::uint32_t>, bin_count> listed{};   ///< slabs no lane holds
+    atomic<std::uint64_t> large_pages{0};
+    atomic<std::uint64_t> large_count{0};
 };
 
 /// A place in the program at which domains are entered. Texts that are too long lose their beginning.
@@ -233,18 +233,18 @@ struct place_directory {
     static constexpr std::uint32_t capacity = 512;
     static constexpr std::uint32_t unknown = capacity;
 
-    std::array<std::atomic<std::uint64_t>, capacity> keys{};
-    std::array<std::atomic<told_place*>, capacity> places{};
+    std::array<atomic<std::uint64_t>, capacity> keys{};
+    std::array<atomic<told_place*>, capacity> places{};
 };
 
 /// The last close that the program asked for.
 struct last_close_face {
-    std::atomic<std::uint32_t> version{0};   ///< odd while it changes
-    std::atomic<std::uint64_t> timestamp_ns{0};
-    std::atomic<std::uint64_t> index{0};
-    std::atomic<std::uint64_t> era{0};
+    atomic<std::uint32_t> version{0};   ///< odd while it changes
+    atomic<std::uint64_t> timestamp_ns{0};
+    atomic<std::uint64_t> index{0};
+    atomic<std::uint64_t> era{0};
     shared_text label;
-    std::array<std::atomic<std::uint64_t>, 10> figures{};   ///< in the order of close_stats
+    std::array<atomic<std::uint64_t>, 10> figures{};   ///< in the order of close_stats
 
     /// One thread at a time.
     void tell(std::uint64_t when, std::uint32_t slot, std::uint64_t of_era, std::string_view name,
@@ -269,27 +269,27 @@ struct alignas(64) heap_face {
     std::uint32_t epoch_count = 0;
     std::uint32_t slab_cache = 0;   ///< pages kept a class
     std::uint8_t reclaim = 0;
-    std::atomic<std::uint8_t> sampling{0};
-    std::atomic<std::uint64_t> current{0};   ///< ring index in 16 bits, era above
-    std::atomic<std::uint64_t> arena_bytes{0};
-    std::atomic<std::uint64_t> segment_bytes{0};
+    atomic<std::uint8_t> sampling{0};
+    atomic<std::uint64_t> current{0};   ///< ring index in 16 bits, era above
+    atomic<std::uint64_t> arena_bytes{0};
+    atomic<std::uint64_t> segment_bytes{0};
     told_range arena;   ///< of the heap's own records
 
     page_figures pages;
-    std::array<std::atomic<std::uint32_t>, class_count> cached{};   ///< slabs
+    std::array<atomic<std::uint32_t>, class_count> cached{};   ///< slabs
     std::array<counter, misuse_count> misuses{};
     std::array<class_counters, class_count + 1> strays{};   ///< of threads without a record
     heap_counters stray_events{};
     last_close_face last_close;
 
-    std::atomic<std::uint32_t> labels_used{0};
+    atomic<std::uint32_t> labels_used{0};
     std::array<shared_text, label_buckets - 2> labels{};
     counter labels_in_overflow;
     counter labels_cut;
 
-    std::atomic<thread_face*> threads{nullptr};      ///< newest first
-    std::atomic<epoch_face*>* epochs = nullptr;      ///< one for each ring slot
-    std::atomic<std::uint32_t> prepared_epochs{0};   ///< of those, how many are there
+    atomic<thread_face*> threads{nullptr};      ///< newest first
+    atomic<epoch_face*>* epochs = nullptr;      ///< one for each ring slot
+    atomic<std::uint32_t> prepared_epochs{0};   ///< of those, how many are there
     place_directory places;
 
     // For whoever may read the process's memory as well: where what cannot be told here is.

@@ -31,8 +31,8 @@ class lane;
 struct lane_bin {
     slab* current = &no_slab;   ///< the block that is handed out from
     stepping_counter allocations;
-    std::uint32_t size = 0;                     ///< bytes of a slot
-    std::atomic<std::uint32_t> freed_into{0};   ///< set by a thread that was the first to free into one of its blocks
+    std::uint32_t size = 0;                ///< bytes of a slot
+    atomic<std::uint32_t> freed_into{0};   ///< set by a thread that was the first to free into one of its blocks
     lane* self = nullptr;
 };
 static_assert(sizeof(lane_bin) <= bin_code_step);
@@ -331,7 +331,7 @@ private:
     };
 
     std::array<padded_bin, bin_count> bins_{};   // first, so that a code is the distance from the lane
-    std::atomic<std::uint64_t> key_{closed_key};
+    atomic<std::uint64_t> key_{closed_key};
     std::uint32_t used_bins_ = 0;       // that may hold slabs, or have something to settle
     std::uint32_t armed_bins_ = 0;      // whose next allocation is to be timed
     thread_record* record_ = nullptr;   // whose it is; set once
@@ -340,10 +340,10 @@ private:
     std::array<lane_shelf, bin_count> shelves_{};
 
     // Guarded by the lock of the shelf it is attached to; the pointer itself says which.
-    std::atomic<shelf*> attached_{nullptr};
-    std::atomic<std::uint64_t> era_{0};       // of the epoch it works or last worked for
-    std::atomic<std::uint32_t> slot_{0};      // likewise
-    std::atomic<lane*>* binding_ = nullptr;   // a resource's pointer to this lane, reset when claims are taken
+    atomic<shelf*> attached_{nullptr};
+    atomic<std::uint64_t> era_{0};       // of the epoch it works or last worked for
+    atomic<std::uint32_t> slot_{0};      // likewise
+    atomic<lane*>* binding_ = nullptr;   // a resource's pointer to this lane, reset when claims are taken
     lane* next_ = nullptr;
     lane* prev_ = nullptr;
 

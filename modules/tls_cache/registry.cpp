@@ -25,8 +25,8 @@ namespace tslab {
 
 namespace {
 
-constinit std::atomic<std::uint64_t> thread_ids{0};
-constinit std::atomic<bool> exit_key_made{false};
+constinit atomic<std::uint64_t> thread_ids{0};
+constinit atomic<bool> exit_key_made{false};
 pthread_key_t exit_key;   // written once, before exit_key_made
 
 void ask_kernel_for_barriers() noexcept
@@ -51,12 +51,14 @@ thread_registry& registry() noexcept
 
 void heavy_barrier() noexcept
 {
+    if (schedule::barrier())
+        return;
     if (barrier_by_kernel.load(std::memory_order_relaxed)) {
         ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
         return;
     }
 #if __has_feature(thread_sanitizer)
-    static constinit std::atomic<std::uint32_t> word{0};
+    static constinit atomic<std::uint32_t> word{0};
     word.fetch_add(0, std::memory_order_seq_cst);
 #else
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -163,7 +165,7 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
 
 thread_record* heap_core::make_record() noexcept
 {
-    auto* const table = meta_.make_array<std::atomic<lane*>>(slots_);
+    auto* const table = meta_.make_array<atomic<lane*>>(slots_);
     auto* const face = table != nullptr ? make_face<thread_face>() : nullptr;
     auto* const r = face != nullptr ? meta_.make<thread_record>(*this, table, *face) : nullptr;
     tell_arena();

@@ -64,7 +64,7 @@ void set_where(slab& s, residence r) noexcept { s.where.store(r, std::memory_ord
 
 }
 
-bool shelf::attach(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<lane*>* binding) noexcept
+bool shelf::attach(lane& l, std::uint64_t for_era, std::uint64_t key, atomic<lane*>* binding) noexcept
 {
     lock_guard const guard{lock, site(l.record_, no_class)};
     if (era.load(std::memory_order_relaxed) != for_era || state.load(std::memory_order_relaxed) != lifecycle::active)
@@ -73,7 +73,7 @@ bool shelf::attach(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomi
     return true;
 }
 
-void shelf::link(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<lane*>* binding) noexcept
+void shelf::link(lane& l, std::uint64_t for_era, std::uint64_t key, atomic<lane*>* binding) noexcept
 {
     l.binding_ = binding;
     l.era_.store(for_era, std::memory_order_relaxed);
@@ -217,7 +217,7 @@ void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result&
     for_each_block(s, bin, [](slab& block) {
         std::uint64_t const free = block.local.load(std::memory_order_relaxed);
         block.shared.fetch_or(free, std::memory_order_release);   // release: with the slots goes what was done in them
-        block.local.store(0, std::memory_order_relaxed);
+        block.local.store(0, std::memory_order_release);          // release: who sees the bits gone sees them in shared
     });
     if (has_blocks(bin))
         for_each_block(s, bin, [](slab& block) { block.owner.store(nullptr, std::memory_order_relaxed); });

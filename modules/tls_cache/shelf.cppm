@@ -26,8 +26,8 @@ struct alignas(64) shelf {
 
     epoch_face& face;   ///< what is told of it
 
-    std::atomic<std::uint64_t> era{0};
-    std::atomic<lifecycle> state{lifecycle::idle};
+    atomic<std::uint64_t> era{0};
+    atomic<lifecycle> state{lifecycle::idle};
     heap_core* heap = nullptr;
     std::uint32_t index = 0;   ///< ring slot; set once
 
@@ -41,10 +41,10 @@ struct alignas(64) shelf {
     std::array<slab_list, bin_count> full{};
     slab_list large{};
 
-    std::atomic<std::uint32_t> holds{0};          ///< domains inside: written under the lock, read by anyone
-    std::atomic<std::uint32_t> partial_bins{0};   ///< a hint: bins whose partial list may have slabs
+    atomic<std::uint32_t> holds{0};          ///< domains inside: written under the lock, read by anyone
+    atomic<std::uint32_t> partial_bins{0};   ///< a hint: bins whose partial list may have slabs
 
-    std::atomic<std::uint32_t> label_id{0};
+    atomic<std::uint32_t> label_id{0};
 
     // What is relied on and told: see face.
     void set_era(std::uint64_t e, std::memory_order order) noexcept
@@ -75,10 +75,10 @@ struct alignas(64) shelf {
     }
 
     /// Lets `l` work for the epoch of `era` under `key`; false when that epoch is not ACTIVE here. Thread safe.
-    [[nodiscard]] bool attach(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<lane*>* binding) noexcept;
+    [[nodiscard]] bool attach(lane& l, std::uint64_t for_era, std::uint64_t key, atomic<lane*>* binding) noexcept;
 
     /// The same for an epoch that has just been opened.
-    void link(lane& l, std::uint64_t for_era, std::uint64_t key, std::atomic<lane*>* binding) noexcept
+    void link(lane& l, std::uint64_t for_era, std::uint64_t key, atomic<lane*>* binding) noexcept
         __attribute__((requires_capability(lock)));
 
     /// Hands every claim of `l` back: empty slabs are recycled, the others go on the lists. `me` may be null.

@@ -9,6 +9,8 @@ module;
 #include <cstdint>
 export module tslab.tls_cache:slot_set;
 
+import tslab.stats;
+
 export namespace tslab {
 
 class slot_set {
@@ -18,7 +20,7 @@ public:
 
     /// A word of 64 slots, on a cache line of its own: threads keep to different ones as far as they can.
     struct alignas(64) word {
-        std::atomic<std::uint64_t> bits{0};
+        atomic<std::uint64_t> bits{0};
     };
 
     /// `words`: (slots + 63) / 64 zeroed ones. Every slot starts free.

@@ -61,12 +61,14 @@ void count_escape(std::size_t bytes) noexcept;
 void register_this_thread() noexcept;
 
 /// True once the kernel's membarrier serves this process: then the threads' side of the protocol needs no fence.
-inline constinit std::atomic<bool> barrier_by_kernel{false};
+inline constinit atomic<bool> barrier_by_kernel{false};
 
 /// The threads' half of an asymmetric barrier: orders an earlier store before a later load as far as a thread that calls
 /// `heavy_barrier` in between can see.
-inline void light_barrier(std::atomic<std::uint32_t>& word) noexcept
+inline void light_barrier(atomic<std::uint32_t>& word) noexcept
 {
+    if (schedule::barrier())
+        return;
     if (barrier_by_kernel.load(std::memory_order_relaxed)) [[likely]] {
         std::atomic_signal_fence(std::memory_order_seq_cst);   // the compiler keeps the order, membarrier does the rest
         return;
@@ -126,7 +128,7 @@ struct alignas(64) thread_record {
     static constexpr std::uint32_t warm_pages = 16;     ///< of empty slabs kept per class, one slab at least
     static constexpr std::uint32_t keeping_limit = 4;   ///< lanes not at work that keep slabs
 
-    thread_record(heap_core& h, std::atomic<lane*>* table, thread_face& f) noexcept
+    thread_record(heap_core& h, atomic<lane*>* table, thread_face& f) noexcept
         : heap{h},
           face{f},
           lanes{table},
@@ -175,19 +177,19 @@ struct alignas(64) thread_record {
     /// Everything ever handed out by threads with this record. Thread safe.
     [[nodiscard]] std::uint64_t allocations() const noexcept;
 
-    std::atomic<std::uint32_t> activity{0};
-    std::atomic<bool> wanted_back{false};   ///< a closer found the thread busy
-    std::atomic<bool> in_use{true};
-    std::atomic<bool> vanished{false};   ///< in a forked child: a thread that did not come along
+    atomic<std::uint32_t> activity{0};
+    atomic<bool> wanted_back{false};   ///< a closer found the thread busy
+    atomic<bool> in_use{true};
+    atomic<bool> vanished{false};   ///< in a forked child: a thread that did not come along
     heap_core& heap;
-    thread_face& face;                 ///< what is told of it
-    std::atomic<lane*>* const lanes;   ///< by ring index: the lane for the epoch in that slot; written by the thread
-    lane* spare = nullptr;             ///< lanes not in use, the last one used first; the thread's own
-    std::uint32_t keeping = 0;         ///< lanes not in use that keep slabs
-    std::atomic<lane*> returned{nullptr};    ///< lanes that came back, by whichever thread; taken over by the thread
-    std::atomic<lane*> all_lanes{nullptr};   ///< every lane ever made here; only grows
-    std::uint32_t slot_hint = 0;             ///< ring slot this thread used last
-    std::uint32_t slot_start = 0;            ///< the first it looked at; set once
+    thread_face& face;                  ///< what is told of it
+    atomic<lane*>* const lanes;         ///< by ring index: the lane for the epoch in that slot; written by the thread
+    lane* spare = nullptr;              ///< lanes not in use, the last one used first; the thread's own
+    std::uint32_t keeping = 0;          ///< lanes not in use that keep slabs
+    atomic<lane*> returned{nullptr};    ///< lanes that came back, by whichever thread; taken over by the thread
+    atomic<lane*> all_lanes{nullptr};   ///< every lane ever made here; only grows
+    std::uint32_t slot_hint = 0;        ///< ring slot this thread used last
+    std::uint32_t slot_start = 0;       ///< the first it looked at; set once
     std::array<slab*, class_count> warm{};   ///< empty slabs, linked by next
     std::array<std::uint32_t, class_count> warm_count{};
 
@@ -227,7 +229,7 @@ public:
     restructuring_section(restructuring_section const&) = delete;
     restructuring_section& operator=(restructuring_section const&) = delete;
 
-    static inline constinit std::atomic<bool> fork_under_way{false};
+    static inline constinit atomic<bool> fork_under_way{false};
 
 private:
     void wait_for_fork() noexcept;

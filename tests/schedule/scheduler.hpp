@@ -1,0 +1,154 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A deterministic scheduler for tests: of the threads of a run exactly one goes on at a time, and before each access to a
+// word that threads share it is decided, from a seed, whose turn it is. The same seed is the same run. Interleavings are
+// sequentially consistent: what a processor may reorder beyond that is not seen. Include it after every other header.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+import tslab;
+
+namespace schedule {
+
+/// What a seed stands for: at every step somebody at random (walk), or priorities with some points of change (PCT: Burckhardt,
+/// Kothari, Musuvathi, Nagarakatte, "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010).
+struct strategy {
+    bool priorities = true;
+    unsigned changes = 0;   ///< of priorities, in a run
+    unsigned stay = 1;      ///< of a walk: a turn lasts so many steps on average
+    [[nodiscard]] std::string name() const;
+};
+[[nodiscard]] strategy strategy_of(std::uint64_t seed) noexcept;
+
+/// A small generator of good quality (splitmix64), quick to seed.
+class random_source {
+public:
+    explicit random_source(std::uint64_t seed) noexcept : state_{seed} {}
+    std::uint64_t operator()() noexcept;
+    std::uint64_t below(std::uint64_t n) noexcept { return (*this)() % n; }
+
+private:
+    std::uint64_t state_;
+};
+
+/// How a run went.
+struct outcome {
+    std::uint64_t steps = 0;
+    std::uint64_t turns = 0;   ///< changes of the thread whose turn it is
+    std::uint64_t trace = 0;   ///< a hash of who did what kind of thing in which order
+    bool deadlock = false;
+    bool endless = false;
+    std::string story;   ///< of a deadlock: who waits; of a run that was to be told: every turn
+};
+
+/// One run of some threads, from their start to their end, their exit hooks included.
+class run final : public tslab::schedule::seam {
+public:
+    /// `length`: about how many steps the run will have; places of change are chosen among as many. `tell`: keep the story.
+    run(strategy how, std::uint64_t seed, std::uint64_t length, bool tell);
+    ~run();
+    run(run const&) = delete;
+    run& operator=(run const&) = delete;
+
+    /// Runs one thread for each body. A run with a deadlock leaves its threads asleep for ever.
+    outcome operator()(std::vector<std::function<void()>> bodies);
+
+    void step(void const* word, tslab::schedule::access what) noexcept override;
+    void sleep(void const* word) noexcept override;
+    void wake(void const* word) noexcept override;
+    void pause() noexcept override;
+
+    /// The calling thread has nothing more to do here. For the scheduler's own use.
+    void thread_ends() noexcept;
+
+    static constexpr std::uint64_t most_steps = 1'000'000;
+
+private:
+    enum class state : std::uint8_t { ready, asleep, gone };
+    struct gate {
+        std::atomic<std::uint32_t> open{0};
+        void pass() noexcept;
+        void unlock() noexcept;
+    };
+    struct participant {
+        state is = state::ready;
+        void const* at = nullptr;   ///< the word it sleeps at
+        std::int64_t priority = 0;
+        gate turn;
+    };
+
+    void give_turn(std::size_t to) noexcept;
+    void go_on_with(std::size_t next) noexcept;
+    [[nodiscard]] std::size_t choose(bool anybody_else) noexcept;
+    void note(char const* what);
+    void tell_deadlock() noexcept;
+
+    strategy how_;
+    random_source random_;
+    std::vector<participant> threads_;
+    std::vector<std::uint64_t> changes_;   ///< steps at which the running thread falls behind, last one first
+    std::size_t running_ = 0;
+    std::int64_t lowest_ = 0;
+    bool reconsider_ = false;
+    bool tell_;
+    gate over_;
+    outcome result_;
+};
+
+inline constexpr std::size_t nobody = ~std::size_t{0};
+
+/// What a scenario is made of: threads that run under the scheduler, and what must be true when all of them have ended.
+/// Made anew for each run, on the test's own thread.
+class scenario {
+public:
+    virtual ~scenario() = default;
+    [[nodiscard]] virtual std::vector<std::function<void()>> threads() = 0;
+    virtual void judge() = 0;
+
+    /// Notes something that is wrong, and goes on.
+    void expect(bool good, std::string const& what)
+    {
+        if (!good)
+            problems_ += problems_.empty() ? what : "; " + what;
+    }
+    [[nodiscard]] std::string const& problems() const { return problems_; }
+    /// Reports of misuse of that kind since the scenario began.
+    [[nodiscard]] static std::uint64_t reports(tslab::misuse kind);
+    [[nodiscard]] static std::uint64_t reports();
+
+private:
+    std::string problems_;
+};
+
+using factory = std::function<std::unique_ptr<scenario>()>;
+
+/// What became of many runs.
+struct findings {
+    std::uint64_t runs = 0;
+    std::uint64_t steps = 0;
+    std::uint64_t different = 0;   ///< traces
+    std::uint64_t failing_seed = 0;
+    bool failed = false;
+    bool deadlock = false;
+    std::string problem;
+};
+
+/// One run of a fresh scenario. `problem`: what was wrong, empty if nothing.
+outcome run_once(factory const& make, strategy how, std::uint64_t seed, std::uint64_t length, bool tell,
+                 std::string& problem);
+
+/// About how many steps a scenario has: those of its threads one after the other.
+[[nodiscard]] std::uint64_t length_of(factory const& make);
+
+/// Runs with one seed after the other until one fails. TSLAB_SCHEDULE_RUNS: how many, instead of `runs`;
+/// TSLAB_SCHEDULE_SEED: this one only, told turn by turn; TSLAB_SCHEDULE_FIRST: the first one.
+findings explore(factory const& make, std::uint64_t runs);
+
+}
