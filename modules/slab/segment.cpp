@@ -236,6 +236,24 @@ void segment::note_missing() noexcept
 
 std::uint64_t segment::resident_bytes_now() const noexcept { return resident_bytes(base_, committed_bytes()); }
 
+void segment::copy_for_fork() noexcept __attribute__((no_thread_safety_analysis))
+{
+    if (descriptor_ < 0)
+        return;
+    void* const memory =
+        ::mmap(nullptr, used_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED)
+        return;
+    std::memcpy(memory, base_, used_);
+    copy_ = static_cast<std::byte*>(memory);
+}
+
+void segment::drop_copy() noexcept __attribute__((no_thread_safety_analysis))
+{
+    if (copy_ != nullptr)
+        ::munmap(std::exchange(copy_, nullptr), used_);
+}
+
 void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
 {
     if (descriptor_ < 0)
@@ -247,11 +265,12 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
     std::uint64_t const inode = inode_;
     descriptor_ = -1;
     int const fresh = ::memfd_create("tslab", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    // A copy first, then the exchange: there is no moment without contents. What the parent's other threads count meanwhile
-    // may be in the copy or not; nothing relies on it.
+    // A copy first, then the exchange: there is no moment without contents. What the parent's threads have made since the fork
+    // must not be in it: its place is the child's to use for something else.
+    std::byte const* const contents = copy_ != nullptr ? copy_ : base_;
     struct stat made{};
     if (fresh >= 0 && ::ftruncate(fresh, static_cast<off_t>(bytes_)) == 0 && ::fstat(fresh, &made) == 0 &&
-        reserve_space(fresh, 0, have) && ::pwrite(fresh, base_, used_, 0) == static_cast<ssize_t>(used_) &&
+        reserve_space(fresh, 0, have) && ::pwrite(fresh, contents, used_, 0) == static_cast<ssize_t>(used_) &&
         map_over(base_, bytes_, fresh)) {
         static_cast<void>(seal(fresh));
         descriptor_ = fresh;
@@ -262,7 +281,7 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
             ::close(fresh);
         void* const copy = ::mmap(nullptr, have, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (copy != MAP_FAILED) {
-            std::memcpy(copy, base_, used_);
+            std::memcpy(copy, contents, used_);
             make_private(have, bytes_ - have);
             if (::mremap(copy, have, have, MREMAP_MAYMOVE | MREMAP_FIXED, base_) == MAP_FAILED)
                 ::munmap(copy, have);   // counts go to the parent's: wrong figures, and no other harm

@@ -75,9 +75,14 @@ public:
     }
     [[nodiscard]] std::uint64_t resident_bytes_now() const noexcept;
 
-    /// In a forked child: replaces what is shared with the parent by a segment of the child's own, with the same contents at
-    /// the same address. When that is not possible, it goes on in memory nobody sees.
+    /// Before a fork, under every lock: keeps a copy, since the parent's threads go on counting before the child can make one.
+    /// Without memory for it there is none, and what they count until then is told by the child too.
+    void copy_for_fork() noexcept;
+    /// In a forked child: replaces what is shared with the parent by a segment of the child's own, with the contents at the
+    /// fork, at the same address. When that is not possible, it goes on in memory nobody sees.
     void renew() noexcept;
+    /// After a fork, on both sides.
+    void drop_copy() noexcept;
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
     [[nodiscard]] inline mutex const& lock_for_counts() const noexcept { return lock_; }
 
@@ -92,7 +97,8 @@ private:
     std::size_t bytes_ = 0;
     std::size_t used_ __attribute__((guarded_by(lock_))) = 0;
     atomic<std::size_t> committed_{0};
-    int descriptor_ = -1;   // -1: not published
+    std::byte* copy_ = nullptr;   // while a fork is under way
+    int descriptor_ = -1;         // -1: not published
     std::uint64_t device_ =
         0;   // what the descriptor was opened for: a program may have closed it, and its number be reused
     std::uint64_t inode_ = 0;

@@ -243,8 +243,28 @@ slab* lane::next_block(unsigned bin, thread_record& me, class_counters& counts) 
     return first_block(*s, bin);
 }
 
+namespace {
+
+/// Whether the thread is changing lists of the heap at this moment: then it was interrupted in that, by a signal handler.
+inline bool is_interrupted(thread_record const& me) noexcept
+{
+    return (me.activity.load(std::memory_order_relaxed) & thread_record::restructuring) != 0;
+}
+
+[[gnu::cold, gnu::noinline]] void report_reentry(thread_record& me) noexcept
+{
+    me.heap.misused({.kind = misuse::reentry});
+}
+
+}
+
 [[gnu::noinline]] void* lane::refill(unsigned bin, thread_record& me) noexcept
 {
+    // A resource's lane announces nothing on its common way; this is where its lists are at stake.
+    if (is_interrupted(me)) [[unlikely]] {
+        report_reentry(me);
+        return nullptr;
+    }
     if ((armed_bins_ >> bin & 1U) != 0) [[unlikely]]
         return sampled(bin, me);
     // The common case: the current slab is full, and there is another with free slots. What others freed in either is found
@@ -318,6 +338,9 @@ inline void* lane::find_slot(unsigned bin, thread_record& me) noexcept
 /// A free gave a block its first free slot, or emptied it, and the lane does not hand out from it.
 [[gnu::noinline]] void lane::restock(slab& block, lane_bin& of, std::uint64_t after) noexcept
 {
+    // The slot is free by now. Its slab stays off the stack, and goes back when it is empty or the lane is handed back.
+    if (is_interrupted(*record_)) [[unlikely]]
+        return report_reentry(*record_);
     unsigned const bin = index_of(of);
     lane_shelf& b = shelves_[bin];
     if (has_blocks(bin) || &block == b.parked || after == bins[bin].full_mask) [[unlikely]]

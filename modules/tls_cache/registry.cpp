@@ -12,6 +12,7 @@ module;
 #include <string>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <utility>
 #if !defined(__has_feature)
 #define __has_feature(x) 0
 #endif
@@ -113,9 +114,9 @@ void thread_registry::remove(heap_core& h) noexcept
             break;
         }
     for (thread_record* r = h.first_record(); r != nullptr; r = r->next_of_heap) {
-        if (r->state == nullptr)
+        if (r->list == nullptr)
             continue;
-        for (thread_record** at = &r->state->records; *at != nullptr; at = &(*at)->next_of_thread)
+        for (thread_record** at = &r->list->first; *at != nullptr; at = &(*at)->next_of_thread)
             if (*at == r) {
                 *at = r->next_of_thread;
                 break;
@@ -123,11 +124,34 @@ void thread_registry::remove(heap_core& h) noexcept
     }
 }
 
+record_list* thread_registry::own_list() noexcept
+{
+    record_list*& own = this_thread.records;
+    if (own == nullptr && free_lists_ != nullptr) {
+        own = free_lists_;
+        free_lists_ = own->next_free;
+    } else if (own == nullptr && (own = new (std::nothrow) record_list) != nullptr) {
+        own->next_of_all = all_lists_;
+        all_lists_ = own;
+    }
+    return own;
+}
+
+void thread_registry::give_back(record_list& list) noexcept
+{
+    list.first = nullptr;
+    list.next_free = free_lists_;
+    free_lists_ = &list;
+}
+
 thread_record* thread_registry::adopt_record(heap_core& h) noexcept
 {
     register_this_thread();
     lock_guard const guard{lock_};
-    for (thread_record* r = this_thread.records; r != nullptr; r = r->next_of_thread)
+    record_list* const own = own_list();
+    if (own == nullptr)
+        return nullptr;
+    for (thread_record* r = own->first; r != nullptr; r = r->next_of_thread)
         if (&r->heap == &h)
             return r;
     thread_record* r = h.first_record();
@@ -157,9 +181,9 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     told.slow_paths_before.store(told.slow_paths(), std::memory_order_relaxed);
     told.thread_id.store(this_thread.id, std::memory_order_relaxed);
     told.alive.store(1, std::memory_order_relaxed);
-    r->state = &this_thread;
-    r->next_of_thread = this_thread.records;
-    this_thread.records = r;
+    r->list = own;
+    r->next_of_thread = own->first;
+    own->first = r;
     return r;
 }
 
@@ -187,16 +211,17 @@ thread_record* heap_core::make_record() noexcept
 void thread_registry::thread_ends() noexcept
 {
     lock_guard const guard{lock_};
-    for (thread_record* r = this_thread.records; r != nullptr;) {
+    for (thread_record* r = own_records(); r != nullptr;) {
         thread_record* const next = r->next_of_thread;
         r->heap.thread_ends(*r);
-        r->state = nullptr;
+        r->list = nullptr;
         r->next_of_thread = nullptr;
         r->in_use.store(false, std::memory_order_relaxed);
         r->face.alive.store(0, std::memory_order_relaxed);
         r = next;
     }
-    this_thread.records = nullptr;
+    if (this_thread.records != nullptr)
+        give_back(*std::exchange(this_thread.records, nullptr));
     this_thread.recent = {};
     std::free(this_thread.scopes);
     this_thread.scopes = nullptr;
@@ -234,7 +259,7 @@ void thread_registry::before_fork() noexcept
     heavy_barrier();
     for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
         for (thread_record* r = h->first_record(); r != nullptr; r = r->next_of_heap)
-            while (r->state != &this_thread &&
+            while (r->list != this_thread.records &&
                    (r->activity.load(std::memory_order_acquire) & thread_record::restructuring) != 0)
                 ::sched_yield();
     for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
@@ -252,11 +277,13 @@ void thread_registry::after_fork(bool in_child) noexcept
         // Threads that did not come along: whoever closes an epoch takes their claims without asking.
         for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
             for (thread_record* r = h->first_record(); r != nullptr; r = r->next_of_heap)
-                if (r->state != nullptr && r->state != &this_thread) {
+                if (r->list != nullptr && r->list != this_thread.records) {
                     r->vanished.store(true, std::memory_order_relaxed);
                     r->face.alive.store(0, std::memory_order_relaxed);
                 }
     }
+    for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
+        h->told().drop_copy();
     restructuring_section::fork_under_way.store(false, std::memory_order_release);
     if (in_child)
         lock_.reset_after_fork();
@@ -274,6 +301,7 @@ void heap_core::lock_for_fork() noexcept
     meta_.lock_for_fork().lock();
     segment_.lock_for_fork().lock();
     history_lock_.lock();
+    segment_.copy_for_fork();
 }
 
 void heap_core::unlock_after_fork(bool in_child) noexcept

@@ -28,7 +28,7 @@ public:
     template <class F> void with_record(std::uint64_t heap_number, F use) noexcept
     {
         lock_guard const guard{lock_};   // the heap does not end meanwhile
-        for (thread_record* r = this_thread.records; r != nullptr; r = r->next_of_thread)
+        for (thread_record* r = own_records(); r != nullptr; r = r->next_of_thread)
             if (r->heap.number() == heap_number)
                 return use(*r);
     }
@@ -43,9 +43,18 @@ public:
 
 private:
     void install_hooks() noexcept __attribute__((requires_capability(lock_)));
+    /// The calling thread's, made if it has none; null when there is no memory.
+    [[nodiscard]] record_list* own_list() noexcept __attribute__((requires_capability(lock_)));
+    [[nodiscard]] static inline thread_record* own_records() noexcept
+    {
+        return this_thread.records != nullptr ? this_thread.records->first : nullptr;
+    }
+    void give_back(record_list& list) noexcept __attribute__((requires_capability(lock_)));
 
     mutex lock_;
     heap_core* heaps_ __attribute__((guarded_by(lock_))) = nullptr;
+    record_list* free_lists_ __attribute__((guarded_by(lock_))) = nullptr;
+    record_list* all_lists_ __attribute__((guarded_by(lock_))) = nullptr;   // none is ever freed
     bool hooks_installed_ __attribute__((guarded_by(lock_))) = false;
 };
 

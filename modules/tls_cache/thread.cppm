@@ -32,6 +32,14 @@ struct entered_scope {
     std::uint32_t label_id;   ///< that its epoch had when it was entered
 };
 
+/// One thread's records, in all heaps. Not in the thread's own storage, which may go without notice: in a forked child, and
+/// when tslab is used after the last destructor that the C library calls at a thread's end.
+struct record_list {
+    thread_record* first = nullptr;
+    record_list* next_free = nullptr;
+    record_list* next_of_all = nullptr;
+};
+
 /// What a thread knows of itself. Trivial, so that reaching it is one load; emptied by a hook at thread exit.
 struct thread_state {
     struct recent_heap {
@@ -42,7 +50,7 @@ struct thread_state {
 
     std::uint64_t id;                               ///< 0 until the thread first uses tslab
     std::array<recent_heap, recent_count> recent;   ///< by heap number: the last heap used in that place
-    thread_record* records;                         ///< all of them; guarded by the registry's lock
+    record_list* records;                           ///< null until it has one; guarded by the registry's lock
     entered_scope* scopes;                          ///< the domains entered, innermost last
     std::uint32_t scope_count;
     std::uint32_t scope_capacity;
@@ -202,7 +210,7 @@ struct alignas(64) thread_record {
     timing_counters& alloc_times;
     timing_counters& repair_times;
 
-    thread_state* state = nullptr;             ///< of the thread it belongs to; guarded by the registry's lock
+    record_list* list = nullptr;               ///< of the thread it belongs to; guarded by the registry's lock
     thread_record* next_of_thread = nullptr;   ///< likewise
     thread_record* next_of_heap = nullptr;     ///< set once, before the record is published
 };

@@ -8,9 +8,12 @@
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <memory>
+#include <new>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <thread>
+#include <vector>
 import tslab;
 
 namespace {
@@ -191,4 +194,64 @@ BOOST_AUTO_TEST_CASE(a_free_from_inside_an_allocation)
 {
     TSLAB_ABORTS("tslab: call from inside a tslab operation (a signal handler?) (heap \"h\")",
                  [](death::notes& note) { interrupt_an_allocation(note, [] { the_heap->free(the_object); }); });
+}
+
+// A resource's own lane announces nothing on its common way. In what changes its lists, a second call is found.
+namespace {
+
+tslab::epoch_resource* the_resource = nullptr;
+std::vector<void*> filled;
+
+/// As interrupt_an_allocation, through a resource whose slabs of 64 bytes are all full.
+void interrupt_a_resource(death::notes& note, void (*call)())
+{
+    real_calls = tslab::os();
+    static tslab::os_calls const calls{real_calls.reserve, real_calls.make_readable, commit_and_call, real_calls.purge,
+                                       real_calls.release};
+    tslab::set_os_calls(&calls);
+    tslab::allocator heap{{.name = "h"}};
+    tslab::epoch_resource r{heap, {.label = "r"}};
+    the_resource = &r;
+    for (std::size_t i = 0; i < 2 * tslab::bins[tslab::class_of(64)].slots; ++i)
+        filled.push_back(r.allocate(64));
+    note(filled.front());
+    during_commit = call;
+    while (during_commit != nullptr)
+        static_cast<void>(r.allocate(768));
+}
+
+}
+
+BOOST_AUTO_TEST_CASE(an_allocation_of_a_resource_from_inside_its_own_slow_way)
+{
+    TSLAB_ABORTS("tslab: call from inside a tslab operation (a signal handler?) (heap \"h\")", [](death::notes& note) {
+        interrupt_a_resource(note, [] { static_cast<void>(the_resource->allocate(64)); });
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_free_of_a_resource_from_inside_its_own_slow_way)
+{
+    TSLAB_ABORTS("tslab: call from inside a tslab operation (a signal handler?) (heap \"h\")", [](death::notes& note) {
+        interrupt_a_resource(note, [] { the_resource->deallocate(filled.front(), 64); });
+    });
+}
+
+// With a handler that returns, nothing is corrupted: every object is there, and all of it comes back.
+BOOST_AUTO_TEST_CASE(a_resource_interrupted_by_itself_goes_on_whole)
+{
+    TSLAB_SURVIVES("", [](death::notes& note) {
+        static int reports = 0;
+        tslab::set_error_handler(
+            [](tslab::misuse_report const& r) { reports += r.kind == tslab::misuse::reentry ? 1 : 100; });
+        interrupt_a_resource(note, [] {
+            try {
+                static_cast<void>(the_resource->allocate(64));
+                reports += 1000;
+            } catch (std::bad_alloc const&) {
+            }
+            the_resource->deallocate(filled.front(), 64);
+        });
+        if (reports != 202)   // resource and heap ended with the others live, and said so
+            throw std::logic_error{"reports: " + std::to_string(reports)};
+    });
 }
