@@ -29,7 +29,10 @@ void grow_scopes()
 {
     constexpr std::uint32_t least = 64;
     std::uint32_t const capacity = std::max(least, this_thread.scope_capacity * 2);
-    auto* const grown = static_cast<entered_scope*>(std::realloc(this_thread.scopes, capacity * sizeof(entered_scope)));
+    auto* const grown =
+        granted(os_call::keep_scope)
+            ? static_cast<entered_scope*>(std::realloc(this_thread.scopes, capacity * sizeof(entered_scope)))
+            : nullptr;
     if (grown == nullptr)
         throw std::bad_alloc{};
     this_thread.scopes = grown;

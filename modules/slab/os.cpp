@@ -3,6 +3,7 @@
 module;
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <sys/mman.h>
@@ -38,6 +39,14 @@ constinit os_calls const* calls_in_use = &real_calls;
 }
 
 os_calls const& os() noexcept { return *calls_in_use; }
+
+bool granted(os_call which) noexcept
+{
+    if (calls_in_use->grant == nullptr || calls_in_use->grant(which)) [[likely]]
+        return true;
+    errno = ENOMEM;
+    return false;
+}
 
 os_calls const* set_os_calls(os_calls const* calls) noexcept
 {

@@ -1,13 +1,37 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The seam to the operating system: every mapping, unmapping and madvise of tslab goes through this table,
-// so that a test can make any of them fail. Replace it only while no heap exists.
+// The seam to the operating system: every mapping, unmapping and madvise of tslab goes through this table, and every other
+// call that the system may refuse asks it first, so that a test can make any of them fail. Replace it only while no heap
+// exists.
 module;
 #include <cstddef>
+#include <cstdint>
 export module tslab.slab:os;
 
 export namespace tslab {
+
+/// What else tslab asks of the system, and what happens when it is refused.
+enum class os_call : std::uint8_t {
+    make_file,       ///< memfd_create, or open: the heap is not published
+    rename_file,     ///< likewise
+    set_file_size,   ///< likewise
+    examine_file,    ///< fstat: likewise
+    seal_file,       ///< likewise
+    map_file,        ///< likewise
+    take_space,      ///< fallocate: this part of the segment is not published
+    copy_file,       ///< in a forked child, pwrite: the child is not published
+    map_private,     ///< mmap, where a part of the segment has no space: there is no memory for it
+    map_copy,        ///< in a forked child, mmap and mremap: its counts go to the parent's segment
+    keep_path,       ///< memory for the file's name: the heap is not published
+    keep_scope,      ///< memory for a thread's list of scopes: std::bad_alloc
+    ask_barriers,    ///< registration for membarrier: every operation has a full barrier
+    barrier,         ///< membarrier: tried again
+    make_exit_key,   ///< pthread_key_create: no heap can be made
+    hook_fork,       ///< pthread_atfork: no heap can be made
+    hook_exit        ///< pthread_setspecific: the thread has no record of its own, so it gets no memory
+};
+inline constexpr std::size_t os_call_count = 17;
 
 /// The calls tslab makes for memory. Each may be called from any thread.
 struct os_calls {
@@ -21,10 +45,15 @@ struct os_calls {
     bool (*purge)(void* begin, std::size_t bytes) noexcept;
     /// Returns a whole reservation.
     void (*release)(void* begin, std::size_t bytes) noexcept;
+    /// Asked before each of the other calls, for tests: false makes it fail for want of memory. Null: all are made.
+    bool (*grant)(os_call which) noexcept = nullptr;
 };
 
 /// The table in use.
 [[nodiscard]] os_calls const& os() noexcept;
+
+/// Whether `which` is to be made. If not, errno is ENOMEM.
+[[nodiscard]] bool granted(os_call which) noexcept;
 
 /// Puts another table in place, for tests; null restores the real one. Returns the one that was in use.
 /// Not thread safe: call it while no other thread uses tslab.

@@ -59,17 +59,23 @@ std::string file_name(std::uint64_t heap, bool& plain)
     return plain ? name : name + '.' + std::to_string(heap);
 }
 
+int create_memfd() noexcept
+{
+    return granted(os_call::make_file) ? ::memfd_create("tslab", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+}
+
 /// A new file; what was there, from a process that may have died, is kept under another name. -1 when it cannot be made.
-int create_file(std::string const& name) noexcept
+/// Throws std::bad_alloc.
+int create_file(std::string const& name)
 {
     constexpr int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-    int descriptor = ::open(name.c_str(), flags, 0600);
+    int descriptor = granted(os_call::make_file) ? ::open(name.c_str(), flags, 0600) : -1;
     if (descriptor < 0 && errno == EEXIST) {
         struct stat there{};
         if (::lstat(name.c_str(), &there) != 0 || !S_ISREG(there.st_mode))
             return -1;
         std::string const kept = name + ".old";
-        if (::rename(name.c_str(), kept.c_str()) == 0)
+        if (granted(os_call::rename_file) && ::rename(name.c_str(), kept.c_str()) == 0)
             descriptor = ::open(name.c_str(), flags, 0600);
     }
     return descriptor;
@@ -90,8 +96,7 @@ segment::segment(std::size_t bytes, bool publish, std::uint64_t heap, std::uint6
     open(publish);
     auto* header = static_cast<segment_header*>(allocate(sizeof(segment_header), alignof(segment_header)));
     if (header == nullptr) {
-        close();
-        os().release(base_, bytes_);
+        give_back();
         throw std::bad_alloc{};
     }
     header = ::new (header) segment_header;
@@ -104,7 +109,10 @@ segment::segment(std::size_t bytes, bool publish, std::uint64_t heap, std::uint6
     header->used.store(sizeof(segment_header), std::memory_order_relaxed);
 }
 
-segment::~segment()
+segment::~segment() { give_back(); }
+
+/// Removes the file and returns the address space.
+void segment::give_back() noexcept
 {
     if (path_ != nullptr) {
         ::unlink(path_);
@@ -122,14 +130,16 @@ namespace {
 bool seal(int descriptor) noexcept
 {
     constexpr int size_stands = F_SEAL_SHRINK | F_SEAL_GROW;
-    return ::fcntl(descriptor, F_ADD_SEALS, size_stands | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0 ||
-           ::fcntl(descriptor, F_ADD_SEALS, size_stands | F_SEAL_SEAL) == 0;
+    return granted(os_call::seal_file) &&
+           (::fcntl(descriptor, F_ADD_SEALS, size_stands | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0 ||
+            ::fcntl(descriptor, F_ADD_SEALS, size_stands | F_SEAL_SEAL) == 0);
 }
 
 /// Makes sure that a part of the file has memory or blocks behind it.
 bool reserve_space(int descriptor, std::size_t begin, std::size_t bytes) noexcept
 {
-    while (::fallocate(descriptor, 0, static_cast<off_t>(begin), static_cast<off_t>(bytes)) != 0)
+    while (!granted(os_call::take_space) ||
+           ::fallocate(descriptor, 0, static_cast<off_t>(begin), static_cast<off_t>(bytes)) != 0)
         if (errno != EINTR)
             return false;
     return true;
@@ -137,8 +147,18 @@ bool reserve_space(int descriptor, std::size_t begin, std::size_t bytes) noexcep
 
 bool map_over(void* begin, std::size_t bytes, int descriptor) noexcept
 {
-    return ::mmap(begin, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, descriptor, 0) !=
-           MAP_FAILED;
+    return granted(os_call::map_file) && ::mmap(begin, bytes, PROT_READ | PROT_WRITE,
+                                                MAP_SHARED | MAP_FIXED | MAP_NORESERVE, descriptor, 0) != MAP_FAILED;
+}
+
+bool set_size(int descriptor, std::size_t bytes) noexcept
+{
+    return granted(os_call::set_file_size) && ::ftruncate(descriptor, static_cast<off_t>(bytes)) == 0;
+}
+
+bool examine(int descriptor, struct stat& found) noexcept
+{
+    return granted(os_call::examine_file) && ::fstat(descriptor, &found) == 0;
 }
 
 }
@@ -149,20 +169,22 @@ try {
     if (!wanted(publish) || !may_be_as_large_as(bytes_))
         return;
     std::string const name = file_name(heap_, has_plain_name_);
-    int const descriptor = name.empty() ? ::memfd_create("tslab", MFD_CLOEXEC | MFD_ALLOW_SEALING) : create_file(name);
+    int const descriptor = name.empty() ? create_memfd() : create_file(name);
     if (descriptor < 0)
         return;
+    if (!name.empty() && granted(os_call::keep_path))
+        path_ = ::strdup(name.c_str());
     struct stat made{};
-    if (::ftruncate(descriptor, static_cast<off_t>(bytes_)) != 0 || ::fstat(descriptor, &made) != 0 ||
+    if ((!name.empty() && path_ == nullptr) || !set_size(descriptor, bytes_) || !examine(descriptor, made) ||
         !reserve_space(descriptor, 0, segment_step) || !map_over(base_, bytes_, descriptor) ||
         (name.empty() && !seal(descriptor))) {
         ::close(descriptor);
         if (!name.empty())
             ::unlink(name.c_str());
+        std::free(std::exchange(path_, nullptr));
         make_private(0, bytes_);
         return;
     }
-    path_ = name.empty() ? nullptr : ::strdup(name.c_str());
     descriptor_ = descriptor;
     device_ = made.st_dev;
     inode_ = made.st_ino;
@@ -170,10 +192,12 @@ try {
     // Unpublished, then.
 }
 
-/// Address space again, as it was reserved: for what could not be published.
-void segment::make_private(std::size_t begin, std::size_t bytes) noexcept
+/// Address space again, as it was reserved: for what could not be published. False, and it stays what it is, when refused.
+bool segment::make_private(std::size_t begin, std::size_t bytes) noexcept
 {
-    ::mmap(base_ + begin, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    return granted(os_call::map_private) &&
+           ::mmap(base_ + begin, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
+               MAP_FAILED;
 }
 
 /// Closes the descriptor, if it still is the one that was opened.
@@ -191,7 +215,8 @@ bool segment::commit(std::size_t begin, std::size_t bytes) noexcept
     if (descriptor_ >= 0) {
         if (reserve_space(descriptor_, begin, bytes))
             return true;
-        make_private(begin, bytes);
+        if (!make_private(begin, bytes))   // of a file without space: to touch it would be a signal
+            return false;
         if (begin == 0)
             close();   // without its beginning it tells nothing
     }
@@ -264,13 +289,13 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
     std::uint64_t const device = device_;
     std::uint64_t const inode = inode_;
     descriptor_ = -1;
-    int const fresh = ::memfd_create("tslab", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int const fresh = create_memfd();
     // A copy first, then the exchange: there is no moment without contents. What the parent's threads have made since the fork
     // must not be in it: its place is the child's to use for something else.
     std::byte const* const contents = copy_ != nullptr ? copy_ : base_;
     struct stat made{};
-    if (fresh >= 0 && ::ftruncate(fresh, static_cast<off_t>(bytes_)) == 0 && ::fstat(fresh, &made) == 0 &&
-        reserve_space(fresh, 0, have) && ::pwrite(fresh, contents, used_, 0) == static_cast<ssize_t>(used_) &&
+    if (fresh >= 0 && set_size(fresh, bytes_) && examine(fresh, made) && reserve_space(fresh, 0, have) &&
+        granted(os_call::copy_file) && ::pwrite(fresh, contents, used_, 0) == static_cast<ssize_t>(used_) &&
         map_over(base_, bytes_, fresh)) {
         static_cast<void>(seal(fresh));
         descriptor_ = fresh;
@@ -279,7 +304,9 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
     } else {
         if (fresh >= 0)
             ::close(fresh);
-        void* const copy = ::mmap(nullptr, have, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void* const copy = granted(os_call::map_copy)
+                               ? ::mmap(nullptr, have, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                               : MAP_FAILED;
         if (copy != MAP_FAILED) {
             std::memcpy(copy, contents, used_);
             make_private(have, bytes_ - have);

@@ -89,8 +89,9 @@ public:
 private:
     void open(bool publish) noexcept;
     [[nodiscard]] bool commit(std::size_t begin, std::size_t bytes) noexcept;
-    void make_private(std::size_t begin, std::size_t bytes) noexcept;
+    bool make_private(std::size_t begin, std::size_t bytes) noexcept;
     void close() noexcept;
+    void give_back() noexcept;
 
     mutex lock_;
     std::byte* base_ = nullptr;

@@ -86,7 +86,8 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     face_.free_large_words = reinterpret_cast<std::uintptr_t>(slabs_.pages().large_words());
     face_.arena.begin = reinterpret_cast<std::uintptr_t>(meta_.begin());
     tell_arena();
-    registry().add(*this);
+    if (!registry().add(*this))
+        throw std::bad_alloc{};
     segment_.set_root(&face_);
 }
 
@@ -137,10 +138,11 @@ lane* heap_core::take_lane(thread_record& me) noexcept
             --me.keeping;
         return l;
     }
-    auto* const face = make_face<lane_face>();
-    auto* const l = face != nullptr ? meta_.make<lane>(me, *face) : nullptr;
-    if (l == nullptr)
+    void* const place = meta_.allocate(sizeof(lane), alignof(lane));   // the face last: as in make_record
+    auto* const face = place != nullptr ? make_face<lane_face>() : nullptr;
+    if (face == nullptr)
         return nullptr;
+    auto* const l = ::new (place) lane(me, *face);
     tell_arena();
     face->lane.store(reinterpret_cast<std::uintptr_t>(l), std::memory_order_relaxed);
     if (segment_.contains(face)) {

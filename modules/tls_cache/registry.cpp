@@ -32,7 +32,8 @@ pthread_key_t exit_key;   // written once, before exit_key_made
 
 void ask_kernel_for_barriers() noexcept
 {
-    bool const ready = ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    bool const ready = granted(os_call::ask_barriers) &&
+                       ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
     barrier_by_kernel.store(ready, std::memory_order_relaxed);
 }
 
@@ -55,7 +56,16 @@ void heavy_barrier() noexcept
     if (schedule::barrier())
         return;
     if (barrier_by_kernel.load(std::memory_order_relaxed)) {
-        ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+        // The kernel may want memory for it that it does not have for a moment. Without the barrier a closer could take a
+        // claim that is in use: rather no program than that one.
+        constexpr int most_tries = 10'000;
+        for (int tries = 0;
+             !granted(os_call::barrier) || ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0;
+             ++tries) {
+            if (tries == most_tries)
+                std::abort();
+            ::sched_yield();
+        }
         return;
     }
 #if __has_feature(thread_sanitizer)
@@ -72,7 +82,7 @@ void register_this_thread() noexcept
         this_thread.id = thread_ids.fetch_add(1, std::memory_order_relaxed) + 1;
     // A key's destructor and not a thread_local's: it runs after those, and again if one of them used tslab.
     if (!this_thread.hooked && exit_key_made.load(std::memory_order_acquire))
-        this_thread.hooked = ::pthread_setspecific(exit_key, &this_thread) == 0;
+        this_thread.hooked = granted(os_call::hook_exit) && ::pthread_setspecific(exit_key, &this_thread) == 0;
 }
 
 void count_escape(std::size_t bytes) noexcept
@@ -86,23 +96,30 @@ void count_escape(std::size_t bytes) noexcept
     });
 }
 
-void thread_registry::install_hooks() noexcept
+bool thread_registry::install_hooks() noexcept
 {
     if (hooks_installed_)
-        return;
-    hooks_installed_ = true;
-    ask_kernel_for_barriers();
-    if (::pthread_key_create(&exit_key, on_thread_exit) == 0)
+        return true;
+    if (!exit_key_made.load(std::memory_order_relaxed)) {
+        if (!granted(os_call::make_exit_key) || ::pthread_key_create(&exit_key, on_thread_exit) != 0)
+            return false;
         exit_key_made.store(true, std::memory_order_release);
-    ::pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child);
+    }
+    if (!granted(os_call::hook_fork) || ::pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child) != 0)
+        return false;
+    ask_kernel_for_barriers();
+    hooks_installed_ = true;
+    return true;
 }
 
-void thread_registry::add(heap_core& h) noexcept
+bool thread_registry::add(heap_core& h) noexcept
 {
     lock_guard const guard{lock_};
-    install_hooks();
+    if (!install_hooks())
+        return false;
     h.next_heap_ = heaps_;
     heaps_ = &h;
+    return true;
 }
 
 void thread_registry::remove(heap_core& h) noexcept
@@ -147,6 +164,8 @@ void thread_registry::give_back(record_list& list) noexcept
 thread_record* thread_registry::adopt_record(heap_core& h) noexcept
 {
     register_this_thread();
+    if (!this_thread.hooked)   // nobody would be told of the thread's end: the record would point to what is gone
+        return nullptr;
     lock_guard const guard{lock_};
     record_list* const own = own_list();
     if (own == nullptr)
@@ -189,9 +208,11 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
 
 thread_record* heap_core::make_record() noexcept
 {
+    // The face last: where others have no memory it may have some, and each further try would take more of it.
     auto* const table = meta_.make_array<atomic<lane*>>(slots_);
-    auto* const face = table != nullptr ? make_face<thread_face>() : nullptr;
-    auto* const r = face != nullptr ? meta_.make<thread_record>(*this, table, *face) : nullptr;
+    void* const place = table != nullptr ? meta_.allocate(sizeof(thread_record), alignof(thread_record)) : nullptr;
+    auto* const face = place != nullptr ? make_face<thread_face>() : nullptr;
+    auto* const r = face != nullptr ? ::new (place) thread_record(*this, table, *face) : nullptr;
     tell_arena();
     if (r != nullptr && segment_.contains(face)) {
         face->next.store(face_.threads.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -229,12 +250,16 @@ void thread_registry::thread_ends() noexcept
     this_thread.hooked = false;   // a destructor that runs after this one may use tslab again: then we are called again
 }
 
-bool thread_registry::name_of_owner(void const* p, heap_core const* except, std::string& name)
+bool thread_registry::name_of_owner(void const* p, heap_core const* except, std::string& name) noexcept
 {
     lock_guard const guard{lock_};
     for (heap_core const* h = heaps_; h != nullptr; h = h->next_heap_)
         if (h != except && h->pages().reserves(p)) {
-            name = h->name();
+            try {
+                name = h->name();
+            } catch (std::bad_alloc const&) {
+                name.clear();
+            }
             return true;
         }
     return false;

@@ -17,11 +17,12 @@ namespace tslab {
 
 class thread_registry {
 public:
-    void add(heap_core& h) noexcept;
+    /// False, and nothing is done, when the hooks at thread exit and at fork cannot be had.
+    [[nodiscard]] bool add(heap_core& h) noexcept;
     /// Forgets a heap and unlinks its records from the threads that have them.
     void remove(heap_core& h) noexcept;
 
-    /// A record of `h` for the calling thread; null when there is no memory.
+    /// A record of `h` for the calling thread; null when there is no memory for it, or for the hook at the thread's end.
     [[nodiscard]] thread_record* adopt_record(heap_core& h) noexcept;
 
     /// Calls use(record) with the calling thread's record of the heap with that number, if that heap still lives.
@@ -36,13 +37,14 @@ public:
     /// What the hook at thread exit does: hands back every claim of the calling thread.
     void thread_ends() noexcept;
 
-    [[nodiscard]] bool name_of_owner(void const* p, heap_core const* except, std::string& name);
+    /// The name is empty when there is no memory for it.
+    [[nodiscard]] bool name_of_owner(void const* p, heap_core const* except, std::string& name) noexcept;
 
     void before_fork() noexcept __attribute__((no_thread_safety_analysis));
     void after_fork(bool in_child) noexcept __attribute__((no_thread_safety_analysis));
 
 private:
-    void install_hooks() noexcept __attribute__((requires_capability(lock_)));
+    [[nodiscard]] bool install_hooks() noexcept __attribute__((requires_capability(lock_)));
     /// The calling thread's, made if it has none; null when there is no memory.
     [[nodiscard]] record_list* own_list() noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] static inline thread_record* own_records() noexcept

@@ -1,0 +1,714 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every public operation while the system refuses its first call, its second, and so on until none is left to refuse: once,
+// and from then on. After each failure what was live is intact and nothing else is, the figures agree with one another,
+// the same operation succeeds when memory is back, and nothing stays behind: no memory, no file, no address space.
+#define BOOST_TEST_MODULE faults_operations
+#include "stress.hpp"
+#include <array>
+#include <boost/test/unit_test.hpp>
+#include <deque>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <memory_resource>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include "faults.hpp"
+#include "recorder.hpp"
+
+namespace {
+
+using tslab::allocator;
+using options = tslab::allocator_options;
+
+constexpr std::size_t reservation = std::size_t{64} << 20;
+
+options small_heap()
+{
+    return {.name = "a heap whose name does not fit into a string itself",
+            .epoch_count = 8,
+            .reclaim = tslab::reclaim_policy::eager,
+            .reserve_bytes = reservation};
+}
+
+/// Objects that go back whatever happens.
+class bag {
+public:
+    explicit bag(allocator& heap) : heap_{heap} {}
+    ~bag()
+    {
+        while (count_ != 0)
+            drop();
+    }
+    bag(bag const&) = delete;
+    bag& operator=(bag const&) = delete;
+
+    /// False for null. What is kept is written to: that it is memory is part of the test.
+    bool add(void* p, std::size_t bytes)
+    {
+        if (p == nullptr)
+            return false;
+        all_.at(count_) = {static_cast<std::byte*>(p), bytes, 77 + count_};
+        all_.at(count_).fill();
+        ++count_;
+        return true;
+    }
+    void drop()
+    {
+        stress::object const& o = all_.at(--count_);
+        intact_ = intact_ && o.intact();
+        heap_.free(o.p);
+    }
+    [[nodiscard]] bool intact() const { return intact_; }
+
+private:
+    allocator& heap_;
+    std::array<stress::object, 512> all_{};
+    std::size_t count_ = 0;
+    bool intact_ = true;
+};
+
+/// A heap in use, and what is wrong with it.
+struct world {
+    std::optional<allocator> heap;
+    std::vector<stress::object> kept;
+    std::string wrong;
+    std::optional<tslab::epoch_resource> resource;
+    std::unique_ptr<support::worker> thread;   ///< one that has not used the heap
+    std::optional<allocator> other;
+
+    void make(options const& o = small_heap())
+    {
+        heap.emplace(o);
+        for (std::size_t const bytes : {1U, 16U, 40U, 64U, 200U, 700U, 3000U, 40'000U, 100'000U}) {
+            kept.push_back({static_cast<std::byte*>(heap->malloc(bytes)), bytes, bytes * 3});
+            kept.back().fill();
+        }
+    }
+    void expect(std::string_view what, std::uint64_t is, std::uint64_t should)
+    {
+        if (is != should)
+            wrong += std::string{what} + " is " + std::to_string(is) + ", not " + std::to_string(should) + "; ";
+    }
+    void expect(std::string_view what, bool is)
+    {
+        if (!is)
+            wrong += std::string{what} + "; ";
+    }
+    void check()
+    {
+        if (!heap)
+            return;
+        tslab::snapshot const s = heap->snapshot();
+        expect("live objects", s.global.live_objects, kept.size());
+        expect("allocations without frees", s.global.allocations - s.global.frees, s.global.live_objects);
+        std::uint64_t of_epochs = 0;
+        for (tslab::epoch_stats const& e : s.epochs)
+            of_epochs += e.live_objects;
+        expect("live objects of the epochs", of_epochs, s.global.live_objects);
+        for (stress::object const& o : kept)
+            expect("an object has foreign contents", o.intact());
+    }
+    void end()
+    {
+        resource.reset();
+        thread.reset();
+        other.reset();
+        if (!heap)
+            return;
+        for (stress::object const& o : kept)
+            heap->free(o.p);
+        kept.clear();
+        stress::close_everything(*heap);
+        heap->trim();
+        wrong += stress::wrong_with(*heap);
+        heap.reset();
+    }
+};
+
+std::uint64_t runs_that_met_a_failure = 0;
+
+/// Runs `op` on a world that `prepare` made, with call n refused, for every n until a run meets no refusal. `op` says whether
+/// it got all it wanted; it may also throw std::bad_alloc.
+template <class Prepare, class Op>
+void refuse_each(char const* name, Prepare prepare, Op op, bool count_memory = true, bool some = true)
+{
+    faults::seam const seam;
+    std::uint64_t runs = 0;
+    for (bool const from_then_on : {false, true})
+        for (std::uint64_t n = 0;; ++n) {
+            std::string wrong;
+            std::uint64_t failed = 0;
+            std::int64_t const memory = faults::outstanding.load();
+            std::size_t const files = faults::open_files();
+            {
+                stress::report_watch const watch{true};
+                world w;
+                prepare(w);
+                faults::arm(n, from_then_on);
+                bool done = false;
+                try {
+                    done = op(w);
+                } catch (std::bad_alloc const&) {
+                } catch (std::exception const& e) {
+                    faults::armed.store(false);
+                    w.wrong += std::string{"thrown: "} + e.what() + "; ";
+                }
+                failed = faults::disarm();
+                w.expect("it fails although nothing did", done || failed != 0);
+                w.check();
+                try {
+                    w.expect("it fails although memory is back", op(w));
+                } catch (std::exception const& e) {
+                    w.wrong += std::string{"thrown when memory is back: "} + e.what() + "; ";
+                }
+                w.check();
+                w.end();
+                if (stress::report_watch::unexpected() != stress::report_watch::count(tslab::misuse::wrong_heap))
+                    w.wrong += "misuse was reported; ";
+                if (!w.wrong.empty())
+                    wrong = name + (' ' + std::to_string(n)) + (from_then_on ? " from then on: " : ": ") + w.wrong;
+            }
+            if (faults::seam::reservations.load() != 0)
+                wrong += " address space is lost";
+            if (wrong.empty() && count_memory && faults::outstanding.load() != memory)
+                wrong += name + (" loses memory: " + std::to_string(faults::outstanding.load() - memory));
+            if (faults::open_files() != files)
+                wrong += " a file stays open";
+            BOOST_TEST(wrong == "");
+            if (failed == 0 || !wrong.empty())
+                break;
+            ++runs;
+        }
+    BOOST_TEST((runs != 0) == some);
+    runs_that_met_a_failure += runs;
+    std::printf("%-44s %5llu runs met a failure\n", name, static_cast<unsigned long long>(runs));
+}
+
+void in_use(world& w) { w.make(); }
+void with_a_resource(world& w)
+{
+    w.make();
+    w.resource.emplace(*w.heap, tslab::resource_options{.label = "resource"});
+}
+void with_a_thread(world& w)
+{
+    with_a_resource(w);
+    w.thread = std::make_unique<support::worker>();
+}
+
+bool every_size(allocator& heap)
+{
+    bag b{heap};
+    bool all = true;
+    for (std::size_t bytes = 0; bytes < 70'000; bytes = bytes * 5 / 4 + 8)
+        all = b.add(heap.malloc(bytes), bytes) && all;
+    return all && b.intact();
+}
+
+bool from_resource(std::pmr::memory_resource& r, bool refused_by_exception = true)
+{
+    bool all = true;
+    for (std::size_t bytes = 0; bytes < 200'000; bytes = bytes * 2 + 8)
+        for (std::size_t const alignment : {1U, 16U, 256U, 8192U})
+            try {
+                void* const p = r.allocate(bytes, alignment);
+                std::memset(p, 5, bytes);
+                r.deallocate(p, bytes, alignment);
+            } catch (std::bad_alloc const&) {
+                all = false;
+            }
+    static_cast<void>(refused_by_exception);
+    return all;
+}
+
+struct directory {
+    directory()
+    {
+        std::string name = (std::filesystem::temp_directory_path() / "tslab-faults-XXXXXX").string();
+        if (::mkdtemp(name.data()) == nullptr)
+            throw std::runtime_error{"no directory"};
+        path = name;
+    }
+    ~directory() { std::filesystem::remove_all(path); }
+    directory(directory const&) = delete;
+    directory& operator=(directory const&) = delete;
+
+    [[nodiscard]] std::size_t files() const
+    {
+        std::size_t n = 0;
+        for ([[maybe_unused]] auto const& one : std::filesystem::directory_iterator{path})
+            ++n;
+        return n;
+    }
+
+    std::filesystem::path path;
+};
+
+bool make_and_use(options const& o)
+{
+    allocator heap{o};
+    return every_size(heap) && heap.snapshot().global.live_objects == 0;
+}
+
+}
+
+BOOST_AUTO_TEST_CASE(a_heap_is_made_and_ends)
+{
+    auto const nothing = [](world&) {};
+    refuse_each("construction", nothing, [](world&) { return make_and_use(small_heap()); });
+    refuse_each("construction, unpublished", nothing, [](world&) {
+        options o = small_heap();
+        o.publish = false;
+        return make_and_use(o);
+    });
+    refuse_each("construction, huge pages, a large ring", nothing, [](world&) {
+        options o = small_heap();
+        o.huge_pages = true;
+        o.epoch_count = 65'536;
+        return make_and_use(o);
+    });
+    refuse_each("construction beside another", in_use, [](world&) { return make_and_use(small_heap()); });
+}
+
+BOOST_AUTO_TEST_CASE(a_heap_told_in_a_file_is_made_and_ends)
+{
+    directory const d;
+    std::string const file = (d.path / "a name that does not fit into a string itself").string();
+    ::setenv("TSLAB_STATS_FILE", file.c_str(), 1);
+    auto const left_by_another = [&](world&) {
+        for (auto const& one : std::filesystem::directory_iterator{d.path})
+            std::filesystem::remove(one);
+        std::ofstream{file} << "from a process that died";
+    };
+    refuse_each("construction, in a file", left_by_another, [&](world&) {
+        bool const done = make_and_use(small_heap());
+        faults::calm const calm;
+        // Only what was there before: under its own name, when it could not be kept, or under the other.
+        return done && d.files() <= 2;
+    });
+    BOOST_TEST(d.files() == 1U);
+    // After a heap that could not be made the next one has the name.
+    refuse_each(
+        "the file's name after a failure", [&](world&) { std::filesystem::remove(file); },
+        [&](world&) {
+            bool done = false;
+            try {
+                done = make_and_use(small_heap());
+            } catch (std::bad_alloc const&) {
+            }
+            faults::calm const calm;
+            allocator const heap{small_heap()};
+            bool const there = std::filesystem::exists(file);
+            return done && there;
+        });
+    refuse_each(
+        "the file goes with its heap", [&](world&) { std::filesystem::remove(file); },
+        [&](world&) {
+            bool done = false;
+            try {
+                done = make_and_use(small_heap());
+            } catch (std::bad_alloc const&) {
+            }
+            faults::calm const calm;
+            if (std::filesystem::exists(file))
+                throw std::runtime_error{"the file stays"};
+            return done;
+        });
+    ::unsetenv("TSLAB_STATS_FILE");
+}
+
+BOOST_AUTO_TEST_CASE(a_heap_ends_while_memory_is_out)
+{
+    refuse_each(
+        "destruction", in_use,
+        [](world& w) {
+            for (stress::object const& o : w.kept)
+                w.heap->free(o.p);
+            w.kept.clear();
+            w.heap.reset();
+            faults::calm const calm;
+            w.make();   // for the next time
+            return true;
+        },
+        true, false);   // it asks for nothing that could be refused
+}
+
+BOOST_AUTO_TEST_CASE(memory_by_pointer)
+{
+    refuse_each("malloc and free", in_use, [](world& w) { return every_size(*w.heap); });
+    refuse_each("many slabs", in_use, [](world& w) {
+        bag b{*w.heap};
+        bool all = true;
+        for (int i = 0; i < 500; ++i)
+            all = b.add(w.heap->malloc(20'000), 20'000) && all;
+        return all && b.intact();
+    });
+    refuse_each("large and aligned", in_use, [](world& w) {
+        bag b{*w.heap};
+        bool all = true;
+        tslab::refusal why{};
+        for (std::size_t alignment = 16; alignment <= (1U << 20); alignment *= 4)
+            for (std::size_t const bytes : {8U, 5000U, 70'000U, 500'000U}) {
+                void* const p = w.heap->allocate_bytes(bytes, alignment, w.heap->current_epoch(), why);
+                all = b.add(p, bytes) && reinterpret_cast<std::uintptr_t>(p) % alignment == 0 && all;
+            }
+        return all && b.intact();
+    });
+    refuse_each(
+        "free of another's", with_a_thread,
+        [](world& w) {
+            bag b{*w.heap};
+            bool all = true;
+            (*w.thread)([&] {
+                for (int i = 0; i < 200; ++i)
+                    all = b.add(w.heap->malloc(300), 300) && all;
+            });
+            while (all && b.intact()) {
+                for (int i = 0; i < 200; ++i)
+                    b.drop();
+                break;
+            }
+            return all && b.intact();
+        },
+        false);
+    refuse_each(
+        "free of what is none of it",
+        [](world& w) {
+            w.make();
+            w.other.emplace(small_heap());
+        },
+        [](world& w) {
+            std::uint64_t const before = stress::report_watch::count(tslab::misuse::wrong_heap);
+            void* p = nullptr;
+            {
+                faults::calm const calm;
+                p = w.other->malloc(64);
+            }
+            w.heap->free(p);
+            w.other->free(p);
+            return stress::report_watch::count(tslab::misuse::wrong_heap) == before + 1;
+        },
+        false);
+}
+
+BOOST_AUTO_TEST_CASE(memory_by_handle)
+{
+    refuse_each("handles", in_use, [](world& w) {
+        bool all = true;
+        for (std::size_t bytes = 1; bytes < 300'000; bytes *= 2) {
+            tslab::handle h;
+            void* const p = w.heap->allocate(bytes, w.heap->current_epoch(), h);
+            if (static_cast<bool>(h) != (p != nullptr))
+                throw std::runtime_error{"a handle without memory"};
+            all = all && p != nullptr;
+            if (p != nullptr && w.heap->free(h) != tslab::free_result::ok)
+                throw std::runtime_error{"a handle is refused"};
+            if (p != nullptr && w.heap->free(h) == tslab::free_result::ok)
+                throw std::runtime_error{"a handle is freed twice"};
+        }
+        return all;
+    });
+}
+
+BOOST_AUTO_TEST_CASE(epochs)
+{
+    refuse_each("advance, close and trim", in_use, [](world& w) {
+        allocator& heap = *w.heap;
+        bag b{heap};
+        bool all = true;
+        for (int i = 0; i < 5; ++i) {
+            tslab::epoch_id const e = heap.current_epoch();
+            for (std::size_t const bytes : {30U, 500U, 10'000U, 100'000U})
+                all = b.add(heap.malloc(bytes), bytes) && all;
+            if (!heap.is_active(heap.current_epoch()))
+                throw std::runtime_error{"the current epoch is not active"};
+            all = heap.advance() != e && all;
+            for (int k = 0; all && k < 4; ++k)
+                b.drop();
+            tslab::close_report const report = heap.close(e);
+            all = report.madvise_failures == 0 && all;   // what was freed last has drained it already
+            heap.trim(heap.current_epoch());
+        }
+        return heap.trim().madvise_failures == 0 && all && b.intact();
+    });
+    refuse_each(
+        "close while another holds claims", with_a_thread,
+        [](world& w) {
+            tslab::epoch_id const e = w.heap->current_epoch();
+            bool all = true;
+            {
+                faults::calm const calm;
+                (*w.thread)([&] {
+                    bag b{*w.heap};
+                    for (int i = 0; i < 300; ++i)
+                        all = b.add(w.heap->malloc(300), 300) && all;
+                });
+            }
+            tslab::close_report const report = w.heap->close(e);
+            return all && report.found && report.deferred_claims == 0 && report.madvise_failures == 0;
+        },
+        false);
+    refuse_each(
+        "labels", in_use,
+        [](world& w) {
+            bool all = true;
+            for (int i = 0; i < 20; ++i)
+                all = w.heap->set_label(w.heap->current_epoch(), std::array{static_cast<char>('a' + i), '\0'}.data()) &&
+                      all;
+            return all && w.heap->label_of(w.heap->current_epoch()).view() == "t";
+        },
+        true, false);   // they have their room from the start
+    refuse_each(
+        "domains", with_a_thread,
+        [](world& w) {
+            bool all = false;
+            (*w.thread)([&] {
+                tslab::epoch_domain d{*w.heap, {.label = "domain"}};
+                all = d.epoch() != w.heap->current_epoch();
+                std::size_t depth = 0;
+                try {
+                    for (; depth < 300; ++depth)
+                        d.enter();
+                } catch (std::bad_alloc const&) {
+                    all = false;
+                }
+                while (depth-- != 0)
+                    d.exit();
+            });
+            return all;
+        },
+        false);
+}
+
+BOOST_AUTO_TEST_CASE(resources)
+{
+    refuse_each("epoch_resource", in_use, [](world& w) {
+        tslab::epoch_resource r{*w.heap, {.label = "one"}};
+        bool const own = r.epoch() != w.heap->current_epoch();
+        return from_resource(r) && own;
+    });
+    refuse_each("epoch_resource, shared epoch", in_use, [](world& w) {
+        tslab::epoch_resource r{*w.heap, {.label = "one", .share_epoch = true}};
+        return from_resource(r);
+    });
+    refuse_each("epoch_resource, count only, release", in_use, [](world& w) {
+        tslab::epoch_resource r{*w.heap, {.deallocate = tslab::deallocate_policy::count_only}};
+        bool const first = from_resource(r);
+        r.release();
+        return from_resource(r) && first;
+    });
+    refuse_each("epoch_resource, an old one", with_a_resource, [](world& w) {
+        bool const done = from_resource(*w.resource);
+        w.resource->release();
+        return done && from_resource(*w.resource);
+    });
+    refuse_each("epoch_resource, closed by others", with_a_resource, [](world& w) {
+        void* p = nullptr;
+        bool const all = from_resource(*w.resource);
+        try {
+            p = w.resource->allocate(100);
+        } catch (std::bad_alloc const&) {
+        }
+        w.heap->close(w.resource->epoch());
+        bool refused = false;
+        try {
+            static_cast<void>(w.resource->allocate(100));
+        } catch (std::bad_alloc const&) {
+            refused = true;
+        }
+        if (p != nullptr)
+            w.resource->deallocate(p, 100);
+        bool const there = p != nullptr;
+        faults::calm const calm;
+        w.resource.emplace(*w.heap);
+        return refused && there && all;
+    });
+    refuse_each("epoch_scope", in_use, [](world& w) {
+        tslab::epoch_scope const scope{*w.heap, "scope"};
+        std::pmr::vector<std::pmr::string> v{scope.resource()};
+        for (int i = 0; i < 200; ++i)
+            v.emplace_back(static_cast<std::size_t>(i), 'x');
+        return v.size() == 200;
+    });
+    refuse_each("more scopes than the ring has slots", in_use, [](world& w) {
+        std::array<std::optional<tslab::epoch_scope>, 20> scopes;
+        bool all = true;
+        struct unwind {   // innermost first
+            std::array<std::optional<tslab::epoch_scope>, 20>& scopes;
+            ~unwind()
+            {
+                for (std::size_t i = scopes.size(); i-- > 0;)
+                    scopes[i].reset();
+            }
+        } const at_the_end{scopes};
+        for (auto& one : scopes) {
+            one.emplace(*w.heap, "scope");
+            all = from_resource(*one->resource()) && all;
+        }
+        return all;
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_begins_and_ends)
+{
+    refuse_each(
+        "a new thread allocates", with_a_thread,
+        [](world& w) {
+            bool done = false;
+            (*w.thread)([&] { done = every_size(*w.heap); });
+            return done;
+        },
+        false);
+    refuse_each(
+        "a new thread uses another's resource", with_a_thread,
+        [](world& w) {
+            bool done = false;
+            (*w.thread)([&] { done = from_resource(*w.resource); });
+            return done;
+        },
+        false);
+    refuse_each(
+        "a new thread makes scopes", with_a_thread,
+        [](world& w) {
+            bool done = false;
+            (*w.thread)([&] {
+                try {
+                    tslab::epoch_scope const scope{*w.heap, "scope"};
+                    done = from_resource(*scope.resource());
+                } catch (std::bad_alloc const&) {
+                }
+            });
+            return done;
+        },
+        false);
+    refuse_each(
+        "a thread ends", with_a_thread,
+        [](world& w) {
+            bool done = false;
+            if (!w.thread) {
+                faults::calm const calm;
+                w.thread = std::make_unique<support::worker>();
+            }
+            (*w.thread)([&] { done = every_size(*w.heap); });
+            w.thread.reset();   // while memory is out
+            return done;
+        },
+        false);
+    // The record of a thread must not outlive it: nobody would be told of its end.
+    refuse_each(
+        "many threads end", with_a_resource,
+        [](world& w) {
+            unsigned done = 0;
+            for (int i = 0; i < 8; ++i) {
+                std::optional<support::worker> thread;
+                {
+                    faults::calm const calm;
+                    thread.emplace();
+                }
+                (*thread)([&] {
+                    bag b{*w.heap};
+                    done += b.add(w.heap->malloc(100), 100) ? 1U : 0U;
+                });
+            }
+            return done == 8;
+        },
+        false);
+}
+
+BOOST_AUTO_TEST_CASE(looking_into_it)
+{
+    refuse_each("snapshot", with_a_resource, [](world& w) {
+        tslab::snapshot const s = w.heap->snapshot();
+        return s.global.live_objects == w.kept.size() && s.global.slab_pages != 0;
+    });
+    refuse_each("map", in_use, [](world& w) { return !w.heap->map().runs.empty(); });
+    refuse_each("leaks", with_a_resource, [](world& w) {
+        return !w.heap->leaks(std::chrono::seconds{-1}).empty() || w.heap->leaks(std::chrono::hours{1}).empty();
+    });
+    refuse_each("diagnose", in_use, [](world& w) {
+        static_cast<void>(tslab::diagnose(w.heap->snapshot()));
+        return true;
+    });
+    refuse_each("options", in_use, [](world& w) {
+        w.heap->set_sampling(true);
+        tslab::set_lock_timing(1);
+        bool const done = every_size(*w.heap);
+        w.heap->set_sampling(false);
+        tslab::set_lock_timing(0);
+        return done;
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_snapshot_as_text_and_back)
+{
+    refuse_each("to_json and from_json", in_use, [](world& w) {
+        tslab::snapshot s;
+        {
+            faults::calm const calm;
+            s = w.heap->snapshot({.residency = false});
+            s.classes.resize(1);
+            s.threads.clear();
+            s.epochs.resize(1);
+        }
+        std::string const text = tslab::to_json(s);
+        return tslab::from_json(text).global.live_objects == w.kept.size();
+    });
+}
+
+BOOST_AUTO_TEST_CASE(escapes_are_looked_for)
+{
+    static std::deque<std::pmr::unsynchronized_pool_resource> upstreams;
+    refuse_each(
+        "set_escape_detection",
+        [](world& w) {
+            w.make();
+            std::pmr::set_default_resource(&upstreams.emplace_back(std::pmr::new_delete_resource()));
+        },
+        [](world& w) {
+            static_cast<void>(w);
+            auto const before = tslab::escape_detection();
+            try {
+                tslab::set_escape_detection(true);
+            } catch (std::bad_alloc const&) {
+                if (tslab::escape_detection() != before)
+                    throw std::runtime_error{"it is on without a detector"};
+                throw;
+            }
+            bool const on = tslab::escape_detection();
+            tslab::set_escape_detection(false);
+            return on;
+        },
+        false);
+    std::pmr::set_default_resource(nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(another_process_is_read)
+{
+    refuse_each("observer", in_use, [](world& w) {
+        try {
+            tslab::observer seen{::getpid()};
+            auto const all = seen.read();
+            return all.size() == 1 && all[0].global.live_objects == w.kept.size();
+        } catch (tslab::observe_error const&) {
+            return false;
+        }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(zz_the_sum_of_it)
+{
+    std::printf("%llu runs met a failure; %s\n", static_cast<unsigned long long>(runs_that_met_a_failure),
+                faults::summary().c_str());
+    BOOST_TEST(runs_that_met_a_failure > 200U);
+}
