@@ -27,12 +27,14 @@ bool map_commit(void* begin, std::size_t bytes) noexcept
     return ::mprotect(begin, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
+bool map_protect(void* begin, std::size_t bytes) noexcept { return ::mprotect(begin, bytes, PROT_NONE) == 0; }
+
 // MADV_DONTNEED and not MADV_FREE: the pages must be gone from the resident set when the call returns.
 bool map_purge(void* begin, std::size_t bytes) noexcept { return ::madvise(begin, bytes, MADV_DONTNEED) == 0; }
 
 void map_release(void* begin, std::size_t bytes) noexcept { ::munmap(begin, bytes); }
 
-constinit os_calls const real_calls{map_reserve, map_readable, map_commit, map_purge, map_release};
+constinit os_calls const real_calls{map_reserve, map_readable, map_commit, map_purge, map_release, map_protect};
 constinit os_calls const* calls_in_use = &real_calls;
 
 }

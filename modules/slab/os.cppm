@@ -21,6 +21,8 @@ struct os_calls {
     bool (*purge)(void* begin, std::size_t bytes) noexcept;
     /// Returns a whole reservation.
     void (*release)(void* begin, std::size_t bytes) noexcept;
+    /// Makes committed pages fault when they are touched, until they are committed again; false on failure.
+    bool (*protect)(void* begin, std::size_t bytes) noexcept;
 };
 
 /// The table in use.

@@ -55,7 +55,9 @@ void release(void* begin, std::size_t bytes) noexcept
     real.release(begin, bytes);
 }
 
-tslab::os_calls const failing{reserve, make_readable, commit, purge, release};
+bool protect(void* begin, std::size_t bytes) noexcept { return real.protect(begin, bytes); }
+
+tslab::os_calls const failing{reserve, make_readable, commit, purge, release, protect};
 
 /// The failing table in place, for the time of a case.
 struct seam {

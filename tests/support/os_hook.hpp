@@ -65,8 +65,10 @@ private:
         real_->release(begin, bytes);
     }
 
+    static bool protect(void* begin, std::size_t bytes) noexcept { return real_->protect(begin, bytes); }
+
     static inline tslab::os_calls const* real_ = nullptr;
-    static inline tslab::os_calls const calls_{reserve, make_readable, commit, purge, release};
+    static inline tslab::os_calls const calls_{reserve, make_readable, commit, purge, release, protect};
 };
 
 }
