@@ -14,14 +14,14 @@ ASAN = {
     "use-after-free": ("heap-use-after-free", "freed by thread", "previously allocated by thread", "touched_here"),
     "read-after-free": ("heap-use-after-free", "READ of size 1", "freed by thread", "read_here"),
     "overflow": ("heap-buffer-overflow", "0 bytes after 40-byte region", "touched_here", "obtained_here"),
-    "double-free": ("attempting double-free", "freed by thread", "given_back_here"),
+    "double-free": ("attempting double-free", "freed by thread", "fault_in"),
     "leak": ("LeakSanitizer: detected memory leaks", "Direct leak of 40 byte(s)", "obtained_here"),
 }
 VALGRIND = {
     "use-after-free": ("Invalid write of size 1", "0 bytes inside a block of size 40 free'd", "touched_here", "obtained_here"),
     "read-after-free": ("Invalid read of size 1", "0 bytes inside a block of size 40 free'd", "read_here"),
     "overflow": ("Invalid write of size 1", "0 bytes after a block of size 40 alloc'd", "touched_here", "obtained_here"),
-    "double-free": ("Invalid free()", "0 bytes inside a block of size 40 free'd", "given_back_here"),
+    "double-free": ("Invalid free()", "0 bytes inside a block of size 40 free'd", "fault_in"),
     "leak": ("40 bytes in 1 blocks are definitely lost", "obtained_here"),
 }
 # Elsewhere the sizes are others.
