@@ -216,6 +216,32 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
     heap().deallocate_checked(p, bytes, alignment, epoch());
 }
 
+void* epoch_resource::allocate_checked(std::size_t bytes, std::size_t alignment)
+{
+    if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || !std::has_single_bit(alignment))
+        throw std::bad_alloc{};
+    if (void* const p = heap().allocate_guarded({bytes, alignment}, epoch(), domain_.shares_epoch() ? this : nullptr))
+        return p;
+    std::size_t const room = heap().core().checks().padded(bytes);
+    void* const slot = allocate_plain(room, alignment);
+    if (void* const p = heap().arm(slot, {bytes, alignment}))
+        return p;
+    deallocate_plain(slot, room, alignment);
+    throw std::bad_alloc{};
+}
+
+void epoch_resource::deallocate_checked(void* p, std::size_t bytes, std::size_t alignment)
+{
+    bool const keep = map_ == &empty_map;
+    request const given{bytes, alignment};
+    epoch_id const by = epoch();
+    allocator::disarmed const d = heap().disarm(p, &given, &by, keep);
+    if (d.pages != nullptr && !keep)
+        heap().free_rare(d.pages);
+    else if (d.plain != nullptr || d.pages != nullptr || p == nullptr)
+        deallocate_plain(d.plain, d.given.bytes, d.given.alignment);
+}
+
 std::uint64_t epoch_resource::release() noexcept
 {
     return domain_.shares_epoch() ? heap().release_part(epoch(), lane_, this) : heap().release_epoch(epoch(), lane_);

@@ -53,14 +53,10 @@ public:
     [[nodiscard, gnu::always_inline]] inline void* allocate(std::size_t bytes,
                                                             std::size_t alignment = alignof(std::max_align_t))
     {
-        lane& l = *lane_.load(std::memory_order_relaxed);
-        std::size_t const code = code_of(bytes);
-        if (code != no_code && alignment <= common_alignment && l.key() == this_thread.id) [[likely]] {
-            if (void* const p = l.allocate_at(code)) [[likely]]
-                return p;
-            return refill(l, code);
-        }
-        return allocate_slow(bytes, alignment);
+        if constexpr (with_checks)
+            if (heap().core().checks().on())
+                return allocate_checked(bytes, alignment);
+        return allocate_plain(bytes, alignment);
     }
 
     /// As std::pmr::memory_resource::deallocate. Anything but a live allocation of this resource, of this size class, is
@@ -68,12 +64,10 @@ public:
     [[gnu::always_inline]] inline void deallocate(void* p, std::size_t bytes,
                                                   std::size_t alignment = alignof(std::max_align_t))
     {
-        if (alignment > common_alignment) [[unlikely]]
-            return deallocate_slow(p, bytes, alignment);
-        lane& l = *lane_.load(std::memory_order_relaxed);
-        std::size_t const code = code_of(bytes);
-        if (code == no_code || l.key() != this_thread.id || !l.deallocate_at(code, *map_, p)) [[unlikely]]
-            deallocate_slow(p, bytes, common_alignment);   // below that, the alignment makes no difference
+        if constexpr (with_checks)
+            if (heap().core().checks().on())
+                return deallocate_checked(p, bytes, alignment);
+        deallocate_plain(p, bytes, alignment);
     }
 
     /// Gives back everything the resource handed out, live or not, and stays usable, as monotonic_buffer_resource does.
@@ -89,6 +83,30 @@ private:
     void* do_allocate(std::size_t bytes, std::size_t alignment) override;
     void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override;
     [[nodiscard]] bool do_is_equal(std::pmr::memory_resource const& other) const noexcept override;
+
+    [[nodiscard, gnu::always_inline]] inline void* allocate_plain(std::size_t bytes, std::size_t alignment)
+    {
+        lane& l = *lane_.load(std::memory_order_relaxed);
+        std::size_t const code = code_of(bytes);
+        if (code != no_code && alignment <= common_alignment && l.key() == this_thread.id) [[likely]] {
+            if (void* const p = l.allocate_at(code)) [[likely]]
+                return p;
+            return refill(l, code);
+        }
+        return allocate_slow(bytes, alignment);
+    }
+    [[gnu::always_inline]] inline void deallocate_plain(void* p, std::size_t bytes, std::size_t alignment)
+    {
+        if (alignment > common_alignment) [[unlikely]]
+            return deallocate_slow(p, bytes, alignment);
+        lane& l = *lane_.load(std::memory_order_relaxed);
+        std::size_t const code = code_of(bytes);
+        if (code == no_code || l.key() != this_thread.id || !l.deallocate_at(code, *map_, p)) [[unlikely]]
+            deallocate_slow(p, bytes, common_alignment);   // below that, the alignment makes no difference
+    }
+    // In a heap that checks: see memory_checks.
+    [[nodiscard]] void* allocate_checked(std::size_t bytes, std::size_t alignment);
+    void deallocate_checked(void* p, std::size_t bytes, std::size_t alignment);
 
     [[nodiscard]] static void* refill(lane& l, std::size_t code);
     void* allocate_slow(std::size_t bytes, std::size_t alignment);

@@ -63,7 +63,9 @@ allocator::allocator(options const& o)
              .slab_cache = o.slab_cache,
              .reserve_bytes = o.reserve_bytes,
              .huge_pages = o.huge_pages,
-             .publish = o.publish},
+             .publish = o.publish,
+             .checks = o.checks,
+             .guard_sampling = o.guard_sampling},
             sizeof(epoch_record)},
       labels_{&core_.face()},
       strict_{o.strict},
@@ -89,12 +91,16 @@ allocator::~allocator()
         } else if (where == residence::large) {
             ++objects;
             bytes += s.local.load(std::memory_order_relaxed);
+            if (core_.checks().uses_canaries())   // what is malloc's is left to the tool to find
+                core_.check_live_large(s);
         } else {
             unsigned const bin = s.bin();
             static_cast<void>(core_.claim_slab(s, bin));   // reports what was freed twice
             std::uint32_t const live = live_slots(s, bin);
             objects += live;
             bytes += std::uint64_t{live} * bins[bin].size;
+            if (core_.checks().uses_canaries())
+                core_.check_live(s, bin);
         }
     }
     std::uint64_t open = 0;
@@ -300,17 +306,26 @@ void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
 {
     refusal why{};
     h = {};
-    bool const large = bytes > max_handle_size;
-    unsigned const bin = large ? bin_count : handle_bin_of(bytes);
+    bool const checked = with_checks && core_.checks().on() &&
+                         bytes <= static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
+    std::size_t const room = checked ? core_.checks().padded(bytes) : bytes;
+    bool const large = room > max_handle_size;
+    unsigned const bin = large ? bin_count : handle_bin_of(room);
     unsigned const c = large ? large_class : class_of_bin(bin);
-    void* const p = large ? allocate_large(bytes, page_bytes, e, nullptr, why) : allocate_slot(bin, e, why);
+    void* const p = large ? allocate_large(room, page_bytes, e, nullptr, why) : allocate_slot(bin, e, why);
     if (p == nullptr)
         return nullptr;
     slab const& s = *core_.slab_at(p);
     std::uint32_t const page = core_.pages().index_of(s);
     unsigned const slot = large ? 0 : slot_of(p, bin);
     if (!core_.pages().commit_generations(page)) {   // for slabs this was done when the slab was taken
-        free(p);
+        free_plain(p);
+        core_.counts_of(core_.record(), c)[class_event::out_of_memory].add();
+        return nullptr;
+    }
+    void* object = p;
+    if (checked && (object = arm(p, {bytes, common_alignment})) == nullptr) {
+        free_plain(p);
         core_.counts_of(core_.record(), c)[class_event::out_of_memory].add();
         return nullptr;
     }
@@ -319,7 +334,7 @@ void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
     std::uint32_t const next = (now & 1U) != 0 ? now + 2 : now + 1;   // odd while allocated
     generation.store(next, std::memory_order_relaxed);
     h = handle_fields{next + generation_salt(handle_salt_, page, slot), slot, page, heap_tag(core_.number())}.pack();
-    return p;
+    return object;
 }
 
 free_result allocator::free(handle h) noexcept
@@ -343,6 +358,9 @@ free_result allocator::free(handle h) noexcept
     // relaxed: as in retire_generation.
     if (age == 0 && generation.compare_exchange_strong(now, now + 1, std::memory_order_relaxed)) {
         slab& s = core_.pages().at(f.page);
+        if constexpr (with_checks)
+            if (core_.checks().on())
+                disarm_handle(f.page, f.slot);
         std::uint8_t const tag = s.tag.load(std::memory_order_relaxed);
         thread_record* const me = core_.record();
         if (tag == tag_large)

@@ -10,6 +10,7 @@ module;
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -46,6 +47,12 @@ struct allocator_options {
     /// the environment's TSLAB_STATS_FILE names, which outlives a crash. TSLAB_PUBLISH=0 in the environment says no for
     /// every heap. Where it cannot be had, nothing else changes.
     bool publish = true;
+    /// What a build with checks (TSLAB_CHECKED, or AddressSanitizer) looks at; see memory_checks. Other builds refuse
+    /// `canaries` and `forward` with std::invalid_argument.
+    check_mode checks = check_mode::automatic;
+    /// With canaries, one allocation in so many lies on a page of its own, with one behind it that faults; 0: none. Nothing
+    /// said: TSLAB_GUARD_SAMPLING in the environment, else 1,000.
+    std::optional<std::uint32_t> guard_sampling{};
 };
 
 /// How an allocation was refused.
@@ -111,6 +118,14 @@ public:
     /// Null is ignored; everything else that is no live allocation of this heap is reported and not touched.
     inline void free(void* p) noexcept
     {
+        if constexpr (with_checks)
+            if (core_.checks().on())
+                return free_checked(p);
+        free_plain(p);
+    }
+    /// The same for a slot, whatever checks say of it.
+    inline void free_plain(void* p) noexcept
+    {
         slab* const s = core_.slab_at(p);
         if (s == nullptr) [[unlikely]]
             return free_rare(p);
@@ -140,6 +155,15 @@ public:
 
     /// `bytes` at `alignment` (a power of two) in epoch `e`; null, and why, when refused.
     [[nodiscard]] inline void* allocate_bytes(std::size_t bytes, std::size_t alignment, epoch_id e,
+                                              refusal& why) noexcept
+    {
+        if constexpr (with_checks)
+            if (core_.checks().on())
+                return allocate_checked(bytes, alignment, e, why);
+        return allocate_plain(bytes, alignment, e, why);
+    }
+    /// The same for a slot, whatever checks say of it.
+    [[nodiscard]] inline void* allocate_plain(std::size_t bytes, std::size_t alignment, epoch_id e,
                                               refusal& why) noexcept
     {
         unsigned const c = alignment <= common_alignment && bytes <= max_class_size ? class_of(bytes)
@@ -175,6 +199,23 @@ public:
     [[nodiscard]] bool free_in(epoch_id e, unsigned c, void* p) noexcept;
     /// Frees `p`, which `by` handed out as `bytes` at `alignment`; checks that and reports what is wrong.
     void deallocate_checked(void* p, std::size_t bytes, std::size_t alignment, epoch_id e) noexcept;
+
+    // For heaps that check: see checked.cpp.
+
+    /// Makes a slot an object's; returns the object, null when memory is out.
+    [[nodiscard]] void* arm(void* slot, request r) noexcept;
+    /// An object on pages of its own, if this allocation was chosen and that can be done; else null. `owner`: as for
+    /// allocate_large.
+    [[nodiscard]] void* allocate_guarded(request r, epoch_id e, void const* owner) noexcept;
+    /// What is left to be done for a free: nothing (it was wrong, and has been reported) if both are null.
+    struct disarmed {
+        void* plain = nullptr;   ///< to be freed as if nothing was checked, as what it was given back as
+        request given{};
+        void* pages = nullptr;   ///< a large allocation to be freed as a whole
+    };
+    /// Checks an object that is given back as `given`, if that is not null, to the epoch `by`, likewise, and makes it a plain
+    /// slot again. `keep`: it is not going to be freed.
+    [[nodiscard]] disarmed disarm(void* p, request const* given, epoch_id const* by, bool keep) noexcept;
 
     struct opened {
         epoch_id epoch;
@@ -249,8 +290,20 @@ public:
     inline void set_sampling(bool on) noexcept { core_.set_sampling(on); }
     [[nodiscard]] inline bool sampling() const noexcept { return core_.sampling(); }
 
-private:
+    /// Frees a large allocation, or whatever is not freed in a common way.
     [[gnu::cold]] void free_rare(void* p) noexcept;
+
+private:
+    struct located {
+        slab* page;
+        checked_slot slot;
+        bool large;
+    };
+    [[nodiscard]] std::optional<located> locate(void const* p) noexcept;
+    [[nodiscard]] bool may_free(void* p, located const& at, request const* given, bool keep) noexcept;
+    [[gnu::cold]] void* allocate_checked(std::size_t bytes, std::size_t alignment, epoch_id e, refusal& why) noexcept;
+    [[gnu::cold]] void free_checked(void* p) noexcept;
+    void disarm_handle(std::uint32_t page, std::uint32_t slot) noexcept;
     [[nodiscard]] void* take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
                                    thread_record* me, refusal& why) noexcept;
     void note_close(close_report const& report, shared_text::copy const& label) noexcept;

@@ -55,6 +55,11 @@ os_calls const* set_os_calls(os_calls const* calls) noexcept
     return before;
 }
 
+bool protect_pages(void* begin, std::size_t bytes) noexcept
+{
+    return granted(os_call::protect) && ::mprotect(begin, bytes, PROT_NONE) == 0;
+}
+
 std::size_t default_reservation() noexcept
 {
     auto const pages = static_cast<std::uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 1L));

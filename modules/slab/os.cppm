@@ -29,9 +29,10 @@ enum class os_call : std::uint8_t {
     barrier,         ///< membarrier: tried again
     make_exit_key,   ///< pthread_key_create: no heap can be made
     hook_fork,       ///< pthread_atfork: no heap can be made
-    hook_exit        ///< pthread_setspecific: the thread has no record of its own, so it gets no memory
+    hook_exit,       ///< pthread_setspecific: the thread has no record of its own, so it gets no memory
+    protect          ///< mprotect, in a checked build: an object is not guarded
 };
-inline constexpr std::size_t os_call_count = 17;
+inline constexpr std::size_t os_call_count = 18;
 
 /// The calls tslab makes for memory. Each may be called from any thread.
 struct os_calls {
@@ -61,6 +62,9 @@ os_calls const* set_os_calls(os_calls const* calls) noexcept;
 
 /// The largest reservation worth asking for: twice the physical memory, a quarter of RLIMIT_AS where that is less.
 [[nodiscard]] std::size_t default_reservation() noexcept;
+
+/// Makes committed pages fault when they are touched, until they are committed again; false on failure.
+[[nodiscard]] bool protect_pages(void* begin, std::size_t bytes) noexcept;
 
 /// Asks the kernel to back a reserved range by huge pages where it can. Where it cannot, nothing happens.
 void prefer_huge_pages(void* begin, std::size_t bytes) noexcept;

@@ -18,9 +18,9 @@ namespace tslab {
 std::string_view name_of(misuse kind) noexcept
 {
     constexpr std::array<std::string_view, misuse_count> names{
-        "double_free", "foreign_pointer", "interior_pointer", "wrong_size",        "wrong_heap", "wrong_resource",
-        "scope_order", "wrong_thread",    "not_entered",      "destroyed_entered", "reentry",    "leak",
-        "heap_live",   "heap_open"};
+        "double_free", "foreign_pointer", "interior_pointer", "wrong_size",        "wrong_heap",     "wrong_resource",
+        "scope_order", "wrong_thread",    "not_entered",      "destroyed_entered", "reentry",        "leak",
+        "heap_live",   "heap_open",       "overflow",         "write_after_free",  "wrong_alignment"};
     auto const k = static_cast<std::size_t>(kind);
     return k < names.size() ? names[k] : "unknown";
 }
@@ -105,6 +105,11 @@ void describe(line_writer& w, misuse_report const& r) noexcept
         w.text("heap destroyed with ").number(r.objects).text(" live objects, ").number(r.bytes).text(" bytes");
         break;
     case misuse::heap_open: w.text("heap destroyed with ").number(r.objects).text(" open scopes or resources"); break;
+    case misuse::overflow: w.text("write past the end of ").address(r.address); break;
+    case misuse::write_after_free: w.text("write to ").address(r.address).text(" after it was freed"); break;
+    case misuse::wrong_alignment:
+        w.text("free of ").address(r.address).text(" with the wrong alignment ").number(r.given);
+        break;
     case misuse::count_: break;
     }
 }

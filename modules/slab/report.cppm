@@ -26,6 +26,9 @@ enum class misuse : std::uint8_t {
     leak,                ///< a resource ended while objects in it were live
     heap_live,           ///< a heap ended while objects in it were live
     heap_open,           ///< a heap ended while scopes or resources were open
+    overflow,            ///< written past an object's end (checked builds)
+    write_after_free,    ///< written to after it was freed (checked builds)
+    wrong_alignment,     ///< deallocated at another alignment than it was allocated with (checked builds)
     count_
 };
 
@@ -43,7 +46,7 @@ struct misuse_report {
     std::string_view epoch_label{};   ///< label of the epoch the memory or the scope belongs to
     std::size_t size_class = 0;       ///< bytes of the slot; 0 for large memory or none
     std::string_view other{};         ///< the other heap, resource or scope in the story
-    std::size_t given = 0;            ///< wrong_size: the class or size it was deallocated as
+    std::size_t given = 0;            ///< wrong_size, wrong_alignment: what it was deallocated as
     std::uint64_t objects = 0;        ///< leak, heap_live, heap_open: how many
     std::uint64_t bytes = 0;          ///< leak, heap_live: how much
     char const* file = nullptr;       ///< leak: where the resource was made

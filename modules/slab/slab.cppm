@@ -10,6 +10,7 @@ export import :os;
 export import :report;
 export import :mutex;
 export import :descriptor;
+export import :checks;
 export import :handle;
 export import :page_set;
 export import :page_heap;

@@ -92,9 +92,13 @@ slab* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
             block->owner.store(&nowhere, std::memory_order_relaxed);
             block->base = first->base + std::size_t{k} * (b.offset_mask + 1);
             block->prev = first;
+            if (with_checks && clears_slots_)
+                memory_checks::clear(block->base, b.size, b.slots);
         }
     } else {
         first->local.store(b.full_mask, std::memory_order_release);
+        if (with_checks && clears_slots_)
+            memory_checks::clear(first->base, b.size, b.slots);
     }
     first->owner.store(&nowhere, std::memory_order_relaxed);
     first->home.store(nullptr, std::memory_order_relaxed);

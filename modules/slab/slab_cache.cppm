@@ -76,6 +76,9 @@ public:
     [[nodiscard]] inline mutex& lock_for_fork(unsigned c) noexcept { return shelves_[c].lock; }
     [[nodiscard]] inline mutex const& lock_for_counts(unsigned c) const noexcept { return shelves_[c].lock; }
 
+    /// Whether slabs are cut with memory_checks' words in their slots. Call it before the first is.
+    inline void set_clears_slots(bool clears) noexcept { clears_slots_ = clears; }
+
 private:
     struct alignas(64) class_cache {
         mutex lock;
@@ -93,6 +96,7 @@ private:
     std::array<class_cache, class_count> shelves_;
     reclaim_policy const policy_;
     std::uint32_t const capacity_;
+    bool clears_slots_ = false;
     std::uint64_t const resident_limit_;   // free resident pages that no unasked settle bothers about
 };
 

@@ -8,6 +8,7 @@ module;
 #include <cstdint>
 #include <initializer_list>
 #include <new>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -51,6 +52,7 @@ heap_face& heap_core::make_heap_face(segment& in)
 
 heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     : number_{heap_numbers.fetch_add(1, std::memory_order_relaxed) + 1},
+      checks_{o.checks, o.guard_sampling},
       segment_{segment_reservation(o.slots), o.publish, number_, layout_number()},
       face_{make_heap_face(segment_)},
       slabs_{o.policy, o.slab_cache, o.reserve_bytes, o.huge_pages, &face_.pages, face_.cached.data()},
@@ -60,6 +62,7 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
       slots_{o.slots},
       name_{o.name}
 {
+    slabs_.set_clears_slots(checks_.uses_canaries());
     for (unsigned c = 0; c < class_count; ++c)
         warm_limit_[c] = std::min(std::max(thread_record::warm_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
     shelves_ = static_cast<std::byte*>(meta_.allocate(o.slots * shelf_bytes, alignof(shelf)));
@@ -306,6 +309,64 @@ void heap_core::empty_caches(thread_record* me) noexcept
         }
     }
     slabs_.empty();
+    if constexpr (with_checks)
+        while (slab* const s = checks_.quarantined())
+            pages().give(*s, memory_checks::guarded_pages, true);
+}
+
+void heap_core::give_large(slab& s, std::uint32_t count, lock_site const& site) noexcept
+{
+    if constexpr (with_checks) {
+        slab* out = nullptr;
+        if (checks_.uses_canaries() && count == memory_checks::guarded_pages && checks_.quarantine(s, out)) {
+            if (out != nullptr)
+                pages().give(*out, memory_checks::guarded_pages, true, site);
+            return;
+        }
+    }
+    pages().give(s, count, true, site);
+}
+
+void heap_core::check_live(slab& s, unsigned bin) noexcept
+{
+    if constexpr (!with_checks)
+        return;
+    if (!checks_.on())
+        return;
+    for_each_block(s, bin, [&](slab& block) {
+        std::uint64_t live = bins[bin].full_mask & ~(block.shared.load(std::memory_order_relaxed) |
+                                                     block.local.load(std::memory_order_relaxed));
+        for (; live != 0; live &= live - 1) {
+            auto const slot = static_cast<std::size_t>(std::countr_zero(live));
+            checked_slot const of{block.base + slot * bins[bin].size, bins[bin].size};
+            request was{};
+            if (!checks_.uses_canaries())
+                free_twin(of.begin);
+            else if (std::optional<misuse> const wrong = checks_.verify(of, was)) {
+                misused({.kind = *wrong, .address = of.begin, .size_class = of.bytes});
+                memory_checks::clear(of.begin, of.bytes, 1);   // said once
+            }
+        }
+    });
+}
+
+void heap_core::check_live_large(slab& s) noexcept
+{
+    if constexpr (!with_checks)
+        return;
+    if (!checks_.on())
+        return;
+    checked_slot const of = whole(s);
+    if (!checks_.uses_canaries()) {
+        free_twin(of.begin);
+        return;
+    }
+    request was{};
+    void* const guarded = checks_.guarded_at(of.begin);
+    std::optional<misuse> const wrong =
+        guarded != nullptr ? checks_.verify_guarded(of.begin, was) : checks_.verify(of, was);
+    if (wrong)
+        misused({.kind = *wrong, .address = guarded != nullptr ? guarded : of.begin});
 }
 
 void heap_core::let_go(slab& s, unsigned bin) noexcept
@@ -403,6 +464,7 @@ slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& coun
 
 std::uint64_t heap_core::retire_live(slab& s, unsigned bin) noexcept
 {
+    check_live(s, bin);
     if (bin < class_count)
         return live_slots(s, bin);
     std::uint64_t const live =
@@ -414,6 +476,7 @@ std::uint64_t heap_core::retire_live(slab& s, unsigned bin) noexcept
 
 std::uint64_t heap_core::retire_large(slab& s) noexcept
 {
+    check_live_large(s);
     retire_generation(s, 0);
     return 1;
 }

@@ -8,6 +8,7 @@ module;
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -33,6 +34,8 @@ public:
         std::size_t reserve_bytes;
         bool huge_pages;
         bool publish;   ///< other processes may read what is told of it: see segment
+        check_mode checks = check_mode::off;
+        std::optional<std::uint32_t> guard_sampling{};
     };
     /// `shelf_bytes`: the size of the record that begins with each slot's shelf; the memory is zeroed, the epoch layer
     /// makes a record in it before a slot's first use. Throws std::bad_alloc.
@@ -111,6 +114,20 @@ public:
     /// Puts every cached empty slab of the heap and of the calling thread, and what its lanes have that is empty, among the
     /// free pages: memory has run out. The caller holds no lock.
     void empty_caches(thread_record* me) noexcept;
+
+    /// Takes the pages of a large allocation back that is on no list any more.
+    void give_large(slab& s, std::uint32_t pages, lock_site const& site) noexcept;
+    [[nodiscard]] inline memory_checks& checks() noexcept { return checks_; }
+    [[nodiscard]] inline memory_checks const& checks() const noexcept { return checks_; }
+    /// Where a large allocation's memory is.
+    [[nodiscard]] static inline checked_slot whole(slab const& s) noexcept
+    {
+        return {s.base, std::size_t{s.pages.load(std::memory_order_relaxed)} << page_shift};
+    }
+    /// Checks the objects of a slab, or a large one, that are live and will be freed by nobody, and frees those that are
+    /// malloc's. Nothing where checks are off.
+    void check_live(slab& s, unsigned bin) noexcept;
+    void check_live_large(slab& s) noexcept;
 
     /// Counts the objects of a slab that are about to be given back live, and makes their handles stale.
     std::uint64_t retire_live(slab& s, unsigned bin) noexcept;
@@ -268,6 +285,7 @@ private:
     void tell_arena() noexcept;
 
     std::uint64_t number_;
+    memory_checks checks_;
     segment segment_;
     heap_face& face_;
     slab_cache slabs_;

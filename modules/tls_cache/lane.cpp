@@ -383,7 +383,8 @@ void lane::recycle_empty(unsigned bin) noexcept
 inline std::uint64_t lane::rewind(slab& s, unsigned bin) noexcept
 {
     heap_core& heap = record_->heap;
-    if (!has_blocks(bin) && bin < class_count && s.shared.load(std::memory_order_relaxed) == 0) [[likely]] {
+    bool const checked = with_checks && heap.checks().on();
+    if (!checked && !has_blocks(bin) && bin < class_count && s.shared.load(std::memory_order_relaxed) == 0) [[likely]] {
         std::uint32_t const live = live_slots(s, bin);
         s.local.store(bins[bin].full_mask, std::memory_order_relaxed);
         return live;

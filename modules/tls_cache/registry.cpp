@@ -289,10 +289,14 @@ void thread_registry::before_fork() noexcept
                 ::sched_yield();
     for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
         h->lock_for_fork();
+    if constexpr (with_checks)
+        lock_twins();
 }
 
 void thread_registry::after_fork(bool in_child) noexcept
 {
+    if constexpr (with_checks)
+        unlock_twins();
     for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
         h->unlock_after_fork(in_child);
     if (in_child) {
@@ -325,6 +329,7 @@ void heap_core::lock_for_fork() noexcept
     slabs_.pages().lock_for_fork().lock();
     meta_.lock_for_fork().lock();
     segment_.lock_for_fork().lock();
+    checks_.lock_for_fork().lock();
     history_lock_.lock();
     segment_.copy_for_fork();
 }
@@ -338,6 +343,7 @@ void heap_core::unlock_after_fork(bool in_child) noexcept
             m.unlock();
     };
     open(history_lock_);
+    open(checks_.lock_for_fork());
     open(segment_.lock_for_fork());
     open(meta_.lock_for_fork());
     open(slabs_.pages().lock_for_fork());

@@ -456,7 +456,7 @@ std::uint64_t shelf::drop_all(thread_record* me) noexcept
         note_large(-1, pages);
         s->tag.store(tag_none, std::memory_order_relaxed);
         set_where(*s, residence::unused);
-        heap->pages().give(*s, pages, true, site(me, large_class));
+        heap->give_large(*s, pages, site(me, large_class));
     }
     return live;
 }
@@ -594,7 +594,7 @@ bool free_large(slab& s, thread_record* me) noexcept
         drained = home->settle();
     }
     heap_core& heap = *home->heap;
-    heap.pages().give(s, pages, true, home->site(me, large_class));
+    heap.give_large(s, pages, home->site(me, large_class));
     heap.count(me, heap_event::large_free);
     if (drained)
         heap.slot_drained(*home, me);

@@ -1,0 +1,392 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string_view>
+#include <sys/random.h>
+#include <time.h>
+#include <unordered_map>
+#if defined(TSLAB_CHECKED) && __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+module tslab.slab;
+
+import tslab.stats;
+
+namespace tslab {
+
+namespace {
+
+constexpr std::byte slack_pattern{0xca};
+constexpr std::byte poison_pattern{0xdf};
+/// As much as is filled, and looked at again: beyond, the word at the end has to do.
+constexpr std::size_t most_slack = 256;
+constexpr std::size_t most_poison = 4096;
+
+/// The finalizer of MurmurHash3 (A. Appleby, public domain).
+std::uint64_t mixed(std::uint64_t h) noexcept
+{
+    h = (h ^ h >> 33) * 0xff51afd7ed558ccdU;
+    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53U;
+    return h ^ h >> 33;
+}
+
+std::uint64_t number_of(void const* p) noexcept { return reinterpret_cast<std::uintptr_t>(p); }
+
+/// Whether all of [begin, begin + bytes) is `pattern`.
+bool is_filled(std::byte const* begin, std::size_t bytes, std::byte pattern) noexcept
+{
+    // All equal to the first, and that to the pattern: memcmp is as fast as it gets.
+    return bytes == 0 || (begin[0] == pattern && std::memcmp(begin, begin + 1, bytes - 1) == 0);
+}
+
+std::uint64_t load_word(checked_slot s) noexcept
+{
+    std::uint64_t word = 0;
+    std::memcpy(&word, s.begin + s.bytes - sizeof(word), sizeof(word));
+    return word;
+}
+
+void store_word(checked_slot s, std::uint64_t word) noexcept
+{
+    std::memcpy(s.begin + s.bytes - sizeof(word), &word, sizeof(word));
+}
+
+/// What a live slot's word says: the slack in 17 bits, the binary logarithm of the alignment in 6.
+constexpr unsigned slack_bits = 17;
+constexpr unsigned said_bits = slack_bits + 6;
+
+std::uint64_t said_of(std::size_t slack, std::size_t alignment) noexcept
+{
+    return slack | static_cast<std::uint64_t>(std::countr_zero(alignment)) << slack_bits;
+}
+
+bool under_a_memory_tool() noexcept
+{
+#if defined(RUNNING_ON_VALGRIND)
+    if (RUNNING_ON_VALGRIND != 0)
+        return true;
+#endif
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    return true;
+#endif
+#endif
+    return false;
+}
+
+std::string_view variable(char const* name) noexcept
+{
+    char const* const value = std::getenv(name);
+    return value != nullptr ? value : "";
+}
+
+check_mode mode_by_environment() noexcept
+{
+    std::string_view const word = variable("TSLAB_CHECKS");
+    if (word == "off")
+        return check_mode::off;
+    if (word == "canaries")
+        return check_mode::canaries;
+    if (word == "forward" || under_a_memory_tool())
+        return check_mode::forward;
+    return check_mode::canaries;
+}
+
+std::uint32_t sampling_by_environment() noexcept
+{
+    std::string_view const text = variable("TSLAB_GUARD_SAMPLING");
+    std::uint32_t n = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+    return !text.empty() && error == std::errc{} && end == text.data() + text.size()
+               ? n
+               : memory_checks::default_guard_sampling;
+}
+
+check_mode checked_mode(check_mode asked)
+{
+    if (!with_checks) {
+        if (asked == check_mode::canaries || asked == check_mode::forward)
+            throw std::invalid_argument{"tslab: these checks need a build with TSLAB_CHECKED"};
+        return check_mode::off;
+    }
+    return asked == check_mode::automatic ? mode_by_environment() : asked;
+}
+
+std::uint64_t random_word() noexcept
+{
+    std::uint64_t word = 0;
+    if (::getrandom(&word, sizeof(word), GRND_NONBLOCK) != static_cast<ssize_t>(sizeof(word))) {
+        timespec now{};
+        ::clock_gettime(CLOCK_MONOTONIC, &now);   // better than nothing
+        word = mixed(static_cast<std::uint64_t>(now.tv_nsec) ^ number_of(&now));
+    }
+    return word;
+}
+
+/// How many allocations the calling thread makes until the next guarded one, and what decides on it (xorshift, G. Marsaglia).
+struct guard_countdown {
+    std::uint32_t left = 0;
+    std::uint64_t state = 0;
+};
+constinit thread_local guard_countdown countdown{};
+
+std::uint64_t next_random(std::uint64_t& state) noexcept
+{
+    if (state == 0)
+        state = random_word() | 1U;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+}
+
+memory_checks::memory_checks(check_mode mode, std::optional<std::uint32_t> guard_sampling)
+    : mode_{checked_mode(mode)},
+      guard_sampling_{mode_ != check_mode::canaries ? 0
+                      : guard_sampling              ? *guard_sampling
+                                                    : sampling_by_environment()},
+      secret_{mode_ == check_mode::canaries ? random_word() : 0}
+{
+}
+
+std::uint64_t memory_checks::free_word(std::byte const* slot) const noexcept
+{
+    return mixed(number_of(slot) ^ secret_) | 1U;
+}
+
+std::uint64_t memory_checks::live_word(std::byte const* slot, std::uint64_t said) const noexcept
+{
+    return said | mixed(number_of(slot) + mixed(said ^ secret_)) << said_bits;
+}
+
+std::uint64_t memory_checks::guard_word(std::byte const* page) const noexcept
+{
+    return mixed(~number_of(page) ^ secret_);
+}
+
+bool memory_checks::arm(checked_slot s, request r, bool fresh) const noexcept
+{
+    std::size_t const usable = s.bytes - word_bytes;
+    bool clean = true;
+    if (!fresh) {
+        std::uint64_t const word = load_word(s);
+        if (word == free_word(s.begin))
+            clean = is_filled(s.begin, std::min(usable, most_poison), poison_pattern);
+        else   // else it was given back live, all at once
+            clean = word == 0 || word == live_word(s.begin, word & ((std::uint64_t{1} << said_bits) - 1));
+    }
+    std::size_t const slack = usable - r.bytes;
+    std::memset(s.begin + r.bytes, static_cast<int>(slack_pattern), std::min(slack, most_slack));
+    store_word(s, live_word(s.begin, said_of(slack, r.alignment)));
+    return clean;
+}
+
+std::optional<misuse> memory_checks::verify(checked_slot s, request& was) const noexcept
+{
+    std::uint64_t const word = load_word(s);
+    if (word == free_word(s.begin))
+        return misuse::double_free;
+    std::uint64_t const said = word & ((std::uint64_t{1} << said_bits) - 1);
+    std::size_t const slack = said & ((std::size_t{1} << slack_bits) - 1);
+    std::size_t const usable = s.bytes - word_bytes;
+    if (word != live_word(s.begin, said) || slack > usable)
+        return misuse::overflow;
+    was = {usable - slack, std::size_t{1} << (said >> slack_bits)};
+    if (!is_filled(s.begin + was.bytes, std::min(slack, most_slack), slack_pattern))
+        return misuse::overflow;
+    return std::nullopt;
+}
+
+void memory_checks::poison(checked_slot s) const noexcept
+{
+    std::memset(s.begin, static_cast<int>(poison_pattern), std::min(s.bytes - word_bytes, most_poison));
+    store_word(s, free_word(s.begin));
+}
+
+void memory_checks::clear(std::byte* begin, std::size_t slot_bytes, std::uint32_t slots) noexcept
+{
+    for (std::uint32_t i = 0; i < slots; ++i, begin += slot_bytes)
+        store_word({begin, slot_bytes}, 0);
+}
+
+bool memory_checks::choose_guarded(request r) noexcept
+{
+    if (guard_sampling_ == 0 || r.bytes > largest_guarded || r.alignment > largest_guarded / 2)
+        return false;
+    guard_countdown& mine = countdown;
+    if (mine.left == 0)
+        mine.left = static_cast<std::uint32_t>(1 + next_random(mine.state) % (2 * std::uint64_t{guard_sampling_} - 1));
+    if (--mine.left != 0 || (r.bytes + r.alignment - 1) / r.alignment * r.alignment > largest_guarded)
+        return false;
+    lock_guard const guard{lock_};
+    return guarded_ < most_guarded;
+}
+
+void* memory_checks::guard(checked_slot s, request r) noexcept
+{
+    if (!protect_pages(s.begin + page_bytes, s.bytes - page_bytes))
+        return nullptr;
+    std::size_t const room = (std::max<std::size_t>(r.bytes, 1) + r.alignment - 1) / r.alignment * r.alignment;
+    std::byte* const object = s.begin + page_bytes - room;
+    std::memset(s.begin, static_cast<int>(slack_pattern), page_bytes);
+    guard_header const header{guard_word(s.begin), object, r};
+    std::memcpy(s.begin, &header, sizeof(header));
+    lock_guard const guard{lock_};
+    ++guarded_;
+    return object;
+}
+
+void* memory_checks::guarded_at(std::byte const* begin) const noexcept
+{
+    guard_header header{};
+    std::memcpy(&header, begin, sizeof(header));
+    return header.word == guard_word(begin) ? header.object : nullptr;
+}
+
+std::optional<misuse> memory_checks::verify_guarded(std::byte const* begin, request& was) const noexcept
+{
+    guard_header header{};
+    std::memcpy(&header, begin, sizeof(header));
+    was = header.asked;
+    std::byte const* const end = header.object + was.bytes;
+    auto const filled_to = [](std::byte const* from, std::byte const* to) {
+        return is_filled(from, static_cast<std::size_t>(to - from), slack_pattern);
+    };
+    return filled_to(begin + sizeof(header), header.object) && filled_to(end, begin + page_bytes)
+               ? std::nullopt
+               : std::optional{misuse::overflow};
+}
+
+/// Makes pages usable again.
+bool memory_checks::release_pages(slab& s) noexcept { return os().commit(s.base, guarded_pages * page_bytes); }
+
+bool memory_checks::quarantine(slab& pages, slab*& out) noexcept
+{
+    out = nullptr;
+    if (guarded_at(pages.base) == nullptr)
+        return false;
+    // Where they cannot be protected they are at least not used again at once.
+    static_cast<void>(protect_pages(pages.base, page_bytes));
+    lock_guard const guard{lock_};
+    if (kept_count_ == quarantine_size) {
+        slab* const first = kept_[oldest_];
+        oldest_ = (oldest_ + 1) % quarantine_size;
+        --kept_count_;
+        --guarded_;
+        if (release_pages(*first))   // else they are lost until the heap ends: nobody may have pages that fault
+            out = first;
+    }
+    kept_[(oldest_ + kept_count_++) % quarantine_size] = &pages;
+    return true;
+}
+
+slab* memory_checks::quarantined() noexcept
+{
+    lock_guard const guard{lock_};
+    while (kept_count_ != 0) {
+        slab* const first = kept_[oldest_];
+        oldest_ = (oldest_ + 1) % quarantine_size;
+        --kept_count_;
+        --guarded_;
+        if (release_pages(*first))
+            return first;
+    }
+    return nullptr;
+}
+
+namespace {
+
+/// What begins a slot whose object is malloc's. The address is inverted, as in the table.
+struct twin_record {
+    std::uintptr_t object;
+    std::uint64_t asked;   // bytes in the lower 58 bits, the binary logarithm of the alignment above
+};
+constexpr unsigned asked_bits = 58;
+static_assert(sizeof(twin_record) <= 16, "the smallest slot");
+
+/// Objects and their slots. The addresses are kept inverted, so that a tool that looks for pointers to an object finds none
+/// here. Never destroyed: objects may be freed by whatever ends last.
+struct twin_table {
+    std::mutex lock;
+    std::unordered_map<std::uintptr_t, std::uintptr_t> slots;
+};
+
+twin_table& twins() noexcept
+{
+    alignas(twin_table) static std::array<std::byte, sizeof(twin_table)> memory;
+    static twin_table& table = *::new (memory.data()) twin_table;
+    return table;
+}
+
+std::uintptr_t inverted(void const* p) noexcept { return ~reinterpret_cast<std::uintptr_t>(p); }
+
+}
+
+void* make_twin(checked_slot s, request r) noexcept
+{
+    void* object = nullptr;
+    if (::posix_memalign(&object, std::max(r.alignment, sizeof(void*)), std::max<std::size_t>(r.bytes, 1)) != 0)
+        return nullptr;
+    try {
+        std::lock_guard const guard{twins().lock};
+        twins().slots[inverted(object)] = inverted(s.begin);
+    } catch (std::exception const&) {
+        std::free(object);
+        return nullptr;
+    }
+    twin_record const record{inverted(object), r.bytes | static_cast<std::uint64_t>(std::countr_zero(r.alignment))
+                                                             << asked_bits};
+    std::memcpy(s.begin, &record, sizeof(record));
+    return object;
+}
+
+void* slot_of_twin(void const* object) noexcept
+{
+    std::lock_guard const guard{twins().lock};
+    auto const found = twins().slots.find(inverted(object));
+    return found != twins().slots.end() ? reinterpret_cast<void*>(~found->second) : nullptr;
+}
+
+request asked_of_twin(void const* slot) noexcept
+{
+    twin_record record{};
+    std::memcpy(&record, slot, sizeof(record));
+    return {static_cast<std::size_t>(record.asked & ((std::uint64_t{1} << asked_bits) - 1)),
+            std::size_t{1} << (record.asked >> asked_bits)};
+}
+
+bool free_twin(void* slot) noexcept
+{
+    twin_record record{};
+    std::memcpy(&record, slot, sizeof(record));
+    {
+        std::lock_guard const guard{twins().lock};
+        auto const found = twins().slots.find(record.object);
+        if (found == twins().slots.end() || found->second != inverted(slot))
+            return false;
+        twins().slots.erase(found);
+    }
+    std::free(reinterpret_cast<void*>(~record.object));
+    return true;
+}
+
+void lock_twins() noexcept { twins().lock.lock(); }
+
+void unlock_twins() noexcept { twins().lock.unlock(); }   // a std::mutex knows its thread, and that came along
+
+}
