@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a heap with canaries notices, that no other does: each fault once, by its kind, at its address; and nothing else.
+#include "recorder.hpp"
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
@@ -15,7 +16,6 @@
 #include <thread>
 #include <utility>
 #include <vector>
-#include "recorder.hpp"
 import tslab;
 
 namespace {
@@ -202,8 +202,7 @@ BOOST_AUTO_TEST_CASE(frees_on_other_threads_are_checked_too)
 BOOST_AUTO_TEST_CASE(a_count_only_resource_checks_what_it_counts)
 {
     checked_heap h;
-    tslab::epoch_resource r{h.heap,
-                            {.label = "count", .deallocate = tslab::deallocate_policy::count_only}};
+    tslab::epoch_resource r{h.heap, {.label = "count", .deallocate = tslab::deallocate_policy::count_only}};
     void* const p = r.allocate(24);
     r.deallocate(p, 25);
     BOOST_TEST(h.seen.count(misuse::wrong_size) == 1U);

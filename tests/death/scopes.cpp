@@ -37,8 +37,8 @@ void* the_object = nullptr;
 void interrupt_an_allocation(death::notes& note, void (*call)())
 {
     real_calls = tslab::os();
-    static tslab::os_calls const calls{real_calls.reserve, real_calls.make_readable, commit_and_call,
-                                       real_calls.purge,   real_calls.release};
+    static tslab::os_calls const calls{real_calls.reserve, real_calls.make_readable, commit_and_call, real_calls.purge,
+                                       real_calls.release};
     tslab::set_os_calls(&calls);
     tslab::allocator heap{{.name = "h"}};
     the_heap = &heap;

@@ -29,7 +29,7 @@ char* unknown(void* p)
     return static_cast<char*>(p);
 }
 
-volatile char sink;
+char volatile sink;
 
 /// Where an object comes from: what a report must name.
 [[gnu::noinline]] char* obtained_here(std::pmr::memory_resource& r) { return unknown(r.allocate(size)); }
@@ -94,7 +94,9 @@ int main(int argc, char** argv)
         fault_in(r, fault);
         return 0;
     }
-    tslab::set_error_handler([](tslab::misuse_report const& m) { std::printf("reported %s\n", std::string{tslab::name_of(m.kind)}.c_str()); });
+    tslab::set_error_handler([](tslab::misuse_report const& m) {
+        std::printf("reported %s\n", std::string{tslab::name_of(m.kind)}.c_str());
+    });
     {
         tslab::allocator heap{{.name = "faulty"}};
         tslab::epoch_resource r{heap, {.label = "phase"}};
