@@ -184,8 +184,14 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
                 result.dropped_objects += l->drop(*me, r.face.allocations);
             if (how.count_leaks && !how.own)
                 l->count_live(result.leaked_objects, result.leaked_bytes);
-            r.hand_back(*l, me, done);
-            detached = l;
+            // Modelled: tests/models/claims.pml, step leave_epoch
+            if (l->record() != me) {
+                if (r.end_elsewhere(*l, me, done))
+                    detached = l;
+            } else {
+                r.hand_back(*l, me, done);
+                detached = l;
+            }
         }
         if (how.count_leaks && !how.own)
             r.count_large(how.owner, result.leaked_objects, result.leaked_bytes);

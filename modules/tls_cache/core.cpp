@@ -258,7 +258,10 @@ void thread_record::count_taken_back(take_back_result const& done) noexcept
 
 [[gnu::noinline]] void thread_record::hand_back_wanted() noexcept
 {
-    wanted_back.store(false, std::memory_order_relaxed);
+    // An exchange, not a store: one that waits in the store buffer could wipe out what another closer asks for, whose closed
+    // keys the loads below, and those of the next operation, would still see open. acquire: pairs with revoke_lanes.
+    // Modelled: tests/models/claims.pml, step hand_back_wanted
+    wanted_back.exchange(false, std::memory_order_acq_rel);
     restructuring_section const section{this};
     for (lane* l = all_lanes.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_)
         if (l->key() == closed_key)

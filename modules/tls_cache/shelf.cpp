@@ -311,10 +311,30 @@ void shelf::revoke_lanes(thread_record* me, bool& others) noexcept
     for (lane* l = lanes; l != nullptr; l = l->next_) {
         l->key_.store(closed_key, std::memory_order_relaxed);
         if (l->binding_ == nullptr && l->record_ != me) {
-            l->record_->wanted_back.store(true, std::memory_order_relaxed);
+            l->record_->wanted_back.store(true, std::memory_order_release);   // who sees it sees the closed key
             others = true;
         }
     }
+}
+
+/// A resource ends on a thread that did not make it. The thread that did may be freeing one of its objects by the general way
+/// at this moment, and trusts the lane then. So the lane becomes like one of its own in a closed epoch: taken from a thread
+/// that is not inside, handed back by one that is. True when it was handed back, and must be returned.
+bool shelf::end_elsewhere(lane& l, thread_record* me, take_back_result& done) noexcept
+{
+    l.key_.store(closed_key, std::memory_order_relaxed);
+    l.binding_->store(&no_lane, std::memory_order_relaxed);
+    l.binding_ = nullptr;
+    l.exclusive_ = false;
+    thread_record& r = *l.record_;
+    r.wanted_back.store(true, std::memory_order_release);   // as in revoke_lanes
+    heavy_barrier();
+    // acquire: as in take_idle_lanes.
+    if (!r.vanished.load(std::memory_order_relaxed) &&
+        (r.activity.load(std::memory_order_acquire) & thread_record::inside) != 0)
+        return false;
+    hand_back(l, me, done);
+    return true;
 }
 
 /// Hands back the lanes nobody is using; returns how many threads' lanes are in use. `again`: the caller waited for those.

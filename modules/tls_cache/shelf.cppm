@@ -91,6 +91,11 @@ struct alignas(64) shelf {
     [[nodiscard]] bool give_up(lane& l, thread_record* me, take_back_result& done) noexcept
         __attribute__((requires_capability(lock)));
 
+    /// Hands back the lane of a resource that ends on another thread than its own; false when its thread is in an operation,
+    /// and hands it back itself.
+    [[nodiscard]] bool end_elsewhere(lane& l, thread_record* me, take_back_result& done) noexcept
+        __attribute__((requires_capability(lock)));
+
     /// Lets an exclusive lane that gave up its empty slabs serve its thread again, if the epoch is ACTIVE. Thread safe.
     [[nodiscard]] bool reopen(lane& l, std::uint64_t key) noexcept;
 

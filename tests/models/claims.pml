@@ -1,0 +1,482 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Taking claims back from another thread: from one that runs, one that is interrupted in the middle of an operation for
+// ever, one that is idle and one that ends. Thread T has lanes of its own in two epochs, A and B; two closers close those at
+// any time. In a variant the second lane, R, belongs to a resource that T made; another thread ends the resource while T
+// frees objects of it.
+//
+// T's stores go through a store buffer (x86: first in, first out, T reads its own), since the protocol leaves out the fence
+// between T's store and T's load, and the closer's heavy barrier makes up for that. Read-modify-writes and locks empty the
+// buffer. Closers need no buffer: between their stores and their loads stands the heavy barrier or a lock.
+//
+// Bound: T does 3 operations, each on a lane it chooses; a closer looks twice at a thread that is busy
+// (64 times in the code); 5 stores in the buffer.
+// States: 2,372,441; WITHOUT_MEMBARRIER 1,319,563; WITH_RESOURCE 1,881,606.
+// Shown: nobody takes a lane that T is using; every closed lane is handed back exactly once, and no later than the end of T's
+// operation; no store of T is lost; closers never wait for T unless T holds a lock.
+//
+// Variants: (none) WITHOUT_MEMBARRIER WITH_RESOURCE
+//
+// MUTANT_NO_HEAVY_BARRIER: assertion in_use
+// MUTANT_BARRIER_BEFORE_REVOKING: assertion in_use
+// MUTANT_LOOK_BEFORE_ANNOUNCING: assertion in_use
+// MUTANT_ACTIVITY_IGNORED: assertion in_use
+// MUTANT_KEY_NOT_LOOKED_AT: assertion in_use
+// MUTANT_LEAVE_TOO_EARLY: assertion lost_store
+// MUTANT_NOT_WANTED_BACK: assertion not_handed_back
+// MUTANT_LEAVE_WITHOUT_LOOK: assertion not_handed_back
+// MUTANT_PLAIN_STORE_OF_WANTED: assertion not_handed_back
+// MUTANT_WANTED_CLEARED_LAST: assertion not_handed_back
+// MUTANT_NO_LOOK_UNDER_LOCK: assertion handed_back_twice
+// MUTANT_RESOURCE_TAKEN_AT_ONCE (WITH_RESOURCE): assertion in_use
+
+#define LANES 2
+#define OPERATIONS 3
+#define PATIENCE 1
+#define SLOTS 3
+#define IN_BUFFER 5
+
+#define A 0
+#ifdef WITH_RESOURCE
+#define R 1 /* bound to a resource */
+#else
+#define B 1
+#endif
+
+// What `activity` says.
+#define INSIDE 1
+#define RESTRUCTURING 2
+
+// Memory that T writes without a lock: everything T's buffer may hold.
+#define ACTIVITY 0
+#define WANTED 1
+#define LOCAL 2 /* and the lanes after it: how many slots the lane has to hand out */
+byte memory[4];
+byte buffered_at[IN_BUFFER];
+byte buffered[IN_BUFFER];
+byte in_buffer = 0;
+
+bool open[LANES];     // the lane's key admits T
+bool attached[LANES];
+bool bound[LANES];
+bool lock[LANES];     // of the shelf that the lane is attached to
+byte shared[LANES];   // slots freed by fetch_or
+byte shelved[LANES];  // slots handed back
+
+// What nobody in the program knows.
+bool using[LANES];    // T has seen the key open and is not yet out of its operation
+byte live[LANES];     // objects
+byte handed_back[LANES];
+byte finished = 0;    // closers
+bool t_rests = false; // T is idle or gone
+bool t_stopped = false;
+
+hidden byte i;
+hidden byte j;
+
+inline apply_first()
+{
+    memory[buffered_at[0]] = buffered[0];
+    in_buffer--;
+    i = 0;
+    do
+    :: i < in_buffer -> buffered_at[i] = buffered_at[i + 1]; buffered[i] = buffered[i + 1]; i++
+    :: else -> break
+    od;
+    buffered_at[in_buffer] = 0;
+    buffered[in_buffer] = 0
+}
+
+inline empty_buffer()
+{
+    do
+    :: in_buffer > 0 -> apply_first()
+    :: else -> break
+    od
+}
+
+// A plain store and a plain load of T.
+inline store(at, value)
+{
+    d_step {
+        in_buffer < IN_BUFFER;
+        buffered_at[in_buffer] = at;
+        buffered[in_buffer] = value;
+        in_buffer++
+    }
+}
+
+inline look_up(at, result)
+{
+    result = memory[at];
+    j = 0;
+    do
+    :: j < in_buffer -> if :: buffered_at[j] == at -> result = buffered[j] :: else fi; j++
+    :: else -> break
+    od
+}
+
+inline load(at, result) { d_step { look_up(at, result); j = 0 } }
+
+active proctype the_store_buffer()
+{
+end:
+    do
+    :: d_step { in_buffer > 0 -> apply_first(); i = 0 }
+    od
+}
+
+// Step light_barrier.  Code: modules/tls_cache/thread.cppm light_barrier
+inline light_barrier()
+{
+#ifdef WITHOUT_MEMBARRIER
+    d_step { empty_buffer(); i = 0 }
+#else
+    skip // the compiler keeps the order, the processor need not
+#endif
+}
+
+// Step heavy_barrier.  Code: modules/tls_cache/registry.cpp heavy_barrier
+inline heavy_barrier()
+{
+#if !defined(WITHOUT_MEMBARRIER) && !defined(MUTANT_NO_HEAVY_BARRIER)
+    d_step { empty_buffer(); i = 0 }
+#else
+    skip // a fence of the closer's own: T's buffer stays as it is
+#endif
+}
+
+inline t_locks(l) { atomic { !lock[l]; lock[l] = true; empty_buffer(); i = 0 } }
+inline t_unlocks(l) { d_step { empty_buffer(); i = 0; lock[l] = false } }
+
+// Under the lock, by whoever gets there first.
+// Step hand_back.  Code: modules/tls_cache/shelf.cpp shelf::hand_back
+inline hand_back(l)
+{
+    d_step {
+        assert(handed_back[l] == 0);  // handed_back_twice
+        assert(!using[l]);            // in_use
+        handed_back[l]++;
+        open[l] = false;
+        bound[l] = false;
+        attached[l] = false;
+        shelved[l] = shelved[l] + memory[LOCAL + l] + shared[l];
+        memory[LOCAL + l] = 0;
+        shared[l] = 0
+    }
+}
+
+// Step hand_back_lane.  Code: modules/tls_cache/core.cpp heap_core::hand_back_lane
+inline hand_back_lane(l, only_wanted)
+{
+    if
+    :: !attached[l]
+    :: attached[l] ->
+        t_locks(l);
+        if
+#ifdef MUTANT_NO_LOOK_UNDER_LOCK
+        :: true -> hand_back(l)
+#else
+        :: attached[l] && (!only_wanted || (!open[l] && !bound[l])) -> hand_back(l)
+        :: else
+#endif
+        fi;
+        t_unlocks(l)
+    fi
+}
+
+// Step enter.  Code: modules/tls_cache/thread.cppm enter
+inline enter()
+{
+    store(ACTIVITY, INSIDE);
+    light_barrier()
+}
+
+// Step leave.  Code: modules/tls_cache/thread.cppm leave
+inline leave()
+{
+#ifndef MUTANT_LEAVE_TOO_EARLY
+    store(ACTIVITY, 0);
+#endif
+    light_barrier();
+#ifndef MUTANT_LEAVE_WITHOUT_LOOK
+    load(WANTED, word);
+    if
+    :: word -> hand_back_wanted()
+    :: else
+    fi
+#endif
+}
+
+// Step hand_back_wanted.  Code: modules/tls_cache/core.cpp thread_record::hand_back_wanted
+inline hand_back_wanted()
+{
+#ifdef MUTANT_PLAIN_STORE_OF_WANTED
+    store(WANTED, false);
+#elif !defined(MUTANT_WANTED_CLEARED_LAST)
+    d_step { empty_buffer(); i = 0; memory[WANTED] = false }  // an exchange
+#endif
+    store(ACTIVITY, RESTRUCTURING);
+    light_barrier();
+    n = 0;
+    do
+    :: n < LANES ->
+        if
+        :: !open[n] -> hand_back_lane(n, true)
+        :: else
+        fi;
+        n++
+    :: else -> break
+    od;
+#ifdef MUTANT_WANTED_CLEARED_LAST
+    skip;
+    d_step { empty_buffer(); i = 0; memory[WANTED] = false }
+#endif
+    store(ACTIVITY, 0)
+}
+
+// What T does when the lane is its own: a plain load and a plain store of the lane's words.
+// Step plain_words.  Code: modules/tls_cache/lane.cppm allocate_from; modules/tls_cache/lane.cppm put_back
+inline plain_words(l, by)
+{
+    load(LOCAL + l, word);
+#ifdef MUTANT_LEAVE_TOO_EARLY
+    d_step { using[l] = false; live[l] = live[l] - by };
+    store(ACTIVITY, 0);
+    store(LOCAL + l, word + by)
+#else
+    store(LOCAL + l, word + by);
+    d_step { using[l] = false; live[l] = live[l] - by }
+#endif
+}
+
+// An allocation from, or a free into, T's own lane in an epoch.
+// Step lane_for.  Code: modules/tls_cache/core.cppm lane_for; modules/tls_cache/core.cpp heap_core::attach_lane
+inline own_lane_operation(l)
+{
+#ifdef MUTANT_LOOK_BEFORE_ANNOUNCING
+    trusted = open[l];
+    enter();
+    using[l] = trusted;
+#else
+    enter();
+#ifdef MUTANT_KEY_NOT_LOOKED_AT
+    d_step { trusted = attached[l]; using[l] = trusted };
+#else
+    d_step { trusted = open[l]; using[l] = trusted };
+#endif
+#endif
+    if
+    :: trusted ->
+        load(LOCAL + l, word);
+        if
+        :: word > 0 -> plain_words(l, -1)
+        :: live[l] > 0 -> plain_words(l, 1)
+        :: true -> goto stopped  // interrupted, for ever
+        fi
+    :: !trusted ->
+        hand_back_lane(l, true); // attach_lane: of an epoch that was closed meanwhile. It is refused then.
+#ifdef MUTANT_LEAVE_TOO_EARLY
+        store(ACTIVITY, 0)
+#endif
+    fi;
+    leave()
+}
+
+// heap.free of an object of the resource, on the thread that made the resource. Its lane is T's as well.
+// Step free_slot.  Code: modules/tls_cache/core.cppm free_slot
+inline resource_object_freed()
+{
+    enter();
+    d_step { trusted = open[R] && attached[R]; using[R] = trusted };
+    if
+    :: trusted && live[R] > 0 -> plain_words(R, 1)
+    :: trusted && live[R] == 0 -> using[R] = false
+    :: trusted -> goto stopped
+    :: !trusted ->
+        d_step {  // free_remote
+            empty_buffer();
+            i = 0;
+            if
+            :: live[R] > 0 && attached[R] -> live[R]--; shared[R]++
+            :: live[R] > 0 && !attached[R] -> live[R]--; shelved[R]++
+            :: else
+            fi
+        }
+    fi;
+    leave()
+}
+
+proctype T()
+{
+    byte word = 0;
+    byte n = 0;
+    byte left = OPERATIONS;
+    bool trusted = false;
+
+    do
+    :: left > 0 ->
+        left--;
+        if
+        :: own_lane_operation(A)
+#ifdef WITH_RESOURCE
+        :: resource_object_freed()
+#else
+        :: own_lane_operation(B)
+#endif
+        fi;
+        trusted = false;
+        word = 0;
+        n = 0
+    :: true -> break  // idle from now on
+    :: true ->        // it ends
+        // Step thread_ends.  Code: modules/tls_cache/core.cpp heap_core::thread_ends
+        store(ACTIVITY, RESTRUCTURING);
+        light_barrier();
+        n = 0;
+        do
+        :: n < LANES -> hand_back_lane(n, false); n++
+        :: else -> break
+        od;
+        store(ACTIVITY, 0);
+        break
+    od;
+    t_rests = true;
+    goto over;
+stopped:
+    t_stopped = true;
+over:
+    skip
+}
+
+// Step revoke_lanes.  Code: modules/tls_cache/shelf.cpp shelf::revoke_lanes
+inline revoke(l)
+{
+    open[l] = false;
+#ifndef MUTANT_NOT_WANTED_BACK
+    memory[WANTED] = true
+#else
+    skip
+#endif
+}
+
+// Step take_idle_lanes.  Code: modules/tls_cache/shelf.cpp shelf::take_idle_lanes
+inline take_idle_lanes(l)
+{
+    busy = false;
+    if
+    :: attached[l] && !bound[l] ->
+#ifdef MUTANT_ACTIVITY_IGNORED
+        skip;
+#else
+        busy = (memory[ACTIVITY] & INSIDE) != 0;
+#endif
+        if
+        :: !busy -> hand_back(l)
+        :: else
+        fi
+    :: else
+    fi
+}
+
+// Begun with the lock held and ended with it held.
+// Step take_back_locked.  Code: modules/tls_cache/shelf.cpp shelf::take_back_locked
+inline take_back_locked(l)
+{
+    if
+    :: attached[l] && !bound[l] ->
+#ifdef MUTANT_BARRIER_BEFORE_REVOKING
+        heavy_barrier();
+        revoke(l)
+#else
+        revoke(l);
+        heavy_barrier()
+#endif
+    :: else
+    fi;
+    take_idle_lanes(l);
+    tries = 0;
+    do
+    :: busy && tries < PATIENCE ->
+        tries++;
+        lock[l] = false;
+        atomic { !lock[l]; lock[l] = true };
+        take_idle_lanes(l)
+    :: else -> break
+    od;
+    skip
+}
+
+// Step take_back.  Code: modules/tls_cache/shelf.cpp shelf::take_back
+proctype closer(byte l)
+{
+    bool busy = false;
+    byte tries = 0;
+
+    atomic { !lock[l]; lock[l] = true };
+    take_back_locked(l);
+    d_step { lock[l] = false; finished++ }
+}
+
+#ifdef WITH_RESOURCE
+// The resource ends, on a thread that did not make it.
+// Step leave_epoch.  Code: modules/epoch/epochs.cpp allocator::leave_epoch
+proctype resource_ends()
+{
+    bool busy = false;
+    byte tries = 0;
+
+    atomic { !lock[R]; lock[R] = true };
+    if
+    :: attached[R] && bound[R] ->
+#ifdef MUTANT_RESOURCE_TAKEN_AT_ONCE
+        hand_back(R)
+#else
+        bound[R] = false;  // from here on it is like a lane of T's own in a closed epoch
+        take_back_locked(R)
+#endif
+    :: else
+    fi;
+    d_step { lock[R] = false; finished++ }
+}
+#endif
+
+init
+{
+    byte l = 0;
+    d_step {
+        do
+        :: l < LANES ->
+            open[l] = true;
+            attached[l] = true;
+#ifdef WITH_RESOURCE
+            bound[l] = (l == R);
+#endif
+            memory[LOCAL + l] = SLOTS - 2;
+            live[l] = 2;
+            l++
+        :: else -> break
+        od;
+        l = 0
+    };
+#ifdef WITH_RESOURCE
+    atomic { run T(); run closer(A); run resource_ends() };
+#else
+    atomic { run T(); run closer(A); run closer(B) };
+#endif
+
+    // Closers get here even if T never goes on.
+    finished == LANES && in_buffer == 0 && (t_rests || t_stopped);
+    l = 0;
+    do
+    :: l < LANES ->
+        assert(shelved[l] + shared[l] + memory[LOCAL + l] + live[l] == SLOTS);  // lost_store
+        if
+        :: t_rests -> assert(handed_back[l] == 1 && !attached[l])  // not_handed_back
+        :: else
+        fi;
+        l++
+    :: else -> break
+    od
+}

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The tslab authors
+# SPDX-License-Identifier: Apache-2.0
+"""Verifies a Promela model and refutes its mutants, or checks that models and code point at each other.
+
+A model's opening comment lists its variants ("Variants: (none) NAME ...": each is verified) and its mutants
+("MUTANT_NAME (VARIANT): assertion label", where a comment behind that assertion, or on the line after it begins, gives the
+label). Everything that the file tests with the preprocessor must be listed, and the other way round.
+"""
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+VERIFY_MIB = 1500
+DEPTH = 100_000
+
+
+def fail(message):
+    sys.exit(f"models: {message}")
+
+
+def run(command, where, allowed=(0,)):
+    done = subprocess.run(command, cwd=where, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode not in allowed:
+        fail(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+class Model:
+    def __init__(self, path):
+        self.path = path
+        self.text = path.read_text()
+        listed = re.search(r"^// Variants: (.*)$", self.text, re.M)
+        if not listed:
+            fail(f"{path.name} lists no variants")
+        self.variants = ["" if v == "(none)" else v for v in listed.group(1).split()]
+        self.mutants = re.findall(r"^// (MUTANT_\w+)(?: \((\w+)\))?: assertion (\w+)$", self.text, re.M)
+        known = {m[0] for m in self.mutants}
+        used = set(re.findall(r"\bMUTANT_\w+", re.sub(r"^//.*$", "", self.text, flags=re.M)))
+        if known != used:
+            fail(f"{path.name}: mutants without an expectation, or not in the code: {' '.join(sorted(known ^ used))}")
+
+    def spin(self, tools, where, options, optimise):
+        defines = [f"-D{o}" for o in options if o]
+        run([tools.spin, *defines, "-a", self.path], where)
+        run([tools.compiler, "-x", "c", optimise, "-w", "-DSAFETY", "-DCOLLAPSE", f"-DMEMLIM={VERIFY_MIB}", "-o", "pan",
+             "pan.c"], where)
+        # pan ends with 0 whatever it finds.
+        return run(["./pan", f"-m{DEPTH}"], where), defines
+
+    def verify(self, tools, variant):
+        with tempfile.TemporaryDirectory() as where:
+            said, _ = self.spin(tools, where, [variant], "-O2")
+        name = f"{self.path.stem} {variant}".strip()
+        states = re.search(r"^\s*(\S+) states, stored", said, re.M)
+        depth = re.search(r"depth reached (\d+)", said)
+        for bad in ("max search depth too small", "Search not completed", "out of memory", "memory limit", "assertion violated",
+                    "invalid end state (", "error:"):
+            if bad in said:
+                fail(f"{name} is not verified ({bad}):\n{said}")
+        if "errors: 0" not in said or not states or "invalid end states\t+" not in said:
+            fail(f"{name} is not verified:\n{said}")
+        print(f"verified  {name:28} {int(float(states.group(1))):>9} states, depth {depth.group(1)}", flush=True)
+
+    def refute(self, tools, mutant, variant, label):
+        with tempfile.TemporaryDirectory() as where:
+            said, defines = self.spin(tools, where, [mutant, variant], "-O0")
+            if "errors: 0" in said or "assertion violated" not in said:
+                fail(f"{self.path.stem}: {mutant} is not refuted:\n{said}")
+            trail = f"{self.path.name}.trail"
+            told = run([tools.spin, *defines, "-t", "-k", trail, self.path], where, allowed=(0, 1))
+        line = re.search(r"\.pml:(\d+), Error: assertion violated", told)
+        found = re.search(r"// (\w+)", self.text.splitlines()[int(line.group(1)) - 1]) if line else None
+        if not found or found.group(1) != label:
+            fail(f"{self.path.stem}: {mutant} is refuted, but by {found and found.group(1)} and not by {label}:\n{told[-800:]}")
+        print(f"refuted   {self.path.stem:9} {mutant[7:]:30} by {label}", flush=True)
+
+
+def check_references(source, folder):
+    """Every place of the code that a model names exists, and says which step of which model stands for it."""
+    problems = []
+    steps = {}
+    for path in sorted(folder.glob("*.pml")):
+        for step, places in re.findall(r"// Step (\w+)\.\s+Code: (.*)$", path.read_text(), re.M):
+            steps.setdefault((path.name, step), []).extend(p.strip().split(" ") for p in places.split(";"))
+    if not steps:
+        problems.append("no model names any code")
+    told = {}
+    for path in sorted([*(source / "modules").rglob("*.cpp"), *(source / "modules").rglob("*.cppm")]):
+        for models in re.findall(r"// Modelled: (.*)$", path.read_text(), re.M):
+            for said in models.split(";"):
+                match = re.fullmatch(r"tests/models/([\w.]+), step (\w+)", said.strip())
+                where = path.relative_to(source).as_posix()
+                if not match or match.groups() not in steps:
+                    problems.append(f"{where}: no such step: {said.strip()}")
+                else:
+                    told.setdefault(match.groups(), set()).add(where)
+    for (model, step), places in steps.items():
+        for file, function in places:
+            path = source / file
+            name = function.split("::")[-1]
+            if not path.is_file() or not re.search(rf"\b{name}\s*\(", path.read_text()):
+                problems.append(f"{model}, step {step}: {file} has no {function}")
+        if not told.get((model, step), set()) & {file for file, _ in places}:
+            problems.append(f"{model}, step {step}: no comment 'Modelled: tests/models/{model}, step {step}' in "
+                            f"{' or '.join(sorted({file for file, _ in places}))}")
+    if problems:
+        fail("\n  ".join(["models and code do not point at each other:", *problems]))
+    print(f"{len(steps)} steps in {len({m for m, _ in steps})} models and the code point at each other")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--spin", default="spin")
+    parser.add_argument("--compiler", default="cc")
+    parser.add_argument("--references", metavar="SOURCE", type=pathlib.Path, help="check references; SOURCE: the project")
+    parser.add_argument("--only", metavar="MUTANT", help="one mutant, or `mutants`, and no variant")
+    parser.add_argument("model", nargs="*", type=pathlib.Path)
+    tools = parser.parse_args()
+    if tools.references:
+        check_references(tools.references, pathlib.Path(__file__).parent)
+    for path in tools.model:
+        model = Model(path.resolve())
+        for variant in model.variants if not tools.only else []:
+            model.verify(tools, variant)
+        for mutant, variant, label in model.mutants:
+            if tools.only in (None, "mutants", mutant):
+                model.refute(tools, mutant, variant, label)
+    used = os.times()
+    print(f"{used.children_user + used.children_system:.1f} s of processor time")
+
+
+main()
