@@ -18,9 +18,9 @@ ASAN = {
     "leak": ("LeakSanitizer: detected memory leaks", "Direct leak of 40 byte(s)", "obtained_here"),
 }
 VALGRIND = {
-    "use-after-free": ("Invalid write of size 1", "0 bytes inside a block of size 40 free'd", "touched_here", "obtained_here"),
-    "read-after-free": ("Invalid read of size 1", "0 bytes inside a block of size 40 free'd", "read_here"),
-    "overflow": ("Invalid write of size 1", "0 bytes after a block of size 40 alloc'd", "touched_here", "obtained_here"),
+    "use-after-free": ("Invalid write of size 1", "0 bytes inside a block of size 40 free'd", "fault_in", "obtained_here"),
+    "read-after-free": ("Invalid read of size 1", "0 bytes inside a block of size 40 free'd", "fault_in"),
+    "overflow": ("Invalid write of size 1", "0 bytes after a block of size 40 alloc'd", "fault_in", "obtained_here"),
     "double-free": ("Invalid free()", "0 bytes inside a block of size 40 free'd", "fault_in"),
     "leak": ("40 bytes in 1 blocks are definitely lost", "obtained_here"),
 }

@@ -1,16 +1,15 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random allocations and deallocations of every size and alignment against a map of intervals: no overlap, alignment
+// Long random sequences, for the sake of their volume. Allocations and deallocations of every size and alignment against a
+// map of intervals: no overlap, alignment
 // honoured, contents kept, live counts exact; and nothing resident once all is drained and closed. Seeded; the seed is
 // printed when something is wrong, and may be given as TSLAB_SEED.
-#define BOOST_TEST_MODULE property
+#define BOOST_TEST_MODULE property_volume
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
-#include <map>
 #include <memory>
 #include <memory_resource>
 #include <optional>
@@ -18,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "interval_map.hpp"
 #include "recorder.hpp"
 
 using support::recorder;
@@ -26,12 +26,7 @@ using support::stats_of;
 
 namespace {
 
-struct interval {
-    std::size_t bytes;
-    std::size_t alignment;
-    std::size_t resource;
-    unsigned char fill;
-};
+using objects = property::interval_map<std::size_t>;   // by the resource they came from
 
 class model {
 public:
@@ -52,29 +47,10 @@ public:
 
     void add(void* p, std::size_t bytes, std::size_t alignment, std::size_t resource)
     {
-        auto* const begin = static_cast<unsigned char*>(p);
-        BOOST_REQUIRE(p != nullptr);
-        BOOST_REQUIRE(reinterpret_cast<std::uintptr_t>(p) % alignment == 0);
-        std::size_t const occupied = std::max<std::size_t>(bytes, 1);
-        auto const after = live.lower_bound(begin);
-        if (after != live.end())
-            BOOST_REQUIRE(begin + occupied <= after->first);
-        if (after != live.begin()) {
-            auto const before = std::prev(after);
-            BOOST_REQUIRE(before->first + std::max<std::size_t>(before->second.bytes, 1) <= begin);
-        }
-        auto const fill = static_cast<unsigned char>(random());
-        std::memset(begin, fill, bytes);
-        live.emplace(begin, interval{bytes, alignment, resource, fill});
+        char const* const wrong = all.add(p, {bytes, alignment, static_cast<unsigned char>(random()), resource});
+        BOOST_REQUIRE_MESSAGE(wrong == nullptr, wrong);
     }
-    void check(std::map<unsigned char*, interval>::iterator at) const
-    {
-        auto const [p, i] = *at;
-        bool good = i.bytes == 0 || p[i.bytes - 1] == i.fill;
-        for (std::size_t b = 0; b < i.bytes; b += i.bytes > 5000 ? 61 : 1)
-            good = good && p[b] == i.fill;
-        BOOST_REQUIRE(good);
-    }
+    void check(objects::iterator at) const { BOOST_REQUIRE(objects::intact(*at)); }
     auto pick()
     {
         auto at = live.lower_bound(live.begin()->first + random() % (std::uintptr_t(live.rbegin()->first) -
@@ -83,7 +59,8 @@ public:
     }
 
     std::mt19937_64 random;
-    std::map<unsigned char*, interval> live;
+    objects all;
+    objects::map& live = all.live();
 };
 
 std::uint64_t seed_for(std::uint64_t standard)
@@ -129,13 +106,13 @@ BOOST_AUTO_TEST_CASE(resources_agree_with_an_interval_map)
                     m.check(at);
                     auto const p = at->first;
                     auto const i = at->second;
-                    here_or_there([&] { resources[i.resource]->deallocate(p, i.bytes, i.alignment); });
-                    --count[i.resource];
+                    here_or_there([&] { resources[i.tag]->deallocate(p, i.bytes, i.alignment); });
+                    --count[i.tag];
                     m.live.erase(at);
                 }
                 if (step % 997 == 0) {
                     BOOST_REQUIRE(resources[w]->release() == count[w]);
-                    std::erase_if(m.live, [&](auto const& one) { return one.second.resource == w; });
+                    std::erase_if(m.live, [&](auto const& one) { return one.second.tag == w; });
                     count[w] = 0;
                 }
                 if (step % 503 == 0)
@@ -157,7 +134,7 @@ BOOST_AUTO_TEST_CASE(resources_agree_with_an_interval_map)
             }
             for (auto at = m.live.begin(); at != m.live.end(); ++at) {
                 m.check(at);
-                resources[at->second.resource]->deallocate(at->first, at->second.bytes, at->second.alignment);
+                resources[at->second.tag]->deallocate(at->first, at->second.bytes, at->second.alignment);
             }
             resources.clear();
             BOOST_TEST(heap.snapshot().global.live_objects == 0u);
@@ -191,7 +168,7 @@ BOOST_AUTO_TEST_CASE(what_is_drained_and_closed_is_not_resident_when_eager)
                     high = std::max(high, reinterpret_cast<std::uintptr_t>(p) + n);
                 }
                 for (auto const& [p, i] : m.live)
-                    if (i.resource == 1)
+                    if (i.tag == 1)
                         heap.free(p);
                     else
                         r->deallocate(p, i.bytes, i.alignment);

@@ -1,0 +1,564 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A heap and a model of it that carry out commands side by side. Every command can be carried out in every state: what it
+// is to work on it picks among what is there, and where nothing is it does nothing. So any part of a sequence is a sequence,
+// and a failing one can be made smaller. Each command is carried out on a thread of its choice, one after the other.
+// Include it after every other header: it imports tslab.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "interval_map.hpp"
+#include "recorder.hpp"
+#include "stress.hpp"
+
+namespace property {
+
+enum class act : std::uint8_t {
+    allocate,   ///< by pointer, in the current epoch or another one
+    allocate_by_handle,
+    allocate_from,   ///< a resource, aligned
+    free,            ///< by pointer, by its handle, or to its resource
+    free_twice,
+    free_stale,   ///< the last handle that was freed
+    advance,
+    close,
+    trim,
+    trim_all,
+    open,          ///< a resource with an epoch of its own
+    open_shared,   ///< one in the current epoch
+    end,           ///< of a resource
+    release,
+    enter,   ///< a scope
+    leave,
+    end_thread,
+    look   ///< compare a snapshot with the model
+};
+inline constexpr std::array act_names{"allocate",      "allocate_by_handle",
+                                      "allocate_from", "free",
+                                      "free_twice",    "free_stale",
+                                      "advance",       "close",
+                                      "trim",          "trim_all",
+                                      "open",          "open_shared",
+                                      "end",           "release",
+                                      "enter",         "leave",
+                                      "end_thread",    "look"};
+
+struct command {
+    act what = act::look;
+    unsigned thread = 0;
+    unsigned pick = 0;    ///< among what is there
+    unsigned count = 1;   ///< of allocations or frees
+    std::size_t size = 0;
+    unsigned alignment = 0;   ///< its logarithm
+};
+
+inline std::ostream& operator<<(std::ostream& to, command const& c)
+{
+    to << act_names[static_cast<std::size_t>(c.what)] << " on thread " << c.thread << ", pick " << c.pick;
+    if (c.what <= act::free)
+        to << ", " << c.count << " times";
+    if (c.what <= act::allocate_from)
+        to << ", " << c.size << " bytes";
+    if (c.what == act::allocate_from)
+        to << " at " << (std::size_t{1} << c.alignment);
+    return to;
+}
+
+struct setting {
+    unsigned epochs = 4;
+    unsigned reclaim = 0;
+};
+
+inline std::ostream& operator<<(std::ostream& to, setting const& s)
+{
+    return to << s.epochs << " epochs, reclaim policy " << s.reclaim;
+}
+
+/// A rule that the model gets wrong, so that it can be seen that this is found and made small.
+enum class error : std::uint8_t { none, frees_elsewhere_do_nothing, advance_keeps_epochs_open };
+
+class machine {
+public:
+    static constexpr unsigned thread_count = 4;
+
+    explicit machine(setting const& s, error wrong = error::none)
+        : eager_{s.reclaim == static_cast<unsigned>(tslab::reclaim_policy::eager)},
+          wrong_{wrong},
+          heap_{
+              {.name = "model", .epoch_count = s.epochs, .reclaim = tslab::reclaim_policy(s.reclaim), .publish = false}}
+    {
+        learn(heap_.current_epoch());
+    }
+    ~machine()
+    {
+        for (; !holders_.empty(); holders_.pop_back())   // whatever was found wrong before
+            on(holders_.back().thread, [this] {
+                holders_.back().scope.reset();
+                holders_.back().own.reset();
+            });
+    }
+    machine(machine const&) = delete;
+    machine& operator=(machine const&) = delete;
+
+    /// Throws std::runtime_error when heap and model differ.
+    void carry_out(command const& c)
+    {
+        switch (c.what) {
+        case act::allocate: return allocate(c);
+        case act::allocate_by_handle: return allocate_by_handle(c);
+        case act::allocate_from: return allocate_from(c);
+        case act::free: return free_some(c);
+        case act::free_twice: return free_twice(c);
+        case act::free_stale: return free_stale(c);
+        case act::advance: return advance(c);
+        case act::close: return close(c);
+        case act::trim: return trim(c);
+        case act::trim_all: return on(c.thread, [this] { static_cast<void>(heap_.trim()); });
+        case act::open: return open(c, false);
+        case act::open_shared: return open(c, true);
+        case act::end: return end(c);
+        case act::release: return release(c);
+        case act::enter: return enter(c);
+        case act::leave: return leave_scopes(c.thread, depth_of(c.thread) > 0 ? depth_of(c.thread) - 1 : 0);
+        case act::end_thread:
+            leave_scopes(c.thread, 0);
+            threads_[c.thread].reset();
+            return;
+        case act::look: return look();
+        }
+    }
+
+    /// Ends everything, frees everything, closes everything: then nothing may be left.
+    void finish()
+    {
+        look();
+        for (unsigned t = 0; t < thread_count; ++t)
+            leave_scopes(t, 0);
+        while (!holders_.empty())
+            end({.what = act::end});
+        while (!objects_.live().empty())
+            free_one(objects_.live().begin(), 0, false);
+        look();
+        for (auto& t : threads_)
+            t.reset();
+        stress::close_everything(heap_);
+        std::string const left = stress::wrong_with(heap_);
+        require(left.empty(), left);
+        require(heap_.snapshot().global.allocations == allocated_, "allocations miscounted");
+        if (eager_ && low_ != 0)
+            require(tslab::resident_bytes(reinterpret_cast<void*>(low_), high_ - low_) == 0,
+                    "resident though all is closed");
+    }
+    [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
+
+private:
+    struct tag {
+        tslab::epoch_id epoch{};
+        unsigned holder = 0;   ///< number of the resource, 0: none
+        unsigned thread = 0;
+        tslab::handle by{};
+        bool by_handle = false;
+    };
+    using objects = interval_map<tag>;
+    struct known {
+        tslab::epoch_id id{};
+        bool closing = false;
+        unsigned holds = 0;
+    };
+    struct holder {
+        unsigned number = 0;
+        unsigned thread = 0;
+        bool shared = false;
+        bool is_scope = false;
+        tslab::epoch_id epoch{};
+        std::unique_ptr<tslab::epoch_resource> own;
+        std::unique_ptr<tslab::epoch_scope> scope;
+        [[nodiscard]] tslab::epoch_resource& resource() const { return own ? *own : *scope->resource(); }
+    };
+
+    static void require(bool good, std::string const& what)
+    {
+        if (!good)
+            throw std::runtime_error{what};
+    }
+    template <class F> void on(unsigned thread, F f)
+    {
+        ++operations_;
+        if (!threads_[thread])
+            threads_[thread] = std::make_unique<support::worker>();
+        (*threads_[thread])(f);
+    }
+
+    // What the model knows.
+
+    void learn(tslab::epoch_id e)
+    {
+        if (find(e) == nullptr)
+            known_.push_back({e});
+    }
+    known* find(tslab::epoch_id e)
+    {
+        auto const at = std::find_if(known_.begin(), known_.end(), [&](known const& k) { return k.id == e; });
+        return at != known_.end() ? &*at : nullptr;
+    }
+    [[nodiscard]] bool is_closing(tslab::epoch_id e)
+    {
+        known const* const k = find(e);
+        return k == nullptr || k->closing;
+    }
+    void begins_closing(tslab::epoch_id e)
+    {
+        if (known* const k = find(e))
+            k->closing = true;
+    }
+    [[nodiscard]] std::uint64_t live_in(tslab::epoch_id e) const
+    {
+        auto const& all = objects_.live();
+        return static_cast<std::uint64_t>(
+            std::count_if(all.begin(), all.end(), [&](auto const& one) { return one.second.tag.epoch == e; }));
+    }
+    /// Nothing keeps it from being drained.
+    [[nodiscard]] bool is_idle(tslab::epoch_id e)
+    {
+        known const* const k = find(e);
+        return live_in(e) == 0 && (k == nullptr || k->holds == 0);
+    }
+    [[nodiscard]] tslab::epoch_id some_epoch(unsigned pick) const
+    {
+        return known_[known_.size() - 1 - pick % known_.size()].id;
+    }
+    [[nodiscard]] unsigned depth_of(unsigned thread) const
+    {
+        return static_cast<unsigned>(std::count_if(holders_.begin(), holders_.end(),
+                                                   [&](holder const& h) { return h.is_scope && h.thread == thread; }));
+    }
+    void expect_reports(std::uint64_t leaks, std::uint64_t others)
+    {
+        leaks_ += leaks;
+        others_ += others;
+        std::uint64_t const of_leaks = seen_.count(tslab::misuse::leak);
+        require(of_leaks == leaks_, "leaks reported: " + std::to_string(of_leaks) + ", not " + std::to_string(leaks_));
+        require(seen_.count() - of_leaks == others_,
+                "other reports: " + std::to_string(seen_.count() - of_leaks) + ", not " + std::to_string(others_));
+    }
+
+    // Memory.
+
+    void add(void* p, std::size_t bytes, std::size_t alignment, tag const& t)
+    {
+        char const* const bad = objects_.add(p, {bytes, alignment, static_cast<unsigned char>(++fills_ * 37), t});
+        require(bad == nullptr, std::string{"an allocation is "} + (bad != nullptr ? bad : ""));
+        ++allocated_;
+        auto const at = reinterpret_cast<std::uintptr_t>(p);
+        low_ = low_ == 0 ? at : std::min(low_, at);
+        high_ = std::max(high_, at + bytes);
+    }
+    void allocate(command const& c)
+    {
+        for (unsigned i = 0; i < c.count; ++i) {
+            tslab::epoch_id const e = c.pick % 3 == 0 ? heap_.current_epoch() : some_epoch(c.pick);
+            void* p = nullptr;
+            on(c.thread, [&] { p = heap_.malloc(c.size, e); });
+            require((p == nullptr) == is_closing(e),
+                    p == nullptr ? "refused in an open epoch" : "served in a closed epoch");
+            if (p != nullptr)
+                add(p, c.size, 1, {.epoch = e, .thread = c.thread});
+        }
+    }
+    void allocate_by_handle(command const& c)
+    {
+        for (unsigned i = 0; i < c.count; ++i) {
+            tslab::epoch_id const e = heap_.current_epoch();
+            void* p = nullptr;
+            tslab::handle h{};
+            on(c.thread, [&] { p = heap_.allocate(c.size, e, h); });
+            require((p == nullptr) == is_closing(e), "the current epoch serves and no other");
+            if (p != nullptr)
+                add(p, c.size, 1, {.epoch = e, .thread = c.thread, .by = h, .by_handle = true});
+        }
+    }
+    void allocate_from(command const& c)
+    {
+        if (holders_.empty())
+            return;
+        holder const& from = holders_[c.pick % holders_.size()];
+        std::size_t const alignment = std::size_t{1} << c.alignment;
+        for (unsigned i = 0; i < c.count; ++i) {
+            void* p = nullptr;
+            bool closed = false;
+            on(c.thread, [&] {
+                try {
+                    p = from.resource().allocate(c.size, alignment);
+                } catch (tslab::epoch_closed const&) {
+                    closed = true;
+                }
+            });
+            require(closed == is_closing(from.epoch), closed ? "refused in an open epoch" : "served in a closed epoch");
+            if (!closed)
+                add(p, c.size, alignment, {.epoch = from.epoch, .holder = from.number, .thread = c.thread});
+        }
+    }
+    objects::iterator some_object(unsigned pick)
+    {
+        return std::next(objects_.live().begin(), static_cast<std::ptrdiff_t>(pick % objects_.live().size()));
+    }
+    void free_one(objects::iterator at, unsigned thread, bool to_resource)
+    {
+        require(objects::intact(*at), "an object's contents have changed");
+        unsigned char* const p = at->first;
+        objects::interval const one = at->second;
+        auto const from =
+            std::find_if(holders_.begin(), holders_.end(), [&](holder const& h) { return h.number == one.tag.holder; });
+        tslab::free_result result = tslab::free_result::ok;
+        on(thread, [&] {
+            if (one.tag.by_handle)
+                result = heap_.free(one.tag.by);
+            else if (to_resource && from != holders_.end())
+                from->resource().deallocate(p, one.bytes, one.alignment);
+            else
+                heap_.free(p);
+        });
+        require(result == tslab::free_result::ok, "a handle is not taken");
+        expect_reports(0, 0);
+        if (one.tag.by_handle)
+            freed_handle_ = one.tag.by;
+        if (wrong_ != error::frees_elsewhere_do_nothing || thread == one.tag.thread)
+            objects_.live().erase(at);
+    }
+    void free_some(command const& c)
+    {
+        for (unsigned i = 0; i < c.count && !objects_.live().empty(); ++i)
+            free_one(some_object(c.pick + i), c.thread, c.pick % 2 == 0);
+    }
+    void free_twice(command const& c)
+    {
+        if (objects_.live().empty())
+            return;
+        auto const at = some_object(c.pick);
+        unsigned char* const p = at->first;
+        bool const by_handle = at->second.tag.by_handle;
+        free_one(at, c.thread, false);
+        if (by_handle) {
+            free_stale(c);
+        } else {
+            on((c.thread + c.pick) % thread_count, [&] { heap_.free(p); });
+            expect_reports(0, 1);
+        }
+    }
+    void free_stale(command const& c)
+    {
+        if (!freed_handle_)
+            return;
+        tslab::free_result result = tslab::free_result::ok;
+        on(c.thread, [&] { result = heap_.free(*freed_handle_); });
+        require(result == tslab::free_result::stale || result == tslab::free_result::already_free,
+                "a handle served twice");
+    }
+
+    // Epochs.
+
+    void advance(command const& c)
+    {
+        tslab::epoch_id const before = heap_.current_epoch();
+        tslab::epoch_id now{};
+        on(c.thread, [&] { now = heap_.advance(); });
+        if (now == before) {
+            auto const g = heap_.snapshot({.residency = false}).global;
+            require(g.active_epochs + g.closing_epochs == heap_.epoch_count(), "not advanced though a slot is free");
+            return;
+        }
+        if (wrong_ != error::advance_keeps_epochs_open)
+            begins_closing(before);
+        learn(now);
+    }
+    void close(command const& c)
+    {
+        tslab::epoch_id const e = some_epoch(c.pick);
+        tslab::epoch_id const before = heap_.current_epoch();
+        tslab::close_report report;
+        on(c.thread, [&] { report = heap_.close(e); });
+        learn(heap_.current_epoch());
+        if (!report.found) {
+            require(is_closing(e) && is_idle(e), "an epoch that is not drained was not found");
+        } else if (!report.closed) {
+            require(e == before && e == heap_.current_epoch(), "found, and not closed");
+            return;
+        } else {
+            begins_closing(e);
+            require(report.drained == is_idle(e),
+                    report.drained ? "drained with something in it" : "empty, and not drained");
+            if (!report.drained)
+                return;
+        }
+        std::erase_if(known_, [&](known const& k) { return k.id == e; });
+    }
+    void trim(command const& c)
+    {
+        tslab::epoch_id const e = some_epoch(c.pick);
+        tslab::close_report report;
+        on(c.thread, [&] { report = heap_.trim(e); });
+        require(!report.closed, "a trim closed an epoch");
+        require(report.found || (is_closing(e) && is_idle(e)), "an epoch that is not drained was not found");
+    }
+
+    // Resources and scopes.
+
+    void note_holder(holder h)
+    {
+        h.number = ++holder_numbers_;
+        h.epoch = h.resource().epoch();
+        h.shared = h.resource().domain().shares_epoch();
+        require(!h.shared || h.epoch == heap_.current_epoch(), "shares an epoch that is not the current one");
+        learn(h.epoch);
+        ++find(h.epoch)->holds;
+        holders_.push_back(std::move(h));
+    }
+    static constexpr std::size_t most_holders = 8;
+
+    void open(command const& c, bool share)
+    {
+        if (holders_.size() >= most_holders)
+            return;
+        holder h;
+        h.thread = c.thread;
+        on(c.thread, [&] {
+            h.own = std::make_unique<tslab::epoch_resource>(
+                heap_, tslab::resource_options{.label = share ? "shared" : "own", .share_epoch = share});
+        });
+        note_holder(std::move(h));
+    }
+    void enter(command const& c)
+    {
+        if (holders_.size() >= most_holders)
+            return;
+        holder h;
+        h.thread = c.thread;
+        h.is_scope = true;
+        on(c.thread, [&] { h.scope = std::make_unique<tslab::epoch_scope>(heap_, "scope"); });
+        note_holder(std::move(h));
+    }
+    /// What the end of a holder means for the model; called once it is gone.
+    void note_end(holder const& gone)
+    {
+        known* const k = find(gone.epoch);
+        --k->holds;
+        bool const leaks = gone.shared ? leaks_shared(gone) : live_in(gone.epoch) != 0;
+        if (!gone.shared && k->holds == 0)
+            k->closing = true;
+        expect_reports(leaks ? 1 : 0, 0);
+    }
+    [[nodiscard]] bool leaks_shared(holder const& gone) const
+    {
+        auto const& all = objects_.live();
+        return std::any_of(all.begin(), all.end(), [&](auto const& one) { return is_part(one.second, gone); });
+    }
+    /// Handles are for the classes from 64 to 768 bytes and for large allocations.
+    [[nodiscard]] static unsigned class_of(objects::interval const& one)
+    {
+        if (!one.tag.by_handle)
+            return tslab::class_of(one.bytes, one.alignment);
+        return one.bytes > 768 ? tslab::large_class : tslab::class_of(std::max<std::size_t>(one.bytes, 64));
+    }
+    /// Whether an object goes with a resource that shares its epoch.
+    [[nodiscard]] static bool is_part(objects::interval const& one, holder const& h)
+    {
+        return one.tag.holder == h.number &&
+               (one.tag.thread == h.thread || tslab::class_of(one.bytes, one.alignment) == tslab::large_class);
+    }
+    void end(command const& c)
+    {
+        std::vector<std::size_t> able;
+        for (std::size_t i = 0; i < holders_.size(); ++i)
+            if (!holders_[i].is_scope)
+                able.push_back(i);
+        if (able.empty())
+            return;
+        auto const at = holders_.begin() + static_cast<std::ptrdiff_t>(able[c.pick % able.size()]);
+        holder gone = std::move(*at);
+        holders_.erase(at);
+        on(c.thread, [&] { gone.own.reset(); });
+        note_end(gone);
+    }
+    /// Leaves a thread's innermost scopes until so many are left.
+    void leave_scopes(unsigned thread, unsigned left)
+    {
+        while (depth_of(thread) > left) {
+            auto at = holders_.end();
+            do
+                --at;
+            while (!at->is_scope || at->thread != thread);
+            holder gone = std::move(*at);
+            holders_.erase(at);
+            on(thread, [&] { gone.scope.reset(); });
+            note_end(gone);
+        }
+    }
+    void release(command const& c)
+    {
+        if (holders_.empty())
+            return;
+        holder const& h = holders_[c.pick % holders_.size()];
+        std::uint64_t released = 0;
+        on(h.thread, [&] { released = h.resource().release(); });
+        std::uint64_t const gone = std::erase_if(objects_.live(), [&](auto const& one) {
+            return h.shared ? is_part(one.second, h) : one.second.tag.epoch == h.epoch;
+        });
+        require(released == gone, "released " + std::to_string(released) + ", not " + std::to_string(gone));
+    }
+
+    void look()
+    {
+        tslab::snapshot const s = heap_.snapshot({.residency = false});
+        auto const& all = objects_.live();
+        require(s.global.live_objects == all.size(),
+                "live objects: " + std::to_string(s.global.live_objects) + ", not " + std::to_string(all.size()));
+        std::uint64_t bytes = 0;
+        for (auto const& one : all) {
+            unsigned const k = class_of(one.second);
+            bytes += k == tslab::large_class ? one.second.bytes : tslab::class_sizes[k];
+            require(objects::intact(one), "an object's contents have changed");
+        }
+        require(s.global.live_bytes == bytes,
+                "live bytes: " + std::to_string(s.global.live_bytes) + ", not " + std::to_string(bytes));
+        require(s.global.allocations == allocated_, "allocations miscounted");
+        for (known const& k : known_) {
+            tslab::epoch_stats const e = support::stats_of(s, k.id);
+            require(e.live_objects == live_in(k.id), "live objects of an epoch: " + std::to_string(e.live_objects) +
+                                                         ", not " + std::to_string(live_in(k.id)));
+            require(e.refcount == k.holds,
+                    "holds on an epoch: " + std::to_string(e.refcount) + ", not " + std::to_string(k.holds));
+            require(heap_.is_active(k.id) == !k.closing,
+                    k.closing ? "open, and should be closed" : "closed, and should be open");
+        }
+        std::erase_if(known_, [&](known const& k) {   // drained meanwhile
+            return k.closing && k.holds == 0 && support::stats_of(s, k.id).era == 0 && live_in(k.id) == 0;
+        });
+    }
+
+    bool eager_;
+    error wrong_;
+    support::recorder seen_;
+    tslab::allocator heap_;
+    objects objects_;
+    std::vector<known> known_;
+    std::array<std::unique_ptr<support::worker>, thread_count> threads_;
+    std::vector<holder> holders_;   // a thread's scopes in the order of their enters; after the threads and the heap
+    std::optional<tslab::handle> freed_handle_;
+    std::uint64_t operations_ = 0, allocated_ = 0, fills_ = 0, leaks_ = 0, others_ = 0;
+    unsigned holder_numbers_ = 0;
+    std::uintptr_t low_ = 0, high_ = 0;
+};
+
+}
