@@ -269,7 +269,10 @@ void segment::copy_for_fork() noexcept __attribute__((no_thread_safety_analysis)
         ::mmap(nullptr, used_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED)
         return;
-    std::memcpy(memory, base_, used_);
+    // Word by word: threads count there meanwhile. What they must not change now is under locks, or waits for the fork.
+    auto* const words = reinterpret_cast<std::uint64_t*>(base_);
+    for (std::size_t i = 0; i < (used_ + 7) / 8; ++i)
+        static_cast<std::uint64_t*>(memory)[i] = std::atomic_ref{words[i]}.load(std::memory_order_relaxed);
     copy_ = static_cast<std::byte*>(memory);
 }
 

@@ -44,7 +44,7 @@ def main(source, target):
         axes.grid(color="#e5e7e9", linewidth=0.6)
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     for kind in ("svg", "png"):
-        figure.savefig(f"{target}.{kind}", dpi=110, metadata={"Date": None} if kind == "svg" else None)
+        figure.savefig(f"{target}.{kind}", dpi=85, metadata={"Date": None} if kind == "svg" else None)
 
 
 if __name__ == "__main__":
