@@ -17,6 +17,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <sys/prctl.h>
@@ -151,5 +152,34 @@ BOOST_AUTO_TEST_CASE(membarrier_denied_to_a_process_that_relies_on_it)
             return;
         BOOST_TEST(end.text == "");
         BOOST_TEST(end.end == (denied && end.told.number[0] != 0 ? "SIGABRT" : "exit 0"));
+    }
+}
+
+// Who reads another process gets its figures, or is told why not.
+BOOST_AUTO_TEST_CASE(an_observer_is_denied)
+{
+    for (denial const& d : {denial{"process_vm_readv", SYS_process_vm_readv, EPERM},
+                            denial{"openat", SYS_openat, EACCES}, denial{"pread64", SYS_pread64, EIO},
+                            denial{"readlink", SYS_readlink, EACCES}, denial{"mincore", SYS_mincore, ENOMEM},
+                            denial{"mmap", SYS_mmap, ENOMEM}, denial{"getdents64", SYS_getdents64, EACCES}}) {
+        death::outcome const end = death::of([&d](death::notes& told) {
+            tslab::allocator heap{{.epoch_count = 8, .reserve_bytes = std::size_t{64} << 20}};
+            void* const p = heap.malloc(100);
+            deny(d.number, d.error);
+            try {
+                tslab::observer seen{::getpid()};
+                auto const all = seen.read();
+                must(all.size() == 1 && all[0].global.live_objects == (all[0].live_known ? 1U : 0U), "other figures");
+                told.number[0] = 1;
+            } catch (tslab::observe_error const& e) {
+                must(*e.what() != '\0', "no reason");
+            } catch (std::bad_alloc const&) {
+            }
+            heap.free(p);
+        });
+        if (end.end == "exit " + std::to_string(no_filter))
+            return;
+        BOOST_TEST(end.text == "", d.name << ": " << end.text);
+        BOOST_TEST(end.end == "exit 0", d.name << ": " << end.end);
     }
 }
