@@ -45,7 +45,7 @@ void limit(int what, rlim_t amount)
     must(::setrlimit(static_cast<__rlimit_resource>(what), &l) == 0, "setrlimit");
 }
 
-rlim_t address_space()
+[[maybe_unused]] rlim_t address_space()
 {
     unsigned long pages = 0;
     std::FILE* const f = std::fopen("/proc/self/statm", "r");
@@ -56,7 +56,7 @@ rlim_t address_space()
 
 /// Takes objects of every size from a resource until it throws, finds them whole, gives them back, and can take as much
 /// again.
-void fill_and_go_on(allocator& heap)
+[[maybe_unused]] void fill_and_go_on(allocator& heap)
 {
     std::vector<stress::object> all;
     all.reserve(1'000'000);   // before memory is out

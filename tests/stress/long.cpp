@@ -6,49 +6,18 @@
 #define BOOST_TEST_MODULE stress_long
 #include "stress_roles.hpp"
 #include <boost/test/unit_test.hpp>
-#include <charconv>
-#include <string_view>
 import tslab;
 
 namespace {
 
 std::uint32_t ring = 64;
 
-/// Reads the arguments behind `--`, or the ones Boost.Test left alone. False, and why, for anything else.
-bool read_arguments()
-{
-    auto const& suite = boost::unit_test::framework::master_test_suite();
-    stress::settings& s = stress::given();
-    for (int i = 1; i < suite.argc; i += 2) {
-        std::string_view const name = suite.argv[i];
-        std::string_view const value = i + 1 < suite.argc ? suite.argv[i + 1] : "";
-        std::uint64_t number = 0;
-        auto const [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-        if (error != std::errc{} || end != value.data() + value.size()) {
-            std::fprintf(stderr, "%s needs a number\n", suite.argv[i]);
-            return false;
-        }
-        if (name == "--threads")
-            s.threads = static_cast<unsigned>(number);
-        else if (name == "--seconds")
-            s.seconds = static_cast<double>(number);
-        else if (name == "--seed")
-            s.seed = number;
-        else if (name == "--ring")
-            ring = static_cast<std::uint32_t>(number);
-        else {
-            std::fprintf(stderr, "unknown option %s\n", suite.argv[i]);
-            return false;
-        }
-    }
-    return s.threads != 0;
-}
-
 }
 
 BOOST_AUTO_TEST_CASE(everything_at_once)
 {
-    BOOST_REQUIRE(read_arguments());
+    auto const& suite = boost::unit_test::framework::master_test_suite();
+    BOOST_REQUIRE(stress::read_arguments(suite.argc, suite.argv, &ring));
     stress::report_watch const watch;
     tslab::allocator heap{{.name = "long", .epoch_count = ring}};
     stress::bench b{heap};

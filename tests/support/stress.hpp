@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +21,8 @@
 #include <mutex>
 #include <random>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -67,6 +70,36 @@ inline settings& given()
         return s;
     }();
     return one;
+}
+
+/// Reads the arguments behind `--`, or the ones Boost.Test left alone: --threads, --seconds, --seed, and --ring where one is
+/// asked for. False, and why, for anything else.
+inline bool read_arguments(int argc, char** argv, std::uint32_t* ring = nullptr)
+{
+    settings& s = given();
+    for (int i = 1; i < argc; i += 2) {
+        std::string_view const name = argv[i];
+        std::string_view const value = i + 1 < argc ? argv[i + 1] : "";
+        std::uint64_t number = 0;
+        auto const [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+        if (error != std::errc{} || end != value.data() + value.size()) {
+            std::fprintf(stderr, "%s needs a number\n", argv[i]);
+            return false;
+        }
+        if (name == "--threads")
+            s.threads = static_cast<unsigned>(number);
+        else if (name == "--seconds")
+            s.seconds = static_cast<double>(number);
+        else if (name == "--seed")
+            s.seed = number;
+        else if (name == "--ring" && ring != nullptr)
+            *ring = static_cast<std::uint32_t>(number);
+        else {
+            std::fprintf(stderr, "unknown option %s\n", argv[i]);
+            return false;
+        }
+    }
+    return s.threads != 0;
 }
 
 /// A source of its own for each thread of a case; the same for the same seed.
