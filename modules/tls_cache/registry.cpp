@@ -49,6 +49,7 @@ thread_registry& registry() noexcept
     return *one;
 }
 
+// Modelled: tests/models/claims.pml, step heavy_barrier
 void heavy_barrier() noexcept
 {
     if (barrier_by_kernel.load(std::memory_order_relaxed)) {
