@@ -173,6 +173,7 @@ public:
         return allocate_slot(c, e, why);
     }
     /// A slot of `bin`, from the calling thread's lane in the epoch.
+    // Modelled: tests/models/close.pml, step allocate_slot
     [[nodiscard]] inline void* allocate_slot(unsigned bin, epoch_id e, refusal& why) noexcept
     {
         thread_record* const me = core_.record();

@@ -71,6 +71,7 @@ epoch_record* allocator::prepare_slot(std::uint32_t index) noexcept
 }
 
 /// Turns a claimed slot ACTIVE with a new era.
+// Modelled: tests/models/era.pml, step begin_epoch
 epoch_id allocator::begin_epoch(epoch_record& r, shared_text::packed const& label, std::uint32_t label_id) noexcept
 {
     // Later than every era of this slot, and than those of current epochs before; another slot may have the same one.
@@ -97,6 +98,7 @@ epoch_id allocator::begin_epoch(epoch_record& r, shared_text::packed const& labe
     return now;
 }
 
+// Modelled: tests/models/era.pml, step open_epoch
 allocator::opened allocator::open_epoch(std::string_view label, bool enter, std::source_location const& at,
                                         atomic<lane*>* binding) noexcept
 {
@@ -316,6 +318,7 @@ epoch_id allocator::advance() noexcept
     return advance_locked();
 }
 
+// Modelled: tests/models/era.pml, step advance
 epoch_id allocator::advance_locked() noexcept
 {
     thread_record* const me = core_.record();

@@ -84,6 +84,8 @@ struct claimed {
 };
 
 /// Moves what others freed from `shared` to `local`, which the caller owns.
+// Modelled: tests/models/close.pml, step claim
+// Modelled: tests/models/words.pml, step claim_freed
 inline claimed claim_freed(slab& s) noexcept
 {
     std::uint64_t const mine = s.local.load(std::memory_order_relaxed);

@@ -182,6 +182,7 @@ void heap_core::put_lane_back(lane& l, thread_record& me) noexcept
     return_bound_lane(l, &me);
 }
 
+// Modelled: tests/models/era.pml, step take_over_returned
 void heap_core::take_over_returned(thread_record& me) noexcept
 {
     // acquire: pairs with return_lane. Everything is taken at once, so no lane can come back in between (no ABA).
@@ -197,6 +198,7 @@ void heap_core::take_over_returned(thread_record& me) noexcept
     }
 }
 
+// Modelled: tests/models/era.pml, step attach_lane
 [[gnu::noinline]] lane* heap_core::attach_lane(thread_record& me, std::uint32_t slot, std::uint64_t era,
                                                bool& closed) noexcept
 {
@@ -223,6 +225,9 @@ void heap_core::take_over_returned(thread_record& me) noexcept
 }
 
 /// Hands back the claims of a lane that no resource is bound to, whichever shelf it is attached to.
+// Modelled: tests/models/claims.pml, step hand_back_lane
+// Modelled: tests/models/close.pml, step hand_back_lane
+// Modelled: tests/models/era.pml, step hand_back_lane
 void heap_core::hand_back_lane(lane& l, thread_record& me, bool only_wanted) noexcept
 {
     shelf* const home = l.attached_.load(std::memory_order_relaxed);
@@ -256,6 +261,7 @@ void thread_record::count_taken_back(take_back_result const& done) noexcept
     });
 }
 
+// Modelled: tests/models/era.pml, step hand_back_wanted
 [[gnu::noinline]] void thread_record::hand_back_wanted() noexcept
 {
     // An exchange, not a store: one that waits in the store buffer could wipe out what another closer asks for, whose closed
@@ -277,6 +283,7 @@ std::uint64_t thread_record::allocations() const noexcept
     return n;
 }
 
+// Modelled: tests/models/claims.pml, step thread_ends
 void heap_core::thread_ends(thread_record& r) noexcept
 {
     restructuring_section const section{&r};
@@ -377,6 +384,7 @@ void heap_core::let_go(slab& s, unsigned bin) noexcept
     mark_empty(s, bin, [&](slab const& block, std::uint64_t twice) { freed_twice(block, bin, twice); });
 }
 
+// Modelled: tests/models/close.pml, step recycle
 void heap_core::recycle(slab& s, thread_record* me) noexcept
 {
     unsigned const bin = s.bin();
@@ -422,6 +430,7 @@ void heap_core::recycle(slab& s, thread_record* me) noexcept
         counts[class_event::overflowed].add(n - kept);
 }
 
+// Modelled: tests/models/close.pml, step take_slab
 slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& counts, std::uint32_t label_id) noexcept
 {
     unsigned const c = class_of_bin(bin);
@@ -495,6 +504,8 @@ void heap_core::retire_generation(slab const& s, unsigned slot) noexcept
     generation.store((now + 1) & ~1U, std::memory_order_relaxed);   // even: no handle is live
 }
 
+// Modelled: tests/models/close.pml, step slot_drained
+// Modelled: tests/models/era.pml, step slot_drained
 void heap_core::slot_drained(shelf& s, thread_record* me, bool give_back) noexcept
 {
     count(me, heap_event::epoch_drained);

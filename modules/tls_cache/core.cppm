@@ -64,6 +64,8 @@ public:
 
     /// The calling thread's lane for (slot, era), attached if need be; null when that epoch is not ACTIVE or there is no
     /// memory, which `closed` tells. The caller is between enter and leave of `me`.
+    // Modelled: tests/models/claims.pml, step lane_for
+    // Modelled: tests/models/era.pml, step lane_for
     [[nodiscard]] inline lane* lane_for(thread_record& me, std::uint32_t slot, std::uint64_t era, bool& closed) noexcept
     {
         lane* const l = me.lanes[slot].load(std::memory_order_relaxed);
@@ -74,6 +76,8 @@ public:
 
     /// Frees `slot` of `block`, whoever holds the slab; false when it is free already. `me` may be null; if it is not, the
     /// caller is between enter and leave.
+    // Modelled: tests/models/claims.pml, step free_slot
+    // Modelled: tests/models/close.pml, step free_slot
     [[nodiscard]] inline bool free_slot(slab& block, unsigned bin, unsigned slot, thread_record* me) noexcept
     {
         if (lane* const l = holder_of(slab_of(block, bin)); l != nullptr && l->record() == me && l->key() != closed_key)

@@ -142,6 +142,7 @@ void lane::shed_empty() noexcept
 
 /// A block of a held slab with a free slot in `local`, once what other threads freed in it is taken over; null when the slab
 /// has none.
+// Modelled: tests/models/words.pml, step open_block
 slab* lane::open_block(slab& s, unsigned bin, class_counters& counts) noexcept
 {
     slab* block = first_block(s, bin);   // there is one: the lane holds the slab
@@ -170,6 +171,7 @@ bool much_freed(slab const& s, unsigned bin) noexcept
 }
 
 /// Looks through held slabs for what other threads freed, as long as somebody said that there is some.
+// Modelled: tests/models/words.pml, step scan_held
 slab* lane::scan_held(unsigned bin, class_counters& counts) noexcept
 {
     lane_shelf& b = shelves_[bin];
@@ -207,6 +209,8 @@ slab* lane::next_ready(unsigned bin, class_counters& counts) noexcept
 }
 
 /// The next block with a slot in `local`; null when out of memory.
+// Modelled: tests/models/close.pml, step next_block
+// Modelled: tests/models/words.pml, step next_block
 slab* lane::next_block(unsigned bin, thread_record& me, class_counters& counts) noexcept
 {
     slab*& current = bins_[bin].bin.current;
@@ -300,6 +304,7 @@ inline bool is_interrupted(thread_record const& me) noexcept
     armed_bins_ |= 1U << bin;
 }
 
+// Modelled: tests/models/words.pml, step find_slot
 inline void* lane::find_slot(unsigned bin, thread_record& me) noexcept
 {
     restructuring_section const section{&me};

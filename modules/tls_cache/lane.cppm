@@ -276,6 +276,9 @@ private:
         return static_cast<unsigned>(reinterpret_cast<padded_bin const*>(&b) - bins_.data());
     }
 
+    // Modelled: tests/models/claims.pml, step plain_words
+    // Modelled: tests/models/close.pml, step allocate_from
+    // Modelled: tests/models/words.pml, step allocate_from
     [[nodiscard, gnu::always_inline]] inline void* allocate_from(lane_bin& b) noexcept
     {
         slab& s = *b.current;
@@ -310,6 +313,7 @@ private:
         return s.owner.load(std::memory_order_relaxed) == &b ? put_back(b, s, masks, slot) : lane_free::not_mine;
     }
 
+    // Modelled: tests/models/words.pml, step put_back
     template <class Masks>
     [[nodiscard, gnu::always_inline]] inline lane_free put_back(lane_bin& b, slab& s, Masks const& masks,
                                                                 unsigned slot) noexcept

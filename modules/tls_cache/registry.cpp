@@ -51,6 +51,7 @@ thread_registry& registry() noexcept
     return *one;
 }
 
+// Modelled: tests/models/claims.pml, step heavy_barrier
 void heavy_barrier() noexcept
 {
     if (schedule::barrier())

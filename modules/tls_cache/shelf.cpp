@@ -26,6 +26,7 @@ enum class election : std::uint8_t { won, lost, let_go };
 /// seq_cst: he gives up `owner` and then looks at `shared`; a freer changes `shared` and then looks at `owner`. One of them
 /// must see the other.
 /// `repeated` counts how often it was lost or had to be tried again.
+// Modelled: tests/models/close.pml, step elect
 election elect(slab& s, unsigned& repeated) noexcept
 {
     for (;; ++repeated) {
@@ -64,6 +65,7 @@ void set_where(slab& s, residence r) noexcept { s.where.store(r, std::memory_ord
 
 }
 
+// Modelled: tests/models/era.pml, step attach
 bool shelf::attach(lane& l, std::uint64_t for_era, std::uint64_t key, atomic<lane*>* binding) noexcept
 {
     lock_guard const guard{lock, site(l.record_, no_class)};
@@ -92,6 +94,9 @@ void shelf::link(lane& l, std::uint64_t for_era, std::uint64_t key, atomic<lane*
         binding->store(&l, std::memory_order_relaxed);
 }
 
+// Modelled: tests/models/claims.pml, step hand_back
+// Modelled: tests/models/close.pml, step hand_back
+// Modelled: tests/models/era.pml, step hand_back
 void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexcept
 {
     l.key_.store(closed_key, std::memory_order_relaxed);
@@ -199,6 +204,7 @@ bool shelf::reopen(lane& l, std::uint64_t key) noexcept
 }
 
 /// A lane lets go of a slab: recycled when empty, else listed. The lane's lists no longer hold it.
+// Modelled: tests/models/close.pml, step put_down
 void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
 {
     unsigned const c = class_of_bin(bin);
@@ -267,6 +273,7 @@ void shelf::repair_adoption(slab& s, unsigned bin, bool claimed) noexcept
     }
 }
 
+// Modelled: tests/models/close.pml, step adopt
 slab* shelf::adopt(lane& l, unsigned bin) noexcept
 {
     thread_record& me = *l.record_;
@@ -306,6 +313,8 @@ slab* shelf::adopt(lane& l, unsigned bin) noexcept
     return nullptr;
 }
 
+// Modelled: tests/models/claims.pml, step revoke_lanes
+// Modelled: tests/models/close.pml, step revoke_lanes
 void shelf::revoke_lanes(thread_record* me, bool& others) noexcept
 {
     for (lane* l = lanes; l != nullptr; l = l->next_) {
@@ -338,6 +347,8 @@ bool shelf::end_elsewhere(lane& l, thread_record* me, take_back_result& done) no
 }
 
 /// Hands back the lanes nobody is using; returns how many threads' lanes are in use. `again`: the caller waited for those.
+// Modelled: tests/models/claims.pml, step take_idle_lanes
+// Modelled: tests/models/close.pml, step take_idle_lanes
 std::uint64_t shelf::take_idle_lanes(thread_record* me, bool again, take_back_result& done) noexcept
 {
     std::uint64_t busy = 0;
@@ -365,6 +376,7 @@ std::uint64_t shelf::take_idle_lanes(thread_record* me, bool again, take_back_re
     return busy;
 }
 
+// Modelled: tests/models/close.pml, step sweep
 void shelf::sweep(thread_record* me, take_back_result& done) noexcept
 {
     for (unsigned bin = 0; bin < bin_count; ++bin) {
@@ -386,6 +398,7 @@ void shelf::sweep(thread_record* me, take_back_result& done) noexcept
     }
 }
 
+// Modelled: tests/models/era.pml, step begin_closing
 void shelf::begin_closing() noexcept
 {
     if (state.load(std::memory_order_relaxed) == lifecycle::active)
@@ -394,6 +407,8 @@ void shelf::begin_closing() noexcept
     revoke_lanes(nullptr, others);   // the caller's own lane too: its next operation hands it back
 }
 
+// Modelled: tests/models/claims.pml, step take_back_locked
+// Modelled: tests/models/close.pml, step take_back_locked
 void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& done) noexcept
 {
     // A thread in the middle of an operation is given this many chances to finish before its lane is left to it. Waiting for
@@ -424,6 +439,8 @@ void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& 
     done.drained = settle();
 }
 
+// Modelled: tests/models/claims.pml, step take_back
+// Modelled: tests/models/era.pml, step take_back
 take_back_result shelf::take_back(thread_record* me, std::uint64_t for_era, bool closing) noexcept
 {
     take_back_result done;
@@ -495,6 +512,8 @@ bool shelf::add_large(slab& s, std::uint64_t for_era, thread_record* me) noexcep
     return true;
 }
 
+// Modelled: tests/models/close.pml, step settle
+// Modelled: tests/models/era.pml, step settle
 bool shelf::settle() noexcept
 {
     if (state.load(std::memory_order_relaxed) != lifecycle::closing || lanes != nullptr || slab_count != 0 ||
@@ -511,6 +530,7 @@ bool shelf::settle() noexcept
 namespace {
 
 /// Puts a slab that has free slots, and is listed as full, on the partial list.
+// Modelled: tests/models/close.pml, step relist
 void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
 {
     auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
@@ -527,6 +547,7 @@ void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
 }
 
 /// A free was the first into a slab nobody holds, or the last: move or recycle it.
+// Modelled: tests/models/close.pml, step shelved_slab_changed
 [[gnu::noinline]] void shelved_slab_changed(slab& s, unsigned bin, thread_record* me) noexcept
 {
     restructuring_section const section{me};
@@ -567,6 +588,8 @@ void note_freed_into(lane_bin& b) noexcept
 
 }
 
+// Modelled: tests/models/close.pml, step free_remote
+// Modelled: tests/models/words.pml, step free_remote
 bool free_remote(heap_core& heap, slab& block, unsigned bin, unsigned slot, thread_record* me) noexcept
 {
     std::uint64_t const bit = std::uint64_t{1} << slot;

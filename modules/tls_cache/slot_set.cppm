@@ -33,6 +33,7 @@ public:
     }
 
     /// Claims the first free slot at or behind `from`, going round; `none` when every slot is taken. Thread safe.
+    // Modelled: tests/models/era.pml, step slot_set
     [[nodiscard]] inline std::uint32_t claim(std::uint32_t from) noexcept
     {
         std::uint32_t w = from / 64;

@@ -73,6 +73,7 @@ inline constinit atomic<bool> barrier_by_kernel{false};
 
 /// The threads' half of an asymmetric barrier: orders an earlier store before a later load as far as a thread that calls
 /// `heavy_barrier` in between can see.
+// Modelled: tests/models/claims.pml, step light_barrier
 inline void light_barrier(atomic<std::uint32_t>& word) noexcept
 {
     if (schedule::barrier())
@@ -152,6 +153,8 @@ struct alignas(64) thread_record {
 
     /// Announces an operation that relies on claims no one may take meanwhile. False when the thread is in one already:
     /// then it was interrupted in it (a signal handler), and must not go on.
+    // Modelled: tests/models/claims.pml, step enter
+    // Modelled: tests/models/close.pml, step enter
     [[nodiscard]] inline bool enter() noexcept
     {
         if (activity.load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -162,6 +165,8 @@ struct alignas(64) thread_record {
     }
 
     /// Ends it, and hands back claims that a closer asked for in between.
+    // Modelled: tests/models/claims.pml, step leave
+    // Modelled: tests/models/close.pml, step leave
     inline void leave() noexcept
     {
         // release: a closer that sees 0 sees all this operation did.

@@ -44,31 +44,33 @@ class Model:
         if known != used:
             fail(f"{path.name}: mutants without an expectation, or not in the code: {' '.join(sorted(known ^ used))}")
 
-    def spin(self, tools, where, options, optimise):
+    def spin(self, tools, where, options, optimise, hash_bits):
         defines = [f"-D{o}" for o in options if o]
         run([tools.spin, *defines, "-a", self.path], where)
-        run([tools.compiler, "-x", "c", optimise, "-w", "-DSAFETY", "-DCOLLAPSE", f"-DMEMLIM={VERIFY_MIB}", "-o", "pan",
+        run([tools.compiler, "-x", "c", optimise, "-w", "-DSAFETY", f"-DMEMLIM={VERIFY_MIB}", "-o", "pan",
              "pan.c"], where)
         # pan ends with 0 whatever it finds.
-        return run(["./pan", f"-m{DEPTH}"], where), defines
+        return run(["./pan", f"-m{DEPTH}", f"-w{hash_bits}"], where), defines
 
     def verify(self, tools, variant):
         with tempfile.TemporaryDirectory() as where:
-            said, _ = self.spin(tools, where, [variant], "-O2")
+            said, _ = self.spin(tools, where, [variant], "-O2", 22)
         name = f"{self.path.stem} {variant}".strip()
         states = re.search(r"^\s*(\S+) states, stored", said, re.M)
         depth = re.search(r"depth reached (\d+)", said)
+        memory = re.search(r"([\d.]+)\s+total actual memory usage", said)
         for bad in ("max search depth too small", "Search not completed", "out of memory", "memory limit", "assertion violated",
                     "invalid end state (", "error:"):
             if bad in said:
                 fail(f"{name} is not verified ({bad}):\n{said}")
         if "errors: 0" not in said or not states or "invalid end states\t+" not in said:
             fail(f"{name} is not verified:\n{said}")
-        print(f"verified  {name:28} {int(float(states.group(1))):>9} states, depth {depth.group(1)}", flush=True)
+        print(f"verified  {name:28} {int(float(states.group(1))):>9} states, depth {depth.group(1)}, "
+              f"{float(memory.group(1)):.0f} MiB", flush=True)
 
     def refute(self, tools, mutant, variant, label):
         with tempfile.TemporaryDirectory() as where:
-            said, defines = self.spin(tools, where, [mutant, variant], "-O0")
+            said, defines = self.spin(tools, where, [mutant, variant], "-O0", 18)
             if "errors: 0" in said or "assertion violated" not in said:
                 fail(f"{self.path.stem}: {mutant} is not refuted:\n{said}")
             trail = f"{self.path.name}.trail"

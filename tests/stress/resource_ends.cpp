@@ -24,14 +24,15 @@ BOOST_AUTO_TEST_CASE(on_another_thread_while_its_own_frees)
             delete to_end.exchange(nullptr);
     }};
     auto const until = std::chrono::steady_clock::now() + std::chrono::duration<double>(stress::given().seconds);
-    std::vector<void*> objects(256);
+    std::vector<void*> objects(16'384);
+    constexpr std::size_t stride = 257;   // from slab to slab: so that both threads are often at the same one
     while (std::chrono::steady_clock::now() < until) {
         auto made = std::make_unique<tslab::epoch_resource>(heap, tslab::epoch_resource::options{.label = "elsewhere"});
         for (void*& p : objects)
             p = made->allocate(64);
         to_end.store(made.release());
-        for (void* const p : objects)
-            heap.free(p);
+        for (std::size_t i = 0; i < objects.size(); ++i)
+            heap.free(objects[i * stride % objects.size()]);
         while (to_end.load() != nullptr)
             std::this_thread::yield();
     }
