@@ -34,11 +34,11 @@ public:
     {
         e_ = heap.current_epoch();
         auto const use = [this](std::size_t n, std::size_t bytes) {
-            std::vector<object> mine = take_many(n, bytes, e_);
-            bool refused = false;
-            for (object const& o : mine) {
-                expect(!refused || o.p == nullptr, "an epoch that refused an allocation served a later one");
-                refused = refused || o.p == nullptr;
+            std::vector<object> mine;
+            for (std::size_t i = 0; i < n; ++i) {
+                bool const closed = closed_.load(std::memory_order_acquire);
+                mine.push_back(take(bytes, e_));
+                expect(!closed || mine.back().p == nullptr, "an allocation was served after close returned");
             }
             give(mine);
         };
@@ -46,6 +46,7 @@ public:
                 [this] {
                     auto const report = heap.close(e_);
                     expect(report.found && report.closed, "the epoch was not closed");
+                    closed_.store(true, std::memory_order_release);
                     expect(heap.malloc(64, e_) == nullptr, "an allocation was served after close returned");
                 }};
     }
@@ -53,6 +54,7 @@ public:
 
 private:
     tslab::epoch_id e_{};
+    tslab::atomic<bool> closed_{false};
 };
 
 /// A thread with claims ends while another one closes, or allocates in the same epoch and so may take its slabs.
