@@ -153,6 +153,18 @@ bool allocator::enter_epoch(epoch_id e, bool first, std::source_location const& 
     return true;
 }
 
+namespace {
+
+/// What a resource leaves behind is nobody's: the next one may be made at the same address.
+void disown_large(epoch_record& r, void const* owner) noexcept __attribute__((requires_capability(r.lock)))
+{
+    for (slab* s = r.large.front(); s != nullptr; s = s->next)
+        if (s->owner.load(std::memory_order_relaxed) == large_owner(owner))
+            s->owner.store(&nowhere, std::memory_order_relaxed);
+}
+
+}
+
 allocator::left allocator::leave_epoch(leaving const& how) noexcept
 {
     if (how.last && how.close && how.epoch == current_epoch()) {
@@ -195,8 +207,11 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
                 detached = l;
             }
         }
-        if (how.count_leaks && !how.own)
+        if (how.count_leaks && !how.own) {
             r.count_large(how.owner, result.leaked_objects, result.leaked_bytes);
+            if (result.leaked_objects != 0)
+                disown_large(r, how.owner);
+        }
         r.note_exit(how.last, how.place);
         result.was_last = r.holds.load(std::memory_order_relaxed) == 0;
         bool const closing = how.last && how.close && result.was_last;

@@ -265,6 +265,24 @@ BOOST_AUTO_TEST_CASE(count_only_never_frees_and_never_reports)
     BOOST_TEST(seen.count() == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(what_a_resource_left_behind_is_not_the_next_ones_at_the_same_address)
+{
+    recorder const seen;
+    tslab::allocator heap;
+    std::optional<epoch_resource> r;
+    r.emplace(heap, tslab::resource_options{.share_epoch = true});
+    void* const left = r->allocate(100'000);
+    r.reset();
+    BOOST_TEST(seen.count(misuse::leak) == 1u);
+    r.emplace(heap, tslab::resource_options{.share_epoch = true});
+    BOOST_TEST(r->release() == 0u);
+    BOOST_TEST(heap.snapshot().global.live_objects == 1u);
+    r.reset();
+    BOOST_TEST(seen.count() == 1u);
+    heap.free(left);
+    BOOST_TEST(heap.snapshot().global.live_objects == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(a_resource_that_shares_its_epoch_gives_back_only_its_own)
 {
     tslab::allocator heap;

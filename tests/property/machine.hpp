@@ -115,6 +115,7 @@ public:
     /// Throws std::runtime_error when heap and model differ.
     void carry_out(command const& c)
     {
+        operations_ += c.what <= act::free ? c.count : 1;
         switch (c.what) {
         case act::allocate: return allocate(c);
         case act::allocate_by_handle: return allocate_by_handle(c);
@@ -135,6 +136,7 @@ public:
         case act::end_thread:
             leave_scopes(c.thread, 0);
             threads_[c.thread].reset();
+            serials_[c.thread] = ++serials_made_;
             return;
         case act::look: return look();
         }
@@ -148,8 +150,7 @@ public:
             leave_scopes(t, 0);
         while (!holders_.empty())
             end({.what = act::end});
-        while (!objects_.live().empty())
-            free_one(objects_.live().begin(), 0, false);
+        free_from(objects_.live().begin(), objects_.live().size(), 0, false);
         look();
         for (auto& t : threads_)
             t.reset();
@@ -167,7 +168,7 @@ private:
     struct tag {
         tslab::epoch_id epoch{};
         unsigned holder = 0;   ///< number of the resource, 0: none
-        unsigned thread = 0;
+        unsigned thread = 0;   ///< number of the thread that took it
         tslab::handle by{};
         bool by_handle = false;
     };
@@ -179,7 +180,8 @@ private:
     };
     struct holder {
         unsigned number = 0;
-        unsigned thread = 0;
+        unsigned thread = 0;   ///< whose scope it is, or that made the resource
+        unsigned maker = 0;    ///< the number of that
         bool shared = false;
         bool is_scope = false;
         tslab::epoch_id epoch{};
@@ -195,7 +197,6 @@ private:
     }
     template <class F> void on(unsigned thread, F f)
     {
-        ++operations_;
         if (!threads_[thread])
             threads_[thread] = std::make_unique<support::worker>();
         (*threads_[thread])(f);
@@ -267,26 +268,30 @@ private:
     }
     void allocate(command const& c)
     {
-        for (unsigned i = 0; i < c.count; ++i) {
-            tslab::epoch_id const e = c.pick % 3 == 0 ? heap_.current_epoch() : some_epoch(c.pick);
-            void* p = nullptr;
-            on(c.thread, [&] { p = heap_.malloc(c.size, e); });
+        tslab::epoch_id const e = c.pick % 3 == 0 ? heap_.current_epoch() : some_epoch(c.pick);
+        std::vector<void*> got(c.count);
+        on(c.thread, [&] {
+            for (void*& p : got)
+                p = heap_.malloc(c.size, e);
+        });
+        for (void* const p : got) {
             require((p == nullptr) == is_closing(e),
                     p == nullptr ? "refused in an open epoch" : "served in a closed epoch");
             if (p != nullptr)
-                add(p, c.size, 1, {.epoch = e, .thread = c.thread});
+                add(p, c.size, 1, {.epoch = e, .thread = serials_[c.thread]});
         }
     }
     void allocate_by_handle(command const& c)
     {
-        for (unsigned i = 0; i < c.count; ++i) {
-            tslab::epoch_id const e = heap_.current_epoch();
-            void* p = nullptr;
-            tslab::handle h{};
-            on(c.thread, [&] { p = heap_.allocate(c.size, e, h); });
-            require((p == nullptr) == is_closing(e), "the current epoch serves and no other");
-            if (p != nullptr)
-                add(p, c.size, 1, {.epoch = e, .thread = c.thread, .by = h, .by_handle = true});
+        tslab::epoch_id const e = heap_.current_epoch();
+        std::vector<std::pair<void*, tslab::handle>> got(c.count);
+        on(c.thread, [&] {
+            for (auto& [p, h] : got)
+                p = heap_.allocate(c.size, e, h);
+        });
+        for (auto const& [p, h] : got) {
+            require(p != nullptr, "refused in the current epoch");
+            add(p, c.size, 1, {.epoch = e, .thread = serials_[c.thread], .by = h, .by_handle = true});
         }
     }
     void allocate_from(command const& c)
@@ -295,52 +300,61 @@ private:
             return;
         holder const& from = holders_[c.pick % holders_.size()];
         std::size_t const alignment = std::size_t{1} << c.alignment;
-        for (unsigned i = 0; i < c.count; ++i) {
-            void* p = nullptr;
-            bool closed = false;
-            on(c.thread, [&] {
+        std::vector<void*> got(c.count);
+        on(c.thread, [&] {
+            for (void*& p : got)
                 try {
                     p = from.resource().allocate(c.size, alignment);
                 } catch (tslab::epoch_closed const&) {
-                    closed = true;
+                    p = nullptr;
                 }
-            });
-            require(closed == is_closing(from.epoch), closed ? "refused in an open epoch" : "served in a closed epoch");
-            if (!closed)
-                add(p, c.size, alignment, {.epoch = from.epoch, .holder = from.number, .thread = c.thread});
+        });
+        for (void* const p : got) {
+            require((p == nullptr) == is_closing(from.epoch),
+                    p == nullptr ? "refused in an open epoch" : "served in a closed epoch");
+            if (p != nullptr)
+                add(p, c.size, alignment, {.epoch = from.epoch, .holder = from.number, .thread = serials_[c.thread]});
         }
     }
     objects::iterator some_object(unsigned pick)
     {
         return std::next(objects_.live().begin(), static_cast<std::ptrdiff_t>(pick % objects_.live().size()));
     }
-    void free_one(objects::iterator at, unsigned thread, bool to_resource)
+    /// Frees `n` objects, `first` and what follows it.
+    void free_from(objects::iterator first, std::size_t n, unsigned thread, bool to_resource)
     {
-        require(objects::intact(*at), "an object's contents have changed");
-        unsigned char* const p = at->first;
-        objects::interval const one = at->second;
-        auto const from =
-            std::find_if(holders_.begin(), holders_.end(), [&](holder const& h) { return h.number == one.tag.holder; });
-        tslab::free_result result = tslab::free_result::ok;
+        bool taken = true;
+        auto last = first;
+        for (; n > 0 && last != objects_.live().end(); --n, ++last) {
+            require(objects::intact(*last), "an object's contents have changed");
+            if (last->second.tag.by_handle)
+                freed_handle_ = last->second.tag.by;
+        }
         on(thread, [&] {
-            if (one.tag.by_handle)
-                result = heap_.free(one.tag.by);
-            else if (to_resource && from != holders_.end())
-                from->resource().deallocate(p, one.bytes, one.alignment);
-            else
-                heap_.free(p);
+            for (auto at = first; at != last; ++at) {
+                auto const& one = at->second;
+                auto const from = std::find_if(holders_.begin(), holders_.end(),
+                                               [&](holder const& h) { return h.number == one.tag.holder; });
+                if (one.tag.by_handle)
+                    taken = heap_.free(one.tag.by) == tslab::free_result::ok && taken;
+                else if (to_resource && from != holders_.end())
+                    from->resource().deallocate(at->first, one.bytes, one.alignment);
+                else
+                    heap_.free(at->first);
+            }
         });
-        require(result == tslab::free_result::ok, "a handle is not taken");
+        require(taken, "a handle is not taken");
         expect_reports(0, 0);
-        if (one.tag.by_handle)
-            freed_handle_ = one.tag.by;
-        if (wrong_ != error::frees_elsewhere_do_nothing || thread == one.tag.thread)
-            objects_.live().erase(at);
+        while (first != last)
+            if (wrong_ == error::frees_elsewhere_do_nothing && serials_[thread] != first->second.tag.thread)
+                ++first;
+            else
+                first = objects_.live().erase(first);
     }
     void free_some(command const& c)
     {
-        for (unsigned i = 0; i < c.count && !objects_.live().empty(); ++i)
-            free_one(some_object(c.pick + i), c.thread, c.pick % 2 == 0);
+        if (!objects_.live().empty())
+            free_from(some_object(c.pick), c.count, c.thread, c.pick % 2 == 0);
     }
     void free_twice(command const& c)
     {
@@ -349,7 +363,7 @@ private:
         auto const at = some_object(c.pick);
         unsigned char* const p = at->first;
         bool const by_handle = at->second.tag.by_handle;
-        free_one(at, c.thread, false);
+        free_from(at, 1, c.thread, false);
         if (by_handle) {
             free_stale(c);
         } else {
@@ -418,6 +432,7 @@ private:
     void note_holder(holder h)
     {
         h.number = ++holder_numbers_;
+        h.maker = serials_[h.thread];
         h.epoch = h.resource().epoch();
         h.shared = h.resource().domain().shares_epoch();
         require(!h.shared || h.epoch == heap_.current_epoch(), "shares an epoch that is not the current one");
@@ -472,10 +487,11 @@ private:
         return one.bytes > 768 ? tslab::large_class : tslab::class_of(std::max<std::size_t>(one.bytes, 64));
     }
     /// Whether an object goes with a resource that shares its epoch.
-    [[nodiscard]] static bool is_part(objects::interval const& one, holder const& h)
+    [[nodiscard]] bool is_part(objects::interval const& one, holder const& h) const
     {
+        bool const by_maker = one.tag.thread == h.maker && serials_[h.thread] == h.maker;   // which lives
         return one.tag.holder == h.number &&
-               (one.tag.thread == h.thread || tslab::class_of(one.bytes, one.alignment) == tslab::large_class);
+               (by_maker || tslab::class_of(one.bytes, one.alignment) == tslab::large_class);
     }
     void end(command const& c)
     {
@@ -557,7 +573,8 @@ private:
     std::vector<holder> holders_;   // a thread's scopes in the order of their enters; after the threads and the heap
     std::optional<tslab::handle> freed_handle_;
     std::uint64_t operations_ = 0, allocated_ = 0, fills_ = 0, leaks_ = 0, others_ = 0;
-    unsigned holder_numbers_ = 0;
+    unsigned holder_numbers_ = 0, serials_made_ = thread_count;
+    std::array<unsigned, thread_count> serials_{1, 2, 3, 4};   // of the threads
     std::uintptr_t low_ = 0, high_ = 0;
 };
 

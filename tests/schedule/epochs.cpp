@@ -30,29 +30,60 @@ constexpr std::size_t size = 1024;
 /// Two threads allocate in an epoch that a third closes. What they got stays valid; what was refused was refused because of it.
 class allocations_against_close : public heap_scenario {
 public:
+    explicit allocations_against_close(std::size_t second) : second_{second} {}
     bodies threads() override
     {
         e_ = heap.current_epoch();
         auto const use = [this](std::size_t n, std::size_t bytes) {
-            std::vector<object> mine = take_many(n, bytes, e_);
-            bool refused = false;
-            for (object const& o : mine) {
-                expect(!refused || o.p == nullptr, "an epoch that refused an allocation served a later one");
-                refused = refused || o.p == nullptr;
+            std::vector<object> mine;
+            for (std::size_t i = 0; i < n; ++i) {
+                bool const closed = closed_.load(std::memory_order_acquire);
+                mine.push_back(take(bytes, e_));
+                expect(!closed || mine.back().p == nullptr, "an allocation was served after close returned");
             }
             give(mine);
         };
-        return {[use] { use(3, 64); }, [use] { use(2, size); },
+        return {[use] { use(3, 64); }, [this, use] { use(2, second_); },
                 [this] {
                     auto const report = heap.close(e_);
                     expect(report.found && report.closed, "the epoch was not closed");
+                    closed_.store(true, std::memory_order_release);
                     expect(heap.malloc(64, e_) == nullptr, "an allocation was served after close returned");
                 }};
     }
     void judge() override { expect_nothing_left(); }
 
 private:
+    std::size_t second_;   // what the second thread allocates
     tslab::epoch_id e_{};
+    tslab::atomic<bool> closed_{false};
+};
+
+/// A thread that the close may find in the middle of an operation goes on, and then does nothing more with the heap: its claims
+/// must have come back without its end.
+class idle_after_close : public heap_scenario {
+public:
+    bodies threads() override
+    {
+        e_ = heap.current_epoch();
+        return {[this] {
+                    give(take(64, e_));
+                    give(take(64, e_));
+                    await([this] { return closed_.load(std::memory_order_acquire); });
+                    expect(heap.core().shelf_at(e_.index).state.load(std::memory_order_relaxed) ==
+                               tslab::lifecycle::drained,
+                           "a thread keeps the claims that a close wanted");
+                },
+                [this] {
+                    heap.close(e_);
+                    closed_.store(true, std::memory_order_release);
+                }};
+    }
+    void judge() override { expect_nothing_left(); }
+
+private:
+    tslab::epoch_id e_{};
+    tslab::atomic<bool> closed_{false};
 };
 
 /// A thread with claims ends while another one closes, or allocates in the same epoch and so may take its slabs.
@@ -286,7 +317,12 @@ private:
 
 BOOST_AUTO_TEST_SUITE(epochs)
 
-BOOST_AUTO_TEST_CASE(allocations_and_a_close) { must_hold(make<allocations_against_close>(), runs); }
+BOOST_AUTO_TEST_CASE(allocations_and_a_close) { must_hold(make<allocations_against_close>(size), runs); }
+BOOST_AUTO_TEST_CASE(allocations_of_pages_and_a_close)
+{
+    must_hold(make<allocations_against_close>(std::size_t{100'000}), runs);
+}
+BOOST_AUTO_TEST_CASE(a_thread_that_idles_after_a_close) { must_hold(make<idle_after_close>(), runs); }
 BOOST_AUTO_TEST_CASE(the_end_of_a_thread_and_a_close) { must_hold(make<end_against_takers>(true), runs); }
 BOOST_AUTO_TEST_CASE(the_end_of_a_thread_and_a_trim) { must_hold(make<end_against_takers>(false), runs); }
 BOOST_AUTO_TEST_CASE(reuse_in_a_ring_of_two) { must_hold(make<smallest_ring>(), runs); }

@@ -172,6 +172,30 @@ private:
     std::vector<object> all_;
 };
 
+/// The same with one freer, so that the slab may change hands while he is between the last free and the election, and again
+/// while he holds it for a moment.
+class reuse_during_an_election : public heap_scenario {
+public:
+    bodies threads() override
+    {
+        tslab::epoch_id const e = heap.current_epoch();
+        last_ = take(size, e);
+        heap.close(e);
+        return {[this] { give(last_); },
+                [this, e] {
+                    heap.close(e);   // finds the slab empty, perhaps
+                    tslab::epoch_id const next = heap.current_epoch();
+                    object const a = take(size, next);
+                    heap.close(next);
+                    give(a);
+                }};
+    }
+    void judge() override { expect_nothing_left(); }
+
+private:
+    object last_;
+};
+
 /// A thread adopts from the shelf while two others free there.
 class frees_against_adoption : public heap_scenario {
 public:
@@ -233,6 +257,7 @@ BOOST_AUTO_TEST_CASE(frees_of_pages_and_a_close)
     must_hold(make<frees_against_close>(std::size_t{2}, std::size_t{100'000}, true), runs);
 }
 BOOST_AUTO_TEST_CASE(frees_that_come_late) { must_hold(make<late_to_an_election>(), runs); }
+BOOST_AUTO_TEST_CASE(frees_and_a_slab_that_changes_hands) { must_hold(make<reuse_during_an_election>(), 2 * runs); }
 BOOST_AUTO_TEST_CASE(frees_and_an_adoption) { must_hold(make<frees_against_adoption>(), runs); }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -42,6 +42,10 @@ protected:
         if (o.p != nullptr) {
             ++taken_;
             o.fill();
+            tslab::shelf const& home = heap.core().shelf_at(e.index);
+            expect(home.era.load(std::memory_order_relaxed) == e.era &&
+                       home.state.load(std::memory_order_relaxed) != tslab::lifecycle::drained,
+                   "an object was served in an epoch that is gone");
         }
         return o;
     }

@@ -166,6 +166,7 @@ void run::gate::unlock() noexcept
 
 run::run(strategy how, std::uint64_t seed, std::uint64_t length, bool tell) : how_{how}, random_{seed}, tell_{tell}
 {
+    hurried_ = random_.below(4) == 0;
     if (how_.priorities)
         for (unsigned i = 0; i < how_.changes; ++i)
             changes_.push_back(1 + random_.below(std::max<std::uint64_t>(length, 1)));
@@ -314,6 +315,8 @@ void run::wake(void const* word) noexcept
 
 void run::pause() noexcept
 {
+    if (hurried_ && ++pauses_ % most_pauses != 0)
+        return step(nullptr, tslab::schedule::access::barrier);
     threads_[running_].priority = --lowest_;
     note("pauses");
     go_on_with(choose(true));

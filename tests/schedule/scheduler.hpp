@@ -69,6 +69,7 @@ public:
     void thread_ends() noexcept;
 
     static constexpr std::uint64_t most_steps = 1'000'000;
+    static constexpr std::uint64_t most_pauses = 200;   // more than anybody in tslab waits for another thread
 
 private:
     enum class state : std::uint8_t { ready, asleep, gone };
@@ -97,6 +98,8 @@ private:
     std::size_t running_ = 0;
     std::int64_t lowest_ = 0;
     bool reconsider_ = false;
+    bool hurried_ = false;   ///< who pauses goes on, mostly: others are as slow as can be
+    std::uint64_t pauses_ = 0;
     bool tell_;
     gate over_;
     outcome result_;
