@@ -67,7 +67,13 @@ BOOST_AUTO_TEST_CASE(every_kind_has_its_line)
                "tslab: heap destroyed with 3 live objects, 400 bytes (heap \"h\")\n");
     BOOST_TEST(line({.kind = misuse::heap_open, .heap = "h", .objects = 2}) ==
                "tslab: heap destroyed with 2 open scopes or resources (heap \"h\")\n");
-    static_assert(tslab::misuse_count == 14, "a new kind wants its line here");
+    BOOST_TEST(line({.kind = misuse::overflow, .address = p, .heap = "h", .size_class = 64}) ==
+               "tslab: write past the end of 0xabc040 (heap \"h\", class 64)\n");
+    BOOST_TEST(line({.kind = misuse::write_after_free, .address = p, .heap = "h", .size_class = 64}) ==
+               "tslab: write to 0xabc040 after it was freed (heap \"h\", class 64)\n");
+    BOOST_TEST(line({.kind = misuse::wrong_alignment, .address = p, .heap = "h", .size_class = 64, .given = 8}) ==
+               "tslab: free of 0xabc040 with the wrong alignment 8 (heap \"h\", class 64)\n");
+    static_assert(tslab::misuse_count == 17, "a new kind wants its line here");
 }
 
 BOOST_AUTO_TEST_CASE(numbers_are_printed_to_their_limits)
