@@ -274,12 +274,13 @@ void segment::copy_for_fork() noexcept __attribute__((no_thread_safety_analysis)
     for (std::size_t i = 0; i < (used_ + 7) / 8; ++i)
         static_cast<std::uint64_t*>(memory)[i] = std::atomic_ref{words[i]}.load(std::memory_order_relaxed);
     copy_ = static_cast<std::byte*>(memory);
+    copied_ = used_;
 }
 
 void segment::drop_copy() noexcept __attribute__((no_thread_safety_analysis))
 {
     if (copy_ != nullptr)
-        ::munmap(std::exchange(copy_, nullptr), used_);
+        ::munmap(std::exchange(copy_, nullptr), copied_);   // more may be in use by now
 }
 
 void segment::renew() noexcept __attribute__((no_thread_safety_analysis))

@@ -98,8 +98,9 @@ private:
     std::size_t bytes_ = 0;
     std::size_t used_ __attribute__((guarded_by(lock_))) = 0;
     atomic<std::size_t> committed_{0};
-    std::byte* copy_ = nullptr;   // while a fork is under way
-    int descriptor_ = -1;         // -1: not published
+    std::byte* copy_ = nullptr;   // while a fork is under way, with as much as was in use
+    std::size_t copied_ = 0;
+    int descriptor_ = -1;   // -1: not published
     std::uint64_t device_ =
         0;   // what the descriptor was opened for: a program may have closed it, and its number be reused
     std::uint64_t inode_ = 0;
