@@ -3,6 +3,7 @@
 module;
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <charconv>
 #include <cstddef>
@@ -208,14 +209,15 @@ std::optional<misuse> memory_checks::verify(checked_slot s, request& was) const 
         return misuse::overflow;
     was = {usable - slack, std::size_t{1} << (said >> slack_bits)};
     if (!is_filled(s.begin + was.bytes, std::min(slack, most_slack), slack_pattern))
-        return misuse::overflow;
+        return load_word(s) == free_word(s.begin) ? misuse::double_free : misuse::overflow;   // freed at this moment?
     return std::nullopt;
 }
 
 void memory_checks::poison(checked_slot s) const noexcept
 {
+    store_word(s, free_word(s.begin));   // first, so that another free at the same moment is called that
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     std::memset(s.begin, static_cast<int>(poison_pattern), std::min(s.bytes - word_bytes, most_poison));
-    store_word(s, free_word(s.begin));
 }
 
 void memory_checks::clear(std::byte* begin, std::size_t slot_bytes, std::uint32_t slots) noexcept
