@@ -10,10 +10,10 @@ trap 'rm -rf "$results"' EXIT
 measure_in_turns() {
     local turns=$1 turn i name
     shift
-    local names=("$@")
+    local variants=("$@")
     for ((turn = 0; turn < 10#$turns; ++turn)); do
         for ((i = 0; i < $#; ++i)); do   # nobody always goes first
-            name=${names[(turn + i) % $#]}
+            name=${variants[(turn + i) % $#]}
             run "$name" >>"$results/$name"
         done
     done
