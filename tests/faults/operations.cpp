@@ -561,24 +561,26 @@ BOOST_AUTO_TEST_CASE(resources)
     });
 }
 
+namespace {
+
+/// What `operation` comes to on the world's other thread; false when it does not come to an end.
+template <class F> bool on_its_thread(world& w, F operation)
+{
+    bool done = false;
+    (*w.thread)([&] { done = operation(); });
+    return done;
+}
+
+}
+
 BOOST_AUTO_TEST_CASE(a_thread_begins_and_ends)
 {
     refuse_each(
         "a new thread allocates", with_a_thread,
-        [](world& w) {
-            bool done = false;
-            (*w.thread)([&] { done = every_size(*w.heap); });
-            return done;
-        },
-        false);
+        [](world& w) { return on_its_thread(w, [&] { return every_size(*w.heap); }); }, false);
     refuse_each(
         "a new thread uses another's resource", with_a_thread,
-        [](world& w) {
-            bool done = false;
-            (*w.thread)([&] { done = from_resource(*w.resource); });
-            return done;
-        },
-        false);
+        [](world& w) { return on_its_thread(w, [&] { return from_resource(*w.resource); }); }, false);
     refuse_each(
         "a new thread makes scopes", with_a_thread,
         [](world& w) {
