@@ -216,14 +216,51 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
     heap().deallocate_checked(p, bytes, alignment, epoch());
 }
 
+/// While it lives, the resource's own thread is on the common way, which announces nothing. A heap that checks has the time to
+/// say so: then a call from a signal handler is found there too.
+class epoch_resource::common_way {
+public:
+    explicit common_way(epoch_resource& r) noexcept : r_{r.domain_.on_known_own_thread() ? &r : nullptr}
+    {
+        if (r_ != nullptr)
+            r_->on_common_way_ = true;
+        std::atomic_signal_fence(std::memory_order_seq_cst);   // before anything of the way itself
+    }
+    ~common_way()
+    {
+        std::atomic_signal_fence(std::memory_order_seq_cst);   // and after it
+        if (r_ != nullptr)
+            r_->on_common_way_ = false;
+    }
+    common_way(common_way const&) = delete;
+    common_way& operator=(common_way const&) = delete;
+
+private:
+    epoch_resource* r_;
+};
+
+/// Whether the calling thread was interrupted on the common way of this resource; reports it.
+bool epoch_resource::is_interrupted() const noexcept
+{
+    if (!domain_.on_known_own_thread() || !on_common_way_)
+        return false;
+    heap().core().misused({.kind = misuse::reentry});
+    return true;
+}
+
 void* epoch_resource::allocate_checked(std::size_t bytes, std::size_t alignment)
 {
     if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || !std::has_single_bit(alignment))
         throw std::bad_alloc{};
+    if (is_interrupted()) [[unlikely]]
+        throw std::bad_alloc{};
     if (void* const p = heap().allocate_guarded({bytes, alignment}, epoch(), domain_.shares_epoch() ? this : nullptr))
         return p;
     std::size_t const room = heap().core().checks().padded(bytes);
-    void* const slot = allocate_plain(room, alignment);
+    void* const slot = [&] {
+        common_way const here{*this};
+        return allocate_plain(room, alignment);
+    }();
     if (void* const p = heap().arm(slot, {bytes, alignment}))
         return p;
     deallocate_plain(slot, room, alignment);
@@ -232,14 +269,18 @@ void* epoch_resource::allocate_checked(std::size_t bytes, std::size_t alignment)
 
 void epoch_resource::deallocate_checked(void* p, std::size_t bytes, std::size_t alignment)
 {
+    if (is_interrupted()) [[unlikely]]
+        return;
     bool const keep = map_ == &empty_map;
     request const given{bytes, alignment};
     epoch_id const by = epoch();
     allocator::disarmed const d = heap().disarm(p, &given, &by, keep);
     if (d.pages != nullptr && !keep)
         heap().free_rare(d.pages);
-    else if (d.plain != nullptr || d.pages != nullptr || p == nullptr)
+    else if (d.plain != nullptr || d.pages != nullptr || p == nullptr) {
+        common_way const here{*this};
         deallocate_plain(d.plain, d.given.bytes, d.given.alignment);
+    }
 }
 
 std::uint64_t epoch_resource::release() noexcept

@@ -107,6 +107,8 @@ private:
     // In a heap that checks: see memory_checks.
     [[nodiscard]] void* allocate_checked(std::size_t bytes, std::size_t alignment);
     void deallocate_checked(void* p, std::size_t bytes, std::size_t alignment);
+    class common_way;
+    [[nodiscard]] bool is_interrupted() const noexcept;
 
     [[nodiscard]] static void* refill(lane& l, std::size_t code);
     void* allocate_slow(std::size_t bytes, std::size_t alignment);
@@ -119,6 +121,8 @@ private:
     atomic<lane*> lane_{&no_lane};
     address_map const* map_;   // of a count-only resource: the empty one, so that no free goes the common way
     epoch_domain domain_;
+    bool on_common_way_ =
+        false;   // in a heap that checks: its thread is, and a signal handler must not follow it there
     std::source_location made_at_;
 };
 

@@ -299,6 +299,7 @@ private:
         slab* page;
         checked_slot slot;
         bool large;
+        void* guarded = nullptr;   ///< the object, where it is on guarded pages
     };
     [[nodiscard]] std::optional<located> locate(void const* p) noexcept;
     [[nodiscard]] bool may_free(void* p, located const& at, request const* given, bool keep) noexcept;

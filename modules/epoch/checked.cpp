@@ -26,8 +26,11 @@ std::optional<allocator::located> allocator::locate(void const* p) noexcept
     std::uint8_t const tag = s != nullptr ? s->tag.load(std::memory_order_relaxed) : tag_none;
     if (tag == tag_none)
         return std::nullopt;
-    if (tag == tag_large)
-        return located{s, heap_core::whole(*s), true};
+    if (tag == tag_large) {
+        checked_slot const whole = heap_core::whole(*s);
+        memory_checks const& checks = core_.checks();
+        return located{s, whole, true, checks.uses_canaries() ? checks.guarded_at(whole.begin) : nullptr};
+    }
     unsigned const bin = tag - 1U;
     if (bin >= bin_count)
         return std::nullopt;
@@ -92,13 +95,12 @@ void* allocator::allocate_checked(std::size_t bytes, std::size_t alignment, epoc
 bool allocator::may_free(void* p, located const& at, request const* given, bool keep) noexcept
 {
     memory_checks const& checks = core_.checks();
-    bool const guarded = at.large && checks.uses_canaries() && checks.guarded_at(at.slot.begin) != nullptr;
     request was{};
     std::optional<misuse> wrong;
     if (!checks.uses_canaries())
         was = asked_of_twin(at.slot.begin);
     else
-        wrong = guarded ? checks.verify_guarded(at.slot.begin, was) : checks.verify(at.slot, was);
+        wrong = checks.verify(at.slot, at.guarded, was);
     std::size_t said = 0;
     if (!wrong && given != nullptr && given->bytes != was.bytes) {
         wrong = misuse::wrong_size;
@@ -115,7 +117,7 @@ bool allocator::may_free(void* p, located const& at, request const* given, bool 
         return true;
     if (!checks.uses_canaries())
         return free_twin(at.slot.begin) || (misused(misuse::double_free, p, at.page), false);
-    if (!guarded && !at.large)
+    if (!at.large)
         checks.poison(at.slot);
     return true;
 }
@@ -142,14 +144,14 @@ allocator::disarmed allocator::disarm(void* p, request const* given, epoch_id co
         return as_it_is;
     bool const elsewhere = by != nullptr && home_of(*at->page) != &core_.shelf_at(by->index);
     if (at->large) {
-        void* const guarded = checks.uses_canaries() ? checks.guarded_at(at->slot.begin) : nullptr;
-        if (guarded != nullptr ? guarded != p : at->slot.begin != slot)
+        bool const guarded = at->guarded != nullptr;
+        if (guarded ? at->guarded != p : at->slot.begin != slot)
             return as_it_is;   // inside
-        if (guarded != nullptr && elsewhere) {
+        if (guarded && elsewhere) {
             misused(misuse::wrong_resource, p, at->page, 0, label_of(*by).view());
             return {};
         }
-        if (guarded != nullptr)
+        if (guarded)
             return may_free(p, *at, given, keep) ? disarmed{.pages = at->slot.begin} : disarmed{};
     }
     if (elsewhere)

@@ -36,6 +36,8 @@ void grow_scopes()
     if (grown == nullptr)
         throw std::bad_alloc{};
     this_thread.scopes = grown;
+    if (this_thread.records != nullptr)
+        this_thread.records->scopes = grown;
     this_thread.scope_capacity = capacity;
 }
 

@@ -208,10 +208,44 @@ public:
         }
         return true;
     }
+    /// The same, each of them two times in a row.
+    [[nodiscard]] bool read_each_twice(std::span<std::uint64_t const> addresses, std::byte* first, std::byte* second,
+                                       std::size_t each) const
+    {
+        constexpr std::size_t batch = 512;
+        std::vector<iovec> here;
+        std::vector<iovec> there;
+        for (std::size_t begin = 0; begin < addresses.size(); begin += batch) {
+            std::size_t const n = std::min(batch, addresses.size() - begin);
+            here.clear();
+            there.clear();
+            for (std::size_t i = begin; i < begin + n; ++i)
+                for (std::byte* const to : {first, second}) {
+                    here.push_back({to + i * each, each});
+                    there.push_back({reinterpret_cast<void*>(addresses[i]), each});
+                }
+            if (pid_ == 0 || ::process_vm_readv(pid_, here.data(), 2 * n, there.data(), 2 * n, 0) !=
+                                 static_cast<ssize_t>(2 * n * each))
+                return false;
+        }
+        return true;
+    }
 
 private:
     pid_t pid_;
 };
+
+/// What of a process's descriptors two copies say, one made right after the other. A free slot's bit may be on its way from one
+/// word to the other, and a single copy could look at each word when it is in the other one.
+void join_words(slab& first, slab const& second, bool local_too) noexcept
+{
+    auto const join = [](atomic<std::uint64_t>& to, atomic<std::uint64_t> const& from) {
+        to.store(to.load(std::memory_order_relaxed) | from.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    };
+    join(first.shared, second.shared);
+    if (local_too)
+        join(first.local, second.local);
+}
 
 /// Which pages of another process are resident, from /proc/<pid>/pagemap: the top bit of a page's eight bytes.
 class page_flags {
@@ -534,8 +568,7 @@ private:
             addresses.push_back(l.address);
         lane_memory_.emplace(lanes_.size() * sizeof(lane));
         bool const read =
-            memory_.read_each(addresses, lane_memory_->data(), sizeof(lane)) &&
-            memory_.read(face().descriptors, descriptors_->data(), descriptors_->size()) &&
+            memory_.read_each(addresses, lane_memory_->data(), sizeof(lane)) && read_descriptors() &&
             memory_.read(face().free_resident_words, free_resident_.data(), words * sizeof(std::uint64_t)) &&
             memory_.read(face().free_large_words, free_large_.data(), words * sizeof(std::uint64_t));
         if (!read) {
@@ -550,11 +583,43 @@ private:
                 addresses.push_back(face().blocks + std::uint64_t{i} * max_blocks * sizeof(slab));
             }
         blocks_.emplace(block_pages_.size() * max_blocks * sizeof(slab));
-        if (memory_.read_each(addresses, blocks_->data(), max_blocks * sizeof(slab)))
+        bytes again{blocks_->size()};
+        if (memory_.read_each_twice(addresses, blocks_->data(), again.data(), max_blocks * sizeof(slab))) {
+            for (std::size_t i = 0; i < block_pages_.size() * max_blocks; ++i)
+                join_words(slab_in(*blocks_, i), slab_in(again, i), true);
             return true;
+        }
         pages_ = 0;
         lane_memory_.reset();
         return false;
+    }
+
+    bool read_descriptors()
+    {
+        constexpr std::size_t each = 64;   // the second copy follows the first at once
+        bytes again{descriptors_->size()};
+        std::vector<std::uint64_t> addresses;
+        std::size_t const whole = pages_ / each;
+        for (std::size_t i = 0; i < whole; ++i)
+            addresses.push_back(face().descriptors + i * each * sizeof(slab));
+        std::array<std::uint64_t, 1> const rest{face().descriptors + whole * each * sizeof(slab)};
+        std::size_t const done = whole * each * sizeof(slab);
+        if (!memory_.read_each_twice(addresses, descriptors_->data(), again.data(), each * sizeof(slab)) ||
+            !memory_.read_each_twice(rest, descriptors_->data() + done, again.data() + done, again.size() - done))
+            return false;
+        for (std::uint32_t i = 0; i < pages_; ++i) {
+            slab& first = slab_in(*descriptors_, i);
+            slab const& second = slab_in(again, i);
+            unsigned const bin = first.bin();
+            if (bin < bin_count && second.bin() == bin)
+                join_words(first, second, !has_blocks(bin));   // else `local` is no set of slots
+        }
+        return true;
+    }
+
+    [[nodiscard]] static slab& slab_in(bytes& of, std::size_t i) noexcept
+    {
+        return reinterpret_cast<slab*>(of.data())[i];
     }
 
     [[nodiscard]] std::uint32_t index_of(slab const& page) const noexcept

@@ -197,8 +197,10 @@ bool memory_checks::arm(checked_slot s, request r, bool fresh) const noexcept
     return clean;
 }
 
-std::optional<misuse> memory_checks::verify(checked_slot s, request& was) const noexcept
+std::optional<misuse> memory_checks::verify(checked_slot s, void const* guarded, request& was) const noexcept
 {
+    if (guarded != nullptr)
+        return verify_guarded(s.begin, was);
     std::uint64_t const word = load_word(s);
     if (word == free_word(s.begin))
         return misuse::double_free;
@@ -260,7 +262,7 @@ void* memory_checks::guarded_at(std::byte const* begin) const noexcept
     return header.word == guard_word(begin) ? header.object : nullptr;
 }
 
-std::optional<misuse> memory_checks::verify_guarded(std::byte const* begin, request& was) const noexcept
+std::optional<misuse> memory_checks::verify_guarded(std::byte const* begin, request& was) noexcept
 {
     guard_header header{};
     std::memcpy(&header, begin, sizeof(header));
@@ -274,8 +276,14 @@ std::optional<misuse> memory_checks::verify_guarded(std::byte const* begin, requ
                : std::optional{misuse::overflow};
 }
 
-/// Makes pages usable again.
-bool memory_checks::release_pages(slab& s) noexcept { return os().commit(s.base, guarded_pages * page_bytes); }
+slab* memory_checks::take_oldest() noexcept
+{
+    slab* const first = kept_[oldest_];
+    oldest_ = (oldest_ + 1) % quarantine_size;
+    --kept_count_;
+    --guarded_;
+    return os().commit(first->base, guarded_pages * page_bytes) ? first : nullptr;
+}
 
 bool memory_checks::quarantine(slab& pages, slab*& out) noexcept
 {
@@ -285,14 +293,8 @@ bool memory_checks::quarantine(slab& pages, slab*& out) noexcept
     // Where they cannot be protected they are at least not used again at once.
     static_cast<void>(protect_pages(pages.base, page_bytes));
     lock_guard const guard{lock_};
-    if (kept_count_ == quarantine_size) {
-        slab* const first = kept_[oldest_];
-        oldest_ = (oldest_ + 1) % quarantine_size;
-        --kept_count_;
-        --guarded_;
-        if (release_pages(*first))   // else they are lost until the heap ends: nobody may have pages that fault
-            out = first;
-    }
+    if (kept_count_ == quarantine_size)
+        out = take_oldest();
     kept_[(oldest_ + kept_count_++) % quarantine_size] = &pages;
     return true;
 }
@@ -300,14 +302,9 @@ bool memory_checks::quarantine(slab& pages, slab*& out) noexcept
 slab* memory_checks::quarantined() noexcept
 {
     lock_guard const guard{lock_};
-    while (kept_count_ != 0) {
-        slab* const first = kept_[oldest_];
-        oldest_ = (oldest_ + 1) % quarantine_size;
-        --kept_count_;
-        --guarded_;
-        if (release_pages(*first))
+    while (kept_count_ != 0)
+        if (slab* const first = take_oldest())
             return first;
-    }
     return nullptr;
 }
 

@@ -85,7 +85,8 @@ public:
     /// Makes a slot an object's. False when it was written to while it was free. `fresh`: there is nothing to be looked at.
     [[nodiscard]] bool arm(checked_slot s, request r, bool fresh) const noexcept;
     /// What is wrong with an object, and what it was asked for as: overflow, or double_free when it has been freed meanwhile.
-    [[nodiscard]] std::optional<misuse> verify(checked_slot s, request& was) const noexcept;
+    /// `guarded`: what guarded_at says of its pages, or null.
+    [[nodiscard]] std::optional<misuse> verify(checked_slot s, void const* guarded, request& was) const noexcept;
     /// Fills a slot that is about to be freed.
     void poison(checked_slot s) const noexcept;
     /// Makes every slot of a slab that was just cut one that was never handed out.
@@ -103,8 +104,6 @@ public:
     [[nodiscard]] void* guard(checked_slot s, request r) noexcept;
     /// The object on the pages at `begin`, if they are guarded.
     [[nodiscard]] void* guarded_at(std::byte const* begin) const noexcept;
-    /// As verify.
-    [[nodiscard]] std::optional<misuse> verify_guarded(std::byte const* begin, request& was) const noexcept;
     /// Puts the pages of a guarded object that is freed out of reach for a while. True: then the caller lets go of them, and
     /// gives back `out`, which may be null, in their place. False when they are not guarded. Thread safe.
     [[nodiscard]] bool quarantine(slab& pages, slab*& out) noexcept;
@@ -123,7 +122,10 @@ private:
     [[nodiscard]] std::uint64_t free_word(std::byte const* slot) const noexcept;
     [[nodiscard]] std::uint64_t live_word(std::byte const* slot, std::uint64_t said) const noexcept;
     [[nodiscard]] std::uint64_t guard_word(std::byte const* page) const noexcept;
-    [[nodiscard]] bool release_pages(slab& s) noexcept;
+    [[nodiscard]] static std::optional<misuse> verify_guarded(std::byte const* begin, request& was) noexcept;
+    /// The one that was kept longest; null when its pages cannot be made usable again: then they are lost until the heap ends,
+    /// since nobody may have pages that fault. Precondition: there is one.
+    [[nodiscard]] slab* take_oldest() noexcept __attribute__((requires_capability(lock_)));
 
     static constexpr std::size_t quarantine_size = 64;
     static constexpr std::uint32_t most_guarded = 1024;

@@ -352,7 +352,7 @@ void heap_core::check_live(slab& s, unsigned bin) noexcept
             request was{};
             if (!checks_.uses_canaries())
                 free_twin(of.begin);
-            else if (std::optional<misuse> const wrong = checks_.verify(of, was)) {
+            else if (std::optional<misuse> const wrong = checks_.verify(of, nullptr, was)) {
                 misused({.kind = *wrong, .address = of.begin, .size_class = of.bytes});
                 memory_checks::clear(of.begin, of.bytes, 1);   // said once
             }
@@ -373,9 +373,7 @@ void heap_core::check_live_large(slab& s) noexcept
     }
     request was{};
     void* const guarded = checks_.guarded_at(of.begin);
-    std::optional<misuse> const wrong =
-        guarded != nullptr ? checks_.verify_guarded(of.begin, was) : checks_.verify(of, was);
-    if (wrong)
+    if (std::optional<misuse> const wrong = checks_.verify(of, guarded, was))
         misused({.kind = *wrong, .address = guarded != nullptr ? guarded : of.begin});
 }
 
@@ -516,8 +514,9 @@ void heap_core::slot_drained(shelf& s, thread_record* me, bool give_back) noexce
 
 void heap_core::freed_twice(slab const& block, unsigned bin, std::uint64_t slots) noexcept
 {
+    thread_record* const me = known_record();   // a shelf's lock may be held, and the registry's comes before it
     for (slots &= bins[bin].full_mask; slots != 0; slots &= slots - 1) {
-        counts_of(record(), class_of_bin(bin))[class_event::repair_twice].add();
+        counts_of(me, class_of_bin(bin))[class_event::repair_twice].add();
         misused({.kind = misuse::double_free,
                  .address = block.base + static_cast<std::size_t>(std::countr_zero(slots)) * bins[bin].size,
                  .size_class = bins[bin].size});

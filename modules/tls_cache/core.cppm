@@ -47,10 +47,16 @@ public:
     /// The calling thread's record; null when there is no memory for one.
     [[nodiscard]] inline thread_record* record() noexcept
     {
-        auto const& recent = this_thread.recent[number_ % thread_state::recent_count];
-        if (recent.number == number_) [[likely]]
-            return recent.record;
+        if (thread_record* const known = known_record()) [[likely]]
+            return known;
         return find_or_make_record();
+    }
+
+    /// The same if it is at hand; null also when it would have to be looked for, which takes the registry's lock.
+    [[nodiscard]] inline thread_record* known_record() const noexcept
+    {
+        auto const& recent = this_thread.recent[number_ % thread_state::recent_count];
+        return recent.number == number_ ? recent.record : nullptr;
     }
 
     /// A lane of the calling thread, not attached; null when there is no memory. `me` is its record.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -145,21 +146,71 @@ void thread_registry::remove(heap_core& h) noexcept
 record_list* thread_registry::own_list() noexcept
 {
     record_list*& own = this_thread.records;
-    if (own == nullptr && free_lists_ != nullptr) {
+    if (own != nullptr)
+        return own;
+    if (free_lists_ != nullptr) {
         own = free_lists_;
         free_lists_ = own->next_free;
-    } else if (own == nullptr && (own = new (std::nothrow) record_list) != nullptr) {
+    } else if ((own = new (std::nothrow) record_list) != nullptr) {
         own->next_of_all = all_lists_;
         all_lists_ = own;
+    }
+    if (own != nullptr) {
+        own->life.take();
+        own->scopes = this_thread.scopes;
     }
     return own;
 }
 
-void thread_registry::give_back(record_list& list) noexcept
+void lifeline::reset() noexcept
 {
+    pthread_mutexattr_t robust;
+    ::pthread_mutexattr_init(&robust);   // none of these can fail in glibc
+    ::pthread_mutexattr_setrobust(&robust, PTHREAD_MUTEX_ROBUST);
+    ::pthread_mutex_init(&held_, &robust);
+    ::pthread_mutexattr_destroy(&robust);
+}
+
+bool lifeline::was_left() noexcept
+{
+    int const got = ::pthread_mutex_trylock(&held_);
+    if (got == EOWNERDEAD)
+        return ::pthread_mutex_consistent(&held_) == 0;
+    if (got == 0)
+        let_go();
+    return false;
+}
+
+void thread_registry::end_records(record_list& list) noexcept
+{
+    for (thread_record* r = list.first; r != nullptr;) {
+        thread_record* const next = r->next_of_thread;
+        r->heap.thread_ends(*r);
+        r->list = nullptr;
+        r->next_of_thread = nullptr;
+        r->in_use.store(false, std::memory_order_relaxed);
+        r->face.alive.store(0, std::memory_order_relaxed);
+        r = next;
+    }
+    std::free(std::exchange(list.scopes, nullptr));
     list.first = nullptr;
+    list.life.let_go();
     list.next_free = free_lists_;
     free_lists_ = &list;
+}
+
+void thread_registry::end_for_the_dead() noexcept
+{
+    constexpr int asked_at_once = 16;   // each thread that comes asks some, so all are asked in the end
+    for (int n = 0; n < asked_at_once; ++n) {
+        if (asked_next_ == nullptr)
+            asked_next_ = all_lists_;
+        if (asked_next_ == nullptr)
+            return;
+        record_list& list = *std::exchange(asked_next_, asked_next_->next_of_all);
+        if (list.life.was_left())
+            end_records(list);
+    }
 }
 
 thread_record* thread_registry::adopt_record(heap_core& h) noexcept
@@ -174,6 +225,7 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     for (thread_record* r = own->first; r != nullptr; r = r->next_of_thread)
         if (&r->heap == &h)
             return r;
+    end_for_the_dead();
     thread_record* r = h.first_record();
     while (r != nullptr && r->in_use.load(std::memory_order_relaxed))
         r = r->next_of_heap;
@@ -233,19 +285,11 @@ thread_record* heap_core::make_record() noexcept
 void thread_registry::thread_ends() noexcept
 {
     lock_guard const guard{lock_};
-    for (thread_record* r = own_records(); r != nullptr;) {
-        thread_record* const next = r->next_of_thread;
-        r->heap.thread_ends(*r);
-        r->list = nullptr;
-        r->next_of_thread = nullptr;
-        r->in_use.store(false, std::memory_order_relaxed);
-        r->face.alive.store(0, std::memory_order_relaxed);
-        r = next;
-    }
     if (this_thread.records != nullptr)
-        give_back(*std::exchange(this_thread.records, nullptr));
+        end_records(*std::exchange(this_thread.records, nullptr));   // and its scopes
+    else
+        std::free(this_thread.scopes);
     this_thread.recent = {};
-    std::free(this_thread.scopes);
     this_thread.scopes = nullptr;
     this_thread.scope_count = this_thread.scope_capacity = 0;
     this_thread.hooked = false;   // a destructor that runs after this one may use tslab again: then we are called again
@@ -302,6 +346,10 @@ void thread_registry::after_fork(bool in_child) noexcept
         h->unlock_after_fork(in_child);
     if (in_child) {
         ask_kernel_for_barriers();
+        for (record_list* list = all_lists_; list != nullptr; list = list->next_of_all)
+            list->life.reset();
+        if (this_thread.records != nullptr)
+            this_thread.records->life.take();
         for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
             h->told().renew();
         // Threads that did not come along: whoever closes an epoch takes their claims without asking.

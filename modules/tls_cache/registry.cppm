@@ -51,12 +51,16 @@ private:
     {
         return this_thread.records != nullptr ? this_thread.records->first : nullptr;
     }
-    void give_back(record_list& list) noexcept __attribute__((requires_capability(lock_)));
+    /// Hands back every claim of the list's records, and the list.
+    void end_records(record_list& list) noexcept __attribute__((requires_capability(lock_)));
+    /// Does for threads that ended after their hook what the hook does: looks at some of the lists, others each time.
+    void end_for_the_dead() noexcept __attribute__((requires_capability(lock_)));
 
     mutex lock_;
     heap_core* heaps_ __attribute__((guarded_by(lock_))) = nullptr;
     record_list* free_lists_ __attribute__((guarded_by(lock_))) = nullptr;
     record_list* all_lists_ __attribute__((guarded_by(lock_))) = nullptr;   // none is ever freed
+    record_list* asked_next_ __attribute__((guarded_by(lock_))) = nullptr;
     bool hooks_installed_ __attribute__((guarded_by(lock_))) = false;
 };
 

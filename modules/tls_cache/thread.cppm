@@ -9,6 +9,7 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <pthread.h>
 #if !defined(__has_feature)
 #define __has_feature(x) 0
 #endif
@@ -32,10 +33,31 @@ struct entered_scope {
     std::uint32_t label_id;   ///< that its epoch had when it was entered
 };
 
+/// What a thread holds for as long as it lives. A robust mutex (POSIX): when a thread ends that holds one, the kernel tells who asks
+/// next, whether or not any destructor was called.
+class lifeline {
+public:
+    lifeline() noexcept { reset(); }
+    lifeline(lifeline const&) = delete;
+    lifeline& operator=(lifeline const&) = delete;
+
+    /// Held by nobody, whatever was before: also in a forked child, where those who held it are not.
+    void reset() noexcept;
+    void take() noexcept { ::pthread_mutex_lock(&held_); }
+    void let_go() noexcept { ::pthread_mutex_unlock(&held_); }
+    /// Whether who took it ended without letting go. Then it is the caller's, to let go of. Thread safe.
+    [[nodiscard]] bool was_left() noexcept;
+
+private:
+    pthread_mutex_t held_;
+};
+
 /// One thread's records, in all heaps. Not in the thread's own storage, which may go without notice: in a forked child, and
 /// when tslab is used after the last destructor that the C library calls at a thread's end.
 struct record_list {
     thread_record* first = nullptr;
+    entered_scope* scopes = nullptr;   ///< the thread's, to be freed in its place
+    lifeline life;
     record_list* next_free = nullptr;
     record_list* next_of_all = nullptr;
 };

@@ -12,13 +12,14 @@
 #include <cstdint>
 #include <cstring>
 #include <set>
-#include <stdexcept>
 #include <sys/mman.h>
 #include <thread>
 #include <vector>
 import tslab;
 
 namespace {
+
+using death::must;
 
 constexpr std::size_t rounds = 1024;
 constexpr std::size_t objects = 64;
@@ -27,12 +28,6 @@ std::uint64_t double_frees = 0;
 std::uint64_t others = 0;
 
 void count(tslab::misuse_report const& r) { ++(r.kind == tslab::misuse::double_free ? double_frees : others); }
-
-void must(bool so, char const* what)
-{
-    if (!so)
-        throw std::logic_error{what};
-}
 
 std::vector<std::byte*> take(tslab::allocator& heap, std::size_t n, std::size_t size)
 {

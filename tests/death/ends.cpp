@@ -10,23 +10,18 @@
 #include <cstring>
 #include <optional>
 #include <source_location>
-#include <stdexcept>
 #include <string>
 #include <thread>
 import tslab;
 
 namespace {
 
+using death::must;
+
 std::string leak(std::string const& what, std::source_location const& at, std::string const& label)
 {
     return "tslab: leak: resource ended with " + what + ", made at " + at.file_name() + ":" +
            std::to_string(at.line()) + " (heap \"h\", epoch \"" + label + "\")";
-}
-
-void must(bool so, char const* what)
-{
-    if (!so)
-        throw std::logic_error{what};
 }
 
 }

@@ -14,7 +14,6 @@
 #include <memory>
 #include <optional>
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -22,6 +21,8 @@
 import tslab;
 
 namespace {
+
+using death::must;
 
 struct told {
     tslab::misuse kind;
@@ -35,12 +36,6 @@ void record(tslab::misuse_report const& r)
 {
     reports.push_back({r.kind, r.address, std::string{r.heap}, std::string{r.epoch_label}, std::string{r.other},
                        r.size_class, r.given});
-}
-
-void must(bool so, char const* what)
-{
-    if (!so)
-        throw std::logic_error{what};
 }
 
 /// The one report since the last call was of this kind and address, in heap "h".

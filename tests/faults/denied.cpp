@@ -18,7 +18,6 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <new>
-#include <stdexcept>
 #include <string>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -30,11 +29,7 @@
 
 namespace {
 
-void must(bool so, char const* what)
-{
-    if (!so)
-        throw std::logic_error{what};
-}
+using death::must;
 
 constexpr int no_filter = 77;
 

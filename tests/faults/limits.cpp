@@ -19,7 +19,6 @@
 #include <memory_resource>
 #include <new>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -31,13 +30,8 @@ import tslab;
 
 namespace {
 
+using death::must;
 using tslab::allocator;
-
-void must(bool so, char const* what)
-{
-    if (!so)
-        throw std::logic_error{what};
-}
 
 void limit(int what, rlim_t amount)
 {

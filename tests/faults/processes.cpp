@@ -14,7 +14,6 @@
 #include <cstdio>
 #include <new>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <sys/wait.h>
 #include <thread>
@@ -25,13 +24,8 @@
 
 namespace {
 
+using death::must;
 using tslab::allocator;
-
-void must(bool so, char const* what)
-{
-    if (!so)
-        throw std::logic_error{what};
-}
 
 tslab::allocator_options small_heap(bool publish = true)
 {

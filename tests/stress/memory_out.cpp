@@ -10,7 +10,6 @@
 #include <boost/test/unit_test.hpp>
 #include <map>
 #include <optional>
-#include <stdexcept>
 #include <sys/resource.h>
 import tslab;
 
@@ -322,11 +321,7 @@ BOOST_AUTO_TEST_CASE(a_full_range_refuses_and_recovers)
 
 namespace {
 
-void must(bool so, char const* what)
-{
-    if (!so)
-        throw std::logic_error{what};
-}
+using death::must;
 
 /// Allocates until it is refused, gives back, and does it again.
 void fill_twice(tslab::allocator& heap)

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <sys/mman.h>
@@ -53,6 +54,13 @@ struct outcome {
         return out + "\n";
     }
 };
+
+/// For a story: what is not so is thrown, and ends the child with "exit 9".
+inline void must(bool so, char const* what)
+{
+    if (!so)
+        throw std::logic_error{what};
+}
 
 inline std::string name_of_end(int status)
 {

@@ -1,0 +1,112 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A resource's thread is interrupted by a signal handler after each instruction of an allocation and of a free. A resource of
+// the handler's own may be used there; of the same resource and class, only a few instructions must not be met, and it is
+// counted how many. Checked builds find those too: tests/checked/interrupted.cpp.
+#define BOOST_TEST_MODULE pmr_interrupted
+#include "single_step.hpp"
+#include <boost/test/unit_test.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <set>
+
+#include "recorder.hpp"
+
+using support::recorder;
+
+#if defined(TSLAB_CAN_STEP)
+namespace {
+
+constexpr std::size_t size = 64;
+constexpr std::size_t stride = support::sanitized ? 23 : 1;   // their code is many times as long
+
+tslab::epoch_resource* shared_with_handler = nullptr;
+tslab::epoch_resource* of_handler = nullptr;
+void* given = nullptr;
+
+void use_own()
+{
+    void* const p = of_handler->allocate(size);
+    std::memset(p, 0x5a, size);
+    of_handler->deallocate(p, size);
+}
+void allocate_too() { given = shared_with_handler->allocate(size); }
+void free_too() { shared_with_handler->deallocate(given, size); }
+
+std::uint64_t live(tslab::allocator& heap) { return heap.snapshot().global.live_objects; }
+
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_may_use_a_resource_of_its_own_after_every_instruction)
+{
+    recorder const seen;
+    tslab::allocator heap{{.name = "interrupted"}};
+    tslab::epoch_resource r{heap, {.label = "program"}};
+    tslab::epoch_resource own{heap, {.label = "handler"}};
+    of_handler = &own;
+    own.deallocate(own.allocate(size), size);
+    std::set<void*> all;
+    std::size_t n = 1;
+    for (void* p = nullptr; support::interrupted_after(n, use_own, [&] { p = r.allocate(size); }); n += stride) {
+        BOOST_REQUIRE(all.insert(p).second);
+        std::memset(p, 0xa5, size);
+    }
+    BOOST_TEST(n > 10 * stride);                // it was interrupted indeed
+    BOOST_TEST(live(heap) == all.size() + 1);   // and the last one, which had fewer instructions
+    std::size_t done = 0;
+    for (void* const p : all) {
+        done += support::interrupted_after(1 + done * stride, use_own, [&] { r.deallocate(p, size); }) ? 1 : 0;
+    }
+    BOOST_TEST(done > 10U);
+    BOOST_TEST(live(heap) == 1U);
+    BOOST_TEST(r.release() == 1U);
+    BOOST_TEST(seen.count() == 0U);
+}
+
+#if defined(__OPTIMIZE__) && !defined(TSLAB_CHECKED)
+// docs/misuse.md names these figures. They are of this file, which is compiled as the other tests are: with fewer optimisations
+// than a program, and so with longer ways.
+BOOST_AUTO_TEST_CASE(few_instructions_must_not_be_met_by_the_same_resource_and_class)
+{
+    constexpr std::size_t most = 10;
+    recorder const seen;
+    tslab::allocator heap{{.name = "interrupted"}};
+    tslab::epoch_resource r{heap, {.label = "program"}};
+    shared_with_handler = &r;
+    r.deallocate(r.allocate(size), size);
+    std::size_t twice = 0;
+    std::size_t n = 1;
+    for (void* p = nullptr; support::interrupted_after(n, allocate_too, [&] { p = r.allocate(size); }); ++n) {
+        twice += p == given ? 1 : 0;
+        r.release();
+    }
+    BOOST_TEST_MESSAGE("of " << n << " instructions of an allocation " << twice << " must not be met");
+    BOOST_TEST(n > 10U);
+    BOOST_TEST(twice >= 1U);   // else there is nothing to be forbidden any more
+    BOOST_TEST(twice <= most);
+    r.release();
+
+    std::size_t lost = 0;
+    bool interrupted = true;
+    for (n = 1; interrupted; ++n) {
+        void* const p = r.allocate(size);
+        given = r.allocate(size);
+        interrupted = support::interrupted_after(n, free_too, [&] { r.deallocate(p, size); });
+        lost += interrupted && live(heap) != 0 ? 1 : 0;
+        r.release();
+    }
+    BOOST_TEST_MESSAGE("of " << n << " instructions of a free " << lost << " must not be met");
+    BOOST_TEST(n > 10U);
+    BOOST_TEST(lost >= 1U);
+    BOOST_TEST(lost <= most);
+    BOOST_TEST(seen.count() == 0U);
+}
+#endif
+#else
+BOOST_AUTO_TEST_CASE(nothing_is_interrupted_here)
+{
+    BOOST_TEST_MESSAGE("not on this processor, or under this sanitizer");
+}
+#endif
