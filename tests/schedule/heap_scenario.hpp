@@ -20,6 +20,7 @@
 namespace schedule {
 
 inline constexpr std::uint64_t usual_runs = 1500;
+inline constexpr std::uint64_t fewer_runs = 750;   // of scenarios much like others
 
 /// Objects that fill a slab are of this size: few enough do.
 inline constexpr std::size_t object_bytes = 192;
@@ -90,17 +91,14 @@ protected:
     /// Counts an object that a resource or a handle gave.
     void note_taken() { ++taken_; }
 
-    /// The words by which the slab of an object changes hands are of interest.
-    void attract_owner_of(object const& o, std::size_t thread = nobody)
+    /// The word that says who holds the slab of an object is of interest.
+    void attract_owner_of(object const& o) { attract(&heap.core().slab_at(o.p)->owner, "owner"); }
+    /// So are, to one thread, all words by which it changes hands or place.
+    void attract_slab_of(object const& o, std::size_t thread)
     {
         tslab::slab const& s = *heap.core().slab_at(o.p);
         attract(&s.owner, "owner", thread);
         attract(&heap.core().pages().map().find_block(o.p, s.bin())->shared, "shared", thread);
-    }
-    /// Those that say where it is.
-    void attract_home_of(object const& o, std::size_t thread = nobody)
-    {
-        tslab::slab const& s = *heap.core().slab_at(o.p);
         attract(&s.home, "home", thread);
         attract(&s.where, "where", thread);
     }
