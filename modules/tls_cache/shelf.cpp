@@ -61,7 +61,8 @@ slab_list& list_of(shelf& home, slab const& s, unsigned bin) noexcept
     return s.where.load(std::memory_order_relaxed) == residence::shelved_full ? home.full[bin] : home.partial[bin];
 }
 
-void set_where(slab& s, residence r) noexcept { s.where.store(r, std::memory_order_relaxed); }
+/// release: whoever sees on which kind of list a slab is sees of which shelf, see relist.
+void set_where(slab& s, residence r) noexcept { s.where.store(r, std::memory_order_release); }
 
 }
 
@@ -537,10 +538,14 @@ void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
     if (home == nullptr)
         return;
     lock_guard const guard{home->lock, home->site(me, class_of_bin(its_bin))};
-    unsigned const bin = s.bin();
-    if (s.home.load(std::memory_order_relaxed) != home || !shared_fill(s, bin).any ||
-        s.where.load(std::memory_order_relaxed) != residence::shelved_full)
+    // First where, then home: a slab that a lane adopted keeps its home, and may be emptied and come onto another shelf's list
+    // without our lock. One that is still at home here after it was seen on a list is on ours. acquire: as in set_where.
+    if (s.where.load(std::memory_order_acquire) != residence::shelved_full ||
+        s.home.load(std::memory_order_relaxed) != home)
         return;   // it has been taken back, or moved, meanwhile
+    unsigned const bin = s.bin();
+    if (!shared_fill(s, bin).any)
+        return;
     home->full[bin].remove(s);
     home->list_partial(s, bin);
     home->heap->counts_of(me, class_of_bin(bin))[class_event::full_to_partial].add();

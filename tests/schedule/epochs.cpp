@@ -22,10 +22,9 @@ using schedule::heap_scenario;
 using schedule::make;
 using schedule::must_hold;
 using schedule::object;
-
-constexpr std::uint64_t runs = 1500;
-constexpr std::size_t slots = 16;   // of a slab of the size below
-constexpr std::size_t size = 1024;
+using schedule::object_bytes;
+using schedule::objects_of_slab;
+using schedule::usual_runs;
 
 /// Two threads allocate in an epoch that a third closes. What they got stays valid; what was refused was refused because of it.
 class allocations_against_close : public heap_scenario {
@@ -94,7 +93,7 @@ public:
     {
         tslab::epoch_id const e = heap.current_epoch();
         return {[this, e] {
-                    left_ = take_many(3, size, e);
+                    left_ = take_many(3, object_bytes, e);
                     give(left_.back());
                     left_.pop_back();
                 },
@@ -105,7 +104,7 @@ public:
                         heap.trim(e);
                 },
                 [this, e] {
-                    std::vector<object> mine = take_many(2, size, e);
+                    std::vector<object> mine = take_many(2, object_bytes, e);
                     give(mine);
                 }};
     }
@@ -129,7 +128,7 @@ public:
     {
         auto const use = [this] {
             object const a = take(64);   // refused when its epoch is closed between the look and the allocation
-            object const b = take(size);
+            object const b = take(object_bytes);
             give(a);
             give(b);
         };
@@ -163,9 +162,9 @@ public:
                             void* const p = scope.resource()->allocate(64);
                             note_taken();
                             scope.resource()->deallocate(p, 64);
-                            void* const q = scope.resource()->allocate(size);
+                            void* const q = scope.resource()->allocate(object_bytes);
                             note_taken();
-                            scope.resource()->deallocate(q, size);
+                            scope.resource()->deallocate(q, object_bytes);
                         } catch (tslab::epoch_closed const&) {   // by the other thread
                         }
                     }
@@ -221,9 +220,9 @@ private:
     {
         for (int i = 0; i < 2; ++i) {
             try {
-                void* const p = r.allocate(size);
+                void* const p = r.allocate(object_bytes);
                 note_taken();
-                r.deallocate(p, size);
+                r.deallocate(p, object_bytes);
             } catch (tslab::epoch_closed const&) {
                 refused_ = true;
             }
@@ -240,7 +239,7 @@ class snapshot_of_all : public heap_scenario {
 public:
     bodies threads() override
     {
-        before_ = take_many(slots, size, heap.current_epoch());
+        before_ = take_many(objects_of_slab, object_bytes, heap.current_epoch());
         return {[this] { give(before_); },
                 [this] {
                     object const o = take(64);
@@ -251,10 +250,10 @@ public:
                     auto const first = heap.snapshot({.residency = false}).global;
                     auto const second = heap.snapshot({.residency = false}).global;
                     for (auto const& g : {first, second}) {
-                        expect(g.live_objects <= slots + 1, "more live objects than there ever were");
-                        expect(g.frees <= slots + 1, "more frees than there ever were");
+                        expect(g.live_objects <= objects_of_slab + 1, "more live objects than there ever were");
+                        expect(g.frees <= objects_of_slab + 1, "more frees than there ever were");
                         expect(g.frees <= g.allocations, "more frees than allocations");
-                        expect(g.allocations <= slots + 1, "more allocations than there ever were");
+                        expect(g.allocations <= objects_of_slab + 1, "more allocations than there ever were");
                     }
                     expect(second.allocations >= first.allocations, "allocations went back");
                     expect(second.frees >= first.frees, "frees went back");
@@ -274,9 +273,9 @@ public:
     bodies threads() override
     {
         tslab::epoch_id const e = heap.current_epoch();
-        shared_ = take_many(4, size, e);
+        shared_ = take_many(4, object_bytes, e);
         return {[this, e] {
-                    object const o = take(size, e);
+                    object const o = take(object_bytes, e);
                     give(shared_[0]);
                     give(o);
                 },
@@ -317,18 +316,18 @@ private:
 
 BOOST_AUTO_TEST_SUITE(epochs)
 
-BOOST_AUTO_TEST_CASE(allocations_and_a_close) { must_hold(make<allocations_against_close>(size), runs); }
+BOOST_AUTO_TEST_CASE(allocations_and_a_close) { must_hold(make<allocations_against_close>(object_bytes), usual_runs); }
 BOOST_AUTO_TEST_CASE(allocations_of_pages_and_a_close)
 {
-    must_hold(make<allocations_against_close>(std::size_t{100'000}), runs);
+    must_hold(make<allocations_against_close>(std::size_t{100'000}), usual_runs);
 }
-BOOST_AUTO_TEST_CASE(a_thread_that_idles_after_a_close) { must_hold(make<idle_after_close>(), runs); }
-BOOST_AUTO_TEST_CASE(the_end_of_a_thread_and_a_close) { must_hold(make<end_against_takers>(true), runs); }
-BOOST_AUTO_TEST_CASE(the_end_of_a_thread_and_a_trim) { must_hold(make<end_against_takers>(false), runs); }
-BOOST_AUTO_TEST_CASE(reuse_in_a_ring_of_two) { must_hold(make<smallest_ring>(), runs); }
-BOOST_AUTO_TEST_CASE(scopes_and_a_close) { must_hold(make<scope_against_close>(), runs); }
-BOOST_AUTO_TEST_CASE(a_resource_of_two_threads_and_a_close) { must_hold(make<resource_of_two_threads>(), runs); }
-BOOST_AUTO_TEST_CASE(snapshots_of_all_that) { must_hold(make<snapshot_of_all>(), runs); }
-BOOST_AUTO_TEST_CASE(four_threads_with_everything) { must_hold(make<everything>(), runs); }
+BOOST_AUTO_TEST_CASE(a_thread_that_idles_after_a_close) { must_hold(make<idle_after_close>(), usual_runs); }
+BOOST_AUTO_TEST_CASE(the_end_of_a_thread_and_a_close) { must_hold(make<end_against_takers>(true), usual_runs); }
+BOOST_AUTO_TEST_CASE(the_end_of_a_thread_and_a_trim) { must_hold(make<end_against_takers>(false), usual_runs); }
+BOOST_AUTO_TEST_CASE(reuse_in_a_ring_of_two) { must_hold(make<smallest_ring>(), usual_runs); }
+BOOST_AUTO_TEST_CASE(scopes_and_a_close) { must_hold(make<scope_against_close>(), usual_runs); }
+BOOST_AUTO_TEST_CASE(a_resource_of_two_threads_and_a_close) { must_hold(make<resource_of_two_threads>(), usual_runs); }
+BOOST_AUTO_TEST_CASE(snapshots_of_all_that) { must_hold(make<snapshot_of_all>(), usual_runs); }
+BOOST_AUTO_TEST_CASE(four_threads_with_everything) { must_hold(make<everything>(), usual_runs); }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,6 +4,7 @@
 // What the scenarios over a heap share: a small heap of their own, objects whose contents name them, what must be true of
 // the heap in the end. Include it after every other header: it imports tslab.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -18,6 +19,13 @@
 
 namespace schedule {
 
+inline constexpr std::uint64_t usual_runs = 1500;
+inline constexpr std::uint64_t fewer_runs = 750;   // of scenarios much like others
+
+/// Objects that fill a slab are of this size: few enough do.
+inline constexpr std::size_t object_bytes = 192;
+inline constexpr std::size_t objects_of_slab = tslab::bins[tslab::class_of(object_bytes)].slab_slots();
+
 using stress::object;
 using bodies = std::vector<std::function<void()>>;
 
@@ -27,7 +35,7 @@ public:
         : own_{std::in_place, tslab::allocator_options{.name = "scheduled",
                                                        .epoch_count = epochs,
                                                        .reclaim = reclaim,
-                                                       .slab_cache = 4,
+                                                       .slab_cache = 1,   // so that the second empty slab goes back
                                                        .reserve_bytes = std::size_t{64} << 20,
                                                        .publish = false}},
           heap{*own_}
@@ -38,10 +46,8 @@ protected:
     /// An object in `e`; where it is refused, one without address.
     object take(std::size_t size, tslab::epoch_id e)
     {
-        object const o{static_cast<std::byte*>(heap.malloc(size, e)), size, ++marks_ * 0x9e3779b97f4a7c15U};
+        object const o = note(heap.malloc(size, e), size);
         if (o.p != nullptr) {
-            ++taken_;
-            o.fill();
             tslab::shelf const& home = heap.core().shelf_at(e.index);
             expect(home.era.load(std::memory_order_relaxed) == e.era &&
                        home.state.load(std::memory_order_relaxed) != tslab::lifecycle::drained,
@@ -57,12 +63,24 @@ protected:
             all.push_back(take(size, e));
         return all;
     }
+    /// The same from a resource; without address where its epoch is closed.
+    object take_from(tslab::epoch_resource& r, std::size_t size)
+    {
+        try {
+            return note(r.allocate(size), size);
+        } catch (tslab::epoch_closed const&) {
+            return note(nullptr, size);
+        }
+    }
     void give(object const& o)
     {
-        if (o.p == nullptr)
-            return;
-        expect(o.intact(), "an object's contents were changed");
-        heap.free(o.p);
+        if (check(o))
+            heap.free(o.p);
+    }
+    void give_to(tslab::epoch_resource& r, object const& o)
+    {
+        if (check(o))
+            r.deallocate(o.p, o.size);
     }
     void give(std::vector<object>& all)
     {
@@ -73,6 +91,18 @@ protected:
     /// Counts an object that a resource or a handle gave.
     void note_taken() { ++taken_; }
 
+    /// The word that says who holds the slab of an object is of interest.
+    void attract_owner_of(object const& o) { attract(&heap.core().slab_at(o.p)->owner, "owner"); }
+    /// So are, to one thread, all words by which it changes hands or place.
+    void attract_slab_of(object const& o, std::size_t thread)
+    {
+        tslab::slab const& s = *heap.core().slab_at(o.p);
+        attract(&s.owner, "owner", thread);
+        attract(&heap.core().pages().map().find_block(o.p, s.bin())->shared, "shared", thread);
+        attract(&s.home, "home", thread);
+        attract(&s.where, "where", thread);
+    }
+
     /// As long as it is false, other threads have their turn.
     template <class F> static void await(F ready)
     {
@@ -81,8 +111,9 @@ protected:
     }
 
     /// What is true when every object has been freed; ends the heap, since a free that came together with another one may
-    /// be found only then. `misused`: so many reports, of double frees and no other kind.
-    void expect_nothing_left(std::uint64_t misused = 0)
+    /// be found only then. `misused`: so many reports, of double frees and no other kind, but for leaks if there `may_leak`
+    /// something.
+    void expect_nothing_left(std::uint64_t misused = 0, bool may_leak = false)
     {
         // Of itself, by whoever came last: what follows would take back what was forgotten.
         expect(heap.snapshot({.residency = false}).global.closing_epochs == 0,
@@ -90,15 +121,43 @@ protected:
         stress::close_everything(heap);
         std::string const wrong = stress::wrong_with(heap);
         expect(wrong.empty(), wrong);
-        std::uint64_t const handed_out = heap.snapshot().global.allocations;
+        for (std::uint32_t i = 0; i < heap.core().prepared_slots(); ++i)
+            expect(holds_nothing(heap.core().shelf_at(i)), "a list of an empty epoch is not empty");
+        tslab::global_stats const counted = heap.snapshot({.residency = false}).global;
+        expect(counted.current_partial_mismatches == 0, "a slab without free slots was listed as one that has some");
+        std::uint64_t const handed_out = counted.allocations;
         expect(handed_out == taken_,
                "the heap counts " + std::to_string(handed_out) + " allocations, not " + std::to_string(taken_));
-        expect(reports() == misused && reports(tslab::misuse::double_free) == misused,
+        own_.reset();
+        std::uint64_t const leaks = may_leak ? reports(tslab::misuse::leak) : 0;
+        expect(reports() - leaks == misused && reports(tslab::misuse::double_free) == misused,
                "reported " + std::to_string(reports()) + " times, of double frees " +
                    std::to_string(reports(tslab::misuse::double_free)) + ", not " + std::to_string(misused));
     }
 
 private:
+    object note(void* p, std::size_t size)
+    {
+        object const o{static_cast<std::byte*>(p), size, ++marks_ * 0x9e3779b97f4a7c15U};
+        if (p != nullptr) {
+            ++taken_;
+            o.fill();
+        }
+        return o;
+    }
+    /// Whether there is one; it must be as it was.
+    bool check(object const& o)
+    {
+        expect(o.p == nullptr || o.intact(), "an object's contents were changed");
+        return o.p != nullptr;
+    }
+    /// By its lists, which may tell something else than its counts.
+    static bool holds_nothing(tslab::shelf const& s)
+    {
+        auto const empty = [](tslab::slab_list const& l) { return l.front() == nullptr && l.size() == 0; };
+        return std::ranges::all_of(s.partial, empty) && std::ranges::all_of(s.full, empty) && empty(s.large);
+    }
+
     std::optional<tslab::allocator> own_;
 
 protected:

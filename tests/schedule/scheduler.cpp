@@ -124,22 +124,24 @@ std::uint64_t number_in(char const* name, std::uint64_t otherwise)
 
 std::string strategy::name() const
 {
+    std::string const of = at_places ? " at places" : "";
     if (priorities)
-        return "priorities, " + std::to_string(changes) + " changes";
-    return stay == 1 ? "walk" : "walk, turns of " + std::to_string(stay);
+        return "priorities, " + std::to_string(changes) + " changes" + of;
+    return (stay == 1 ? "walk" : "walk, turns of " + std::to_string(stay)) + of;
 }
 
-strategy strategy_of(std::uint64_t seed) noexcept
+strategy strategy_of(std::uint64_t seed, bool has_places) noexcept
 {
+    bool const at_places = has_places && seed / 8 % 2 != 0;
     switch (seed % 8) {
-    case 0: return {.priorities = false, .stay = 1};
-    case 1: return {.priorities = false, .stay = 8};
-    case 2: return {.priorities = true, .changes = 1};
+    case 0: return {.priorities = false, .stay = 1, .at_places = at_places};
+    case 1: return {.priorities = false, .stay = 8, .at_places = at_places};
+    case 2: return {.priorities = true, .changes = 1, .at_places = at_places};
     case 3:
-    case 4: return {.priorities = true, .changes = 2};
+    case 4: return {.priorities = true, .changes = 2, .at_places = at_places};
     case 5:
-    case 6: return {.priorities = true, .changes = 3};
-    default: return {.priorities = true, .changes = 5};
+    case 6: return {.priorities = true, .changes = 3, .at_places = at_places};
+    default: return {.priorities = true, .changes = 5, .at_places = at_places};
     }
 }
 
@@ -164,9 +166,10 @@ void run::gate::unlock() noexcept
     ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&open), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
 }
 
-run::run(strategy how, std::uint64_t seed, std::uint64_t length, bool tell) : how_{how}, random_{seed}, tell_{tell}
+run::run(strategy how, std::uint64_t seed, std::uint64_t length, std::vector<place> const& places, bool tell)
+    : how_{how}, random_{seed}, places_{places}, tell_{tell}
 {
-    hurried_ = random_.below(4) == 0;
+    hurried_ = random_.below(4) == 0 && (how_.changes != 0 || !how_.priorities);   // not when a run is to be measured
     if (how_.priorities)
         for (unsigned i = 0; i < how_.changes; ++i)
             changes_.push_back(1 + random_.below(std::max<std::uint64_t>(length, 1)));
@@ -183,7 +186,7 @@ outcome run::operator()(std::vector<std::function<void()>> bodies)
     threads_ = std::vector<participant>(n);
     // Distinct priorities above those that a change or a pause gives.
     for (std::size_t i = 0; i < n; ++i) {
-        threads_[i].priority = static_cast<std::int64_t>(how_.changes + 1 + i);
+        threads_[i].priority = static_cast<std::int64_t>(1 + i);
         std::swap(threads_[i].priority, threads_[random_.below(i + 1)].priority);
     }
     auto const work = std::make_shared<std::vector<std::function<void()>>>(std::move(bodies));
@@ -241,27 +244,54 @@ void run::go_on_with(std::size_t next) noexcept
     threads_[me].turn.pass();
 }
 
-void run::note(char const* what)
+char const* run::name_of(void const* word) const noexcept
+{
+    for (place const& p : places_)
+        if (p.word == word && (p.thread == nobody || p.thread == running_))
+            return p.name;
+    return nullptr;
+}
+
+void run::note(char const* what, char const* where)
 {
     constexpr std::size_t most = 20'000;
     if (tell_ && result_.story.size() < most)
-        result_.story +=
-            "  step " + std::to_string(result_.steps) + ": thread " + std::to_string(running_) + " " + what + "\n";
+        result_.story += "  step " + std::to_string(result_.steps) + ": thread " + std::to_string(running_) + " " +
+                         what + (where != nullptr ? where : "") + "\n";
 }
 
-void run::step(void const*, tslab::schedule::access what) noexcept
+namespace {
+
+char const* put_off_before(tslab::schedule::access what) noexcept
+{
+    switch (what) {
+    case tslab::schedule::access::load: return "is put off before a load of ";
+    case tslab::schedule::access::store: return "is put off before a store to ";
+    case tslab::schedule::access::change: return "is put off before a change of ";
+    case tslab::schedule::access::barrier: break;
+    }
+    return "is put off at a barrier";
+}
+
+}
+
+void run::step(void const* word, tslab::schedule::access what) noexcept
 {
     std::size_t const me = running_;
+    char const* const here = name_of(word);
+    result_.at_places += here != nullptr ? 1 : 0;
     if (++result_.steps > most_steps) {
         result_.endless = true;
         over_.unlock();
         threads_[me].turn.pass();   // for ever
     }
-    bool ask = !how_.priorities && (how_.stay == 1 || random_.below(how_.stay) == 0);
+    bool const counts = !how_.at_places || here != nullptr;
+    bool ask = !how_.priorities && counts && (how_.stay == 1 || random_.below(how_.stay) == 0);
     if (how_.priorities) {
         ask = std::exchange(reconsider_, false);
-        while (!changes_.empty() && changes_.back() <= result_.steps) {
-            threads_[me].priority = static_cast<std::int64_t>(changes_.size());
+        std::uint64_t const now = how_.at_places ? result_.at_places : result_.steps;
+        while (!changes_.empty() && changes_.back() <= now) {
+            threads_[me].priority = --lowest_;
             changes_.pop_back();
             ask = true;
         }
@@ -269,7 +299,7 @@ void run::step(void const*, tslab::schedule::access what) noexcept
     if (ask) {
         std::size_t const next = choose(false);
         if (next != me) {
-            note("is put off");
+            here != nullptr ? note(put_off_before(what), here) : note("is put off");
             go_on_with(next);
             note("goes on");
         }
@@ -356,7 +386,7 @@ outcome run_once(factory const& make, strategy how, std::uint64_t seed, std::uin
         of_kind.store(0);
     auto const before = tslab::set_error_handler(count_report);
     auto one = make();
-    auto threads = std::make_unique<run>(how, seed, length, tell);
+    auto threads = std::make_unique<run>(how, seed, length, one->places(), tell);
     outcome const result = (*threads)(one->threads());
     if (result.deadlock || result.endless) {
         problem = result.deadlock ? "a deadlock" : "no end after so many steps";
@@ -371,37 +401,44 @@ outcome run_once(factory const& make, strategy how, std::uint64_t seed, std::uin
     return result;
 }
 
-std::uint64_t length_of(factory const& make)
+extent length_of(factory const& make)
 {
-    std::string problem;
-    return run_once(make, {.priorities = true, .changes = 0}, 0, 0, false, problem).steps;
+    constexpr std::uint64_t orders = 8;
+    extent most;
+    for (std::uint64_t seed = 0; seed < orders; ++seed) {
+        std::string problem;
+        outcome const one = run_once(make, {.priorities = true, .changes = 0}, seed, 0, false, problem);
+        most = {std::max(most.steps, one.steps), std::max(most.at_places, one.at_places)};
+    }
+    return most;
 }
 
 findings explore(factory const& make, std::uint64_t runs)
 {
     signals_tell_seed const telling;
     findings found;
-    std::uint64_t const length = length_of(make);
+    extent const length = length_of(make);
     std::uint64_t const only = number_in("TSLAB_SCHEDULE_SEED", 0);
     std::uint64_t const first = only != 0 ? only : number_in("TSLAB_SCHEDULE_FIRST", 1);
     std::uint64_t const count = only != 0 ? 1 : number_in("TSLAB_SCHEDULE_RUNS", runs);
     std::unordered_set<std::uint64_t> traces;
     for (std::uint64_t seed = first; seed != first + count && !found.failed; ++seed) {
         std::string problem;
-        outcome const result = run_once(make, strategy_of(seed), seed, length, only != 0, problem);
+        strategy const how = strategy_of(seed, length.at_places != 0);
+        outcome const result =
+            run_once(make, how, seed, how.at_places ? length.at_places : length.steps, only != 0, problem);
         ++found.runs;
         found.steps += result.steps;
         traces.insert(result.trace);
         if (only != 0)
-            std::printf("seed %llu (%s), %llu steps:\n%s", static_cast<unsigned long long>(seed),
-                        strategy_of(seed).name().c_str(), static_cast<unsigned long long>(result.steps),
-                        result.story.c_str());
+            std::printf("seed %llu (%s), %llu steps:\n%s", static_cast<unsigned long long>(seed), how.name().c_str(),
+                        static_cast<unsigned long long>(result.steps), result.story.c_str());
         if (problem.empty())
             continue;
         found.failed = true;
         found.failing_seed = seed;
         found.deadlock = result.deadlock || result.endless;
-        found.problem = problem + "; run " + std::to_string(found.runs) + ", " + strategy_of(seed).name() +
+        found.problem = problem + "; run " + std::to_string(found.runs) + ", " + how.name() +
                         "; once more with TSLAB_SCHEDULE_SEED=" + std::to_string(seed) + "\n" + result.story;
     }
     found.different = traces.size();

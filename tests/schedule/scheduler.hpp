@@ -21,11 +21,22 @@ namespace schedule {
 /// Kothari, Musuvathi, Nagarakatte, "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010).
 struct strategy {
     bool priorities = true;
-    unsigned changes = 0;   ///< of priorities, in a run
-    unsigned stay = 1;      ///< of a walk: a turn lasts so many steps on average
+    unsigned changes = 0;     ///< of priorities, in a run
+    unsigned stay = 1;        ///< of a walk: a turn lasts so many steps on average
+    bool at_places = false;   ///< turns change at the scenario's places of interest, and nowhere else of themselves
     [[nodiscard]] std::string name() const;
 };
-[[nodiscard]] strategy strategy_of(std::uint64_t seed) noexcept;
+/// `has_places`: the scenario has named some.
+[[nodiscard]] strategy strategy_of(std::uint64_t seed, bool has_places = false) noexcept;
+
+inline constexpr std::size_t nobody = ~std::size_t{0};
+
+/// A word at which a change of turns is of interest, and what a story calls it.
+struct place {
+    void const* word;
+    char const* name;
+    std::size_t thread;   ///< whose turn it is of interest to end there; nobody's in particular if `nobody`
+};
 
 /// A small generator of good quality (splitmix64), quick to seed.
 class random_source {
@@ -41,8 +52,9 @@ private:
 /// How a run went.
 struct outcome {
     std::uint64_t steps = 0;
-    std::uint64_t turns = 0;   ///< changes of the thread whose turn it is
-    std::uint64_t trace = 0;   ///< a hash of who did what kind of thing in which order
+    std::uint64_t at_places = 0;   ///< of them, those at a place of interest
+    std::uint64_t turns = 0;       ///< changes of the thread whose turn it is
+    std::uint64_t trace = 0;       ///< a hash of who did what kind of thing in which order
     bool deadlock = false;
     bool endless = false;
     std::string story;   ///< of a deadlock: who waits; of a run that was to be told: every turn
@@ -51,8 +63,9 @@ struct outcome {
 /// One run of some threads, from their start to their end, their exit hooks included.
 class run final : public tslab::schedule::seam {
 public:
-    /// `length`: about how many steps the run will have; places of change are chosen among as many. `tell`: keep the story.
-    run(strategy how, std::uint64_t seed, std::uint64_t length, bool tell);
+    /// `length`: about how many steps the run will have, of those that count; changes are chosen among as many. `places` may
+    /// grow while it goes on. `tell`: keep the story.
+    run(strategy how, std::uint64_t seed, std::uint64_t length, std::vector<place> const& places, bool tell);
     ~run();
     run(run const&) = delete;
     run& operator=(run const&) = delete;
@@ -88,11 +101,13 @@ private:
     void give_turn(std::size_t to) noexcept;
     void go_on_with(std::size_t next) noexcept;
     [[nodiscard]] std::size_t choose(bool anybody_else) noexcept;
-    void note(char const* what);
+    [[nodiscard]] char const* name_of(void const* word) const noexcept;
+    void note(char const* what, char const* where = nullptr);
     void tell_deadlock() noexcept;
 
     strategy how_;
     random_source random_;
+    std::vector<place> const& places_;
     std::vector<participant> threads_;
     std::vector<std::uint64_t> changes_;   ///< steps at which the running thread falls behind, last one first
     std::size_t running_ = 0;
@@ -104,8 +119,6 @@ private:
     gate over_;
     outcome result_;
 };
-
-inline constexpr std::size_t nobody = ~std::size_t{0};
 
 /// What a scenario is made of: threads that run under the scheduler, and what must be true when all of them have ended.
 /// Made anew for each run, on the test's own thread.
@@ -122,12 +135,20 @@ public:
             problems_ += problems_.empty() ? what : "; " + what;
     }
     [[nodiscard]] std::string const& problems() const { return problems_; }
+    /// Names a word at which a change of turns is of interest: in every second run they change there only. Where a fault needs
+    /// several changes close to each other, there is so much less to choose from.
+    void attract(void const* word, char const* name, std::size_t thread = nobody)
+    {
+        places_.push_back({word, name, thread});
+    }
+    [[nodiscard]] std::vector<place> const& places() const { return places_; }
     /// Reports of misuse of that kind since the scenario began.
     [[nodiscard]] static std::uint64_t reports(tslab::misuse kind);
     [[nodiscard]] static std::uint64_t reports();
 
 private:
     std::string problems_;
+    std::vector<place> places_;
 };
 
 using factory = std::function<std::unique_ptr<scenario>()>;
@@ -147,8 +168,13 @@ struct findings {
 outcome run_once(factory const& make, strategy how, std::uint64_t seed, std::uint64_t length, bool tell,
                  std::string& problem);
 
-/// About how many steps a scenario has: those of its threads one after the other.
-[[nodiscard]] std::uint64_t length_of(factory const& make);
+/// About how many steps a scenario has, and how many of them at its places.
+struct extent {
+    std::uint64_t steps = 0;
+    std::uint64_t at_places = 0;
+};
+/// The most there are when its threads run one after the other, in some of the orders.
+[[nodiscard]] extent length_of(factory const& make);
 
 /// Runs with one seed after the other until one fails. TSLAB_SCHEDULE_RUNS: how many, instead of `runs`;
 /// TSLAB_SCHEDULE_SEED: this one only, told turn by turn; TSLAB_SCHEDULE_FIRST: the first one.

@@ -57,6 +57,41 @@ private:
     tslab::mutex a_, b_;
 };
 
+/// Two threads that take turns at a word, three and two times, after many steps of no interest: only three changes of turns, each
+/// at one of a few steps, bring it to the end.
+class relay : public scenario {
+public:
+    explicit relay(bool named) : named_{named} {}
+    bodies threads() override
+    {
+        if (named_)
+            attract(&word_, "word");
+        auto const wait = [this] {
+            for (int i = 0; i < 300; ++i)
+                static_cast<void>(noise_.load(std::memory_order_relaxed));
+        };
+        auto const pass = [this](int from) {
+            if (word_.load(std::memory_order_relaxed) == from)
+                word_.store(from + 1, std::memory_order_relaxed);
+        };
+        return {[wait, pass] {
+                    wait();
+                    for (int const from : {0, 2, 4})
+                        pass(from);
+                },
+                [wait, pass] {
+                    wait();
+                    for (int const from : {1, 3})
+                        pass(from);
+                }};
+    }
+    void judge() override { expect(word_.load(std::memory_order_relaxed) != 5, "it came to the end"); }
+
+private:
+    bool named_;
+    tslab::atomic<int> word_{0}, noise_{0};
+};
+
 /// Many small things at once: allocations and frees of two threads, a close of a third.
 class mixture : public heap_scenario {
 public:
@@ -94,8 +129,8 @@ BOOST_AUTO_TEST_SUITE(scheduler)
 BOOST_AUTO_TEST_CASE(the_same_seed_is_the_same_run)
 {
     factory const scenario_of = make<mixture>();
-    std::uint64_t const length = schedule::length_of(scenario_of);
-    BOOST_TEST(schedule::length_of(scenario_of) == length);
+    std::uint64_t const length = schedule::length_of(scenario_of).steps;
+    BOOST_TEST(schedule::length_of(scenario_of).steps == length);
     std::set<std::uint64_t> traces;
     for (std::uint64_t seed = 1; seed <= 64; ++seed) {
         std::string problem;
@@ -118,6 +153,15 @@ BOOST_AUTO_TEST_CASE(a_lost_update_is_found)
     findings const found = schedule::explore(make<lost_update>(), 100);
     BOOST_TEST(found.failed);
     BOOST_TEST_MESSAGE(found.problem);
+}
+
+BOOST_AUTO_TEST_CASE(what_takes_three_changes_is_found_at_places)
+{
+    findings const found = schedule::explore(make<relay>(true), 3000);
+    BOOST_TEST(found.failed);
+    BOOST_TEST(found.problem.find(" at places") != std::string::npos);
+    BOOST_TEST(!schedule::explore(make<relay>(false), found.runs).failed);
+    std::printf("three changes: %s\n", found.problem.c_str());
 }
 
 BOOST_AUTO_TEST_CASE(a_deadlock_is_found_and_told)
