@@ -423,8 +423,9 @@ std::uint64_t lane::drop(thread_record& me, counter& told) noexcept
                 b.push_ready(*s);
         }
         b.empty = b.ready_count;
-        if (b.empty > me.heap.warm_limit(class_of_bin(bin)))
-            recycle_empty(bin);
+        // To the caller's own empty slabs: it may be another thread than the lane's.
+        if (std::uint32_t const limit = me.heap.warm_limit(class_of_bin(bin)); b.empty > limit)
+            give_empty(bin, limit / 2, [&me](slab& s) { me.heap.recycle(s, &me); });
         if (of_bin != 0)
             me.classes[class_of_bin(bin)][class_event::recycled].add(b.held.size());
     }

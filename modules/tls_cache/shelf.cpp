@@ -506,7 +506,7 @@ bool shelf::add_large(slab& s, std::uint64_t for_era, thread_record* me) noexcep
         return false;
     s.home.store(this, std::memory_order_relaxed);
     set_where(s, residence::large);
-    s.tag.store(tag_large, std::memory_order_relaxed);
+    s.tag.store(tag_large, std::memory_order_release);   // release: who sees the tag sees whose it is
     large.push(s);
     note_large(1, s.pages.load(std::memory_order_relaxed));
     face.allocations.add();
@@ -538,11 +538,12 @@ void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
     if (home == nullptr)
         return;
     lock_guard const guard{home->lock, home->site(me, class_of_bin(its_bin))};
-    // First where, then home: a slab that a lane adopted keeps its home, and may be emptied and come onto another shelf's list
-    // without our lock. One that is still at home here after it was seen on a list is on ours. acquire: as in set_where.
+    // It may have been taken back or moved meanwhile, be held by a lane that can let it go at any moment, or be no slab any more.
+    // First on which list it is, then of which shelf: to ours it comes under our lock only, so the two are true together
+    // then, and stay so. acquire: pairs with set_where.
     if (s.where.load(std::memory_order_acquire) != residence::shelved_full ||
         s.home.load(std::memory_order_relaxed) != home)
-        return;   // it has been taken back, or moved, meanwhile
+        return;
     unsigned const bin = s.bin();
     if (!shared_fill(s, bin).any)
         return;
@@ -585,6 +586,9 @@ void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
 
 namespace {
 
+/// Whether `owner` is that of a large allocation (see large_owner): a free that comes twice, and late, can meet one.
+bool is_resource(void const* owner) noexcept { return (reinterpret_cast<std::uintptr_t>(owner) & 1U) != 0; }
+
 void note_freed_into(lane_bin& b) noexcept
 {
     if (b.freed_into.load(std::memory_order_relaxed) == 0)
@@ -603,7 +607,7 @@ bool free_remote(heap_core& heap, slab& block, unsigned bin, unsigned slot, thre
         (block.local.load(std::memory_order_relaxed) & bit) != 0)
         return false;
     slab& s = slab_of(block, bin);
-    if (s.owner.load(std::memory_order_relaxed) == &nowhere)
+    if (void const* const owner = s.owner.load(std::memory_order_relaxed); owner == &nowhere || is_resource(owner))
         return false;
     heap.counts_of(me, class_of_bin(bin))[class_event::remote_free].add();
     // release: this thread's use of the slot ends before anyone hands it out again. seq_cst: as in elect.
@@ -615,7 +619,7 @@ bool free_remote(heap_core& heap, slab& block, unsigned bin, unsigned slot, thre
     void const* const owner = s.owner.load(std::memory_order_seq_cst);
     if (owner == nullptr)
         shelved_slab_changed(s, bin, me);
-    else if (owner != &reclaiming && owner != &nowhere)
+    else if (owner != &reclaiming && owner != &nowhere && !is_resource(owner))
         // It may be another lane's by now: then that one looks in vain, and this slab waits for its next first free.
         note_freed_into(*static_cast<lane_bin*>(const_cast<void*>(owner)));
     return true;
@@ -631,7 +635,8 @@ bool free_large(slab& s, thread_record* me) noexcept
     std::uint32_t pages = 0;
     {
         lock_guard const guard{home->lock, home->site(me, large_class)};
-        if (s.tag.load(std::memory_order_relaxed) != tag_large || s.home.load(std::memory_order_relaxed) != home)
+        // First what it is, then whose: see relist. acquire: pairs with add_large.
+        if (s.tag.load(std::memory_order_acquire) != tag_large || s.home.load(std::memory_order_relaxed) != home)
             return false;
         home->large.remove(s);
         pages = s.pages.load(std::memory_order_relaxed);
