@@ -77,18 +77,18 @@ bool epoch_resource::do_is_equal(std::pmr::memory_resource const& other) const n
 lane* epoch_resource::usable_lane(thread_record& me) noexcept
 {
     lane* l = lane_.load(std::memory_order_relaxed);
-    if (l->key() == this_thread.id)
+    if (l->key() == this_thread.key)
         return l;
     heap_core& core = heap().core();
     if (l != &no_lane) {
         heap().hand_back(epoch(), lane_);
         if (lane_.load(std::memory_order_relaxed) == l)   // exclusive: it keeps what is not empty
-            return core.shelf_at(epoch().index).reopen(*l, this_thread.id) ? l : nullptr;
+            return core.shelf_at(epoch().index).reopen(*l, this_thread.key) ? l : nullptr;
     }
     if (!heap().is_active(epoch()) || (l = core.take_lane(me)) == nullptr)
         return nullptr;
     l->set_exclusive(domain_.shares_epoch());
-    if (core.shelf_at(epoch().index).attach(*l, epoch().era, this_thread.id, &lane_))
+    if (core.shelf_at(epoch().index).attach(*l, epoch().era, this_thread.key, &lane_))
         return l;
     heap_core::put_lane_back(*l, me);
     return nullptr;
@@ -170,7 +170,7 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
         throw std::bad_alloc{};
     refusal why{};
     unsigned const c = class_of(bytes, alignment);
-    if (lane& l = *lane_.load(std::memory_order_relaxed); c != large_class && l.key() == this_thread.id) [[likely]] {
+    if (lane& l = *lane_.load(std::memory_order_relaxed); c != large_class && l.key() == this_thread.key) [[likely]] {
         if (void* const p = l.allocate(c))   // an alignment that the inlined way does not serve
             return p;
         // The lane's thread has a record: the lane is part of it.

@@ -88,7 +88,7 @@ private:
     {
         lane& l = *lane_.load(std::memory_order_relaxed);
         std::size_t const code = code_of(bytes);
-        if (code != no_code && alignment <= common_alignment && l.key() == this_thread.id) [[likely]] {
+        if (code != no_code && alignment <= common_alignment && l.key() == this_thread.key) [[likely]] {
             if (void* const p = l.allocate_at(code)) [[likely]]
                 return p;
             return refill(l, code);
@@ -101,7 +101,7 @@ private:
             return deallocate_slow(p, bytes, alignment);
         lane& l = *lane_.load(std::memory_order_relaxed);
         std::size_t const code = code_of(bytes);
-        if (code == no_code || l.key() != this_thread.id || !l.deallocate_at(code, *map_, p)) [[unlikely]]
+        if (code == no_code || l.key() != this_thread.key || !l.deallocate_at(code, *map_, p)) [[unlikely]]
             deallocate_slow(p, bytes, common_alignment);   // below that, the alignment makes no difference
     }
     // In a heap that checks: see memory_checks.

@@ -127,7 +127,7 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     result.epoch = begin_epoch(r, words, label_id);
     core_.count(me, heap_event::epoch_open);
     if (l != nullptr)
-        r.link(*l, result.epoch.era, this_thread.id, binding);
+        r.link(*l, result.epoch.era, this_thread.key, binding);
     if (enter) {
         result.place = r.note_enter(true, at, told, r.face.opened_ns.load(std::memory_order_relaxed));
         core_.count(me, heap_event::domain_enter);

@@ -163,8 +163,9 @@ namespace {
 bool much_freed(slab const& s, unsigned bin) noexcept
 {
     int n = 0;
-    for_each_block(s, bin,
-                   [&](slab const& block) { n += std::popcount(block.shared.load(std::memory_order_relaxed)); });
+    for_each_block(s, bin, [&](slab const& block) {
+        n += std::popcount(block.shared.load(std::memory_order_seq_cst));   // seq_cst: see scan_held
+    });
     return static_cast<std::uint32_t>(n) * 2 >= bins[bin].slab_slots();
 }
 
@@ -176,8 +177,9 @@ slab* lane::scan_held(unsigned bin, class_counters& counts) noexcept
 {
     lane_shelf& b = shelves_[bin];
     if (auto& freed_into = bins_[bin].bin.freed_into; freed_into.load(std::memory_order_relaxed) != 0) {
-        // First the flag, then the slabs: what is freed afterwards sets it again. acquire: see free_remote.
-        freed_into.exchange(0, std::memory_order_acquire);
+        // First the flag, then the slabs: what is freed afterwards sets it again. seq_cst: a freer changes `shared` and then
+        // looks at the flag, so one must see the other. With less the slabs may be looked at before others see the flag gone.
+        freed_into.exchange(0, std::memory_order_seq_cst);
         b.to_scan = b.held.size();
     }
     for (std::uint32_t n = std::min(b.to_scan, scan_limit); n > 0; --n) {

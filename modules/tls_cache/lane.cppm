@@ -131,7 +131,7 @@ public:
     lane(lane const&) = delete;
     lane& operator=(lane const&) = delete;
 
-    /// Who may use the lane: a thread's number for the lane of a resource, an era for a thread's lane in an epoch,
+    /// Who may use the lane: a thread's key for the lane of a resource, an era for a thread's lane in an epoch,
     /// `closed_key` for nobody.
     [[nodiscard]] inline std::uint64_t key() const noexcept { return key_.load(std::memory_order_relaxed); }
 

@@ -80,8 +80,10 @@ void heavy_barrier() noexcept
 
 void register_this_thread() noexcept
 {
-    if (this_thread.id == 0)
+    if (this_thread.id == 0) {
         this_thread.id = thread_ids.fetch_add(1, std::memory_order_relaxed) + 1;
+        this_thread.key = this_thread.id | thread_key;
+    }
     // A key's destructor and not a thread_local's: it runs after those, and again if one of them used tslab.
     if (!this_thread.hooked && exit_key_made.load(std::memory_order_acquire))
         this_thread.hooked = granted(os_call::hook_exit) && ::pthread_setspecific(exit_key, &this_thread) == 0;
@@ -247,10 +249,11 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     thread_face& told = r->face;
     told.alloc_times_before.begin_after(told.alloc_times);
     told.repair_times_before.begin_after(told.repair_times);
+    // release: whoever subtracts one of them sees the sum that it was.
     for (std::size_t i = 0; i < repair_reasons.size(); ++i)
-        told.repairs_before[i].store(told.repairs(i), std::memory_order_relaxed);
-    told.allocations_before.store(r->allocations(), std::memory_order_relaxed);
-    told.slow_paths_before.store(told.slow_paths(), std::memory_order_relaxed);
+        told.repairs_before[i].store(told.repairs(i), std::memory_order_release);
+    told.allocations_before.store(r->allocations(), std::memory_order_release);
+    told.slow_paths_before.store(told.slow_paths(), std::memory_order_release);
     told.thread_id.store(this_thread.id, std::memory_order_relaxed);
     told.alive.store(1, std::memory_order_relaxed);
     r->list = own;

@@ -92,7 +92,8 @@ void shelf::link(lane& l, std::uint64_t for_era, std::uint64_t key, atomic<lane*
     l.attached_.store(this, std::memory_order_relaxed);
     l.key_.store(key, std::memory_order_relaxed);   // from here on a closer revokes it, under this lock
     if (binding != nullptr)
-        binding->store(&l, std::memory_order_relaxed);
+        binding->store(&l,
+                       std::memory_order_release);   // other threads read the key through it, of a lane that may be new
 }
 
 // Modelled: tests/models/claims.pml, step hand_back
@@ -589,10 +590,11 @@ namespace {
 /// Whether `owner` is that of a large allocation (see large_owner): a free that comes twice, and late, can meet one.
 bool is_resource(void const* owner) noexcept { return (reinterpret_cast<std::uintptr_t>(owner) & 1U) != 0; }
 
+// Modelled: tests/models/words.pml, step note_freed_into
 void note_freed_into(lane_bin& b) noexcept
 {
-    if (b.freed_into.load(std::memory_order_relaxed) == 0)
-        b.freed_into.store(1, std::memory_order_release);   // release: who sees it sees the freed slot
+    if (b.freed_into.load(std::memory_order_seq_cst) == 0)   // seq_cst: after the free; see scan_held
+        b.freed_into.store(1, std::memory_order_release);    // release: who sees it sees the freed slot
 }
 
 }

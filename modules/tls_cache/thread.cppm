@@ -70,7 +70,8 @@ struct thread_state {
     };
     static constexpr std::size_t recent_count = 4;
 
-    std::uint64_t id;                               ///< 0 until the thread first uses tslab
+    std::uint64_t key;                              ///< what its resources' lanes say; 0 until it first uses tslab
+    std::uint64_t id;                               ///< likewise
     std::array<recent_heap, recent_count> recent;   ///< by heap number: the last heap used in that place
     record_list* records;                           ///< null until it has one; guarded by the registry's lock
     entered_scope* scopes;                          ///< the domains entered, innermost last
@@ -83,6 +84,10 @@ inline constinit thread_local thread_state this_thread{};
 
 /// No thread's number, no epoch's era: what a lane's key says when the lane is not to be used.
 inline constexpr std::uint64_t closed_key = ~std::uint64_t{0};
+
+/// Distinguishes a thread's key from every era: another thread may look at a lane that has just gone from a resource to an
+/// epoch, and must not take the era for its number. Eras have 48 bits (see allocator::current_epoch).
+inline constexpr std::uint64_t thread_key = std::uint64_t{1} << 63;
 
 /// Counts an allocation from the default resource for the innermost scope the calling thread is in; nothing outside of all.
 void count_escape(std::size_t bytes) noexcept;

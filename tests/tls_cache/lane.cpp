@@ -430,3 +430,18 @@ BOOST_AUTO_TEST_CASE(objects_passed_among_threads_stay_whole)
     BOOST_TEST(s.global.closing_epochs == 0u);
     BOOST_TEST(seen.count() == 0u);
 }
+
+BOOST_AUTO_TEST_CASE(a_lane_of_an_epoch_is_not_open_to_the_thread_whose_number_is_its_era)
+{
+    tslab::allocator heap;
+    heap.free(heap.malloc(10));   // from here on the thread has a number
+    while (heap.current_epoch().era < tslab::this_thread.id)
+        heap.advance();
+    auto const e = heap.current_epoch();
+    BOOST_REQUIRE(e.era == tslab::this_thread.id);
+    heap.free(heap.malloc(10));
+    tslab::lane const* const l = heap.core().record()->lanes[e.index].load(std::memory_order_relaxed);
+    BOOST_REQUIRE(l != nullptr);
+    BOOST_TEST(l->key() == e.era);
+    BOOST_TEST(l->key() != tslab::this_thread.key);
+}
