@@ -74,6 +74,7 @@ bool epoch_resource::do_is_equal(std::pmr::memory_resource const& other) const n
 
 /// The lane of this resource for the thread that made it, attached anew if a closer took it back; null when the epoch is
 /// closed or memory is out.
+// Modelled: tests/models/exclusive.pml, step usable_lane
 lane* epoch_resource::usable_lane(thread_record& me) noexcept
 {
     lane* l = lane_.load(std::memory_order_relaxed);
@@ -188,6 +189,7 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
     throw std::bad_alloc{};
 }
 
+// Modelled: tests/models/exclusive.pml, step deallocate_slow
 [[gnu::noinline]] void epoch_resource::deallocate_slow(void* p, std::size_t bytes, std::size_t alignment)
 {
     if (std::size_t const code = code_of(bytes); code != no_code && alignment <= common_alignment &&

@@ -72,6 +72,7 @@ epoch_record* allocator::prepare_slot(std::uint32_t index) noexcept
 
 /// Turns a claimed slot ACTIVE with a new era.
 // Modelled: tests/models/era.pml, step begin_epoch
+// Modelled: tests/models/large.pml, step begin_epoch
 epoch_id allocator::begin_epoch(epoch_record& r, shared_text::packed const& label, std::uint32_t label_id) noexcept
 {
     // Later than every era of this slot, and than those of current epochs before; another slot may have the same one.
@@ -244,6 +245,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
     return result;
 }
 
+// Modelled: tests/models/exclusive.pml, step hand_back_bound
 void allocator::hand_back(epoch_id e, atomic<lane*>& binding) noexcept
 {
     thread_record* const me = core_.record();

@@ -85,6 +85,8 @@ struct claimed {
 
 /// Moves what others freed from `shared` to `local`, which the caller owns.
 // Modelled: tests/models/close.pml, step claim
+// Modelled: tests/models/exclusive.pml, step claim_freed
+// Modelled: tests/models/kept.pml, step claim_freed
 // Modelled: tests/models/words.pml, step claim_freed
 inline claimed claim_freed(slab& s) noexcept
 {
@@ -141,6 +143,7 @@ template <class F> [[nodiscard]] inline fill fill_of(slab const& s, unsigned bin
 }
 
 /// What is free in `shared`: in a slab nobody holds, everything that is free. seq_cst: see elect in shelf.cpp.
+// Modelled: tests/models/blocks.pml, step shared_fill
 [[nodiscard]] inline fill shared_fill(slab const& s, unsigned bin) noexcept
 {
     return fill_of(s, bin, [](slab const& block) { return block.shared.load(std::memory_order_seq_cst); });

@@ -156,6 +156,7 @@ bool slab_cache::has_late_frees(slab const& page) const noexcept
     return false;
 }
 
+// Modelled: tests/models/large.pml, step discard
 void slab_cache::discard(slab& s, lock_site const& site) noexcept
 {
     std::uint32_t const pages = bins[s.bin()].pages;

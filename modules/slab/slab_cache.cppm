@@ -103,6 +103,8 @@ private:
 /// Makes a slab whose every slot the caller holds an empty one that is out of reach. Calls `found(block, slots)` with slots
 /// that were in both words: two threads freed them at the same time. What such a free sets later stays in `shared`, to be
 /// found there.
+// Modelled: tests/models/blocks.pml, step mark_empty
+// Modelled: tests/models/kept.pml, step mark_empty
 template <class F> inline void mark_empty(slab& s, unsigned bin, F found) noexcept
 {
     s.owner.store(&nowhere, std::memory_order_relaxed);

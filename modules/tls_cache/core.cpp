@@ -131,6 +131,7 @@ void heap_core::tell_arena() noexcept
 
 heap_core::~heap_core() { registry().remove(*this); }
 
+// Modelled: tests/models/kept.pml, step take_lane
 lane* heap_core::take_lane(thread_record& me) noexcept
 {
     if (me.spare == nullptr)
@@ -228,6 +229,8 @@ void heap_core::take_over_returned(thread_record& me) noexcept
 // Modelled: tests/models/claims.pml, step hand_back_lane
 // Modelled: tests/models/close.pml, step hand_back_lane
 // Modelled: tests/models/era.pml, step hand_back_lane
+// Modelled: tests/models/exclusive.pml, step hand_back_lane
+// Modelled: tests/models/kept.pml, step hand_back_lane
 void heap_core::hand_back_lane(lane& l, thread_record& me, bool only_wanted) noexcept
 {
     shelf* const home = l.attached_.load(std::memory_order_relaxed);
@@ -293,6 +296,7 @@ void heap_core::thread_ends(thread_record& r) noexcept
     flush_warm(r);
 }
 
+// Modelled: tests/models/kept.pml, step forget_kept
 void heap_core::flush_warm(thread_record& me) noexcept
 {
     for (lane* l = me.all_lanes.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_)
@@ -429,6 +433,7 @@ void heap_core::recycle(slab& s, thread_record* me) noexcept
 }
 
 // Modelled: tests/models/close.pml, step take_slab
+// Modelled: tests/models/kept.pml, step take_slab
 slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& counts, std::uint32_t label_id) noexcept
 {
     unsigned const c = class_of_bin(bin);

@@ -84,6 +84,8 @@ public:
     /// caller is between enter and leave.
     // Modelled: tests/models/claims.pml, step free_slot
     // Modelled: tests/models/close.pml, step free_slot
+    // Modelled: tests/models/exclusive.pml, step free_slot
+    // Modelled: tests/models/kept.pml, step free_slot
     [[nodiscard]] inline bool free_slot(slab& block, unsigned bin, unsigned slot, thread_record* me) noexcept
     {
         if (lane* const l = holder_of(slab_of(block, bin)); l != nullptr && l->record() == me && l->key() != closed_key)
@@ -159,6 +161,7 @@ public:
         return got.free;
     }
     /// The same for all blocks of a slab; returns which of its slots are free.
+    // Modelled: tests/models/blocks.pml, step claim_slab
     fill claim_slab(slab& s, unsigned bin) noexcept
     {
         return fill_of(s, bin, [&](slab& block) { return claim(block, bin); });

@@ -28,6 +28,7 @@ constexpr std::uint32_t scan_limit = 4;
 }
 
 /// Makes an empty slab this lane's.
+// Modelled: tests/models/blocks.pml, step hold
 void lane::hold(slab& s, unsigned bin) noexcept
 {
     lane_bin* const me = &bins_[bin].bin;

@@ -233,6 +233,7 @@ private:
     [[nodiscard]] bool can_keep(unsigned bin) const noexcept;
     /// The common case of that, without a look at every slab: blocks are one a slab, and those in use would not be counted
     /// as empty.
+    // Modelled: tests/models/kept.pml, step is_kept_as_it_is
     [[nodiscard]] inline bool is_kept_as_it_is(unsigned bin) const noexcept
     {
         lane_shelf const& b = shelves_[bin];
@@ -278,6 +279,7 @@ private:
 
     // Modelled: tests/models/claims.pml, step plain_words
     // Modelled: tests/models/close.pml, step allocate_from
+    // Modelled: tests/models/kept.pml, step allocate_from
     // Modelled: tests/models/words.pml, step allocate_from
     [[nodiscard, gnu::always_inline]] inline void* allocate_from(lane_bin& b) noexcept
     {
@@ -313,6 +315,7 @@ private:
         return s.owner.load(std::memory_order_relaxed) == &b ? put_back(b, s, masks, slot) : lane_free::not_mine;
     }
 
+    // Modelled: tests/models/kept.pml, step put_back
     // Modelled: tests/models/words.pml, step put_back
     template <class Masks>
     [[nodiscard, gnu::always_inline]] inline lane_free put_back(lane_bin& b, slab& s, Masks const& masks,

@@ -26,6 +26,7 @@ enum class election : std::uint8_t { won, lost, let_go };
 /// seq_cst: he gives up `owner` and then looks at `shared`; a freer changes `shared` and then looks at `owner`. One of them
 /// must see the other.
 /// `repeated` counts how often it was lost or had to be tried again.
+// Modelled: tests/models/blocks.pml, step elect
 // Modelled: tests/models/close.pml, step elect
 election elect(slab& s, unsigned& repeated) noexcept
 {
@@ -96,9 +97,12 @@ void shelf::link(lane& l, std::uint64_t for_era, std::uint64_t key, atomic<lane*
                        std::memory_order_release);   // other threads read the key through it, of a lane that may be new
 }
 
+// Modelled: tests/models/blocks.pml, step hand_back
 // Modelled: tests/models/claims.pml, step hand_back
 // Modelled: tests/models/close.pml, step hand_back
 // Modelled: tests/models/era.pml, step hand_back
+// Modelled: tests/models/exclusive.pml, step hand_back
+// Modelled: tests/models/kept.pml, step hand_back
 void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexcept
 {
     l.key_.store(closed_key, std::memory_order_relaxed);
@@ -164,6 +168,7 @@ void shelf::list_partial(slab& s, unsigned bin) noexcept
     partial_bins.store(partial_bins.load(std::memory_order_relaxed) | 1U << bin, std::memory_order_relaxed);
 }
 
+// Modelled: tests/models/exclusive.pml, step give_up
 bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
 {
     if (!l.exclusive_) {
@@ -195,6 +200,7 @@ bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
     return false;
 }
 
+// Modelled: tests/models/exclusive.pml, step reopen
 bool shelf::reopen(lane& l, std::uint64_t key) noexcept
 {
     lock_guard const guard{lock, site(l.record_, no_class)};
@@ -206,6 +212,7 @@ bool shelf::reopen(lane& l, std::uint64_t key) noexcept
 }
 
 /// A lane lets go of a slab: recycled when empty, else listed. The lane's lists no longer hold it.
+// Modelled: tests/models/blocks.pml, step put_down
 // Modelled: tests/models/close.pml, step put_down
 void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
 {
@@ -275,6 +282,7 @@ void shelf::repair_adoption(slab& s, unsigned bin, bool claimed) noexcept
     }
 }
 
+// Modelled: tests/models/blocks.pml, step adopt
 // Modelled: tests/models/close.pml, step adopt
 slab* shelf::adopt(lane& l, unsigned bin) noexcept
 {
@@ -331,6 +339,7 @@ void shelf::revoke_lanes(thread_record* me, bool& others) noexcept
 /// A resource ends on a thread that did not make it. The thread that did may be freeing one of its objects by the general way
 /// at this moment, and trusts the lane then. So the lane becomes like one of its own in a closed epoch: taken from a thread
 /// that is not inside, handed back by one that is. True when it was handed back, and must be returned.
+// Modelled: tests/models/exclusive.pml, step end_elsewhere
 bool shelf::end_elsewhere(lane& l, thread_record* me, take_back_result& done) noexcept
 {
     l.key_.store(closed_key, std::memory_order_relaxed);
@@ -351,6 +360,8 @@ bool shelf::end_elsewhere(lane& l, thread_record* me, take_back_result& done) no
 /// Hands back the lanes nobody is using; returns how many threads' lanes are in use. `again`: the caller waited for those.
 // Modelled: tests/models/claims.pml, step take_idle_lanes
 // Modelled: tests/models/close.pml, step take_idle_lanes
+// Modelled: tests/models/exclusive.pml, step take_idle_lanes
+// Modelled: tests/models/kept.pml, step take_idle_lanes
 std::uint64_t shelf::take_idle_lanes(thread_record* me, bool again, take_back_result& done) noexcept
 {
     std::uint64_t busy = 0;
@@ -443,6 +454,7 @@ void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& 
 
 // Modelled: tests/models/claims.pml, step take_back
 // Modelled: tests/models/era.pml, step take_back
+// Modelled: tests/models/large.pml, step take_back
 take_back_result shelf::take_back(thread_record* me, std::uint64_t for_era, bool closing) noexcept
 {
     take_back_result done;
@@ -477,6 +489,7 @@ void shelf::count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexc
     }
 }
 
+// Modelled: tests/models/large.pml, step drop_all
 std::uint64_t shelf::drop_all(thread_record* me) noexcept
 {
     std::uint64_t live = 0;
@@ -500,6 +513,7 @@ std::uint64_t shelf::drop_all(thread_record* me) noexcept
     return live;
 }
 
+// Modelled: tests/models/large.pml, step take_large
 bool shelf::add_large(slab& s, std::uint64_t for_era, thread_record* me) noexcept
 {
     lock_guard const guard{lock, site(me, large_class)};
@@ -514,8 +528,11 @@ bool shelf::add_large(slab& s, std::uint64_t for_era, thread_record* me) noexcep
     return true;
 }
 
+// Modelled: tests/models/blocks.pml, step settle
 // Modelled: tests/models/close.pml, step settle
 // Modelled: tests/models/era.pml, step settle
+// Modelled: tests/models/exclusive.pml, step settle
+// Modelled: tests/models/large.pml, step settle
 bool shelf::settle() noexcept
 {
     if (state.load(std::memory_order_relaxed) != lifecycle::closing || lanes != nullptr || slab_count != 0 ||
@@ -532,7 +549,9 @@ bool shelf::settle() noexcept
 namespace {
 
 /// Puts a slab that has free slots, and is listed as full, on the partial list.
+// Modelled: tests/models/blocks.pml, step relist
 // Modelled: tests/models/close.pml, step relist
+// Modelled: tests/models/large.pml, step relist
 void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
 {
     auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
@@ -554,6 +573,7 @@ void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
 }
 
 /// A free was the first into a slab nobody holds, or the last: move or recycle it.
+// Modelled: tests/models/blocks.pml, step shelved_slab_changed
 // Modelled: tests/models/close.pml, step shelved_slab_changed
 [[gnu::noinline]] void shelved_slab_changed(slab& s, unsigned bin, thread_record* me) noexcept
 {
@@ -599,7 +619,9 @@ void note_freed_into(lane_bin& b) noexcept
 
 }
 
+// Modelled: tests/models/blocks.pml, step free_remote
 // Modelled: tests/models/close.pml, step free_remote
+// Modelled: tests/models/kept.pml, step free_remote
 // Modelled: tests/models/words.pml, step free_remote
 bool free_remote(heap_core& heap, slab& block, unsigned bin, unsigned slot, thread_record* me) noexcept
 {
@@ -627,6 +649,7 @@ bool free_remote(heap_core& heap, slab& block, unsigned bin, unsigned slot, thre
     return true;
 }
 
+// Modelled: tests/models/large.pml, step free_large
 bool free_large(slab& s, thread_record* me) noexcept
 {
     restructuring_section const section{me};

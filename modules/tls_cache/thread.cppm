@@ -194,6 +194,8 @@ struct alignas(64) thread_record {
     /// Ends it, and hands back claims that a closer asked for in between.
     // Modelled: tests/models/claims.pml, step leave
     // Modelled: tests/models/close.pml, step leave
+    // Modelled: tests/models/exclusive.pml, step leave
+    // Modelled: tests/models/kept.pml, step leave
     inline void leave() noexcept
     {
         // release: a closer that sees 0 sees all this operation did.
