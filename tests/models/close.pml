@@ -6,17 +6,18 @@
 // holds the slab; T announces itself, looks at the lane's key, allocates the last slot and frees it. In the others the slab is
 // on the epoch's shelf. ADOPT: X allocates in the epoch, adopts the slab and frees its object. REUSE: X takes the slab once it
 // was taken back, uses it in a second epoch that is closed and leaves it on that one's shelf with an object in it, which is
-// freed then, while frees of the slab's first life are still on their way.
+// freed then, while frees of the slab's first life are still on their way. MOVE: X adopts the slab; if all of it is free by then, X
+// gives it back without a lock, fills it in the second epoch, leaves it on that one's shelf and frees what is in it.
 //
 // Bound: one slab, 3 slots, 4 threads, each with one free, or one allocation and one free; one close; a closer looks twice at a
 // thread that is busy. A lane that goes back to its own thread keeps nothing (in the code it may keep an empty slab).
-// States: 2,224,578; ADOPT 2,662,286; REUSE 79,764.
+// States: 2,313,414; ADOPT 2,753,792; REUSE 85,882; MOVE 1,363,693.
 // The store buffer is left out here: that announcing and looking keep their order is shown by claims.pml.
 // Shown: a slot has one holder; a slab is taken back only when empty, and by exactly one who was elected; who was not elected
 // changes nothing of it; lists are changed under their shelf's lock only and fit the slab's own word on where it is; when all
 // is quiet the slab is in the cache, and the epoch has drained exactly once.
 //
-// Variants: (none) ADOPT REUSE
+// Variants: (none) ADOPT REUSE MOVE
 //
 // MUTANT_NO_ANNOUNCEMENT: assertion taken_while_in_use
 // MUTANT_NO_SECOND_LOOK_AT_KEY: assertion not_taken_back
@@ -28,11 +29,12 @@
 // MUTANT_LET_GO_WITHOUT_LOOK (REUSE): assertion not_taken_back
 // MUTANT_LET_GO_AFTER_ONE_LOOK (REUSE): assertion not_taken_back
 // MUTANT_RELIST_UNCHECKED (ADOPT): assertion not_listed
+// MUTANT_HOME_BEFORE_LIST (MOVE): assertion not_listed
 // MUTANT_OWNER_LOOKED_AT_FIRST: assertion not_taken_back
 // MUTANT_DRAINED_WITH_LANES: assertion drained_too_early
 // MUTANT_NO_SETTLE_AFTER_LAST_FREE: assertion not_drained
 
-#if !defined(ADOPT) && !defined(REUSE)
+#if !defined(ADOPT) && !defined(REUSE) && !defined(MOVE)
 #define T_HAS_IT
 #endif
 #define FULL 7
@@ -194,16 +196,23 @@ inline relist()
     if
     :: at != 0 ->
         acquire(at - 1);
+#ifdef MUTANT_HOME_BEFORE_LIST
+        is_home = (home == at);
+        on_list = (where == shelved_full);
+#else
+        on_list = (where == shelved_full);
+        is_home = (home == at);
+#endif
         if
 #ifdef MUTANT_RELIST_UNCHECKED
         :: true ->
 #else
-        :: home == at && shared_word != 0 && where == shelved_full ->
+        :: on_list && is_home && shared_word != 0 ->
 #endif
             d_step { remove_from(at - 1, shelved_full); where = shelved_partial; list[at - 1] = shelved_partial }
         :: else
         fi;
-        lock[at - 1] = false
+        d_step { lock[at - 1] = false; on_list = false; is_home = false }
     :: else
     fi
 }
@@ -439,7 +448,8 @@ inline free_own(l, s, slot)
 
 #define VARIABLES \
     byte mine = 0; byte freed = 0; byte got = 0; byte election = 0; byte at = 0; byte before = 0; byte own = 0; \
-    byte slot = 0; bool trusted = false; bool is_drained = false; bool claimed = false; bool seen_open = true
+    byte slot = 0; bool trusted = false; bool is_drained = false; bool claimed = false; bool seen_open = true; \
+    bool on_list = false; bool is_home = false
 
 #ifdef T_HAS_IT
 // Step allocate_slot.  Code: modules/epoch/allocator.cppm allocate_slot
@@ -586,6 +596,43 @@ proctype X()
 }
 #endif
 
+#ifdef MOVE
+proctype X()
+{
+    VARIABLES;
+    bool moved = false;
+    enter_and_look(LANE_X);
+    if
+    :: trusted -> adopt(LANE_X, 0)
+    :: else -> hand_back_lane(LANE_X, 0, true)
+    fi;
+    if
+    :: has_slab[LANE_X] ->
+        claim_slab(got);
+        if
+        :: got == FULL ->
+            has_slab[LANE_X] = false;
+            recycle();
+            where = held;
+            d_step { owner = LANE_X; local_word = 0; live = FULL };
+            acquire(1);
+            put_down(1);
+            lock[1] = false;
+            moved = true
+        :: else
+        fi;
+        d_step { got = 0; mine = 0; freed = 0 }
+    :: else
+    fi;
+    leave(LANE_X, 0);
+    if
+    :: moved -> free_remote(1); free_remote(2); free_remote(4)
+    :: else
+    fi;
+    done++
+}
+#endif
+
 #define THREADS 4
 
 init
@@ -611,7 +658,7 @@ init
         shared_word = 4;
         open[LANE_X] = true;
 #endif
-#ifdef ADOPT
+#if defined(ADOPT) || defined(MOVE)
         attached[LANE_X] = true;
         of_first_epoch[LANE_X] = true;
         lanes[0] = 1;
