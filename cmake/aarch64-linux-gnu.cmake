@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # For 64-bit ARM, with Clang and Debian's cross libraries; programs run under qemu. script/test-arm64 brings what it needs, Boost
-# for ARM in TSLAB_ARM64_ROOT among it.
+# for ARM in build/arm64-root among it.
+cmake_path(SET root NORMALIZE ${CMAKE_CURRENT_LIST_DIR}/../build/arm64-root)
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER clang++-19)
 set(CMAKE_CXX_COMPILER_TARGET aarch64-linux-gnu)
-set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64 -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH=$ENV{TSLAB_ARM64_ROOT}/usr/lib/aarch64-linux-gnu)
-set(CMAKE_FIND_ROOT_PATH $ENV{TSLAB_ARM64_ROOT})
+# 16 GiB of addresses, of which heaps reserve what they get: qemu keeps a note of every page that is reserved.
+set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64 -R 16G -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH=${root}/usr/lib/aarch64-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH ${root})
 set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)

@@ -39,19 +39,19 @@ def is_function(entry, name):
     return name == entry or ("(" not in entry and name.startswith(entry + "("))
 
 
-def defined_in(file, kinds):
+def defined_in(nm, file, kinds):
     """The functions that the file defines: T as the only ones of their name, W as copies of inline ones."""
-    lines = (line.split() for line in output_of("nm", "--defined-only", file).splitlines())
+    lines = (line.split() for line in output_of(nm, "--defined-only", file).splitlines())
     return {fields[2] for fields in lines if len(fields) == 3 and fields[1] in kinds}
 
 
-def referred_to(importer):
+def referred_to(objdump, importer):
     """Pairs (function, symbol): the importer's function refers to the symbol."""
     pairs, function = set(), "?"
-    for line in output_of("objdump", "-dr", "--no-show-raw-insn", importer).splitlines():
+    for line in output_of(objdump, "-dr", "--no-show-raw-insn", importer).splitlines():
         if start := re.match(r"[0-9a-f]+ <(.+)>:$", line):
             function = start[1]
-        elif relocation := re.search(r": R_X86_64_\w+\t(_Z\w+)", line):
+        elif relocation := re.search(r": +R_(?:X86_64|AARCH64)_\w+\t(_Z\w+)", line):
             pairs.add((function, relocation[1]))
     return pairs
 
@@ -65,6 +65,8 @@ def main():
     parser.add_argument("--hot", type=pathlib.Path, required=True, help="list of functions, one a line")
     parser.add_argument("--library", required=True, help="libtslab.a")
     parser.add_argument("--importer", required=True, help="object file of a program that uses the hot functions")
+    parser.add_argument("--nm", default="nm", help="of the processor the library is for")
+    parser.add_argument("--objdump", default="objdump", help="likewise")
     parser.add_argument("--compiled-with", default="", help="compiler flags: the check needs optimised code")
     args = parser.parse_args()
 
@@ -73,8 +75,8 @@ def main():
         return SKIPPED
 
     hot = read_hot(args.hot)
-    defined, copies = defined_in(args.library, "T"), defined_in(args.importer, "W")
-    references, known = referred_to(args.importer), known_names(args.importer)
+    defined, copies = defined_in(args.nm, args.library, "T"), defined_in(args.nm, args.importer, "W")
+    references, known = referred_to(args.objdump, args.importer), known_names(args.importer)
     plain = demangled(defined | known | {name for pair in references for name in pair})
 
     problems = []
