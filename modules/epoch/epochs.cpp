@@ -197,16 +197,20 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
         if (l != &no_lane) {
             if (how.drop && me != nullptr)
                 result.dropped_objects += l->drop(*me, r.face.allocations);
-            if (how.count_leaks && !how.own)
-                l->count_live(result.leaked_objects, result.leaked_bytes);
+            shelf::live_count live;
             // Modelled: tests/models/claims.pml, step leave_epoch
             if (l->record() != me) {
-                if (r.end_elsewhere(*l, me, done))
+                if (r.end_elsewhere(*l, me, how.count_leaks && !how.own ? &live : nullptr, done))
                     detached = l;
+                closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;   // it may have waited
             } else {
+                if (how.count_leaks && !how.own)
+                    l->count_live(live.objects, live.bytes);
                 r.hand_back(*l, me, done);
                 detached = l;
             }
+            result.leaked_objects += live.objects;
+            result.leaked_bytes += live.bytes;
         }
         if (how.count_leaks && !how.own) {
             r.count_large(how.owner, result.leaked_objects, result.leaked_bytes);

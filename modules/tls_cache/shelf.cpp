@@ -336,22 +336,53 @@ void shelf::revoke_lanes(thread_record* me, bool& others) noexcept
     }
 }
 
+int shelf::wait_for_others() noexcept
+{
+    lock.unlock();
+    spin_pause();
+    return lock.lock() ? 1 : patience_for_lock;
+}
+
+namespace {
+
+bool is_inside(thread_record const& r) noexcept
+{
+    // acquire: pairs with leave(), whose release makes the last operation's work visible.
+    return !r.vanished.load(std::memory_order_relaxed) &&
+           (r.activity.load(std::memory_order_acquire) & thread_record::inside) != 0;
+}
+
+}
+
 /// A resource ends on a thread that did not make it. The thread that did may be freeing one of its objects by the general way
 /// at this moment, and trusts the lane then. So the lane becomes like one of its own in a closed epoch: taken from a thread
 /// that is not inside, handed back by one that is. True when it was handed back, and must be returned.
 // Modelled: tests/models/exclusive.pml, step end_elsewhere
-bool shelf::end_elsewhere(lane& l, thread_record* me, take_back_result& done) noexcept
+bool shelf::end_elsewhere(lane& l, thread_record* me, live_count* live, take_back_result& done) noexcept
 {
+    thread_record const& r = *l.record_;
     l.key_.store(closed_key, std::memory_order_relaxed);
+    if (live != nullptr) {
+        // Its lists are looked at, so its thread must be outside. As long as it is bound nobody but that thread's end takes it.
+        atomic<lane*> const* const binding = l.binding_;
+        heavy_barrier();
+        for (int used = 0; is_inside(r) && used < patience;) {
+            used += wait_for_others();
+            if (l.binding_ != binding)
+                return false;
+        }
+        if (!is_inside(r)) {
+            l.count_live(live->objects, live->bytes);
+            hand_back(l, me, done);
+            return true;
+        }
+    }
     l.binding_->store(&no_lane, std::memory_order_relaxed);
     l.binding_ = nullptr;
     l.exclusive_ = false;
-    thread_record& r = *l.record_;
-    r.wanted_back.store(true, std::memory_order_release);   // as in revoke_lanes
+    l.record_->wanted_back.store(true, std::memory_order_release);   // as in revoke_lanes
     heavy_barrier();
-    // acquire: as in take_idle_lanes.
-    if (!r.vanished.load(std::memory_order_relaxed) &&
-        (r.activity.load(std::memory_order_acquire) & thread_record::inside) != 0)
+    if (is_inside(r))
         return false;
     hand_back(l, me, done);
     return true;
@@ -370,9 +401,7 @@ std::uint64_t shelf::take_idle_lanes(thread_record* me, bool again, take_back_re
         thread_record const& r = *l->record_;
         bool const gone = r.vanished.load(std::memory_order_relaxed);
         bool const bound_elsewhere = l->binding_ != nullptr && &r != me && !gone;
-        // acquire: pairs with leave(), whose release makes the last operation's work visible.
-        bool const in_use = l->binding_ == nullptr && &r != me && !gone &&
-                            (r.activity.load(std::memory_order_acquire) & thread_record::inside) != 0;
+        bool const in_use = l->binding_ == nullptr && &r != me && is_inside(r);
         bool const gave_up = again && l->exclusive_ && !gone;   // an exclusive lane stays attached when it has
         if (l->key() == closed_key && !bound_elsewhere && !gave_up) {
             if (in_use) {
@@ -424,10 +453,6 @@ void shelf::begin_closing() noexcept
 // Modelled: tests/models/close.pml, step take_back_locked
 void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& done) noexcept
 {
-    // A thread in the middle of an operation is given this many chances to finish before its lane is left to it. Waiting for
-    // the lock is longer than a pause, by far where there are more threads than processors, and counts for more.
-    constexpr int patience = 64;
-    constexpr int patience_for_lock = patience / 4;
     done.found = true;
     if (closing && state.load(std::memory_order_relaxed) == lifecycle::active) {
         set_state(lifecycle::closing);
@@ -441,9 +466,7 @@ void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& 
     std::uint64_t busy = take_idle_lanes(me, false, done);
     std::uint64_t const this_era = era.load(std::memory_order_relaxed);
     for (int used = 0; busy != 0 && used < patience;) {
-        lock.unlock();   // the thread may be waiting for this lock
-        spin_pause();
-        used += lock.lock() ? 1 : patience_for_lock;
+        used += wait_for_others();
         if (era.load(std::memory_order_relaxed) != this_era)
             return;   // drained and opened anew meanwhile: nothing of ours is left
         busy = take_idle_lanes(me, true, done);

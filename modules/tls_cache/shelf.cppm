@@ -91,9 +91,15 @@ struct alignas(64) shelf {
     [[nodiscard]] bool give_up(lane& l, thread_record* me, take_back_result& done) noexcept
         __attribute__((requires_capability(lock)));
 
+    /// Live objects and their bytes.
+    struct live_count {
+        std::uint64_t objects = 0;
+        std::uint64_t bytes = 0;
+    };
     /// Hands back the lane of a resource that ends on another thread than its own; false when its thread is in an operation,
-    /// and hands it back itself.
-    [[nodiscard]] bool end_elsewhere(lane& l, thread_record* me, take_back_result& done) noexcept
+    /// and hands it back itself. `live`: if not null, what lives in the lane is added to it, which takes some patience; of a lane that
+    /// is left to its thread nothing is known.
+    [[nodiscard]] bool end_elsewhere(lane& l, thread_record* me, live_count* live, take_back_result& done) noexcept
         __attribute__((requires_capability(lock)));
 
     /// Lets an exclusive lane that gave up its empty slabs serve its thread again, if the epoch is ACTIVE. Thread safe.
@@ -143,6 +149,12 @@ struct alignas(64) shelf {
     }
 
 private:
+    /// A thread in the middle of an operation is given this many chances to finish before a lane is left to it. Waiting for
+    /// the lock is longer than a pause, by far where there are more threads than processors, and counts for more.
+    static constexpr int patience = 64;
+    static constexpr int patience_for_lock = patience / 4;
+    /// Lets go of the lock for a moment, for a thread that may be waiting for it; returns how much of the patience that took.
+    [[nodiscard]] int wait_for_others() noexcept __attribute__((requires_capability(lock)));
     [[nodiscard]] slab* first_to_adopt(unsigned bin, thread_record const& me) const noexcept
         __attribute__((requires_capability(lock)));
     void repair_adoption(slab& s, unsigned bin, bool claimed) noexcept __attribute__((requires_capability(lock)));

@@ -340,7 +340,8 @@ inline free_by_heap(s)
     leave()
 }
 
-// Its own lane is handed back, or another thread's is made like one of its own in a closed epoch.
+// Its own lane is handed back, or another thread's is made like one of its own in a closed epoch. That the code first waits a while for
+// the other thread to be outside, with the key closed and the lane still bound, is left out: what it does then is the last branch.
 // Step end_elsewhere.  Code: modules/tls_cache/shelf.cpp shelf::end_elsewhere; modules/epoch/epochs.cpp allocator::leave_epoch
 inline resource_ends(by_t)
 {

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A resource ends on a thread that did not make it, while the thread that did frees its objects by the general way: each free
-// counts once, nobody is accused, and the epoch drains.
+// counts once, nobody is accused, and the epoch drains. A resource that shares its epoch counts what lives in its lane besides.
 #define BOOST_TEST_MODULE stress_resource_ends
 #include "stress_roles.hpp"
 #include <atomic>
@@ -13,7 +13,9 @@
 #include <vector>
 import tslab;
 
-BOOST_AUTO_TEST_CASE(on_another_thread_while_its_own_frees)
+namespace {
+
+void end_elsewhere_while_its_own_thread_frees(bool shared)
 {
     stress::report_watch const watch;
     tslab::allocator heap{{.name = "elsewhere", .epoch_count = 8}};
@@ -27,7 +29,8 @@ BOOST_AUTO_TEST_CASE(on_another_thread_while_its_own_frees)
     std::vector<void*> objects(16'384);
     constexpr std::size_t stride = 257;   // from slab to slab: so that both threads are often at the same one
     while (std::chrono::steady_clock::now() < until) {
-        auto made = std::make_unique<tslab::epoch_resource>(heap, tslab::epoch_resource::options{.label = "elsewhere"});
+        auto made = std::make_unique<tslab::epoch_resource>(
+            heap, tslab::epoch_resource::options{.label = "elsewhere", .share_epoch = shared});
         for (void*& p : objects)
             p = made->allocate(64);
         to_end.store(made.release());
@@ -42,4 +45,12 @@ BOOST_AUTO_TEST_CASE(on_another_thread_while_its_own_frees)
     BOOST_TEST(stress::wrong_with(heap) == "");
     BOOST_TEST(stress::report_watch::count(tslab::misuse::double_free) == 0U);
     BOOST_TEST(heap.snapshot().global.live_objects == 0U);
+}
+
+}
+
+BOOST_AUTO_TEST_CASE(on_another_thread_while_its_own_frees) { end_elsewhere_while_its_own_thread_frees(false); }
+BOOST_AUTO_TEST_CASE(in_a_shared_epoch_on_another_thread_while_its_own_frees)
+{
+    end_elsewhere_while_its_own_thread_frees(true);
 }
