@@ -72,14 +72,12 @@ void epoch_resource::do_deallocate(void* p, std::size_t bytes, std::size_t align
 
 bool epoch_resource::do_is_equal(std::pmr::memory_resource const& other) const noexcept { return this == &other; }
 
-/// The lane of this resource for the thread that made it, attached anew if a closer took it back; null when the epoch is
-/// closed or memory is out.
+/// The lane of this resource for the thread that made it, when a closer took it back or asked for it: attached anew, or the one it
+/// has opened again; null when the epoch is closed or memory is out.
 // Modelled: tests/models/exclusive.pml, step usable_lane
 lane* epoch_resource::usable_lane(thread_record& me) noexcept
 {
     lane* l = lane_.load(std::memory_order_relaxed);
-    if (l->key() == this_thread.key)
-        return l;
     heap_core& core = heap().core();
     if (l != &no_lane) {
         heap().hand_back(epoch(), lane_);

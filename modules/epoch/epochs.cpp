@@ -346,13 +346,11 @@ epoch_id allocator::advance_locked() noexcept
     epoch_id const before = current_epoch();
     std::uint32_t const from = before.era == 0 ? 0 : (before.index + 1) % core_.slots();
     std::uint32_t const index = core_.free_slots().claim(from);
-    if (index == slot_set::none) {
+    epoch_record* const claimed = index != slot_set::none ? prepare_slot(index) : nullptr;
+    if (claimed == nullptr) {
         core_.count(me, heap_event::ring_exhausted);
         return before;
     }
-    epoch_record* const claimed = prepare_slot(index);
-    if (claimed == nullptr)
-        return before;
     epoch_record& next = *claimed;
     epoch_id now;
     {

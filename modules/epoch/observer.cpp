@@ -177,8 +177,6 @@ public:
     /// False when any of it cannot be read.
     [[nodiscard]] bool read(std::uint64_t address, void* to, std::size_t n) const noexcept
     {
-        if (pid_ == 0)
-            return false;
         auto* at = static_cast<std::byte*>(to);
         while (n != 0) {
             iovec const here{at, n};
@@ -203,7 +201,7 @@ public:
             for (std::uint64_t const address : addresses.subspan(first, n))
                 there.push_back({reinterpret_cast<void*>(address), each});
             iovec const here{to + first * each, n * each};
-            if (pid_ == 0 || ::process_vm_readv(pid_, &here, 1, there.data(), n, 0) != static_cast<ssize_t>(n * each))
+            if (::process_vm_readv(pid_, &here, 1, there.data(), n, 0) != static_cast<ssize_t>(n * each))
                 return false;
         }
         return true;
@@ -552,10 +550,9 @@ private:
     {
         constexpr std::uint32_t most_pages = std::uint32_t{1} << 26;   // 256 GiB of them
         pages_ = face().pages.used_pages.load(std::memory_order_relaxed);
-        if (pages_ > most_pages)
-            return false;
         std::array<std::byte, sizeof(slab)> last{};   // before memory is taken for what may not be there
-        if (pages_ != 0 && !memory_.read(face().descriptors + (pages_ - 1) * sizeof(slab), last.data(), last.size())) {
+        if (pages_ > most_pages || (pages_ != 0 && !memory_.read(face().descriptors + (pages_ - 1) * sizeof(slab),
+                                                                 last.data(), last.size()))) {
             pages_ = 0;
             return false;
         }

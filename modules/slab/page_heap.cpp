@@ -113,8 +113,6 @@ bool page_heap::grow(std::uint32_t pages) noexcept
     for (std::uint32_t const ask : {std::max(pages, step), pages}) {
         auto const end = static_cast<std::uint32_t>(
             std::min<std::size_t>(round_up(std::size_t{have_pages} + ask, commit_step_), max_pages_));
-        if (end - have_pages < pages)
-            return false;
         auto const meta_begin = round_up(have_pages * sizeof(slab), page_bytes);
         auto const meta_end = round_up(end * sizeof(slab), page_bytes);
         auto* const meta = reinterpret_cast<std::byte*>(map_.slabs_);

@@ -33,8 +33,8 @@ bool commit_and_call(void* begin, std::size_t bytes) noexcept
 tslab::allocator* the_heap = nullptr;
 void* the_object = nullptr;
 
-/// Makes a heap whose next growth happens inside an operation, and runs `call` there.
-void interrupt_an_allocation(death::notes& note, void (*call)())
+/// Makes a heap with an object, whose next growth happens inside an operation, and runs `call` there.
+void interrupt_an_allocation(death::notes& note, void (*call)(), std::size_t bytes = 64)
 {
     real_calls = tslab::os();
     static tslab::os_calls const calls{real_calls.reserve, real_calls.make_readable, commit_and_call, real_calls.purge,
@@ -42,7 +42,7 @@ void interrupt_an_allocation(death::notes& note, void (*call)())
     tslab::set_os_calls(&calls);
     tslab::allocator heap{{.name = "h"}};
     the_heap = &heap;
-    the_object = heap.malloc(64);
+    the_object = heap.malloc(bytes);
     note(the_object);
     during_commit = call;
     while (during_commit != nullptr)
@@ -187,6 +187,20 @@ BOOST_AUTO_TEST_CASE(an_allocation_from_inside_an_allocation)
 {
     TSLAB_ABORTS("tslab: call from inside a tslab operation (a signal handler?) (heap \"h\")", [](death::notes& note) {
         interrupt_an_allocation(note, [] { static_cast<void>(the_heap->malloc(64)); });
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_large_allocation_from_inside_an_allocation)
+{
+    TSLAB_ABORTS("tslab: call from inside a tslab operation (a signal handler?) (heap \"h\")", [](death::notes& note) {
+        interrupt_an_allocation(note, [] { static_cast<void>(the_heap->malloc(300'000)); });
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_free_of_a_large_allocation_from_inside_an_allocation)
+{
+    TSLAB_ABORTS("tslab: call from inside a tslab operation (a signal handler?) (heap \"h\")", [](death::notes& note) {
+        interrupt_an_allocation(note, [] { the_heap->free(the_object); }, 300'000);
     });
 }
 

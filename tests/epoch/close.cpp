@@ -7,10 +7,14 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "os_hook.hpp"
@@ -29,6 +33,48 @@ std::vector<void*> fill(tslab::allocator& heap, tslab::epoch_id e, std::size_t n
     for (std::size_t i = 0; i < n; ++i)
         all.push_back(std::memset(heap.malloc(bytes, e), 1, bytes));
     return all;
+}
+
+/// Lets something else happen in the middle of an operation: when it asks the system for memory the next time.
+class interruption {
+public:
+    interruption()
+    {
+        real_ = &tslab::os();
+        calls_ = *real_;
+        calls_.commit = commit;
+        tslab::set_os_calls(&calls_);
+    }
+    ~interruption()
+    {
+        what_ = nullptr;
+        tslab::set_os_calls(real_);
+    }
+    interruption(interruption const&) = delete;
+    interruption& operator=(interruption const&) = delete;
+
+    static void by(std::function<void()> what) { what_ = std::move(what); }
+    static bool is_pending() { return what_ != nullptr; }
+
+private:
+    static bool commit(void* begin, std::size_t bytes) noexcept
+    {
+        if (auto const now = std::exchange(what_, nullptr))
+            now();
+        return real_->commit(begin, bytes);
+    }
+
+    static inline std::function<void()> what_;
+    static inline tslab::os_calls const* real_ = nullptr;
+    static inline tslab::os_calls calls_{};
+};
+
+std::uint64_t lanes_of(tslab::allocator& heap)
+{
+    std::uint64_t n = 0;
+    for (tslab::thread_record const* r = heap.core().first_record(); r != nullptr; r = r->next_of_heap)
+        heap.core().for_each_lane(*r, [&n](tslab::lane const&) { ++n; });
+    return n;
 }
 
 }
@@ -317,6 +363,89 @@ BOOST_AUTO_TEST_CASE(trimming_everything_empties_the_caches_too)
     BOOST_TEST(done.madvise_bytes > 32 * tslab::page_bytes);
     BOOST_TEST(heap.is_active(r.epoch()));
     r.deallocate(r.allocate(64), 64);
+}
+
+BOOST_AUTO_TEST_CASE(a_large_allocation_whose_epoch_is_closed_while_its_pages_are_made_is_refused)
+{
+    constexpr std::size_t bytes = std::size_t{8} << 20;
+    interruption const interrupted;
+    tslab::allocator heap{{.epoch_count = 2}};
+    auto const e = heap.advance();
+    support::worker closer;
+    closer([&] { heap.free(heap.malloc(1)); });
+    tslab::close_report r;
+    interrupted.by([&] { closer([&] { r = heap.close(e); }); });
+    BOOST_TEST(heap.malloc(bytes, e) == nullptr);
+    BOOST_TEST(!interrupted.is_pending());
+    BOOST_TEST(r.closed);
+    BOOST_TEST(r.drained);
+    auto const s = heap.snapshot();
+    BOOST_TEST(s.global.slow_path_epoch_closed == 1u);
+    BOOST_TEST(s.global.out_of_memory == 0u);
+    BOOST_TEST(s.global.live_objects == 0u);
+    BOOST_TEST(s.global.large_pages == 0u);
+    auto const pages = heap.core().pages().used_pages();
+    void* const p = heap.malloc(bytes);   // of the pages that were made for it
+    BOOST_TEST(p != nullptr);
+    BOOST_TEST(heap.core().pages().used_pages() == pages);
+    heap.free(p);
+}
+
+BOOST_AUTO_TEST_CASE(an_epoch_closed_while_a_thread_makes_its_lane_for_it_is_closed_and_the_lane_serves_another)
+{
+    interruption const interrupted;
+    tslab::allocator heap{{.epoch_count = 2048, .publish = false}};
+    support::worker closer;
+    closer([&] { heap.free(heap.malloc(1)); });
+    heap.free(heap.malloc(std::size_t{8} << 20));   // so that no slab needs memory that is not there
+    std::vector<std::unique_ptr<tslab::epoch_domain>> all;
+    for (int i = 0; i < 2000; ++i)
+        all.push_back(std::make_unique<tslab::epoch_domain>(heap));
+    std::size_t at = 0;
+    std::vector<void*> objects;
+    for (; at < all.size(); ++at) {   // until the lane of one needs memory
+        auto const e = all[at]->epoch();
+        interrupted.by([&] { closer([&] { heap.close(e); }); });
+        objects.push_back(heap.malloc(8, e));
+        if (!interrupted.is_pending())
+            break;
+        BOOST_REQUIRE(objects.back() != nullptr);
+    }
+    BOOST_REQUIRE(at + 1 < all.size());
+    BOOST_TEST(objects.back() == nullptr);
+    BOOST_TEST((stats_of(heap, all[at]->epoch()).lifecycle == lifecycle::drained));
+    BOOST_TEST(heap.snapshot().global.slow_path_epoch_closed == 1u);
+    auto const lanes = lanes_of(heap);
+    objects.push_back(heap.malloc(8, all[at + 1]->epoch()));
+    BOOST_TEST(objects.back() != nullptr);
+    BOOST_TEST(lanes_of(heap) == lanes);
+    for (void* p : objects)
+        heap.free(p);
+    BOOST_TEST(heap.snapshot().global.live_objects == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_resource_whose_epoch_is_closed_while_its_lane_is_made_has_none)
+{
+    interruption const interrupted;
+    tslab::allocator heap{{.epoch_count = 2, .publish = false}};
+    heap.advance();   // the record of another epoch is made
+    support::worker closer;
+    closer([&] { heap.free(heap.malloc(1)); });
+    std::vector<std::unique_ptr<tslab::epoch_resource>> all;
+    do {
+        interrupted.by([&] { closer([&] { heap.close(heap.current_epoch()); }); });
+        all.push_back(std::make_unique<tslab::epoch_resource>(heap, tslab::resource_options{.share_epoch = true}));
+    } while (interrupted.is_pending() && all.size() < 2000);
+    BOOST_REQUIRE(!interrupted.is_pending());
+    BOOST_TEST(!heap.is_active(all.back()->epoch()));
+    BOOST_CHECK_THROW((void)all.back()->allocate(8), tslab::epoch_closed);
+    BOOST_CHECK_THROW((void)all.front()->allocate(8), tslab::epoch_closed);
+    auto const lanes = lanes_of(heap);
+    tslab::epoch_resource next{heap, {.share_epoch = true}};
+    next.deallocate(next.allocate(8), 8);
+    BOOST_TEST(lanes_of(heap) == lanes);   // it has the one that was made in vain
+    all.clear();
+    BOOST_TEST(heap.snapshot().global.misuses == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(threads_closing_the_same_epoch_at_once_close_it_once)

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -20,12 +22,19 @@
 #include <iterator>
 #include <memory>
 #include <random>
+#include <sched.h>
 #include <signal.h>
+#include <source_location>
 #include <string>
+#include <string_view>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include "recorder.hpp"
@@ -520,6 +529,276 @@ BOOST_AUTO_TEST_CASE(damaged_files)
 }
 
 // A reader beside a process in which all moves: no figure is absurd, no counter goes back.
+namespace {
+
+/// What a std::source_location of libstdc++ points to.
+struct place {
+    char const* file;
+    char const* function;
+    unsigned line;
+    unsigned column;
+
+    [[nodiscard]] std::source_location where() const { return std::bit_cast<std::source_location>(this); }
+};
+
+/// Refuses the address space for the first reservation, which is that of what is told, as long as more than this is asked for.
+class narrow_segment {
+public:
+    explicit narrow_segment(std::size_t most)
+    {
+        most_ = most;
+        real_ = &tslab::os();
+        calls_ = *real_;
+        calls_.reserve = [](std::size_t bytes) noexcept -> void* {
+            if (bytes > most_)
+                return nullptr;
+            most_ = ~std::size_t{0};
+            return real_->reserve(bytes);
+        };
+        tslab::set_os_calls(&calls_);
+    }
+    ~narrow_segment() { tslab::set_os_calls(real_); }
+    narrow_segment(narrow_segment const&) = delete;
+    narrow_segment& operator=(narrow_segment const&) = delete;
+
+private:
+    static inline std::size_t most_ = 0;
+    static inline tslab::os_calls const* real_ = nullptr;
+    static inline tslab::os_calls calls_{};
+};
+
+}
+
+BOOST_AUTO_TEST_CASE(of_more_places_than_there_is_room_for_the_first_are_told)
+{
+    constexpr unsigned n = 2 * tslab::place_directory::capacity;
+    std::string const file = std::string(300, 'd') + "/file.cpp";
+    std::vector<place> places;
+    for (unsigned i = 1; i <= n; ++i)
+        places.push_back({file.c_str(), "f", i, 1});
+    tslab::allocator heap{{.name = "of many places", .epoch_count = 2048}};
+    std::vector<std::unique_ptr<tslab::epoch_resource>> all;
+    for (place const& p : places)
+        all.push_back(std::make_unique<tslab::epoch_resource>(heap, tslab::resource_options{}, p.where()));
+    tslab::observer seen{::getpid()};
+    auto const heaps = seen.read();
+    BOOST_REQUIRE(heaps.size() == 1U);
+    std::size_t known = 0;
+    for (unsigned i = 0; i < n; ++i) {
+        tslab::epoch_id const e = all[i]->epoch();
+        auto const found = std::find_if(heaps[0].epochs.begin(), heaps[0].epochs.end(),
+                                        [e](auto const& of) { return of.index == e.index && of.era == e.era; });
+        BOOST_REQUIRE(found != heaps[0].epochs.end());
+        BOOST_REQUIRE(found->entered_seconds > 0);
+        if (found->opened_at.line == 0) {
+            BOOST_REQUIRE(found->opened_at.file.empty());
+            continue;
+        }
+        ++known;
+        BOOST_REQUIRE(found->opened_at.line == i + 1);
+        BOOST_REQUIRE(found->opened_at.function == "f");
+        BOOST_REQUIRE(file.ends_with(found->opened_at.file));   // a long name loses its beginning
+        BOOST_REQUIRE(found->opened_at.file.ends_with("/file.cpp"));
+    }
+    BOOST_TEST(known <= tslab::place_directory::capacity);
+    BOOST_TEST(known > tslab::place_directory::capacity * 3 / 4);
+    tslab::epoch_resource const again{heap, {}, places.front().where()};   // its place is there
+    auto const later = seen.read();
+    BOOST_TEST(std::count_if(later[0].epochs.begin(), later[0].epochs.end(),
+                             [](auto const& e) { return e.opened_at.line == 1; }) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(what_finds_no_room_in_the_segment_is_only_told_inside)
+{
+    constexpr std::size_t room = std::size_t{2} << 20;   // the largest that fits is taken: about the half
+    constexpr std::size_t threads = 2 * room / sizeof(tslab::thread_face);
+    narrow_segment const narrow{room};
+    tslab::allocator heap{{.name = "narrow", .epoch_count = 4}};
+    BOOST_REQUIRE(heap.core().told().published());
+    std::vector<std::thread> all;
+    std::atomic<std::size_t> ready{0};
+    std::atomic<bool> done{false};
+    for (std::size_t i = 0; i < threads; ++i)
+        all.emplace_back([&] {
+            heap.free(heap.malloc(64));
+            ++ready;
+            done.wait(false);
+        });
+    while (ready != threads)
+        std::this_thread::yield();
+    tslab::snapshot const inside = heap.snapshot();
+    auto const outside = tslab::observer{::getpid()}.read();
+    done = true;
+    done.notify_all();
+    for (std::thread& t : all)
+        t.join();
+    BOOST_TEST(inside.threads.size() == threads + 1);
+    BOOST_TEST(inside.global.allocations == threads);
+    BOOST_TEST(inside.global.live_objects == 0U);
+    BOOST_REQUIRE(outside.size() == 1U);
+    BOOST_TEST(outside[0].threads.size() > 1U);
+    BOOST_TEST(outside[0].threads.size() < threads);
+    BOOST_TEST(outside[0].global.allocations < threads);
+    BOOST_TEST(outside[0].global.live_objects == 0U);
+    BOOST_TEST(heap.core().told().committed_bytes() <= room);
+}
+
+BOOST_AUTO_TEST_CASE(an_epoch_is_told_without_its_place_when_that_finds_no_room)
+{
+    narrow_segment const narrow{std::size_t{2} << 20};
+    tslab::allocator heap{{.name = "narrow", .epoch_count = 4}};
+    BOOST_REQUIRE(heap.core().told().published());
+    static_cast<void>(heap.advance());   // the record of the next epoch has room
+    while (heap.core().told().allocate(64, 64) != nullptr) {
+    }
+    tslab::epoch_resource const late{heap, {.label = "late"}};
+    tslab::observer seen{::getpid()};
+    auto const heaps = seen.read();
+    BOOST_REQUIRE(heaps.size() == 1U);
+    auto const found =
+        std::find_if(heaps[0].epochs.begin(), heaps[0].epochs.end(), [](auto const& e) { return e.label == "late"; });
+    BOOST_REQUIRE(found != heaps[0].epochs.end());
+    BOOST_TEST(found->entered_seconds > 0);
+    BOOST_TEST(found->opened_at.line == 0U);
+    for (tslab::epoch_stats const& e : heap.snapshot().epochs)
+        BOOST_TEST((e.opened_at.line != 0U) == (e.label == "late"));   // inside it is known
+}
+
+// What leads out of the process's memory, or could not be held, is not followed: then it is not known what is live.
+BOOST_AUTO_TEST_CASE(figures_that_cannot_be_are_not_believed)
+{
+    tslab::allocator heap{{.name = "astray", .reserve_bytes = std::size_t{64} << 20}};
+    void* const p = heap.malloc(100);
+    tslab::observer seen{::getpid()};
+    BOOST_TEST(seen.read().at(0).live_known);
+    tslab::heap_face& told = heap.core().face();
+    std::uint32_t const pages = told.pages.used_pages.load();
+    for (std::uint32_t const wrong : {std::uint32_t{1} << 20, std::uint32_t{1} << 27, ~std::uint32_t{0}}) {
+        told.pages.used_pages.store(wrong);
+        BOOST_TEST(!seen.read().at(0).live_known);
+        BOOST_TEST(seen.maps().at(0).runs.empty());
+    }
+    told.pages.used_pages.store(pages);
+    BOOST_TEST(seen.read().at(0).live_known);
+    BOOST_TEST(seen.read().at(0).global.live_objects == 1U);
+    heap.free(p);
+}
+
+BOOST_AUTO_TEST_CASE(an_observer_can_be_handed_on)
+{
+    tslab::allocator const heap{{.name = "one"}};
+    tslab::observer first{::getpid()};
+    tslab::observer second{std::move(first)};
+    BOOST_TEST(second.pid() == ::getpid());
+    BOOST_TEST(second.read().at(0).name == "one");
+    std::string const path = temporary("-handed-on");
+    ::setenv("TSLAB_STATS_FILE", path.c_str(), 1);
+    tslab::allocator const other{{.name = "other"}};
+    ::unsetenv("TSLAB_STATS_FILE");
+    second = tslab::observer{path};
+    BOOST_TEST(second.pid() == 0);
+    BOOST_TEST(second.read().at(0).name == "other");
+}
+
+BOOST_AUTO_TEST_CASE(a_file_may_be_named_after_its_process)
+{
+    std::string const path = temporary("-named-");
+    ::setenv("TSLAB_STATS_FILE", (path + "%p.stats").c_str(), 1);
+    tslab::allocator const heap{{.name = "named"}};
+    ::unsetenv("TSLAB_STATS_FILE");
+    BOOST_TEST(tslab::observer{path + std::to_string(::getpid()) + ".stats"}.read().at(0).name == "named");
+}
+
+// A file is looked at again for each reading.
+BOOST_AUTO_TEST_CASE(a_file_that_changes_between_two_readings)
+{
+    std::string const path = temporary("-changes");
+    ::setenv("TSLAB_STATS_FILE", path.c_str(), 1);
+    std::vector<char> good;
+    {
+        tslab::allocator const heap{{.name = "good", .epoch_count = 4}};
+        good = contents(path);
+        good.resize(std::size_t{1} << 20);   // all that is used
+    }
+    ::unsetenv("TSLAB_STATS_FILE");
+    write(path, good);
+    tslab::observer seen{path};
+    BOOST_TEST(seen.read().at(0).name == "good");
+    std::vector<char> begun = good;
+    std::fill_n(begun.begin() + offsetof(tslab::segment_header, root), sizeof(std::uint64_t), '\0');
+    write(path, begun);
+    BOOST_TEST((fault_of([&] { static_cast<void>(seen.read()); }) == observe_fault::no_heap));
+    write(path, std::vector<char>(good.size()));
+    BOOST_TEST((fault_of([&] { static_cast<void>(seen.read()); }) == observe_fault::damaged));
+    std::filesystem::remove(path);
+}
+
+BOOST_AUTO_TEST_CASE(without_a_descriptor_to_spare_nothing_can_be_looked_into)
+{
+    rlimit before{};
+    BOOST_REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    rlimit const none{0, before.rlim_max};
+    std::string text;
+    BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    observe_fault const said = fault_of([] { tslab::observer{::getpid()}; }, &text);
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    BOOST_TEST((said == observe_fault::system));
+    BOOST_TEST(text.starts_with("process " + std::to_string(::getpid()) + " cannot be looked into: "));
+}
+
+// Whoever reads another process has that one's segment open, and is not that process.
+BOOST_AUTO_TEST_CASE(the_segment_of_another_process_is_not_ones_own)
+{
+    process other{[](auto say) {
+        tslab::allocator const heap{{.name = "theirs"}};
+        say("made");
+        for (;;)
+            ::pause();
+    }};
+    other.line();
+    int theirs = -1;
+    for (auto const& file : std::filesystem::directory_iterator{"/proc/" + std::to_string(other.pid()) + "/fd"}) {
+        std::error_code gone;
+        if (std::filesystem::read_symlink(file, gone).string().starts_with("/memfd:tslab"))
+            theirs = ::open(file.path().c_str(), O_RDONLY | O_CLOEXEC);
+    }
+    BOOST_REQUIRE(theirs >= 0);
+    BOOST_TEST((fault_of([] { tslab::observer{::getpid()}; }) == observe_fault::no_heap));
+    auto const all = tslab::processes_with_heaps();
+    BOOST_TEST(std::count(all.begin(), all.end(), ::getpid()) == 0);
+    BOOST_TEST(std::count(all.begin(), all.end(), other.pid()) == 1);
+    ::close(theirs);
+}
+
+// In a container it has another number of its own than outside.
+BOOST_AUTO_TEST_CASE(a_process_in_a_container)
+{
+    process outer{[](auto say) {
+        pid_t inner = -1;
+        if (::unshare(CLONE_NEWUSER | CLONE_NEWPID) == 0 || ::unshare(CLONE_NEWPID) == 0)
+            inner = ::fork();
+        if (inner == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            tslab::allocator const heap{{.name = "contained"}};
+            say("made by " + std::to_string(::getpid()));
+            for (;;)
+                ::pause();
+        }
+        say(std::to_string(inner));
+    }};
+    std::string const first = outer.line();
+    if (first == "-1") {
+        BOOST_TEST_MESSAGE("skipped: no process may make a container here");
+        return;
+    }
+    std::string const second = outer.line();
+    BOOST_TEST((first == "made by 1" || second == "made by 1"));
+    pid_t const pid = static_cast<pid_t>(std::stoi(first == "made by 1" ? second : first));
+    tslab::observer seen{pid};
+    BOOST_TEST(seen.read().at(0).name == "contained");
+    BOOST_TEST(seen.read().at(0).pid == 1);
+}
+
 BOOST_AUTO_TEST_CASE(a_busy_process)
 {
     process other{[](auto say) {

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "os_hook.hpp"
 #include "recorder.hpp"
 
 using support::stats_of;
@@ -161,6 +162,33 @@ BOOST_AUTO_TEST_CASE(an_exhausted_ring_shares_the_current_epoch_and_counts)
     void* const p = heap.malloc(0);
     BOOST_TEST(p != nullptr);
     heap.free(p);
+}
+
+BOOST_AUTO_TEST_CASE(without_memory_for_the_record_of_another_epoch_the_current_one_is_shared_and_stays)
+{
+    support::os_hook hook;
+    tslab::allocator heap{{.epoch_count = 4096, .publish = false}};
+    auto const current = heap.current_epoch();
+    hook.fail_commit = true;
+    std::vector<std::unique_ptr<tslab::epoch_domain>> all;
+    do
+        all.push_back(std::make_unique<tslab::epoch_domain>(heap));
+    while (!all.back()->shares_epoch() && all.size() < 4095);
+    BOOST_TEST(all.back()->shares_epoch());   // slots are free: it is the memory that is out
+    BOOST_TEST(all.size() < 4095u);
+    BOOST_TEST((all.back()->epoch() == current));
+    BOOST_TEST((heap.advance() == current));
+    BOOST_TEST(heap.is_active(current));
+    auto const s = heap.snapshot();
+    BOOST_TEST(s.global.ring_exhausted == 2u);
+    BOOST_TEST(s.global.epoch_advances == 0u);
+    BOOST_TEST(s.global.epoch_opens == all.size());   // the first epoch is among them, the shared one is not
+
+    hook.fail_commit = false;
+    tslab::epoch_domain const own{heap};   // in the slot that was refused
+    BOOST_TEST(!own.shares_epoch());
+    BOOST_TEST((heap.advance() != current));
+    BOOST_TEST(heap.snapshot().global.ring_exhausted == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(thousands_of_epochs_are_alive_at_once_and_each_has_its_own_pages)

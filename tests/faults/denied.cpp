@@ -21,6 +21,7 @@
 #include <string>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -117,6 +118,7 @@ BOOST_AUTO_TEST_CASE(calls_that_can_be_done_without)
         denial{"fallocate", SYS_fallocate, ENOSPC},
         denial{"fcntl", SYS_fcntl, EPERM},
         denial{"openat", SYS_openat, EMFILE},
+        denial{"read", SYS_read, EIO},
         denial{"sched_yield", SYS_sched_yield, EPERM},
         denial{"getrusage", SYS_getrusage, EPERM},
     };
@@ -148,6 +150,38 @@ BOOST_AUTO_TEST_CASE(membarrier_denied_to_a_process_that_relies_on_it)
         BOOST_TEST(end.text == "");
         BOOST_TEST(end.end == (denied && end.told.number[0] != 0 ? "SIGABRT" : "exit 0"));
     }
+}
+
+// A child that can have no segment of its own, nor exchange the parent's for a copy, counts in the parent's: wrong figures, and no
+// other harm.
+BOOST_AUTO_TEST_CASE(a_forked_child_is_denied_statistics_of_its_own)
+{
+    death::outcome const end = death::of([](death::notes&) {
+        tslab::allocator heap{{.epoch_count = 8, .reserve_bytes = std::size_t{64} << 20}};
+        stress::object const o{static_cast<std::byte*>(heap.malloc(100)), 100, 1};
+        o.fill();
+        deny(SYS_memfd_create, EMFILE);
+        deny(SYS_mremap, ENOMEM);
+        pid_t const child = ::fork();
+        if (child == 0) {
+            must(o.intact() && heap.snapshot().global.live_objects == 1, "the child's objects");
+            heap.free(o.p);
+            use(heap);
+            ::_exit(0);
+        }
+        int status = 0;
+        must(::waitpid(child, &status, 0) == child && status == 0, "the child");
+        must(o.intact() && heap.snapshot().global.live_objects == 1, "the parent's objects");
+        heap.free(o.p);
+        must(heap.snapshot().global.live_objects == 0, "something is live");
+        void* const p = heap.malloc(100);
+        must(p != nullptr, "no memory");
+        heap.free(p);
+    });
+    if (end.end == "exit " + std::to_string(no_filter))
+        return;
+    BOOST_TEST(end.text == "");
+    BOOST_TEST(end.end == "exit 0");
 }
 
 // Who reads another process gets its figures, or is told why not.

@@ -22,6 +22,7 @@
 #include <string>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -201,6 +202,33 @@ BOOST_AUTO_TEST_CASE(of_address_space_heap_by_heap)
                 heaps[i]->free(p);
             }
         }
+    });
+}
+
+// For the copy that a child's statistics are to be made of: then they are made of what the parent's are by then.
+BOOST_AUTO_TEST_CASE(of_address_space_at_a_fork)
+{
+    TSLAB_SURVIVES("", [](death::notes&) {
+        allocator heap{{.name = "forking", .epoch_count = 8, .reserve_bytes = std::size_t{64} << 20}};
+        bool const published = heap.core().told().published();
+        void* const p = heap.malloc(300);
+        rlimit const none{RLIM_INFINITY, RLIM_INFINITY};
+        rlimit const all_that_there_is{address_space(), RLIM_INFINITY};
+        must(::setrlimit(RLIMIT_AS, &all_that_there_is) == 0, "setrlimit");
+        pid_t const child = ::fork();
+        must(::setrlimit(RLIMIT_AS, &none) == 0, "setrlimit");
+        if (child == 0) {
+            tslab::snapshot const s = heap.snapshot();
+            must(s.pid == ::getpid() && s.global.live_objects == 1 && s.global.allocations == 1, "the child's figures");
+            must(heap.core().told().published() == published, "the child is not published");
+            heap.free(p);
+            must(heap.snapshot().global.frees == 1, "the child's frees");
+            ::_exit(0);
+        }
+        int status = 0;
+        must(::waitpid(child, &status, 0) == child && status == 0, "the child");
+        must(heap.snapshot().global.frees == 0, "the child counts for its parent");
+        heap.free(p);
     });
 }
 

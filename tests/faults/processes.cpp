@@ -177,3 +177,35 @@ BOOST_AUTO_TEST_CASE(a_thread_whose_end_nobody_would_notice)
         use(heap);
     });
 }
+
+// What it may do: free. It releases nothing, and says so, rather than half of it.
+BOOST_AUTO_TEST_CASE(what_such_a_thread_can_give_back)
+{
+    TSLAB_SURVIVES("", [](death::notes&) {
+        faults::seam const seam;
+        allocator heap{small_heap()};
+        for (bool const share : {false, true}) {
+            tslab::epoch_resource r{heap, {.share_epoch = share}};
+            void* const raw = heap.malloc(200);
+            void* const small = r.allocate(100);
+            void* const large = r.allocate(100'000);
+            static_cast<void>(r.allocate(40));
+            static_cast<void>(r.allocate(300'000));
+            std::uint64_t released = 1;
+            std::thread{[&] {
+                faults::arm(0, true);
+                heap.free(raw);
+                r.deallocate(small, 100);
+                r.deallocate(large, 100'000);
+                released = r.release();
+                static_cast<void>(faults::disarm());
+            }}.join();
+            must(released == 0, "a thread without a record releases");
+            must(heap.snapshot().global.live_objects == 2, "frees without a record");
+            must(r.release() == 2, "what is left to release");
+            must(heap.snapshot().global.live_objects == 0, "something is live");
+        }
+        must(heap.snapshot().global.misuses == 0, "misuse");
+        use(heap);
+    });
+}

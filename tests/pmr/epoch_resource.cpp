@@ -454,6 +454,45 @@ BOOST_AUTO_TEST_CASE(ten_thousand_resources_are_alive_at_once)
     BOOST_TEST(heap.snapshot().global.live_objects == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(release_does_not_count_what_another_thread_has_freed)
+{
+    tslab::allocator heap;
+    for (bool const share : {false, true}) {
+        epoch_resource r{heap, {.share_epoch = share}};
+        for (std::size_t const bytes : {8u, 64u, 300u, 768u, 100'000u}) {
+            std::vector<void*> all;
+            for (int i = 0; i < 40; ++i)
+                all.push_back(r.allocate(bytes));
+            on_other_thread([&] {
+                for (std::size_t i = 0; i < all.size(); i += 4)
+                    r.deallocate(all[i], bytes);
+            });
+            BOOST_TEST(r.release() == 30u);
+            BOOST_TEST(heap.snapshot().global.live_objects == 0u);
+        }
+    }
+    BOOST_TEST(heap.snapshot().global.misuses == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_resource_that_only_counts_frees_gives_back_what_it_has_of_a_shared_epoch)
+{
+    recorder const reports;
+    tslab::allocator heap;
+    void* const other = heap.malloc(64);
+    {
+        epoch_resource r{heap, {.share_epoch = true, .deallocate = deallocate_policy::count_only}};
+        for (std::size_t const bytes : {8u, 64u, 300u, 768u, 100'000u})
+            std::memset(r.allocate(bytes), 1, bytes);
+        r.deallocate(r.allocate(64), 64);
+        BOOST_TEST(stats_of(heap, r.epoch()).live_objects == 7u);
+    }
+    BOOST_TEST(heap.snapshot().global.live_objects == 1u);
+    BOOST_TEST(heap.snapshot().global.leaked_objects == 0u);
+    heap.free(other);
+    BOOST_TEST(heap.snapshot().global.live_objects == 0u);
+    BOOST_TEST(reports.count() == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(null_is_ignored_whoever_deallocates_it)
 {
     recorder seen;

@@ -153,6 +153,17 @@ BOOST_AUTO_TEST_CASE(a_scope_that_ended_on_another_thread_is_not_followed)
     std::pmr::string const b(100, 'x');   // the heap is gone too
 }
 
+BOOST_AUTO_TEST_CASE(what_detects_is_equal_to_itself_and_to_nothing_else)
+{
+    switched_on const on;
+    std::pmr::memory_resource const& detector = *std::pmr::get_default_resource();
+    std::pmr::memory_resource const& upstream = *std::pmr::new_delete_resource();
+    BOOST_TEST(&detector != &upstream);
+    BOOST_TEST(detector.is_equal(detector));
+    BOOST_TEST(!detector.is_equal(upstream));
+    BOOST_TEST(!upstream.is_equal(detector));
+}
+
 BOOST_AUTO_TEST_CASE(threads_count_for_their_own_scopes)
 {
     switched_on const on;

@@ -249,3 +249,20 @@ BOOST_AUTO_TEST_CASE(a_slab_for_handles_without_memory_for_generations_is_not_lo
     hook.fail_commit = false;
     BOOST_TEST(cache.take(tslab::class_count, counts) != nullptr);
 }
+
+BOOST_AUTO_TEST_CASE(a_cached_slab_without_memory_for_generations_becomes_free_pages)
+{
+    constexpr unsigned for_handles = tslab::class_count;
+    support::os_hook hook;
+    tslab::slab_cache cache{reclaim_policy::cached, 2, small_heap};
+    tslab::class_counters counts;
+    tslab::slab* const s = cache.take(tslab::class_of_bin(for_handles), counts);
+    put(cache, *s, counts);
+    BOOST_TEST(cache.cached(tslab::class_of_bin(for_handles)) == 1u);
+    hook.fail_commit = true;
+    BOOST_TEST(cache.take(for_handles, counts) == nullptr);
+    BOOST_TEST(cache.cached(tslab::class_of_bin(for_handles)) == 0u);
+    BOOST_TEST(cache.pages().free_resident_pages() == cache.pages().used_pages());
+    hook.fail_commit = false;
+    BOOST_TEST(cache.take(for_handles, counts) == s);
+}

@@ -569,7 +569,9 @@ void every_1024th_allocation_is_timed()
     churn(1024);
     heap.free(heap.malloc(64, e));   // would be the first, but nobody asked
     check(told(heap), {{"/sampled/alloc_samples", 0}});
+    BOOST_TEST(!heap.sampling());
     heap.set_sampling(true);
+    BOOST_TEST(heap.sampling());
     churn(3 * 1024);
     check(told(heap), {{"/sampled/alloc_samples", 3},
                        {"/threads/0/alloc_samples", 3},
