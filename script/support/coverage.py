@@ -65,6 +65,8 @@ class Measured:
             for file in data["files"]:
                 path = pathlib.Path(file["filename"])
                 name = path.relative_to(root).as_posix()
+                if not name.startswith(("modules/", "pmr/")):
+                    continue   # of a program that has nothing of the library llvm-cov tells all there is
                 self.text[name] = ["", *path.read_text().splitlines()]
                 self.read_lines(name, file["segments"])
             for function in data["functions"]:
