@@ -123,7 +123,9 @@ private:
                 .slab_cache = (k & 16U) != 0 ? 0U : 8U,
                 .reserve_bytes = std::size_t{256} << 20,
                 .sampling = (k & 32U) != 0,
-                .publish = false};
+                .publish = false,
+                .checks =
+                    tslab::check_mode::off};   // with objects of malloc's the sanitizer would end at the first misuse
     }
 
     void step()
