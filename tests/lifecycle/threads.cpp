@@ -11,6 +11,7 @@
 #include <climits>
 #include <cstddef>
 #include <cstdint>
+#include <latch>
 #include <memory>
 #include <new>
 #include <pthread.h>
@@ -56,16 +57,20 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_threads_come_and_go)
     std::vector<void*> left(batch);
     std::uint64_t rss_early = 0;
     std::uint64_t metadata_early = 0;
+    std::latch all_there{
+        batch};   // as many at once as there can be, at first: later none needs memory for a record or a lane
     for (std::size_t done = 0; done < total; done += batch) {
         std::vector<std::thread> threads;
         for (std::size_t i = 0; i < batch; ++i)
-            threads.emplace_back([&heap, &left, i] {
+            threads.emplace_back([&heap, &left, &all_there, i, first = done == 0] {
                 std::array<void*, objects - 2> mine{};
                 for (std::size_t k = 0; k < mine.size(); ++k)
                     mine[k] = heap.malloc((i + 1) * (k + 1) * 11);
                 left[i] = heap.malloc(64);
                 {
                     tslab::epoch_scope const scope{heap, "short"};
+                    if (first)
+                        all_there.arrive_and_wait();
                     scope.resource()->deallocate(scope.resource()->allocate(200), 200);
                 }
                 for (void* const p : mine)
