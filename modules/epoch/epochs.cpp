@@ -184,7 +184,8 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
     epoch_record& r = record_of(how.epoch);
     take_back_result done;
     left result;
-    bool closed_before = false;   // then what is handed back is part of that close
+    bool const counts_its_part = how.count_leaks && !how.own;   // of an epoch that others live in too
+    bool closed_before = false;                                 // then what is handed back is part of that close
     lane* detached = nullptr;
     {
         lock_guard const guard{r.lock, r.site(me, no_class)};
@@ -200,11 +201,11 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
             shelf::live_count live;
             // Modelled: tests/models/claims.pml, step leave_epoch
             if (l->record() != me) {
-                if (r.end_elsewhere(*l, me, how.count_leaks && !how.own ? &live : nullptr, done))
+                if (r.end_elsewhere(*l, me, counts_its_part ? &live : nullptr, done))
                     detached = l;
                 closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;   // it may have waited
             } else {
-                if (how.count_leaks && !how.own)
+                if (counts_its_part)
                     l->count_live(live.objects, live.bytes);
                 r.hand_back(*l, me, done);
                 detached = l;
@@ -212,7 +213,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
             result.leaked_objects += live.objects;
             result.leaked_bytes += live.bytes;
         }
-        if (how.count_leaks && !how.own) {
+        if (counts_its_part) {
             r.count_large(how.owner, result.leaked_objects, result.leaked_bytes);
             if (result.leaked_objects != 0)
                 disown_large(r, how.owner);

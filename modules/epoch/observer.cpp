@@ -222,8 +222,8 @@ public:
                     here.push_back({to + i * each, each});
                     there.push_back({reinterpret_cast<void*>(addresses[i]), each});
                 }
-            if (pid_ == 0 || ::process_vm_readv(pid_, here.data(), 2 * n, there.data(), 2 * n, 0) !=
-                                 static_cast<ssize_t>(2 * n * each))
+            if (::process_vm_readv(pid_, here.data(), 2 * n, there.data(), 2 * n, 0) !=
+                static_cast<ssize_t>(2 * n * each))
                 return false;
         }
         return true;

@@ -93,8 +93,7 @@ void shelf::link(lane& l, std::uint64_t for_era, std::uint64_t key, atomic<lane*
     l.attached_.store(this, std::memory_order_relaxed);
     l.key_.store(key, std::memory_order_relaxed);   // from here on a closer revokes it, under this lock
     if (binding != nullptr)
-        binding->store(&l,
-                       std::memory_order_release);   // other threads read the key through it, of a lane that may be new
+        binding->store(&l, std::memory_order_release);   // others read the key through it, of a lane that may be new
 }
 
 // Modelled: tests/models/blocks.pml, step hand_back
