@@ -17,9 +17,15 @@ namespace json = boost::json;
 
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+/// The time is what the test says: how long the machine takes for a request changes nothing.
 struct served {
+    std::chrono::steady_clock::time_point now{std::chrono::hours{1}};
     std::shared_ptr<support::script> says = std::make_shared<support::script>();
-    monitor watch{std::make_unique<support::scripted_source>(says), {.interval = std::chrono::milliseconds{1}}};
+    monitor watch{std::make_unique<support::scripted_source>(says),
+                  {.interval = milliseconds{1}, .now = [this] { return now; }}};
     site pages{watch, {.loopback = true, .port = 2112}};
 
     response get(std::string target, std::string host = "localhost:2112") const
@@ -33,7 +39,7 @@ struct served {
     /// A sample that is not taken for a repetition.
     void sample()
     {
-        std::this_thread::sleep_for(std::chrono::milliseconds{2});
+        now += milliseconds{2};
         watch.sample();
     }
 };
@@ -137,17 +143,31 @@ BOOST_AUTO_TEST_CASE(history_goes_on_where_the_page_has_got_to)
 BOOST_AUTO_TEST_CASE(requests_do_not_read_the_target_more_than_once_a_second)
 {
     served s;
-    for (int i = 0; i < 50; ++i) {
-        (void)s.get("/stats.json");
-        (void)s.get("/metrics");
-        (void)s.get("/history.json");
-        (void)s.get("/map.json");
-    }
+    auto const ask = [&] {
+        for (char const* const path : {"/stats.json", "/metrics", "/history.json", "/map.json"})
+            (void)s.get(path);
+    };
+    ask();
+    s.now += milliseconds{999};
+    ask();
     BOOST_TEST(s.says->reads == 1U);
-    std::this_thread::sleep_for(std::chrono::milliseconds{1010});
-    (void)s.get("/stats.json");
-    (void)s.get("/metrics");
+    s.now += milliseconds{1};
+    ask();
+    ask();
     BOOST_TEST(s.says->reads == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(samples_that_no_longer_come_are_noticed)
+{
+    served s;
+    s.now += seconds{5};
+    BOOST_TEST(s.get("/healthz").status == 200U);
+    s.now += seconds{2};
+    response const r = s.get("/healthz");
+    BOOST_TEST(r.status == 503U);
+    BOOST_TEST(r.body == "the last sample is 7 s old\n");
+    s.sample();
+    BOOST_TEST(s.get("/healthz").status == 200U);
 }
 
 BOOST_AUTO_TEST_CASE(a_target_that_is_gone_is_still_shown)
@@ -216,9 +236,9 @@ BOOST_AUTO_TEST_CASE(a_saved_snapshot_is_one_sample)
 {
     auto says = std::make_shared<support::script>();
     says->saved = true;
-    monitor watch{std::make_unique<support::scripted_source>(says), {.interval = std::chrono::milliseconds{1}}};
+    monitor watch{std::make_unique<support::scripted_source>(says), {.interval = milliseconds{1}}};
     watch.start();
-    std::this_thread::sleep_for(std::chrono::milliseconds{20});
+    std::this_thread::sleep_for(milliseconds{20});
     BOOST_TEST(says->reads == 1U);
     BOOST_TEST(watch.health().fine);
 }
@@ -226,9 +246,9 @@ BOOST_AUTO_TEST_CASE(a_saved_snapshot_is_one_sample)
 BOOST_AUTO_TEST_CASE(samples_are_taken_every_interval)
 {
     auto says = std::make_shared<support::script>();
-    monitor watch{std::make_unique<support::scripted_source>(says), {.interval = std::chrono::milliseconds{5}}};
+    monitor watch{std::make_unique<support::scripted_source>(says), {.interval = milliseconds{5}}};
     watch.start();
     for (int i = 0; i < 1000 && says->reads < 4; ++i)
-        std::this_thread::sleep_for(std::chrono::milliseconds{5});
+        std::this_thread::sleep_for(milliseconds{5});
     BOOST_TEST(says->reads >= 4U);
 }

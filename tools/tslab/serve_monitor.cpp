@@ -32,7 +32,7 @@ monitor::monitor(std::unique_ptr<source> from, monitor_options const& o)
       history_{o.keep}
 {
     latest_ = std::make_shared<std::vector<snapshot>>(source_->read(true));
-    last_read_ = last_success_ = clock::now();
+    last_read_ = last_success_ = options_.now();
     note(latest_);
 }
 
@@ -65,13 +65,13 @@ void monitor::work(std::stop_token const& stop)
 // A target that is gone is not given up: a file that is written anew comes back.
 monitor::snapshots monitor::read_locked()
 {
-    last_read_ = clock::now();
+    last_read_ = options_.now();
     std::string reason;
     try {
         auto read = std::make_shared<std::vector<snapshot> const>(source_->read(true));
         std::lock_guard const lock{seen_};
         latest_ = std::move(read);
-        last_success_ = clock::now();
+        last_success_ = options_.now();
         condition_ = {};
         return latest_;
     } catch (std::bad_alloc const&) {
@@ -88,7 +88,7 @@ void monitor::sample()
 {
     std::lock_guard const one_reader{reading_};
     snapshots read;
-    if (clock::now() - last_read_ < std::min<clock::duration>(options_.interval / 2, std::chrono::seconds{1})) {
+    if (options_.now() - last_read_ < std::min<clock::duration>(options_.interval / 2, std::chrono::seconds{1})) {
         std::lock_guard const lock{seen_};
         read = condition_.fine ? latest_ : nullptr;
     } else {
@@ -110,7 +110,7 @@ void monitor::note(snapshots read)
 monitor::snapshots monitor::latest()
 {
     std::lock_guard const one_reader{reading_};
-    if (live_ && clock::now() - last_read_ >= std::chrono::seconds{1})
+    if (live_ && options_.now() - last_read_ >= std::chrono::seconds{1})
         (void)read_locked();
     std::lock_guard const lock{seen_};
     return latest_;
@@ -131,9 +131,9 @@ std::string monitor::history_json(std::uint64_t seq) const
 std::string monitor::map_json()
 {
     std::lock_guard const one_reader{reading_};
-    if (!map_.empty() && (!live_ || clock::now() - last_map_ < options_.interval))
+    if (!map_.empty() && (!live_ || options_.now() - last_map_ < options_.interval))
         return map_;
-    last_map_ = clock::now();
+    last_map_ = options_.now();
     try {
         map_ = "{\"maps\":" + maps_json(source_->maps()) + "}";
     } catch (std::bad_alloc const&) {
@@ -149,7 +149,7 @@ monitor::condition monitor::health() const
     std::lock_guard const lock{seen_};
     if (!condition_.fine || !live_)
         return condition_;
-    auto const age = clock::now() - last_success_;
+    auto const age = options_.now() - last_success_;
     if (age > 3 * options_.interval + std::chrono::seconds{5})
         return {false, "the last sample is " +
                            std::to_string(std::chrono::duration_cast<std::chrono::seconds>(age).count()) + " s old"};

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -22,6 +23,8 @@ struct monitor_options {
     std::chrono::milliseconds interval{5'000};
     leak_rule leaks{};
     history_limits keep{};
+    /// Tells how old a reading is. Called by any thread; a test moves the time by hand.
+    std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
 };
 
 class monitor {
