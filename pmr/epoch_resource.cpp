@@ -51,14 +51,14 @@ epoch_resource::~epoch_resource()
     how.count_leaks = !count_only;
     how.owner = this;
     allocator::left const left = domain_.leave(how);
-    if (left.leaked_objects == 0)
+    if (left.leaked.objects == 0)
         return;
     shared_text::copy const label = heap().label_of(epoch());
     heap().core().misused({.kind = misuse::leak,
                            .fatal = heap().strict(),
                            .epoch_label = label.view(),
-                           .objects = left.leaked_objects,
-                           .bytes = left.leaked_bytes,
+                           .objects = left.leaked.objects,
+                           .bytes = left.leaked.bytes,
                            .file = made_at_.file_name(),
                            .line = made_at_.line()});
 }
@@ -220,13 +220,14 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
 /// say so: then a call from a signal handler is found there too.
 class epoch_resource::common_way {
 public:
-    explicit common_way(epoch_resource& r) noexcept : r_{r.domain_.on_known_own_thread() ? &r : nullptr}
+    [[gnu::always_inline]] inline explicit common_way(epoch_resource& r) noexcept
+        : r_{r.domain_.on_known_own_thread() ? &r : nullptr}
     {
         if (r_ != nullptr)
             r_->on_common_way_ = true;
         std::atomic_signal_fence(std::memory_order_seq_cst);   // before anything of the way itself
     }
-    ~common_way()
+    [[gnu::always_inline]] inline ~common_way()
     {
         std::atomic_signal_fence(std::memory_order_seq_cst);   // and after it
         if (r_ != nullptr)
@@ -240,7 +241,7 @@ private:
 };
 
 /// Whether the calling thread was interrupted on the common way of this resource; reports it.
-bool epoch_resource::is_interrupted() const noexcept
+inline bool epoch_resource::is_interrupted() const noexcept
 {
     if (!domain_.on_known_own_thread() || !on_common_way_)
         return false;

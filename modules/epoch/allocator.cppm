@@ -205,9 +205,12 @@ public:
 
     /// Makes a slot an object's; returns the object, null when memory is out.
     [[nodiscard]] void* arm(void* slot, request r) noexcept;
-    /// An object on pages of its own, if this allocation was chosen and that can be done; else null. `owner`: as for
+    /// An object on pages of its own, if this allocation is chosen and that can be done; else null. `owner`: as for
     /// allocate_large.
-    [[nodiscard]] void* allocate_guarded(request r, epoch_id e, void const* owner) noexcept;
+    [[nodiscard]] inline void* allocate_guarded(request r, epoch_id e, void const* owner) noexcept
+    {
+        return core_.checks().choose_guarded(r) ? guard(r, e, owner) : nullptr;
+    }
     /// What is left to be done for a free: nothing (it was wrong, and has been reported) if both are null.
     struct disarmed {
         void* plain = nullptr;   ///< to be freed as if nothing was checked, as what it was given back as
@@ -243,8 +246,7 @@ public:
     };
     struct left {
         bool was_last = false;   ///< nobody holds the epoch any more
-        std::uint64_t leaked_objects = 0;
-        std::uint64_t leaked_bytes = 0;
+        live_count leaked{};
         std::uint64_t dropped_objects = 0;
     };
     left leave_epoch(leaving const& how) noexcept;
@@ -295,16 +297,10 @@ public:
     [[gnu::cold]] void free_rare(void* p) noexcept;
 
 private:
-    struct located {
-        slab* page;
-        checked_slot slot;
-        bool large;
-        void* guarded = nullptr;   ///< the object, where it is on guarded pages
-    };
-    [[nodiscard]] std::optional<located> locate(void const* p) noexcept;
-    [[nodiscard]] bool may_free(void* p, located const& at, request const* given, bool keep) noexcept;
-    [[gnu::cold]] void* allocate_checked(std::size_t bytes, std::size_t alignment, epoch_id e, refusal& why) noexcept;
-    [[gnu::cold]] void free_checked(void* p) noexcept;
+    [[nodiscard]] void* allocate_checked(std::size_t bytes, std::size_t alignment, epoch_id e, refusal& why) noexcept;
+    void free_checked(void* p) noexcept;
+    [[gnu::cold]] void* guard(request r, epoch_id e, void const* owner) noexcept;
+    [[nodiscard]] disarmed disarm_twin(void* p, request const* given, epoch_id const* by, bool keep) noexcept;
     void disarm_handle(std::uint32_t page, std::uint32_t slot) noexcept;
     [[nodiscard]] void* take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
                                    thread_record* me, refusal& why) noexcept;

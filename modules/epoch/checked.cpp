@@ -19,23 +19,32 @@ import tslab.tls_cache;
 
 namespace tslab {
 
+namespace {
+
+struct located {
+    slab* page;
+    checked_slot slot;
+    bool large;
+    void* guarded = nullptr;   ///< the object, where it is on guarded pages
+};
+
 /// Where an address leads, if to a live object: its slot or the pages of a large allocation.
-std::optional<allocator::located> allocator::locate(void const* p) noexcept
+[[gnu::always_inline]] inline std::optional<located> locate(heap_core& core, void const* p) noexcept
 {
-    slab* const s = core_.slab_at(p);
+    slab* const s = core.slab_at(p);
     std::uint8_t const tag = s != nullptr ? s->tag.load(std::memory_order_relaxed) : tag_none;
     if (tag == tag_none)
         return std::nullopt;
-    if (tag == tag_large) {
+    if (tag == tag_large) [[unlikely]] {
         checked_slot const whole = heap_core::whole(*s);
-        memory_checks const& checks = core_.checks();
+        memory_checks const& checks = core.checks();
         return located{s, whole, true, checks.uses_canaries() ? checks.guarded_at(whole.begin) : nullptr};
     }
     unsigned const bin = tag - 1U;
     if (bin >= bin_count)
         return std::nullopt;
     slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]);
-    slab const& block = *core_.pages().map().find_block(p, bin);
+    slab const& block = *core.pages().map().find_block(p, bin);
     bool const live =
         at.exact && at.slot < bins[bin].slots && s->owner.load(std::memory_order_relaxed) != &nowhere &&
         ((block.shared.load(std::memory_order_relaxed) | block.local.load(std::memory_order_relaxed)) >> at.slot &
@@ -43,6 +52,50 @@ std::optional<allocator::located> allocator::locate(void const* p) noexcept
     if (!live)
         return std::nullopt;
     return located{s, {block.base + std::size_t{at.slot} * bins[bin].size, bins[bin].size}, false};
+}
+
+/// Whether an object was asked for as it is given back; else `wrong` and `said` say how not.
+[[gnu::always_inline]] inline bool is_same(request const& was, request const& given, misuse& wrong,
+                                           std::size_t& said) noexcept
+{
+    if (was.bytes == given.bytes && was.alignment == given.alignment) [[likely]]
+        return true;
+    bool const by_size = was.bytes != given.bytes;
+    wrong = by_size ? misuse::wrong_size : misuse::wrong_alignment;
+    said = by_size ? given.bytes : given.alignment;
+    return false;
+}
+
+/// Says what is wrong with a free of `p`, an object in `at`, and prepares it otherwise: of a heap with canaries.
+[[gnu::always_inline]] inline bool may_free(allocator& heap, void* p, located const& at, request const* given,
+                                            bool keep) noexcept
+{
+    memory_checks const& checks = heap.core().checks();
+    request was{};
+    std::optional<misuse> const broken = checks.verify(at.slot, at.guarded, was);
+    misuse wrong = broken.value_or(misuse{});
+    std::size_t said = 0;
+    if (broken || (given != nullptr && !is_same(was, *given, wrong, said))) [[unlikely]] {
+        heap.misused(wrong, p, at.page, said);
+        return false;
+    }
+    if (!keep && !at.large)
+        checks.poison(at.slot);
+    return true;
+}
+
+/// The same for an object that is malloc's.
+bool may_free_twin(allocator& heap, void* p, located const& at, request const* given, bool keep) noexcept
+{
+    misuse wrong = misuse::double_free;
+    std::size_t said = 0;
+    if ((given == nullptr || is_same(asked_of_twin(at.slot.begin), *given, wrong, said)) &&
+        (keep || free_twin(at.slot.begin)))
+        return true;
+    heap.misused(wrong, p, at.page, said);
+    return false;
+}
+
 }
 
 void* allocator::arm(void* slot, request r) noexcept
@@ -58,17 +111,15 @@ void* allocator::arm(void* slot, request r) noexcept
     return slot;
 }
 
-void* allocator::allocate_guarded(request r, epoch_id e, void const* owner) noexcept
+/// An object on pages of its own, if that can be done.
+void* allocator::guard(request r, epoch_id e, void const* owner) noexcept
 {
-    memory_checks& checks = core_.checks();
-    if (!checks.choose_guarded(r))
-        return nullptr;
     refusal why{};
     void* const pages =
         allocate_large(memory_checks::guarded_pages * page_bytes, page_bytes, e, owner, why);   // null: as any other
     if (pages == nullptr)
         return nullptr;
-    if (void* const p = checks.guard(heap_core::whole(*core_.slab_at(pages)), r))
+    if (void* const p = core_.checks().guard(heap_core::whole(*core_.slab_at(pages)), r))
         return p;
     free_rare(pages);
     return nullptr;
@@ -91,74 +142,48 @@ void* allocator::allocate_checked(std::size_t bytes, std::size_t alignment, epoc
     return p;
 }
 
-/// Says what is wrong with a free of `p`, an object in `at`, and prepares it otherwise.
-bool allocator::may_free(void* p, located const& at, request const* given, bool keep) noexcept
-{
-    memory_checks const& checks = core_.checks();
-    request was{};
-    std::optional<misuse> wrong;
-    if (!checks.uses_canaries())
-        was = asked_of_twin(at.slot.begin);
-    else
-        wrong = checks.verify(at.slot, at.guarded, was);
-    std::size_t said = 0;
-    if (!wrong && given != nullptr && given->bytes != was.bytes) {
-        wrong = misuse::wrong_size;
-        said = given->bytes;
-    } else if (!wrong && given != nullptr && given->alignment != was.alignment) {
-        wrong = misuse::wrong_alignment;
-        said = given->alignment;
-    }
-    if (wrong) {
-        misused(*wrong, p, at.page, said);
-        return false;
-    }
-    if (keep)
-        return true;
-    if (!checks.uses_canaries())
-        return free_twin(at.slot.begin) || (misused(misuse::double_free, p, at.page), false);
-    if (!at.large)
-        checks.poison(at.slot);
-    return true;
-}
-
 allocator::disarmed allocator::disarm(void* p, request const* given, epoch_id const* by, bool keep) noexcept
 {
     memory_checks const& checks = core_.checks();
+    if (!checks.uses_canaries())
+        return disarm_twin(p, given, by, keep);
     disarmed as_it_is{.plain = p, .given = given != nullptr ? *given : request{0, 1}};
     as_it_is.given.bytes = checks.padded(as_it_is.given.bytes);
-    void* slot = p;
-    if (!checks.uses_canaries()) {
-        slot = slot_of_twin(p);
-        if (slot == nullptr) {
-            // Not of any heap, or no longer: the tool knows better what it was.
-            std::string name;
-            if (p != nullptr && !heap_core::owner_of(p, nullptr, name))
-                std::free(p);
-            return as_it_is;
-        }
-        as_it_is.plain = slot;
-    }
-    std::optional<located> const at = locate(slot);
-    if (!at)
+    std::optional<located> const at = locate(core_, p);
+    if (!at) [[unlikely]]
         return as_it_is;
     bool const elsewhere = by != nullptr && home_of(*at->page) != &core_.shelf_at(by->index);
-    if (at->large) {
-        bool const guarded = at->guarded != nullptr;
-        if (guarded ? at->guarded != p : at->slot.begin != slot)
+    if (at->guarded != nullptr) [[unlikely]] {
+        if (at->guarded != p)
             return as_it_is;   // inside
-        if (guarded && elsewhere) {
+        if (elsewhere) {
             misused(misuse::wrong_resource, p, at->page, 0, label_of(*by).view());
             return {};
         }
-        if (guarded)
-            return may_free(p, *at, given, keep) ? disarmed{.pages = at->slot.begin} : disarmed{};
+        return may_free(*this, p, *at, given, keep) ? disarmed{.pages = at->slot.begin} : disarmed{};
     }
-    if (elsewhere)
+    if (elsewhere || at->slot.begin != p) [[unlikely]]
         return as_it_is;
-    if (!may_free(p, *at, given, keep))
-        return {};
-    return as_it_is;
+    return may_free(*this, p, *at, given, keep) ? as_it_is : disarmed{};
+}
+
+[[gnu::noinline]] allocator::disarmed allocator::disarm_twin(void* p, request const* given, epoch_id const* by,
+                                                             bool keep) noexcept
+{
+    disarmed as_it_is{.plain = p, .given = given != nullptr ? *given : request{0, 1}};
+    void* const slot = slot_of_twin(p);
+    if (slot == nullptr) {
+        // Not of any heap, or no longer: the tool knows better what it was.
+        std::string name;
+        if (p != nullptr && !heap_core::owner_of(p, nullptr, name))
+            std::free(p);
+        return as_it_is;
+    }
+    as_it_is.plain = slot;
+    std::optional<located> const at = locate(core_, slot);
+    if (!at || at->slot.begin != slot || (by != nullptr && home_of(*at->page) != &core_.shelf_at(by->index)))
+        return as_it_is;
+    return may_free_twin(*this, p, *at, given, keep) ? as_it_is : disarmed{};
 }
 
 /// Checks the object of a handle that is being freed. What is wrong with it is reported, and it is freed all the same: its
@@ -168,8 +193,13 @@ void allocator::disarm_handle(std::uint32_t page, std::uint32_t slot) noexcept
     slab const& s = core_.pages().at(page);
     unsigned const bin = s.bin();
     void* const p = bin < bin_count ? s.base + std::size_t{slot} * bins[bin].size : s.base;
-    if (std::optional<located> const at = locate(p))
-        static_cast<void>(may_free(p, *at, nullptr, false));
+    std::optional<located> const at = locate(core_, p);
+    if (!at)
+        return;
+    if (core_.checks().uses_canaries())
+        static_cast<void>(may_free(*this, p, *at, nullptr, false));
+    else
+        static_cast<void>(may_free_twin(*this, p, *at, nullptr, false));
 }
 
 void allocator::free_checked(void* p) noexcept

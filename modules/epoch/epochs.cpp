@@ -198,24 +198,21 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
         if (l != &no_lane) {
             if (how.drop && me != nullptr)
                 result.dropped_objects += l->drop(*me, r.face.allocations);
-            shelf::live_count live;
             // Modelled: tests/models/claims.pml, step leave_epoch
             if (l->record() != me) {
-                if (r.end_elsewhere(*l, me, counts_its_part ? &live : nullptr, done))
+                if (r.end_elsewhere(*l, me, counts_its_part ? &result.leaked : nullptr, done))
                     detached = l;
                 closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;   // it may have waited
             } else {
                 if (counts_its_part)
-                    l->count_live(live.objects, live.bytes);
+                    result.leaked += l->live();
                 r.hand_back(*l, me, done);
                 detached = l;
             }
-            result.leaked_objects += live.objects;
-            result.leaked_bytes += live.bytes;
         }
         if (counts_its_part) {
-            r.count_large(how.owner, result.leaked_objects, result.leaked_bytes);
-            if (result.leaked_objects != 0)
+            result.leaked += r.live_large_of(how.owner);
+            if (result.leaked.objects != 0)
                 disown_large(r, how.owner);
         }
         r.note_exit(how.last, how.place);
@@ -232,7 +229,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
             if (how.drop && how.own)
                 result.dropped_objects += r.drop_all(me);
             if (how.count_leaks && how.own && (r.slab_count != 0 || r.large_count != 0))
-                r.count_live(result.leaked_objects, result.leaked_bytes);
+                result.leaked += r.live();
             done.drained = r.settle() || done.drained;
         }
     }
@@ -240,7 +237,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
         heap_core::return_bound_lane(*detached, me);
     core_.count(me, heap_event::domain_exit);
     core_.count(me, heap_event::released, result.dropped_objects);
-    core_.count(me, heap_event::leaked, result.leaked_objects);
+    core_.count(me, heap_event::leaked, result.leaked.objects);
     if (done.closed || closed_before)
         count_close(core_, me, done);
     if (done.drained)

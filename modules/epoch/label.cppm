@@ -52,7 +52,6 @@ public:
     [[nodiscard]] shared_text::copy name_of(std::uint32_t number) const noexcept;
 
     /// How many names have a number: 1 to that.
-    [[nodiscard]] inline std::uint32_t used() const noexcept { return used_.load(std::memory_order_acquire); }
     [[nodiscard]] inline std::uint64_t overflows() const noexcept { return overflows_.value(); }
     [[nodiscard]] inline std::uint64_t cut() const noexcept { return cut_.value(); }
     [[nodiscard]] inline mutex const& lock_for_counts() const noexcept { return lock_; }

@@ -11,11 +11,13 @@ module;
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
+#include <initializer_list>
 #include <memory>
 #include <new>
 #include <optional>
@@ -190,40 +192,25 @@ public:
         }
         return true;
     }
-    /// `each` bytes from every one of `addresses`, one behind the other; false when any cannot be read.
-    [[nodiscard]] bool read_each(std::span<std::uint64_t const> addresses, std::byte* to, std::size_t each) const
+    /// `each` bytes from every one of `addresses`, one behind the other, to every one of `copies`: of each address the copies are
+    /// made one right after the other. False when any cannot be read.
+    [[nodiscard]] bool read_each(std::span<std::uint64_t const> addresses, std::initializer_list<std::byte*> copies,
+                                 std::size_t each) const
     {
-        constexpr std::size_t batch = 512;   // the kernel takes 1,024
-        std::vector<iovec> there;
-        for (std::size_t first = 0; first < addresses.size(); first += batch) {
-            std::size_t const n = std::min(batch, addresses.size() - first);
-            there.clear();
-            for (std::uint64_t const address : addresses.subspan(first, n))
-                there.push_back({reinterpret_cast<void*>(address), each});
-            iovec const here{to + first * each, n * each};
-            if (::process_vm_readv(pid_, &here, 1, there.data(), n, 0) != static_cast<ssize_t>(n * each))
-                return false;
-        }
-        return true;
-    }
-    /// The same, each of them two times in a row.
-    [[nodiscard]] bool read_each_twice(std::span<std::uint64_t const> addresses, std::byte* first, std::byte* second,
-                                       std::size_t each) const
-    {
-        constexpr std::size_t batch = 512;
+        std::size_t const batch = IOV_MAX / copies.size();
         std::vector<iovec> here;
         std::vector<iovec> there;
-        for (std::size_t begin = 0; begin < addresses.size(); begin += batch) {
-            std::size_t const n = std::min(batch, addresses.size() - begin);
+        for (std::size_t first = 0; first < addresses.size(); first += batch) {
+            std::size_t const end = std::min(first + batch, addresses.size());
             here.clear();
             there.clear();
-            for (std::size_t i = begin; i < begin + n; ++i)
-                for (std::byte* const to : {first, second}) {
+            for (std::size_t i = first; i < end; ++i)
+                for (std::byte* const to : copies) {
                     here.push_back({to + i * each, each});
                     there.push_back({reinterpret_cast<void*>(addresses[i]), each});
                 }
-            if (::process_vm_readv(pid_, here.data(), 2 * n, there.data(), 2 * n, 0) !=
-                static_cast<ssize_t>(2 * n * each))
+            if (::process_vm_readv(pid_, here.data(), here.size(), there.data(), there.size(), 0) !=
+                static_cast<ssize_t>(here.size() * each))
                 return false;
         }
         return true;
@@ -565,7 +552,7 @@ private:
             addresses.push_back(l.address);
         lane_memory_.emplace(lanes_.size() * sizeof(lane));
         bool const read =
-            memory_.read_each(addresses, lane_memory_->data(), sizeof(lane)) && read_descriptors() &&
+            memory_.read_each(addresses, {lane_memory_->data()}, sizeof(lane)) && read_descriptors() &&
             memory_.read(face().free_resident_words, free_resident_.data(), words * sizeof(std::uint64_t)) &&
             memory_.read(face().free_large_words, free_large_.data(), words * sizeof(std::uint64_t));
         if (!read) {
@@ -581,7 +568,7 @@ private:
             }
         blocks_.emplace(block_pages_.size() * max_blocks * sizeof(slab));
         bytes again{blocks_->size()};
-        if (memory_.read_each_twice(addresses, blocks_->data(), again.data(), max_blocks * sizeof(slab))) {
+        if (memory_.read_each(addresses, {blocks_->data(), again.data()}, max_blocks * sizeof(slab))) {
             for (std::size_t i = 0; i < block_pages_.size() * max_blocks; ++i)
                 join_words(slab_in(*blocks_, i), slab_in(again, i), true);
             return true;
@@ -601,8 +588,8 @@ private:
             addresses.push_back(face().descriptors + i * each * sizeof(slab));
         std::array<std::uint64_t, 1> const rest{face().descriptors + whole * each * sizeof(slab)};
         std::size_t const done = whole * each * sizeof(slab);
-        if (!memory_.read_each_twice(addresses, descriptors_->data(), again.data(), each * sizeof(slab)) ||
-            !memory_.read_each_twice(rest, descriptors_->data() + done, again.data() + done, again.size() - done))
+        if (!memory_.read_each(addresses, {descriptors_->data(), again.data()}, each * sizeof(slab)) ||
+            !memory_.read_each(rest, {descriptors_->data() + done, again.data() + done}, again.size() - done))
             return false;
         for (std::uint32_t i = 0; i < pages_; ++i) {
             slab& first = slab_in(*descriptors_, i);

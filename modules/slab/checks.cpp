@@ -30,49 +30,7 @@ namespace tslab {
 
 namespace {
 
-constexpr std::byte slack_pattern{0xca};
-constexpr std::byte poison_pattern{0xdf};
-/// As much as is filled, and looked at again: beyond, the word at the end has to do.
-constexpr std::size_t most_slack = 256;
-constexpr std::size_t most_poison = 4096;
-
-/// The finalizer of MurmurHash3 (A. Appleby, public domain).
-std::uint64_t mixed(std::uint64_t h) noexcept
-{
-    h = (h ^ h >> 33) * 0xff51afd7ed558ccdU;
-    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53U;
-    return h ^ h >> 33;
-}
-
 std::uint64_t number_of(void const* p) noexcept { return reinterpret_cast<std::uintptr_t>(p); }
-
-/// Whether all of [begin, begin + bytes) is `pattern`.
-bool is_filled(std::byte const* begin, std::size_t bytes, std::byte pattern) noexcept
-{
-    // All equal to the first, and that to the pattern: memcmp is as fast as it gets.
-    return bytes == 0 || (begin[0] == pattern && std::memcmp(begin, begin + 1, bytes - 1) == 0);
-}
-
-std::uint64_t load_word(checked_slot s) noexcept
-{
-    std::uint64_t word = 0;
-    std::memcpy(&word, s.begin + s.bytes - sizeof(word), sizeof(word));
-    return word;
-}
-
-void store_word(checked_slot s, std::uint64_t word) noexcept
-{
-    std::memcpy(s.begin + s.bytes - sizeof(word), &word, sizeof(word));
-}
-
-/// What a live slot's word says: the slack in 17 bits, the binary logarithm of the alignment in 6.
-constexpr unsigned slack_bits = 17;
-constexpr unsigned said_bits = slack_bits + 6;
-
-std::uint64_t said_of(std::size_t slack, std::size_t alignment) noexcept
-{
-    return slack | static_cast<std::uint64_t>(std::countr_zero(alignment)) << slack_bits;
-}
 
 bool under_a_memory_tool() noexcept
 {
@@ -165,62 +123,7 @@ memory_checks::memory_checks(check_mode mode, std::optional<std::uint32_t> guard
 {
 }
 
-std::uint64_t memory_checks::free_word(std::byte const* slot) const noexcept
-{
-    return mixed(number_of(slot) ^ secret_) | 1U;
-}
-
-std::uint64_t memory_checks::live_word(std::byte const* slot, std::uint64_t said) const noexcept
-{
-    return said | mixed(number_of(slot) + mixed(said ^ secret_)) << said_bits;
-}
-
-std::uint64_t memory_checks::guard_word(std::byte const* page) const noexcept
-{
-    return mixed(~number_of(page) ^ secret_);
-}
-
-bool memory_checks::arm(checked_slot s, request r, bool fresh) const noexcept
-{
-    std::size_t const usable = s.bytes - word_bytes;
-    bool clean = true;
-    if (!fresh) {
-        std::uint64_t const word = load_word(s);
-        if (word == free_word(s.begin))
-            clean = is_filled(s.begin, std::min(usable, most_poison), poison_pattern);
-        else   // else it was given back live, all at once
-            clean = word == 0 || word == live_word(s.begin, word & ((std::uint64_t{1} << said_bits) - 1));
-    }
-    std::size_t const slack = usable - r.bytes;
-    std::memset(s.begin + r.bytes, static_cast<int>(slack_pattern), std::min(slack, most_slack));
-    store_word(s, live_word(s.begin, said_of(slack, r.alignment)));
-    return clean;
-}
-
-std::optional<misuse> memory_checks::verify(checked_slot s, void const* guarded, request& was) const noexcept
-{
-    if (guarded != nullptr)
-        return verify_guarded(s.begin, was);
-    std::uint64_t const word = load_word(s);
-    if (word == free_word(s.begin))
-        return misuse::double_free;
-    std::uint64_t const said = word & ((std::uint64_t{1} << said_bits) - 1);
-    std::size_t const slack = said & ((std::size_t{1} << slack_bits) - 1);
-    std::size_t const usable = s.bytes - word_bytes;
-    if (word != live_word(s.begin, said) || slack > usable)
-        return misuse::overflow;
-    was = {usable - slack, std::size_t{1} << (said >> slack_bits)};
-    if (!is_filled(s.begin + was.bytes, std::min(slack, most_slack), slack_pattern))
-        return load_word(s) == free_word(s.begin) ? misuse::double_free : misuse::overflow;   // freed at this moment?
-    return std::nullopt;
-}
-
-void memory_checks::poison(checked_slot s) const noexcept
-{
-    store_word(s, free_word(s.begin));   // first, so that another free at the same moment is called that
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    std::memset(s.begin, static_cast<int>(poison_pattern), std::min(s.bytes - word_bytes, most_poison));
-}
+std::uint64_t memory_checks::guard_word(std::byte const* page) const noexcept { return mixed(~secret_of(page)); }
 
 void memory_checks::clear(std::byte* begin, std::size_t slot_bytes, std::uint32_t slots) noexcept
 {
@@ -228,9 +131,10 @@ void memory_checks::clear(std::byte* begin, std::size_t slot_bytes, std::uint32_
         store_word({begin, slot_bytes}, 0);
 }
 
-bool memory_checks::choose_guarded(request r) noexcept
+/// Precondition: some are.
+bool memory_checks::is_chosen(request r) noexcept
 {
-    if (guard_sampling_ == 0 || r.bytes > largest_guarded || r.alignment > largest_guarded / 2)
+    if (r.bytes > largest_guarded || r.alignment > largest_guarded / 2)
         return false;
     guard_countdown& mine = countdown;
     if (mine.left == 0)

@@ -10,10 +10,13 @@
 // the alignment, or that the slot is free, and cannot be guessed. A word of zero: never handed out since the slab was cut.
 // Canaries at the end of a slot are hardened_malloc's idea (D. Micay), objects on pages of their own GWP-ASan's.
 module;
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 export module tslab.slab:checks;
 
@@ -23,6 +26,25 @@ import :os;
 import :report;
 import :mutex;
 import :descriptor;
+
+namespace tslab {
+
+/// The finalizer of MurmurHash3 (A. Appleby, public domain).
+[[nodiscard]] constexpr std::uint64_t mixed(std::uint64_t h) noexcept
+{
+    h = (h ^ h >> 33) * 0xff51afd7ed558ccdU;
+    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53U;
+    return h ^ h >> 33;
+}
+
+/// Whether all of [begin, begin + bytes) is `pattern`.
+[[nodiscard]] inline bool is_filled(std::byte const* begin, std::size_t bytes, std::byte pattern) noexcept
+{
+    // All equal to the first, and that to the pattern: memcmp is as fast as it gets.
+    return bytes == 0 || (begin[0] == pattern && std::memcmp(begin, begin + 1, bytes - 1) == 0);
+}
+
+}
 
 export namespace tslab {
 
@@ -83,12 +105,43 @@ public:
     // Canaries.
 
     /// Makes a slot an object's. False when it was written to while it was free. `fresh`: there is nothing to be looked at.
-    [[nodiscard]] bool arm(checked_slot s, request r, bool fresh) const noexcept;
+    [[nodiscard]] inline bool arm(checked_slot s, request r, bool fresh) const noexcept
+    {
+        std::uint64_t const secret = secret_of(s.begin);
+        std::size_t const usable = s.bytes - word_bytes;
+        bool const clean = fresh || was_left_alone(s, secret);
+        std::size_t const slack = usable - r.bytes;
+        std::memset(s.begin + r.bytes, static_cast<int>(slack_pattern), std::min(slack, most_slack));
+        store_word(s, live_word(secret, said_of(slack, r.alignment)));
+        return clean;
+    }
     /// What is wrong with an object, and what it was asked for as: overflow, or double_free when it has been freed meanwhile.
     /// `guarded`: what guarded_at says of its pages, or null.
-    [[nodiscard]] std::optional<misuse> verify(checked_slot s, void const* guarded, request& was) const noexcept;
+    [[nodiscard]] inline std::optional<misuse> verify(checked_slot s, void const* guarded, request& was) const noexcept
+    {
+        if (guarded != nullptr) [[unlikely]]
+            return verify_guarded(s.begin, was);
+        std::uint64_t const secret = secret_of(s.begin);
+        std::uint64_t const word = load_word(s);
+        std::uint64_t const said = word & said_mask;
+        std::size_t const slack = said & slack_mask;
+        std::size_t const usable = s.bytes - word_bytes;
+        if (word != live_word(secret, said) || slack > usable) [[unlikely]]
+            return word == free_word(secret) ? misuse::double_free : misuse::overflow;
+        was = {usable - slack, std::size_t{1} << (said >> slack_bits)};
+        if (!is_filled(s.begin + was.bytes, std::min(slack, most_slack), slack_pattern)) [[unlikely]]
+            return load_word(s) == free_word(secret) ? misuse::double_free
+                                                     : misuse::overflow;   // freed at this moment?
+        return std::nullopt;
+    }
     /// Fills a slot that is about to be freed.
-    void poison(checked_slot s) const noexcept;
+    inline void poison(checked_slot s) const noexcept
+    {
+        // The word first, so that another free at the same moment is called that.
+        store_word(s, free_word(secret_of(s.begin)));
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        std::memset(s.begin, static_cast<int>(poison_pattern), std::min(s.bytes - word_bytes, most_poison));
+    }
     /// Makes every slot of a slab that was just cut one that was never handed out.
     static void clear(std::byte* begin, std::size_t slot_bytes, std::uint32_t slots) noexcept;
 
@@ -99,7 +152,7 @@ public:
     static constexpr std::size_t largest_guarded = page_bytes - 64;
 
     /// Whether the calling thread's next allocation is to be guarded. Thread safe.
-    [[nodiscard]] bool choose_guarded(request r) noexcept;
+    [[nodiscard]] inline bool choose_guarded(request r) noexcept { return guard_sampling_ != 0 && is_chosen(r); }
     /// Puts an object on the pages of `s`; null when they cannot be protected.
     [[nodiscard]] void* guard(checked_slot s, request r) noexcept;
     /// The object on the pages at `begin`, if they are guarded.
@@ -119,8 +172,50 @@ private:
         std::byte* object;
         request asked;
     };
-    [[nodiscard]] std::uint64_t free_word(std::byte const* slot) const noexcept;
-    [[nodiscard]] std::uint64_t live_word(std::byte const* slot, std::uint64_t said) const noexcept;
+
+    static constexpr std::byte slack_pattern{0xca};
+    static constexpr std::byte poison_pattern{0xdf};
+    /// As much as is filled, and looked at again: beyond, the word at the end has to do.
+    static constexpr std::size_t most_slack = 256;
+    static constexpr std::size_t most_poison = 4096;
+
+    // What a live slot's word says: the slack in 17 bits, the binary logarithm of the alignment in 6.
+    static constexpr unsigned slack_bits = 17;
+    static constexpr std::uint64_t slack_mask = (std::uint64_t{1} << slack_bits) - 1;
+    static constexpr std::uint64_t said_mask = (std::uint64_t{1} << (slack_bits + 6)) - 1;
+    [[nodiscard]] static inline std::uint64_t said_of(std::size_t slack, std::size_t alignment) noexcept
+    {
+        return slack | static_cast<std::uint64_t>(std::countr_zero(alignment)) << slack_bits;
+    }
+
+    [[nodiscard]] static inline std::uint64_t load_word(checked_slot s) noexcept
+    {
+        std::uint64_t word = 0;
+        std::memcpy(&word, s.begin + s.bytes - sizeof(word), sizeof(word));
+        return word;
+    }
+    static inline void store_word(checked_slot s, std::uint64_t word) noexcept
+    {
+        std::memcpy(s.begin + s.bytes - sizeof(word), &word, sizeof(word));
+    }
+    /// Of a slot, or of the first page of a guarded object.
+    [[nodiscard]] inline std::uint64_t secret_of(std::byte const* at) const noexcept
+    {
+        return mixed(reinterpret_cast<std::uintptr_t>(at) ^ secret_);
+    }
+    [[nodiscard]] static inline std::uint64_t free_word(std::uint64_t secret) noexcept { return secret | 1U; }
+    [[nodiscard]] static inline std::uint64_t live_word(std::uint64_t secret, std::uint64_t said) noexcept
+    {
+        return said | ((secret ^ said) * 0x9e3779b97f4a7c15U & ~said_mask);   // 2^64 by the golden ratio
+    }
+    [[nodiscard]] inline bool was_left_alone(checked_slot s, std::uint64_t secret) const noexcept
+    {
+        std::uint64_t const word = load_word(s);
+        if (word == free_word(secret)) [[likely]]
+            return is_filled(s.begin, std::min(s.bytes - word_bytes, most_poison), poison_pattern);
+        return word == 0 || word == live_word(secret, word & said_mask);   // or it was given back live, all at once
+    }
+    [[nodiscard]] bool is_chosen(request r) noexcept;
     [[nodiscard]] std::uint64_t guard_word(std::byte const* page) const noexcept;
     [[nodiscard]] static std::optional<misuse> verify_guarded(std::byte const* begin, request& was) noexcept;
     /// The one that was kept longest; null when its pages cannot be made usable again: then they are lost until the heap ends,

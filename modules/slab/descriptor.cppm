@@ -42,6 +42,13 @@ inline constinit char const nowhere{};      ///< cached, or no slab at all: out 
     return static_cast<char const*>(resource) + 1;
 }
 
+/// Whether a slab's `owner` names a lane.
+[[nodiscard]] inline bool is_lane(void const* owner) noexcept
+{
+    return owner != nullptr && owner != &reclaiming && owner != &nowhere &&
+           (reinterpret_cast<std::uintptr_t>(owner) & 1U) == 0;
+}
+
 /// Slots are free if their bit is set in `shared` or in `local`, allocated if in neither.
 /// - `shared` is changed by atomic read-modify-writes of any thread: frees set bits, claims move them to `local`.
 /// - `local` is the claim of the lane in `owner`; only that lane's thread changes it, or whoever took the lane over.
@@ -196,14 +203,6 @@ public:
         head_ = &s;
         ++size_;
     }
-    inline void push_back(slab& s) noexcept
-    {
-        s.next = nullptr;
-        s.prev = tail_;
-        (tail_ != nullptr ? tail_->next : head_) = &s;
-        tail_ = &s;
-        ++size_;
-    }
     inline void remove(slab& s) noexcept
     {
         --size_;
@@ -219,7 +218,6 @@ public:
     }
     [[nodiscard]] inline slab* front() const noexcept { return head_; }
     [[nodiscard]] inline slab* back() const noexcept { return tail_; }
-    [[nodiscard]] inline bool empty() const noexcept { return head_ == nullptr; }
     [[nodiscard]] inline std::uint32_t size() const noexcept { return size_; }
 
 private:

@@ -63,7 +63,6 @@ public:
 
     [[nodiscard]] inline page_heap& pages() noexcept { return pages_; }
     [[nodiscard]] inline page_heap const& pages() const noexcept { return pages_; }
-    [[nodiscard]] inline reclaim_policy policy() const noexcept { return policy_; }
     /// How many slabs of class `c` are kept: as many pages for every class, one slab at least.
     [[nodiscard]] inline std::uint32_t capacity(unsigned c) const noexcept
     {

@@ -107,7 +107,6 @@ public:
     {
         return me != nullptr ? me->classes[c] : face_.strays[c];
     }
-    [[nodiscard]] inline class_counters const& strays(unsigned c) const noexcept { return face_.strays[c]; }
     /// Counts what happened to the heap: among the caller's own counters, or among shared ones for a thread that could get no
     /// record.
     inline void count(thread_record* me, heap_event e, std::uint64_t n = 1) noexcept
@@ -119,7 +118,6 @@ public:
         else
             face_.stray_events[e].add_shared(n);
     }
-    [[nodiscard]] inline heap_counters const& stray_events() const noexcept { return face_.stray_events; }
     /// An empty slab; null when out of memory.
     [[nodiscard]] slab* take_slab(unsigned bin, thread_record& me, class_counters& counts,
                                   std::uint32_t label_id) noexcept;
@@ -215,7 +213,6 @@ public:
     [[nodiscard]] inline std::uint64_t number() const noexcept { return number_; }
     [[nodiscard]] inline std::string const& name() const noexcept { return name_; }
     [[nodiscard]] inline slab_cache& slabs() noexcept { return slabs_; }
-    [[nodiscard]] inline slab_cache const& slabs() const noexcept { return slabs_; }
     [[nodiscard]] inline page_heap& pages() noexcept { return slabs_.pages(); }
     [[nodiscard]] inline page_heap const& pages() const noexcept { return slabs_.pages(); }
     /// What is told of the heap, and where: see segment.
@@ -239,7 +236,6 @@ public:
         static_assert(place_directory::capacity == 512);
         return face_.places.keys[i].load(std::memory_order_relaxed) == key ? i : find_place(at, key);
     }
-    [[nodiscard]] inline arena& meta() noexcept { return meta_; }
     [[nodiscard]] inline arena const& meta() const noexcept { return meta_; }
     [[nodiscard]] inline slot_set& free_slots() noexcept { return free_slots_; }
     /// The newest record; the others follow by next_of_heap. Records are never removed. Thread safe.

@@ -376,15 +376,14 @@ inline void* lane::find_slot(unsigned bin, thread_record& me) noexcept
     // Some stay, so that they need not come back at once. To find those that go is worth a walk over all that are ready
     // when they are a good part of them.
     if (++b.empty > std::max(record_->heap.warm_limit(class_of_bin(bin)), b.ready_count / 4))
-        recycle_empty(bin);
+        recycle_empty(bin, *record_);
 }
 
-/// Gives back the empty ones among the ready slabs, but for half of what may stay. Every slot of theirs is in `local`, so no
-/// other thread has an object in them.
-void lane::recycle_empty(unsigned bin) noexcept
+/// Gives back the empty ones among the ready slabs, but for half of what may stay, to the calling thread's, whose record `to` is.
+/// Every slot of theirs is in `local`, so no other thread has an object in them.
+void lane::recycle_empty(unsigned bin, thread_record& to) noexcept
 {
-    give_empty(bin, record_->heap.warm_limit(class_of_bin(bin)) / 2,
-               [this](slab& s) { record_->heap.recycle(s, record_); });
+    give_empty(bin, to.heap.warm_limit(class_of_bin(bin)) / 2, [&to](slab& s) { to.heap.recycle(s, &to); });
 }
 
 /// Makes a held slab empty, whatever lives in it; returns how many objects did.
@@ -426,22 +425,19 @@ std::uint64_t lane::drop(thread_record& me, counter& told) noexcept
                 b.push_ready(*s);
         }
         b.empty = b.ready_count;
-        // To the caller's own empty slabs: it may be another thread than the lane's.
-        if (std::uint32_t const limit = me.heap.warm_limit(class_of_bin(bin)); b.empty > limit)
-            give_empty(bin, limit / 2, [&me](slab& s) { me.heap.recycle(s, &me); });
+        if (b.empty > me.heap.warm_limit(class_of_bin(bin)))
+            recycle_empty(bin, me);
         if (of_bin != 0)
             me.classes[class_of_bin(bin)][class_event::recycled].add(b.held.size());
     }
     return live;
 }
 
-void lane::count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept
+live_count lane::live() const noexcept
 {
-    const_cast<lane*>(this)->for_each_slab([&](slab const& s, unsigned bin) {
-        std::uint32_t const n = live_slots(s, bin);
-        objects += n;
-        bytes += std::uint64_t{n} * bins[bin].size;
-    });
+    live_count all;
+    const_cast<lane*>(this)->for_each_slab([&](slab const& s, unsigned bin) { all += live_in(s, bin); });
+    return all;
 }
 
 }

@@ -41,9 +41,7 @@ static_assert(sizeof(lane_bin) <= bin_code_step);
 [[nodiscard]] inline lane* holder_of(slab const& s) noexcept
 {
     void const* const owner = s.owner.load(std::memory_order_seq_cst);   // seq_cst: see free_remote
-    bool const held = owner != nullptr && owner != &reclaiming && owner != &nowhere &&
-                      (reinterpret_cast<std::uintptr_t>(owner) & 1U) == 0;
-    return held ? static_cast<lane_bin const*>(owner)->self : nullptr;
+    return is_lane(owner) ? static_cast<lane_bin const*>(owner)->self : nullptr;
 }
 
 /// Whether slabs that no lane holds are worth taking over. One with a single free slot costs a lock and serves one
@@ -173,8 +171,8 @@ public:
     /// the counter of the epoch's allocations, whose lock the caller holds.
     std::uint64_t drop(thread_record& me, counter& told) noexcept;
 
-    /// Live objects in the slabs this lane holds, and their bytes. Call it as the lane's thread, or when nobody uses it.
-    void count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept;
+    /// What lives in the slabs this lane holds. Call it as the lane's thread, or when nobody uses it.
+    [[nodiscard]] live_count live() const noexcept;
 
     [[nodiscard]] inline stepping_counter const& allocations(unsigned bin) const noexcept
     {
@@ -205,7 +203,6 @@ public:
     /// Whether the lane may claim slots of slabs in which others' objects live. A lane whose resource shares its epoch
     /// may not: it must be able to give back all it handed out and nothing else.
     inline void set_exclusive(bool exclusive) noexcept { exclusive_ = exclusive; }
-    [[nodiscard]] inline bool exclusive() const noexcept { return exclusive_; }
 
     /// Counted frees of a count-only resource on this lane's thread.
     counter counted_frees;
@@ -243,7 +240,7 @@ private:
                s.shared.load(std::memory_order_relaxed) == 0;
     }
     template <class F> void give_empty(unsigned bin, std::uint32_t keep, F give) noexcept;
-    void recycle_empty(unsigned bin) noexcept;
+    void recycle_empty(unsigned bin, thread_record& to) noexcept;
     /// Calls `visit(slab, bin)` for every slab it holds; a visitor that recycles them must `forget_slabs` afterwards.
     template <class F> void for_each_slab(F visit) noexcept;
     template <class F> void for_each_slab_of(unsigned bin, F visit) noexcept;

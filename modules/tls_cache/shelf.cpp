@@ -371,7 +371,7 @@ bool shelf::end_elsewhere(lane& l, thread_record* me, live_count* live, take_bac
                 return false;
         }
         if (!is_inside(r)) {
-            l.count_live(live->objects, live->bytes);
+            *live += l.live();
             hand_back(l, me, done);
             return true;
         }
@@ -487,28 +487,25 @@ take_back_result shelf::take_back(thread_record* me, std::uint64_t for_era, bool
     return done;
 }
 
-void shelf::count_large(void const* owner, std::uint64_t& objects, std::uint64_t& bytes) const noexcept
+live_count shelf::live_large_of(void const* owner) const noexcept
 {
+    live_count all;
     for (slab const* s = large.front(); s != nullptr; s = s->next)
-        if (s->owner.load(std::memory_order_relaxed) == large_owner(owner)) {
-            ++objects;
-            bytes += s->local.load(std::memory_order_relaxed);
-        }
+        if (s->owner.load(std::memory_order_relaxed) == large_owner(owner))
+            all += {1, s->local.load(std::memory_order_relaxed)};
+    return all;
 }
 
-void shelf::count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept
+live_count shelf::live() const noexcept
 {
+    live_count all;
     for (unsigned bin = 0; bin < bin_count; ++bin)
         for (slab_list const* const list : {&partial[bin], &full[bin]})
-            for (slab const* s = list->front(); s != nullptr; s = s->next) {
-                std::uint32_t const n = live_slots(*s, bin);
-                objects += n;
-                bytes += std::uint64_t{n} * bins[bin].size;
-            }
-    for (slab const* s = large.front(); s != nullptr; s = s->next) {
-        ++objects;
-        bytes += s->local.load(std::memory_order_relaxed);
-    }
+            for (slab const* s = list->front(); s != nullptr; s = s->next)
+                all += live_in(*s, bin);
+    for (slab const* s = large.front(); s != nullptr; s = s->next)
+        all += {1, s->local.load(std::memory_order_relaxed)};
+    return all;
 }
 
 // Modelled: tests/models/large.pml, step drop_all
@@ -629,9 +626,6 @@ void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
 
 namespace {
 
-/// Whether `owner` is that of a large allocation (see large_owner): a free that comes twice, and late, can meet one.
-bool is_resource(void const* owner) noexcept { return (reinterpret_cast<std::uintptr_t>(owner) & 1U) != 0; }
-
 // Modelled: tests/models/words.pml, step note_freed_into
 void note_freed_into(lane_bin& b) noexcept
 {
@@ -653,7 +647,9 @@ bool free_remote(heap_core& heap, slab& block, unsigned bin, unsigned slot, thre
         (block.local.load(std::memory_order_relaxed) & bit) != 0)
         return false;
     slab& s = slab_of(block, bin);
-    if (void const* const owner = s.owner.load(std::memory_order_relaxed); owner == &nowhere || is_resource(owner))
+    // Out of reach: a free that comes twice, and late, can meet a cached slab or a large allocation.
+    if (void const* const owner = s.owner.load(std::memory_order_relaxed);
+        owner != nullptr && owner != &reclaiming && !is_lane(owner))
         return false;
     heap.counts_of(me, class_of_bin(bin))[class_event::remote_free].add();
     // release: this thread's use of the slot ends before anyone hands it out again. seq_cst: as in elect.
@@ -665,7 +661,7 @@ bool free_remote(heap_core& heap, slab& block, unsigned bin, unsigned slot, thre
     void const* const owner = s.owner.load(std::memory_order_seq_cst);
     if (owner == nullptr)
         shelved_slab_changed(s, bin, me);
-    else if (owner != &reclaiming && owner != &nowhere && !is_resource(owner))
+    else if (is_lane(owner))
         // It may be another lane's by now: then that one looks in vain, and this slab waits for its next first free.
         note_freed_into(*static_cast<lane_bin*>(const_cast<void*>(owner)));
     return true;

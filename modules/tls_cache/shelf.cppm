@@ -19,6 +19,26 @@ import :thread;
 
 export namespace tslab {
 
+/// Live objects and their bytes.
+struct live_count {
+    std::uint64_t objects = 0;
+    std::uint64_t bytes = 0;
+
+    live_count& operator+=(live_count const& more) noexcept
+    {
+        objects += more.objects;
+        bytes += more.bytes;
+        return *this;
+    }
+};
+
+/// What lives in a slab. Exact when nobody changes it.
+[[nodiscard]] inline live_count live_in(slab const& s, unsigned bin) noexcept
+{
+    std::uint64_t const n = live_slots(s, bin);
+    return {n, n * bins[bin].size};
+}
+
 struct alignas(64) shelf {
     explicit shelf(epoch_face& f) noexcept : face{f} {}
 
@@ -91,11 +111,6 @@ struct alignas(64) shelf {
     [[nodiscard]] bool give_up(lane& l, thread_record* me, take_back_result& done) noexcept
         __attribute__((requires_capability(lock)));
 
-    /// Live objects and their bytes.
-    struct live_count {
-        std::uint64_t objects = 0;
-        std::uint64_t bytes = 0;
-    };
     /// Hands back the lane of a resource that ends on another thread than its own; false when its thread is in an operation,
     /// and hands it back itself. `live`: if not null, what lives in the lane is added to it, which takes some patience; of a lane that
     /// is left to its thread nothing is known.
@@ -116,12 +131,10 @@ struct alignas(64) shelf {
         __attribute__((requires_capability(lock)));
     /// Refuses further allocations; claims come back as their threads next pass by. `era` must be the slot's.
     void begin_closing() noexcept __attribute__((requires_capability(lock)));
-    /// Large allocations of `owner`, and their bytes.
-    void count_large(void const* owner, std::uint64_t& objects, std::uint64_t& bytes) const noexcept
-        __attribute__((requires_capability(lock)));
-    /// Live objects and their bytes in the slabs and large allocations on the lists.
-    void count_live(std::uint64_t& objects, std::uint64_t& bytes) const noexcept
-        __attribute__((requires_capability(lock)));
+    /// The large allocations of the resource `owner`.
+    [[nodiscard]] live_count live_large_of(void const* owner) const noexcept __attribute__((requires_capability(lock)));
+    /// What lives in the slabs on the lists, and the large allocations.
+    [[nodiscard]] live_count live() const noexcept __attribute__((requires_capability(lock)));
 
     /// Gives back every slab and large allocation on the lists, live or not; returns how many objects were live.
     std::uint64_t drop_all(thread_record* me) noexcept __attribute__((requires_capability(lock)));
