@@ -128,7 +128,7 @@ std::uint64_t memory_checks::guard_word(std::byte const* page) const noexcept { 
 void memory_checks::clear(std::byte* begin, std::size_t slot_bytes, std::uint32_t slots) noexcept
 {
     for (std::uint32_t i = 0; i < slots; ++i, begin += slot_bytes)
-        store_word({begin, slot_bytes}, 0);
+        word_of({begin, slot_bytes}).store(0, std::memory_order_relaxed);
 }
 
 /// Precondition: some are.

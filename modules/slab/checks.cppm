@@ -112,7 +112,7 @@ public:
         bool const clean = fresh || was_left_alone(s, secret);
         std::size_t const slack = usable - r.bytes;
         std::memset(s.begin + r.bytes, static_cast<int>(slack_pattern), std::min(slack, most_slack));
-        store_word(s, live_word(secret, said_of(slack, r.alignment)));
+        word_of(s).store(live_word(secret, said_of(slack, r.alignment)), std::memory_order_relaxed);
         return clean;
     }
     /// What is wrong with an object, and what it was asked for as: overflow, or double_free when it has been freed meanwhile.
@@ -122,24 +122,25 @@ public:
         if (guarded != nullptr) [[unlikely]]
             return verify_guarded(s.begin, was);
         std::uint64_t const secret = secret_of(s.begin);
-        std::uint64_t const word = load_word(s);
+        std::uint64_t const word = word_of(s).load(std::memory_order_relaxed);
         std::uint64_t const said = word & said_mask;
         std::size_t const slack = said & slack_mask;
         std::size_t const usable = s.bytes - word_bytes;
         if (word != live_word(secret, said) || slack > usable) [[unlikely]]
             return word == free_word(secret) ? misuse::double_free : misuse::overflow;
         was = {usable - slack, std::size_t{1} << (said >> slack_bits)};
-        if (!is_filled(s.begin + was.bytes, std::min(slack, most_slack), slack_pattern)) [[unlikely]]
-            return load_word(s) == free_word(secret) ? misuse::double_free
-                                                     : misuse::overflow;   // freed at this moment?
+        if (!is_filled(s.begin + was.bytes, std::min(slack, most_slack), slack_pattern)) [[unlikely]] {
+            std::atomic_thread_fence(std::memory_order_acquire);   // pairs with poison: is it freed at this moment?
+            return word_of(s).load(std::memory_order_relaxed) == free_word(secret) ? misuse::double_free
+                                                                                   : misuse::overflow;
+        }
         return std::nullopt;
     }
     /// Fills a slot that is about to be freed.
     inline void poison(checked_slot s) const noexcept
     {
-        // The word first, so that another free at the same moment is called that.
-        store_word(s, free_word(secret_of(s.begin)));
-        std::atomic_signal_fence(std::memory_order_seq_cst);
+        word_of(s).store(free_word(secret_of(s.begin)), std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_release);   // who finds the pattern finds the word: see verify
         std::memset(s.begin, static_cast<int>(poison_pattern), std::min(s.bytes - word_bytes, most_poison));
     }
     /// Makes every slot of a slab that was just cut one that was never handed out.
@@ -188,15 +189,10 @@ private:
         return slack | static_cast<std::uint64_t>(std::countr_zero(alignment)) << slack_bits;
     }
 
-    [[nodiscard]] static inline std::uint64_t load_word(checked_slot s) noexcept
+    /// The last word of a slot. Atomic, since two threads may free one object at the same moment.
+    [[nodiscard]] static inline std::atomic_ref<std::uint64_t> word_of(checked_slot s) noexcept
     {
-        std::uint64_t word = 0;
-        std::memcpy(&word, s.begin + s.bytes - sizeof(word), sizeof(word));
-        return word;
-    }
-    static inline void store_word(checked_slot s, std::uint64_t word) noexcept
-    {
-        std::memcpy(s.begin + s.bytes - sizeof(word), &word, sizeof(word));
+        return std::atomic_ref{*reinterpret_cast<std::uint64_t*>(s.begin + s.bytes - word_bytes)};
     }
     /// Of a slot, or of the first page of a guarded object.
     [[nodiscard]] inline std::uint64_t secret_of(std::byte const* at) const noexcept
@@ -210,7 +206,7 @@ private:
     }
     [[nodiscard]] inline bool was_left_alone(checked_slot s, std::uint64_t secret) const noexcept
     {
-        std::uint64_t const word = load_word(s);
+        std::uint64_t const word = word_of(s).load(std::memory_order_relaxed);
         if (word == free_word(secret)) [[likely]]
             return is_filled(s.begin, std::min(s.bytes - word_bytes, most_poison), poison_pattern);
         return word == 0 || word == live_word(secret, word & said_mask);   // or it was given back live, all at once
