@@ -52,9 +52,29 @@ struct settings {
 /// What the program counts itself.
 struct tally {
     std::atomic<std::uint64_t> allocated{0}, freed{0}, live_bytes{0}, requests{0}, threads{0}, snapshots{0}, leaked{0};
-    std::atomic<std::uint64_t> foreign{0}, misused{0}, refused{0};
+    std::atomic<std::uint64_t> foreign{0}, handles{0}, impossible{0}, misused{0}, refused{0};
 };
 tally counted;
+
+/// One look at a busy heap after the other. A figure is true of some moment while the snapshot was taken: what is live may have
+/// been allocated after allocations were counted, but not after the next look.
+class looks {
+public:
+    /// Whether these figures can come after those of the last call.
+    bool possible(tslab::global_stats const& g)
+    {
+        bool const fine =
+            g.allocations >= allocations_ && live_ <= g.allocations + in_between && g.frees <= g.allocations;
+        allocations_ = g.allocations;
+        live_ = g.live_objects;
+        return fine;
+    }
+
+private:
+    static constexpr std::uint64_t in_between = 1000;   // threads that have an object and have not counted it
+    std::uint64_t allocations_ = 0;
+    std::uint64_t live_ = 0;
+};
 
 void note_report(tslab::misuse_report const& r)
 {
@@ -213,10 +233,11 @@ public:
     }
     void run_snapshots()
     {
+        looks all;
         while (!stop_.load(std::memory_order_relaxed)) {
             tslab::snapshot const s = heap_.snapshot({.residency = counted.snapshots.load() % 10 == 0});
-            if (s.global.live_objects > s.global.allocations || s.epochs.size() > s.epoch_count)
-                counted.foreign.fetch_add(1);
+            if (!all.possible(s.global) || s.epochs.size() > s.epoch_count)
+                counted.impossible.fetch_add(1);
             counted.snapshots.fetch_add(1);
             std::this_thread::sleep_for(std::chrono::milliseconds(100));
         }
@@ -357,7 +378,7 @@ private:
         if (void* const p = heap_.allocate(200, heap_.current_epoch(), h); take(p, 200, r, o)) {
             check(o);
             if (heap_.free(h) != tslab::free_result::ok || heap_.free(h) == tslab::free_result::ok)
-                counted.foreign.fetch_add(1);
+                counted.handles.fetch_add(1);
         }
     }
 
@@ -384,6 +405,8 @@ private:
         expect("domain_exits", g.domain_exits, g.domain_enters);
         expect("leaked_objects", g.leaked_objects, counted.leaked);
         expect("objects with foreign contents", counted.foreign, 0);
+        expect("handles that were not freed exactly once", counted.handles, 0);
+        expect("snapshots that cannot be", counted.impossible, 0);
         expect("misuses", counted.misused, 0);
         std::uint64_t of_epochs = 0;
         std::uint64_t of_classes = 0;
@@ -437,7 +460,7 @@ int observe(pid_t pid, int until_closed, int results)
 {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     std::uint64_t seen = 0;
-    std::uint64_t before = 0;
+    looks all;
     int result = 0;
     std::optional<tslab::observer> reader;
     for (char c = 0; ::read(until_closed, &c, 1) < 0;) {   // the pipe does not block
@@ -446,9 +469,8 @@ int observe(pid_t pid, int until_closed, int results)
                 reader.emplace(pid);
             for (tslab::snapshot const& s : reader->read({.residency = seen % 10 == 0})) {
                 ++seen;
-                if (s.name != "soak" || s.global.allocations < before || s.global.live_objects > s.global.allocations)
+                if (s.name != "soak" || !all.possible(s.global))
                     result = 1;
-                before = s.global.allocations;
             }
         } catch (tslab::observe_error const& e) {
             if (e.fault() != tslab::observe_fault::no_heap && e.fault() != tslab::observe_fault::no_process) {
