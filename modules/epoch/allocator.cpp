@@ -323,16 +323,16 @@ void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
         core_.counts_of(core_.record(), c)[class_event::out_of_memory].add();
         return nullptr;
     }
-    void* object = p;
-    if (checked && (object = arm(p, {bytes, common_alignment})) == nullptr) {
-        free_plain(p);
-        core_.counts_of(core_.record(), c)[class_event::out_of_memory].add();
-        return nullptr;
-    }
     auto& generation = core_.pages().generation(page, slot);
     std::uint32_t const now = generation.load(std::memory_order_relaxed);
     std::uint32_t const next = (now & 1U) != 0 ? now + 2 : now + 1;   // odd while allocated
     generation.store(next, std::memory_order_relaxed);
+    void* object = p;
+    if (checked && (object = arm(p, {bytes, common_alignment})) == nullptr) {
+        free_plain(p);   // which makes it even again
+        core_.counts_of(core_.record(), c)[class_event::out_of_memory].add();
+        return nullptr;
+    }
     h = handle_fields{next + generation_salt(handle_salt_, page, slot), slot, page, heap_tag(core_.number())}.pack();
     return object;
 }

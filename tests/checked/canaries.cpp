@@ -66,6 +66,8 @@ BOOST_AUTO_TEST_CASE(every_size_is_usable_to_its_last_byte_and_reports_nothing)
                 BOOST_REQUIRE((h.heap.free(name) == tslab::free_result::ok));
             }
     }
+    BOOST_TEST(h.heap.malloc(SIZE_MAX) == nullptr);
+    BOOST_TEST(h.heap.malloc(SIZE_MAX - 8) == nullptr);
     BOOST_TEST(h.seen.count() == 0U);
 }
 
@@ -245,8 +247,12 @@ BOOST_AUTO_TEST_CASE(guarded_objects_are_counted_and_given_back_as_others_are)
         BOOST_TEST(h.seen.count() == 4U);
         (void)r.allocate(100);
         BOOST_TEST(r.release() == 1U);
+        void* const loose = h.heap.malloc(100);
+        h.heap.free(bytes_of(loose) + 16);   // inside
+        BOOST_TEST(h.seen.count(misuse::interior_pointer) == 1U);
+        h.heap.free(loose);
     }
-    BOOST_TEST(h.seen.count() == 4U);
+    BOOST_TEST(h.seen.count() == 5U);
     for (auto const& e : h.heap.snapshot().epochs)
         BOOST_TEST(e.live_objects == 0U);
 }
