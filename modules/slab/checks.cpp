@@ -35,15 +35,10 @@ std::uint64_t number_of(void const* p) noexcept { return reinterpret_cast<std::u
 bool under_a_memory_tool() noexcept
 {
 #if defined(RUNNING_ON_VALGRIND)
-    if (RUNNING_ON_VALGRIND != 0)
-        return true;
+    return with_address_sanitizer || RUNNING_ON_VALGRIND != 0;
+#else
+    return with_address_sanitizer;
 #endif
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-    return true;
-#endif
-#endif
-    return false;
 }
 
 std::string_view variable(char const* name) noexcept

@@ -18,6 +18,9 @@ module;
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#if !defined(__has_feature)
+#define __has_feature(x) 0
+#endif
 export module tslab.slab:checks;
 
 import tslab.stats;
@@ -48,17 +51,16 @@ namespace tslab {
 
 export namespace tslab {
 
+#if __has_feature(address_sanitizer)
+inline constexpr bool with_address_sanitizer = true;
+#else
+inline constexpr bool with_address_sanitizer = false;
+#endif
 /// Whether this build can check at all. Where it cannot, none of it costs anything.
 #if defined(TSLAB_CHECKED)
 inline constexpr bool with_checks = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-inline constexpr bool with_checks = true;
 #else
-inline constexpr bool with_checks = false;
-#endif
-#else
-inline constexpr bool with_checks = false;
+inline constexpr bool with_checks = with_address_sanitizer;
 #endif
 
 enum class check_mode : std::uint8_t {

@@ -206,9 +206,7 @@ void thread_registry::end_for_the_dead() noexcept
     constexpr int asked_at_once = 16;   // each thread that comes asks some, so all are asked in the end
     for (int n = 0; n < asked_at_once; ++n) {
         if (asked_next_ == nullptr)
-            asked_next_ = all_lists_;
-        if (asked_next_ == nullptr)
-            return;
+            asked_next_ = all_lists_;   // the caller's is among them
         record_list& list = *std::exchange(asked_next_, asked_next_->next_of_all);
         if (list.life.was_left())
             end_records(list);

@@ -124,6 +124,14 @@ BOOST_AUTO_TEST_CASE(pages_of_freed_guarded_objects_come_back_before_memory_runs
             all.push_back(h.resource.allocate(large));
     } catch (std::bad_alloc const&) {
     }
+    std::vector<void*> small;   // neither a guard's pages nor a slot are left after these
+    try {
+        for (;;)
+            small.push_back(h.resource.allocate(3000));
+    } catch (std::bad_alloc const&) {
+    }
+    for (void* const p : small)
+        h.resource.deallocate(p, 3000);
     BOOST_REQUIRE(all.size() > 5U);
     h.resource.deallocate(all.back(), large);
     all.pop_back();
