@@ -128,7 +128,6 @@ public:
     /// Takes the pages of a large allocation back that is on no list any more.
     void give_large(slab& s, std::uint32_t pages, lock_site const& site) noexcept;
     [[nodiscard]] inline memory_checks& checks() noexcept { return checks_; }
-    [[nodiscard]] inline memory_checks const& checks() const noexcept { return checks_; }
     /// Where a large allocation's memory is.
     [[nodiscard]] static inline checked_slot whole(slab const& s) noexcept
     {

@@ -185,6 +185,21 @@ BOOST_AUTO_TEST_CASE(release_looks_at_what_it_gives_back)
     r.release();
 }
 
+BOOST_AUTO_TEST_CASE(what_a_heap_leaves_behind_is_looked_at)
+{
+    support::recorder const seen;
+    {
+        tslab::allocator heap{{.checks = tslab::check_mode::canaries, .guard_sampling = 0}};
+        for (std::size_t const n : {24U, 30'000U, 120'000U}) {
+            static_cast<void>(heap.malloc(n));
+            bytes_of(heap.malloc(n))[n] ^= std::byte{1};
+        }
+    }
+    BOOST_TEST(seen.count(misuse::overflow) == 3U);
+    BOOST_TEST(seen.count(misuse::heap_live) == 1U);
+    BOOST_TEST(seen.count() == 4U);
+}
+
 BOOST_AUTO_TEST_CASE(frees_on_other_threads_are_checked_too)
 {
     checked_heap h;

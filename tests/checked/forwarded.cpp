@@ -114,6 +114,20 @@ BOOST_AUTO_TEST_CASE(a_count_only_resource_keeps_what_it_counts)
     BOOST_TEST(h.seen.count() == 0U);
 }
 
+BOOST_AUTO_TEST_CASE(release_gives_back_what_is_live)
+{
+    for (tslab::check_mode const mode : {tslab::check_mode::forward, tslab::check_mode::off}) {
+        support::recorder const seen;
+        tslab::allocator heap{{.checks = mode}};
+        tslab::epoch_resource r{heap, {.label = "phase"}};
+        static_cast<void>(r.allocate(100));
+        static_cast<void>(r.allocate(100'000));
+        BOOST_TEST(r.release() == 2U);
+        BOOST_TEST(heap.snapshot().global.live_objects == 0U);
+        BOOST_TEST(seen.count() == 0U);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(the_environment_says_which_checks_where_the_program_does_not)
 {
     BOOST_TEST((mode_with("off") == tslab::check_mode::off));

@@ -15,6 +15,14 @@
 
 using support::stats_of;
 
+BOOST_AUTO_TEST_CASE(a_build_that_cannot_check_says_so)
+{
+    if constexpr (!tslab::with_checks)
+        for (tslab::check_mode const mode : {tslab::check_mode::canaries, tslab::check_mode::forward})
+            BOOST_CHECK_THROW(tslab::allocator({.checks = mode}), std::invalid_argument);
+    BOOST_CHECK_NO_THROW(tslab::allocator({.checks = tslab::check_mode::off}));
+}
+
 BOOST_AUTO_TEST_CASE(a_ring_has_from_2_to_65536_slots)
 {
     for (std::uint32_t n : {0u, 1u, 65'537u, ~0u})
