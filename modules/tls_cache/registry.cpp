@@ -358,6 +358,8 @@ void thread_registry::after_fork(bool in_child) noexcept
             for (thread_record* r = h->first_record(); r != nullptr; r = r->next_of_heap)
                 if (r->list != nullptr && r->list != this_thread.records) {
                     r->vanished.store(true, std::memory_order_relaxed);
+                    // It may have been inside, or have announced what it would have waited with: nobody takes that back here.
+                    r->activity.store(0, std::memory_order_relaxed);
                     r->face.alive.store(0, std::memory_order_relaxed);
                 }
     }

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <pthread.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -104,6 +105,46 @@ int generation(tslab::allocator& heap, std::vector<void*> const& before, int dep
     return wrong_figure(heap, allocations, live - 1000);
 }
 
+/// A thread's record, in which there is to be found at the fork that it has just announced something.
+std::atomic<tslab::thread_record*> announcing{nullptr};
+
+void announce(std::uint32_t what)
+{
+    if (tslab::thread_record* const r = announcing.load())
+        r->activity.store(what);
+}
+
+/// Handlers that are there before tslab's: what is to be done before a fork is done after tslab has looked.
+[[maybe_unused]] int const handlers = ::pthread_atfork(
+    [] { announce(tslab::thread_record::inside | tslab::thread_record::restructuring); }, [] { announce(0); }, nullptr);
+
+}
+
+BOOST_AUTO_TEST_CASE(what_a_thread_had_just_announced_does_not_hold_up_the_child)
+{
+    tslab::allocator heap{{.name = "announced"}};
+    std::atomic<tslab::thread_record*> record{nullptr};
+    std::atomic<bool> stop{false};
+    std::thread other{[&] {
+        heap.free(heap.malloc(10));
+        record = heap.core().record();
+        record.notify_one();
+        stop.wait(false);
+    }};
+    record.wait(nullptr);
+    announcing = record.load();
+    int const child = in_child([&] {
+        announcing = nullptr;
+        return in_child([&] {
+            heap.free(heap.malloc(10));
+            return 0;
+        });
+    });
+    announcing = nullptr;
+    BOOST_TEST(child == 0);
+    stop = true;
+    stop.notify_one();
+    other.join();
 }
 
 BOOST_AUTO_TEST_CASE(three_generations_beside_threads_at_work)
