@@ -81,24 +81,20 @@ allocator::allocator(options const& o)
 
 allocator::~allocator()
 {
-    std::uint64_t objects = 0;
-    std::uint64_t bytes = 0;
+    live_count live;
     for (std::uint32_t i = 0; i < core_.pages().used_pages(); ++i) {
         slab& s = core_.pages().at(i);
         residence const where = s.where.load(std::memory_order_relaxed);
         if (where == residence::unused || where == residence::cached) {
             core_.report_late_frees(s);
         } else if (where == residence::large) {
-            ++objects;
-            bytes += s.local.load(std::memory_order_relaxed);
+            live += {1, s.local.load(std::memory_order_relaxed)};
             if (core_.checks().uses_canaries())   // what is malloc's is left to the tool to find
                 core_.check_live_large(s);
         } else {
             unsigned const bin = s.bin();
             static_cast<void>(core_.claim_slab(s, bin));   // reports what was freed twice
-            std::uint32_t const live = live_slots(s, bin);
-            objects += live;
-            bytes += std::uint64_t{live} * bins[bin].size;
+            live += live_in(s, bin);
             if (core_.checks().uses_canaries())
                 core_.check_live(s, bin);
         }
@@ -108,8 +104,8 @@ allocator::~allocator()
         open += core_.shelf_at(i).holds.load(std::memory_order_relaxed);
     if (open != 0)
         core_.misused({.kind = misuse::heap_open, .fatal = strict_, .objects = open});
-    if (objects != 0)
-        core_.misused({.kind = misuse::heap_live, .fatal = strict_, .objects = objects, .bytes = bytes});
+    if (live.objects != 0)
+        core_.misused({.kind = misuse::heap_live, .fatal = strict_, .objects = live.objects, .bytes = live.bytes});
 }
 
 unsigned allocator::class_of_rare(std::size_t bytes, std::size_t alignment) noexcept

@@ -30,8 +30,6 @@ namespace tslab {
 
 namespace {
 
-std::uint64_t number_of(void const* p) noexcept { return reinterpret_cast<std::uintptr_t>(p); }
-
 bool under_a_memory_tool() noexcept
 {
 #if defined(RUNNING_ON_VALGRIND)
@@ -85,7 +83,7 @@ std::uint64_t random_word() noexcept
     if (::getrandom(&word, sizeof(word), GRND_NONBLOCK) != static_cast<ssize_t>(sizeof(word))) {
         timespec now{};
         ::clock_gettime(CLOCK_MONOTONIC, &now);   // better than nothing
-        word = mixed(static_cast<std::uint64_t>(now.tv_nsec) ^ number_of(&now));
+        word = mixed(static_cast<std::uint64_t>(now.tv_nsec) ^ reinterpret_cast<std::uintptr_t>(&now));
     }
     return word;
 }

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <new>
 #include <utility>
 #include <vector>
@@ -64,6 +63,18 @@ unsigned use(checked_heap& h)
     return refused;
 }
 
+/// Objects of `bytes` until there is no memory for another one.
+std::vector<void*> fill(checked_heap& h, std::size_t bytes)
+{
+    std::vector<void*> all;
+    try {
+        for (;;)
+            all.push_back(h.resource.allocate(bytes));
+    } catch (std::bad_alloc const&) {
+        return all;
+    }
+}
+
 }
 
 BOOST_AUTO_TEST_CASE(each_call_that_fails_costs_at_most_its_object)
@@ -117,20 +128,9 @@ BOOST_AUTO_TEST_CASE(a_guard_that_is_refused_leaves_an_object_with_canaries)
 BOOST_AUTO_TEST_CASE(pages_of_freed_guarded_objects_come_back_before_memory_runs_out)
 {
     checked_heap h{tslab::check_mode::canaries, 1};
-    std::vector<void*> all;
     constexpr std::size_t large = 100'000;
-    try {
-        for (;;)
-            all.push_back(h.resource.allocate(large));
-    } catch (std::bad_alloc const&) {
-    }
-    std::vector<void*> small;   // neither a guard's pages nor a slot are left after these
-    try {
-        for (;;)
-            small.push_back(h.resource.allocate(3000));
-    } catch (std::bad_alloc const&) {
-    }
-    for (void* const p : small)
+    std::vector<void*> all = fill(h, large);
+    for (void* const p : fill(h, 3000))   // after these neither a guard's pages nor a slot are left
         h.resource.deallocate(p, 3000);
     BOOST_REQUIRE(all.size() > 5U);
     h.resource.deallocate(all.back(), large);
