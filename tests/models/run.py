@@ -30,6 +30,11 @@ def run(command, where, allowed=(0,)):
     return done.stdout
 
 
+def preprocessor(tools):
+    """spin preprocesses with gcc unless told otherwise, and a machine that has only clang has no gcc."""
+    return f"-P{tools.compiler} -E -x c"
+
+
 class Model:
     def __init__(self, path):
         self.path = path
@@ -46,7 +51,7 @@ class Model:
 
     def spin(self, tools, where, options, optimise, hash_bits):
         defines = [f"-D{o}" for o in options if o]
-        run([tools.spin, *defines, "-a", self.path], where)
+        run([tools.spin, preprocessor(tools), *defines, "-a", self.path], where)
         run([tools.compiler, "-x", "c", optimise, "-w", "-DSAFETY", f"-DMEMLIM={VERIFY_MIB}", "-o", "pan",
              "pan.c"], where)
         # pan ends with 0 whatever it finds.
@@ -74,7 +79,7 @@ class Model:
             if "errors: 0" in said or "assertion violated" not in said:
                 fail(f"{self.path.stem}: {mutant} is not refuted:\n{said}")
             trail = f"{self.path.name}.trail"
-            told = run([tools.spin, *defines, "-t", "-k", trail, self.path], where, allowed=(0, 1))
+            told = run([tools.spin, preprocessor(tools), *defines, "-t", "-k", trail, self.path], where, allowed=(0, 1))
         line = re.search(r"\.pml:(\d+), Error: assertion violated", told)
         found = re.search(r"// (\w+)", self.text.splitlines()[int(line.group(1)) - 1]) if line else None
         if not found or found.group(1) != label:
