@@ -6,6 +6,7 @@ module;
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -28,6 +29,17 @@ std::uint32_t checked_epoch_count(std::uint32_t n)
     if (n < allocator::least_epochs || n > allocator::most_epochs)
         throw std::invalid_argument{"tslab: epoch_count must be from 2 to 65,536"};
     return n;
+}
+
+constexpr std::size_t default_thread_cache_bytes = std::size_t{32} << 20;
+
+std::uint64_t decay_ns_of(allocator_options const& o)
+{
+    using namespace std::chrono_literals;
+    std::chrono::milliseconds const decay = o.decay.value_or(1s);
+    if (decay < 0ms || decay > std::chrono::hours{24})
+        throw std::invalid_argument{"tslab: decay must be from 0 to 24 hours"};
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds{decay}.count());
 }
 
 /// The slot of a block of `bin` that begins at `p`; max_slots when none does.
@@ -64,6 +76,8 @@ allocator::allocator(options const& o)
              .reserve_bytes = o.reserve_bytes,
              .huge_pages = o.huge_pages,
              .publish = o.publish,
+             .decay_ns = decay_ns_of(o),
+             .thread_cache_bytes = o.thread_cache.value_or(default_thread_cache_bytes),
              .checks = o.checks,
              .guard_sampling = o.guard_sampling},
             sizeof(epoch_record)},
@@ -174,6 +188,8 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
     }
     std::size_t const pages = std::max<std::size_t>((bytes + page_bytes - 1) >> page_shift, 1);
     restructuring_section const section{me};
+    if (me != nullptr)
+        core_.decay_sometimes(*me);
     auto const take = [&] {
         return core_.pages().take(static_cast<std::uint32_t>(pages), std::max(alignment, page_bytes),
                                   core_.shelf_at(e.index).site(me, large_class));

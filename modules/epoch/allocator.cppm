@@ -37,6 +37,11 @@ struct allocator_options {
     reclaim_policy reclaim = reclaim_policy::cached;
     std::uint32_t slab_cache = 32;   ///< pages of empty slabs kept per size class, one slab at least; 0: none
     std::size_t reserve_bytes = 0;   ///< address space for pages; 0: by the machine's memory
+    /// With reclaim_policy::cached: empty slabs and free pages that nobody wanted for so long go back, those of threads to the heap and
+    /// those of the heap to the kernel. Nothing said: TSLAB_DECAY_MS in the environment, else one second.
+    std::optional<std::chrono::milliseconds> decay{};
+    /// Bytes of empty slabs that a thread keeps at most. Nothing said: TSLAB_THREAD_CACHE_KIB in the environment, else 32 MiB.
+    std::optional<std::size_t> thread_cache{};
     bool strict = false;             ///< a leak aborts instead of being reported and counted
     bool sampling = false;           ///< time one allocation in 1,024, see set_sampling
     /// Ask the kernel for huge pages (transparent ones, where it grants them on request): fewer faults and misses in the

@@ -127,6 +127,8 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     lock_guard const guard{r.lock, me != nullptr ? me->site(no_class, label_id) : lock_site{}};
     result.epoch = begin_epoch(r, words, label_id);
     core_.count(me, heap_event::epoch_open);
+    if (me != nullptr)
+        me->clock_ns = r.face.opened_ns.load(std::memory_order_relaxed);
     if (l != nullptr)
         r.link(*l, result.epoch.era, this_thread.key, binding);
     if (enter) {
@@ -244,6 +246,8 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
         core_.slot_drained(r, me);
     else if (done.recycled() != 0)
         core_.slabs().settle(false);
+    if (me != nullptr)
+        core_.decay_if_due(*me, me->clock_ns);
     return result;
 }
 
@@ -394,6 +398,11 @@ close_report allocator::take_back(epoch_id e, bool closing, bool closed_before) 
     report.found = done.found || closed_before;
     if (!report.found)
         return report;
+    if (core_.slabs().decays()) {
+        core_.reach_threads(me);
+        if (me != nullptr)
+            core_.flush_retained(*me, thread_record::warm_pages);
+    }
     purge_result const purged = core_.slabs().settle(true);
     if (done.drained)
         core_.slot_drained(r, me);
@@ -472,8 +481,9 @@ close_report allocator::trim() noexcept
         all.recycled_slabs += one.recycled();
         all.deferred_claims += one.deferred;
     }
+    core_.reach_threads(me);
     if (me != nullptr)
-        core_.flush_warm(*me);
+        core_.flush_retained(*me);
     tell_purged(all, core_.slabs().trim());
     all.rss_after = read_rss_bytes();
     all.nanoseconds = now_ns() - begin;

@@ -10,6 +10,7 @@ module;
 #include <initializer_list>
 #include <memory>
 #include <new>
+#include <utility>
 module tslab.slab;
 
 import tslab.stats;
@@ -230,6 +231,7 @@ slab* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site cons
         was_large_.clear(first, pages);
     }
     publish_sizes();
+    note_fewest();
     slab& s = map_.slabs_[first];
     s.base = reinterpret_cast<std::byte*>(map_.base_ + (std::size_t{first} << page_shift));
     return &s;
@@ -242,6 +244,33 @@ void page_heap::give(slab& first, std::uint32_t pages, bool large, lock_site con
     if (large)
         was_large_.insert(index_of(first), pages);
     publish_sizes();
+}
+
+void page_heap::give_chain(slab* s, std::uint32_t pages, lock_site const& site) noexcept
+{
+    // Bounded, so that nobody waits long for the lock.
+    constexpr int most_at_once = 64;
+    while (s != nullptr) {
+        lock_guard const guard{lock_, site};
+        for (int n = 0; s != nullptr && n < most_at_once; ++n) {
+            slab* const next = s->next;   // read while the slab is still out of reach
+            resident_.insert(index_of(*s), pages);
+            s = next;
+        }
+        publish_sizes();
+    }
+}
+
+void page_heap::note_fewest() noexcept
+{
+    for (std::uint32_t& fewest : fewest_)
+        fewest = std::min(fewest, resident_.size());
+}
+
+std::uint32_t page_heap::unwanted_pages(watcher who) noexcept
+{
+    lock_guard const guard{lock_};
+    return std::exchange(fewest_[static_cast<std::size_t>(who)], resident_.size());
 }
 
 unsigned page_heap::class_of_page(std::uint32_t i) const noexcept
@@ -280,24 +309,33 @@ purge_result page_heap::purged_of(unsigned c) const noexcept
     return {.calls = of.calls.value(), .bytes = of.bytes.value(), .failures = of.failures.value()};
 }
 
-purge_result page_heap::purge(bool look) noexcept
+purge_result page_heap::purge(bool look, std::uint64_t most) noexcept
 {
     look = look && residency_known();
     purge_result done;
     std::array<page_run, 64> runs;
+    std::uint64_t staying = ~std::uint64_t{0};   // of the pages that are free and resident, the first so many
     for (std::uint32_t from = 0; from < max_pages_ && done.failures == 0;) {
         std::size_t n = 0;
         {
             lock_guard const guard{lock_};
-            for (; n < runs.size(); ++n) {
-                page_run const run = resident_.next_run(from, max_pages_);
+            if (staying == ~std::uint64_t{0})
+                staying = resident_.size() - std::min<std::uint64_t>(most, resident_.size());
+            while (n < runs.size()) {
+                page_run run = resident_.next_run(from, max_pages_);
                 if (run.count == 0)
                     break;
-                resident_.erase(run.first, run.count);
                 from = run.first + run.count;
-                runs[n] = run;
+                auto const passed_over = static_cast<std::uint32_t>(std::min<std::uint64_t>(staying, run.count));
+                staying -= passed_over;
+                run = {run.first + passed_over, run.count - passed_over};
+                if (run.count == 0)
+                    continue;
+                resident_.erase(run.first, run.count);
+                runs[n++] = run;
             }
             publish_sizes();
+            note_fewest();
         }
         if (n == 0)
             break;

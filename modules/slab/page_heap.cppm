@@ -185,9 +185,18 @@ public:
     /// their descriptors say of earlier times. Thread safe.
     void give(slab& first, std::uint32_t pages, bool large = false, lock_site const& site = {}) noexcept;
 
-    /// Hands every free resident page to the kernel, neighbours in one call. Thread safe; the calls are made without
-    /// the lock, their pages in nobody's hands meanwhile. `look`: asks the kernel afterwards how much of it really went.
-    purge_result purge(bool look = false) noexcept;
+    /// Takes a chain of slabs of `pages` pages each back, linked by `next`, under one lock. Thread safe.
+    void give_chain(slab* first, std::uint32_t pages, lock_site const& site) noexcept;
+
+    /// Hands free resident pages to the kernel, neighbours in one call: at most `most` of them, those with the highest
+    /// addresses, since the lowest are handed out first. Thread safe; the calls are made without the lock, their pages in
+    /// nobody's hands meanwhile. `look`: asks the kernel afterwards how much of it really went.
+    purge_result purge(bool look = false, std::uint64_t most = ~std::uint64_t{0}) noexcept;
+
+    /// Who asks for the pages that nobody wanted: each has a period of its own, see unwanted_pages.
+    enum class watcher : std::uint8_t { of_time, of_work, count_ };
+    /// The fewest free resident pages there were since this watcher last asked. Begins a new period. Thread safe.
+    [[nodiscard]] std::uint32_t unwanted_pages(watcher who) noexcept;
     /// What was purged of pages that were slabs of class `c` last, or a large allocation: a call counts for the class of
     /// its first page, bytes for each page's own.
     [[nodiscard]] purge_result purged_of(unsigned c) const noexcept;
@@ -249,6 +258,7 @@ private:
     [[nodiscard]] std::uint32_t take_fresh(std::uint32_t pages, std::uint32_t step) noexcept
         __attribute__((requires_capability(lock_)));
     void publish_sizes() noexcept __attribute__((requires_capability(lock_)));
+    void note_fewest() noexcept __attribute__((requires_capability(lock_)));
     void publish_metadata() noexcept;
     void count_purged(page_run run, bool dropped) noexcept;
     [[nodiscard]] unsigned class_of_page(std::uint32_t i) const noexcept;
@@ -261,6 +271,8 @@ private:
     page_set resident_ __attribute__((guarded_by(lock_)));    // free, memory still behind them
     page_set purged_ __attribute__((guarded_by(lock_)));      // free, given back
     page_set was_large_ __attribute__((guarded_by(lock_)));   // of the free ones: from a large allocation
+    std::array<std::uint32_t, static_cast<std::size_t>(watcher::count_)> fewest_
+        __attribute__((guarded_by(lock_))){};                 // see unwanted_pages
     atomic<std::uint32_t> next_{0};                           // first page never taken
     atomic<std::uint32_t> generation_pages_{0};
     page_figures own_figures_;

@@ -15,13 +15,13 @@ slab_cache::slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_
     : pages_{reserve_bytes, huge_pages, told},
       told_cached_{told_cached},
       policy_{policy},
-      capacity_{policy == reclaim_policy::eager ? 0 : capacity},
-      resident_limit_{policy == reclaim_policy::cached ? std::uint64_t{capacity} * class_count : 0}
+      capacity_{policy == reclaim_policy::eager ? 0 : capacity}
 {
 }
 
 void slab_cache::note_count(class_cache& cache) noexcept
 {
+    cache.fewest = std::min(cache.fewest, cache.slabs.size());
     cache.count.store(cache.slabs.size(), std::memory_order_relaxed);
     if (told_cached_ != nullptr)
         told_cached_[&cache - shelves_.data()].store(cache.slabs.size(), std::memory_order_relaxed);
@@ -133,11 +133,7 @@ std::uint32_t slab_cache::put_chain(slab* s, lock_site const& site) noexcept
         }
         note_count(cache);
     }
-    while (s != nullptr) {
-        slab* const next = s->next;
-        discard(*s, site);
-        s = next;
-    }
+    discard_chain(s, site);
     return kept;
 }
 
@@ -156,8 +152,9 @@ bool slab_cache::has_late_frees(slab const& page) const noexcept
     return false;
 }
 
+/// Takes the identity of a slab from its pages, which nobody can reach.
 // Modelled: tests/models/large.pml, step discard
-void slab_cache::discard(slab& s, lock_site const& site) noexcept
+void slab_cache::make_plain(slab& s) noexcept
 {
     std::uint32_t const pages = bins[s.bin()].pages;
     std::uint32_t const index = pages_.index_of(s);
@@ -170,14 +167,50 @@ void slab_cache::discard(slab& s, lock_site const& site) noexcept
     }
     s.owner.store(&nowhere, std::memory_order_relaxed);
     s.where.store(residence::unused, std::memory_order_relaxed);
-    pages_.give(s, pages, false, site);
+}
+
+void slab_cache::discard(slab& s, lock_site const& site) noexcept
+{
+    s.next = nullptr;
+    discard_chain(&s, site);
+}
+
+/// Makes a chain of slabs of one class free pages.
+void slab_cache::discard_chain(slab* first, lock_site const& site) noexcept
+{
+    if (first == nullptr)
+        return;
+    std::uint32_t const pages = bins[first->bin()].pages;
+    for (slab* s = first; s != nullptr; s = s->next)
+        make_plain(*s);
+    pages_.give_chain(first, pages, site);
+}
+
+void slab_cache::decay() noexcept
+{
+    for (class_cache& cache : shelves_) {
+        if (cache.count.load(std::memory_order_relaxed) == 0)   // a hint: what comes later is of the next period
+            continue;
+        slab* unwanted = nullptr;
+        {
+            lock_guard const guard{cache.lock};
+            for (std::uint32_t n = cache.fewest; n > 0; --n) {
+                slab& s = *cache.slabs.back();   // the one that has been there longest
+                cache.slabs.remove(s);
+                s.next = unwanted;
+                unwanted = &s;
+            }
+            cache.fewest = cache.slabs.size();
+            note_count(cache);
+        }
+        discard_chain(unwanted, {});
+    }
 }
 
 purge_result slab_cache::settle(bool asked) noexcept
 {
     std::uint64_t const resident = pages_.free_resident_pages();
-    bool const wanted = policy_ == reclaim_policy::eager || (policy_ == reclaim_policy::cached && asked) ||
-                        (policy_ == reclaim_policy::cached && resident > resident_limit_);
+    bool const wanted = policy_ == reclaim_policy::eager || (policy_ == reclaim_policy::cached && asked);
     return wanted && resident != 0 ? pages_.purge(asked) : purge_result{};
 }
 

@@ -22,7 +22,7 @@ export namespace tslab {
 /// What happens to pages whose slab is empty.
 enum class reclaim_policy : std::uint8_t {
     eager,   ///< nothing is cached; every close hands all free pages to the kernel
-    cached,   ///< up to `slab_cache` empty slabs a class stay; what overflows goes back at an explicit close, or when much
+    cached,   ///< what is empty stays for as long as it is wanted, see decay; an explicit close leaves `slab_cache` a class
     never   ///< pages stay resident for reuse
 };
 
@@ -52,9 +52,14 @@ public:
     /// The same for a chain of slabs of one class; returns how many were kept.
     std::uint32_t put_chain(slab* first, lock_site const& site) noexcept;
 
-    /// What a close does at its end. `asked`: the program called for it, so overflow goes back at once.
-    /// Then it is looked what became of it.
+    /// Purges free pages at the end of a close, as the policy says. `asked`: the program called for it, so under `cached` too
+    /// they go at once, and residency is measured afterwards.
     purge_result settle(bool asked) noexcept;
+
+    /// Whether what nobody wants for a while goes.
+    [[nodiscard]] inline bool decays() const noexcept { return policy_ == reclaim_policy::cached; }
+    /// Puts those cached slabs among the free pages that nobody wanted since the last call, and begins a new period.
+    void decay() noexcept;
 
     /// Puts every cached slab among the free pages.
     void empty() noexcept;
@@ -82,12 +87,15 @@ private:
     struct alignas(64) class_cache {
         mutex lock;
         slab_list slabs __attribute__((guarded_by(lock)));
+        std::uint32_t fewest __attribute__((guarded_by(lock))) = 0;   // slabs in it since the last decay
         atomic<std::uint32_t> count{0};   // written under the lock, read by statistics
     };
 
     void note_count(class_cache& cache) noexcept __attribute__((requires_capability(cache.lock)));
     [[nodiscard]] slab* cut(unsigned bin, lock_site const& site) noexcept;
     void discard(slab& s, lock_site const& site) noexcept;
+    void discard_chain(slab* first, lock_site const& site) noexcept;
+    void make_plain(slab& s) noexcept;
     [[nodiscard]] bool has_late_frees(slab const& page) const noexcept;
 
     page_heap pages_;
@@ -96,7 +104,6 @@ private:
     reclaim_policy const policy_;
     std::uint32_t const capacity_;
     bool clears_slots_ = false;
-    std::uint64_t const resident_limit_;   // free resident pages that no unasked settle bothers about
 };
 
 /// Makes a slab whose every slot the caller holds an empty one that is out of reach. Calls `found(block, slots)` with slots

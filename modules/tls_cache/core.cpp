@@ -60,6 +60,9 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
                      2 * o.slots * shelf_bytes)},
       shelf_bytes_{shelf_bytes},
       slots_{o.slots},
+      decay_ns_{o.decay_ns},
+      thread_cache_pages_{static_cast<std::uint32_t>(
+          std::min<std::uint64_t>(o.thread_cache_bytes >> page_shift, std::uint32_t{1} << 31))},
       name_{o.name}
 {
     slabs_.set_clears_slots(checks_.uses_canaries());
@@ -139,7 +142,7 @@ lane* heap_core::take_lane(thread_record& me) noexcept
     if (lane* const l = me.spare) {
         me.spare = l->next_spare_;
         if (l->used_bins_ != 0)
-            --me.keeping;
+            me.keeping.store(me.keeping.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
         return l;
     }
     void* const place = meta_.allocate(sizeof(lane), alignof(lane));   // the face last: as in make_record
@@ -179,7 +182,7 @@ void heap_core::return_bound_lane(lane& l, thread_record* me) noexcept
 void heap_core::put_lane_back(lane& l, thread_record& me) noexcept
 {
     if (l.used_bins_ != 0)
-        ++me.keeping;
+        me.keeping.store(me.keeping.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     return_bound_lane(l, &me);
 }
 
@@ -293,26 +296,158 @@ void heap_core::thread_ends(thread_record& r) noexcept
     for (lane* l = r.all_lanes.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_)
         hand_back_lane(*l, r, false);
     take_over_returned(r);
-    flush_warm(r);
+    flush_retained(r);
 }
 
 // Modelled: tests/models/kept.pml, step forget_kept
-void heap_core::flush_warm(thread_record& me) noexcept
+// Modelled: tests/models/reach.pml, step flush_retained
+void heap_core::flush_retained(thread_record& r, std::uint32_t stay_pages) noexcept
 {
-    for (lane* l = me.all_lanes.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_)
+    for (lane* l = r.all_lanes.load(std::memory_order_acquire); l != nullptr; l = l->next_of_record_)
         if (l->attached_.load(std::memory_order_acquire) == nullptr)   // whoever handed it back is done with it
             l->forget_kept();
-    me.keeping = 0;
+    r.keeping.store(0, std::memory_order_relaxed);
     for (unsigned c = 0; c < class_count; ++c) {   // each of them was counted when it became empty
-        slabs_.put_chain(std::exchange(me.warm[c], nullptr), {});
-        me.warm_count[c] = 0;
+        std::uint32_t const stay = stay_pages / class_shapes[c].pages;
+        if (r.retained.count(c) > stay)
+            slabs_.put_chain(r.retained.take_oldest(c, r.retained.count(c) - stay), {});
     }
+}
+
+// What a thread keeps, it touches in restructuring sections. So a section announces itself in `activity`, passes the light half of
+// an asymmetric barrier, and looks at `reached`; who reaches the thread sets `reached`, passes the heavy half, and looks at
+// `activity`. One of them sees the other: the thread waits, or is left alone.
+//
+//   thread        event, under                                   to            made safe by
+//   open          another thread reaches it, reach_lock_         announced     `reached` set, then the heavy barrier
+//   announced     the thread is in no section                    taken         `activity` read with acquire
+//   announced     the thread is in a section                     open          it was seen busy: nothing is touched
+//   taken         its caches are empty, reach_lock_              open          `reached` cleared with release
+//   announced, taken: the thread's next section leaves at once, and waits for reach_lock_
+// Modelled: tests/models/reach.pml, step reach_threads
+void heap_core::reach_threads(thread_record const* me, std::uint64_t unless_since) noexcept
+{
+    lock_guard const guard{reach_lock_};
+    bool any = false;
+    for (thread_record* r = first_record(); r != nullptr; r = r->next_of_heap) {
+        // Hints: what a thread comes to keep from now on is of the time after this call.
+        bool const keeps = r->retained.pages() != 0 || r->keeping.load(std::memory_order_relaxed) != 0;
+        if (r == me || !keeps || r->decayed_ns.load(std::memory_order_relaxed) >= unless_since)
+            continue;
+        r->reached.store(true, std::memory_order_relaxed);
+        any = true;
+    }
+    if (!any)
+        return;
+    heavy_barrier();
+    constexpr int patience = 64;
+    for (thread_record* r = first_record(); r != nullptr; r = r->next_of_heap) {
+        if (!r->reached.load(std::memory_order_relaxed))
+            continue;
+        auto const is_busy = [r] {
+            // acquire: what the thread did in its last section is seen.
+            return !r->vanished.load(std::memory_order_relaxed) &&
+                   (r->activity.load(std::memory_order_acquire) & thread_record::restructuring) != 0;
+        };
+        bool busy = is_busy();
+        for (int n = 0; busy && n < patience; ++n) {
+            spin_pause();
+            busy = is_busy();
+        }
+        if (!busy)
+            flush_retained(*r);
+        r->reached.store(false, std::memory_order_release);   // the thread sees its empty lists
+    }
+}
+
+void heap_core::wait_until_not_reached() noexcept
+{
+    reach_lock_.lock();
+    reach_lock_.unlock();
+}
+
+/// Takes what threads keep, and what their own lanes have in epochs that are open, into the heap's caches; `me` is left alone.
+void heap_core::revoke_thread_caches(thread_record* me) noexcept
+{
+    reach_threads(me);
+    for (std::uint32_t i = 0; i < prepared_slots(); ++i) {
+        shelf& s = shelf_at(i);
+        if (s.state.load(std::memory_order_relaxed) == lifecycle::active ||
+            s.state.load(std::memory_order_relaxed) == lifecycle::closing)
+            if (s.take_back_of_others(me))
+                slot_drained(s, me, false);
+    }
+    reach_threads(me);   // a thread that handed its lanes back itself keeps what was empty
+}
+
+/// What the calling thread did not want since it last looked goes to the heap's caches; then it is the heap's turn, if no other
+/// thread has seen to that.
+[[gnu::cold, gnu::noinline]] void heap_core::decay(thread_record& me, std::uint64_t now) noexcept
+{
+    std::uint64_t const before = me.decayed_ns.load(std::memory_order_relaxed);
+    me.decayed_ns.store(now, std::memory_order_relaxed);
+    if (!slabs_.decays())
+        return;
+    {
+        restructuring_section const section{&me};
+        for (unsigned c = 0; c < class_count; ++c)
+            if (std::uint32_t const n = me.retained.unwanted(c); n != 0)
+                slabs_.put_chain(me.retained.take_oldest(c, n), {});
+        for (lane* l = me.all_lanes.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_)
+            if (l->used_bins_ != 0 && l->used_ns_ < before && l->attached_.load(std::memory_order_acquire) == nullptr) {
+                l->forget_kept();
+                me.keeping.store(me.keeping.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+            }
+    }
+    decay_heap(&me, now);
+}
+
+void heap_core::decay_heap(thread_record* me, std::uint64_t now) noexcept
+{
+    std::uint64_t last = decayed_ns_.load(std::memory_order_relaxed);
+    // One thread an interval. relaxed: nothing but the turn is passed on.
+    if (!slabs_.decays() || now - last < decay_ns_ ||
+        !decayed_ns_.compare_exchange_strong(last, now, std::memory_order_relaxed))
+        return;
+    restructuring_section const section{me};
+    slabs_.decay();
+    if (now > 2 * decay_ns_)
+        reach_threads(me, now - 2 * decay_ns_);
+    if (std::uint32_t const unwanted = pages().unwanted_pages(page_heap::watcher::of_time); unwanted != 0)
+        static_cast<void>(pages().purge(false, unwanted));
+}
+
+void heap_core::note_work(thread_record& me) noexcept
+{
+    decay_if_due(me, now_ns_coarse());
+    constexpr std::uint64_t window = 128;             // periods of allocations between two looks
+    constexpr std::uint32_t least_pages = 2048;       // 8 MiB: less can wait for its time
+    constexpr std::uint64_t allocations_a_page = 16;  // what a page must be spared from: so faulting it in again costs little
+    if ((work_.fetch_add(1, std::memory_order_relaxed) + 1) % window != 0 || !slabs_.decays()) [[likely]]
+        return;
+    std::uint32_t unwanted = pages().unwanted_pages(page_heap::watcher::of_work);
+    {
+        lock_guard const guard{work_lock_};
+        if (unwanted < least_pages) {
+            unwanted_work_ = 0;
+            return;
+        }
+        unwanted_pages_ = unwanted_work_ == 0 ? unwanted : std::min(unwanted_pages_, unwanted);
+        unwanted_work_ += window * stepping_counter::period;
+        if (unwanted_work_ < allocations_a_page * unwanted_pages_)
+            return;
+        unwanted = unwanted_pages_;
+        unwanted_work_ = 0;
+    }
+    restructuring_section const section{&me};
+    static_cast<void>(pages().purge(false, unwanted));
 }
 
 void heap_core::empty_caches(thread_record* me) noexcept
 {
+    revoke_thread_caches(me);
     if (me != nullptr) {
-        flush_warm(*me);
+        flush_retained(*me);
         for (lane* l = me->all_lanes.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_) {
             shelf* const home = l->attached();
             if (home == nullptr)
@@ -393,43 +528,34 @@ void heap_core::recycle(slab& s, thread_record* me) noexcept
     unsigned const c = class_of_bin(bin);
     shelf const* const home = home_of(s);
     let_go(s, bin);
-    if (me == nullptr || me->warm_count[c] >= warm_limit_[c]) [[unlikely]]
-        return recycle_rare(s, bin, me, home);
+    if (me == nullptr || !keeps_slabs()) [[unlikely]]
+        return recycle_unkept(s, bin, me, home);
     s.where.store(residence::cached, std::memory_order_relaxed);
-    s.next = me->warm[c];
-    me->warm[c] = &s;
-    ++me->warm_count[c];
+    me->retained.push(s, c);
     me->classes[c][class_event::recycled].add();
+    if (me->retained.pages() > thread_cache_pages_) [[unlikely]]
+        retain_less(*me, home != nullptr ? home->site(me, c) : lock_site{});
 }
 
-/// The thread keeps no more: half of what it has goes to the heap's cache, under one lock, and what that cannot keep becomes
-/// free pages.
-[[gnu::noinline]] void heap_core::recycle_rare(slab& s, unsigned bin, thread_record* me, shelf const* home) noexcept
+/// An empty slab of a thread that keeps none goes to the heap's cache, and becomes free pages where that is full.
+[[gnu::noinline]] void heap_core::recycle_unkept(slab& s, unsigned bin, thread_record* me, shelf const* home) noexcept
 {
     unsigned const c = class_of_bin(bin);
-    slab* chain = &s;
-    std::uint32_t n = 1;
-    if (me != nullptr && me->warm_count[c] > 1) {
-        // The ones that came last stay: they are the warmest.
-        slab* last_kept = me->warm[c];
-        std::uint32_t const keep = me->warm_count[c] / 2;
-        for (std::uint32_t i = 1; i < keep; ++i)
-            last_kept = last_kept->next;
-        chain = std::exchange(last_kept->next, &s);   // s takes the place of those that go
-        s.next = nullptr;
-        s.where.store(residence::cached, std::memory_order_relaxed);
-        n = me->warm_count[c] - keep;
-        me->warm_count[c] = keep + 1;
-    } else {
-        s.next = nullptr;
+    bool const kept = slabs_.put(s, home != nullptr ? home->site(me, c) : lock_site{});
+    counts_of(me, c)[kept ? class_event::recycled : class_event::overflowed].add();
+}
+
+/// The thread keeps more than it may: of each class the half that has been there longest goes to the heap's cache, and what that
+/// cannot keep becomes free pages.
+[[gnu::cold, gnu::noinline]] void heap_core::retain_less(thread_record& me, lock_site const& site) noexcept
+{
+    for (unsigned c = 0; c < class_count; ++c) {
+        std::uint32_t const n = me.retained.count(c) - me.retained.count(c) / 2;
+        if (n == 0)
+            continue;
+        std::uint32_t const kept = slabs_.put_chain(me.retained.take_oldest(c, n), site);
+        me.classes[c][class_event::overflowed].add(n - kept);
     }
-    class_counters& counts = counts_of(me, c);
-    bool const itself = chain == &s;
-    std::uint32_t const kept = slabs_.put_chain(chain, home != nullptr ? home->site(me, c) : lock_site{});
-    if (!itself || kept == n)
-        counts[class_event::recycled].add();
-    if (kept != n)
-        counts[class_event::overflowed].add(n - kept);
 }
 
 // Modelled: tests/models/close.pml, step take_slab
@@ -437,10 +563,9 @@ void heap_core::recycle(slab& s, thread_record* me) noexcept
 slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& counts, std::uint32_t label_id) noexcept
 {
     unsigned const c = class_of_bin(bin);
-    slab* s = me.warm[c];
+    slab* s = me.retained.first(c);
     if (s != nullptr && s->bin() == bin) [[likely]] {
-        me.warm[c] = s->next;
-        --me.warm_count[c];
+        static_cast<void>(me.retained.pop(c));
         counts[class_event::cache_hit].add();
         // It was this bin's before, so what was freed late is in its own words.
         if (has_blocks(bin) || s->shared.load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -460,14 +585,13 @@ slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& coun
                                                   lock_site const& site) noexcept
 {
     unsigned const c = class_of_bin(bin);
-    if (me.warm[c] == nullptr) {
+    if (me.retained.first(c) == nullptr) {
         std::uint32_t taken = 0;
-        me.warm[c] = slabs_.take_cached(c, warm_limit_[c] / 2 + 1, taken, site);
-        me.warm_count[c] = taken;
+        slab* const chain = slabs_.take_cached(c, warm_limit_[c] / 2 + 1, taken, site);
+        me.retained.fill(c, chain, taken);
     }
-    if (slab* const s = me.warm[c]; s != nullptr && slabs_.turn_into(*s, bin)) {
-        me.warm[c] = s->next;
-        --me.warm_count[c];
+    if (slab* const s = me.retained.first(c); s != nullptr && slabs_.turn_into(*s, bin)) {
+        static_cast<void>(me.retained.pop(c));
         counts[class_event::cache_hit].add();
         return s;
     }

@@ -34,6 +34,8 @@ public:
         std::size_t reserve_bytes;
         bool huge_pages;
         bool publish;   ///< other processes may read what is told of it: see segment
+        std::uint64_t decay_ns;
+        std::uint64_t thread_cache_bytes;
         check_mode checks = check_mode::off;
         std::optional<std::uint32_t> guard_sampling{};
     };
@@ -121,9 +123,38 @@ public:
     /// An empty slab; null when out of memory.
     [[nodiscard]] slab* take_slab(unsigned bin, thread_record& me, class_counters& counts,
                                   std::uint32_t label_id) noexcept;
-    /// Puts every cached empty slab of the heap and of the calling thread, and what its lanes have that is empty, among the
-    /// free pages: memory has run out. The caller holds no lock.
+    /// Puts every empty slab among the free pages that a cache, a thread or a lane keeps, as far as no thread is using it at this
+    /// moment: memory has run out. The caller holds no lock and is in a restructuring section of `me`, which may be null.
     void empty_caches(thread_record* me) noexcept;
+
+    /// Looks whether it is time to decay: to put those empty slabs among the free pages, and to give those free pages to the
+    /// kernel, that nobody wanted for `decay_ns`. Called on slow paths; asks for the time at every fourth call. The caller holds no lock.
+    inline void decay_sometimes(thread_record& me) noexcept
+    {
+        if ((++me.slow_paths & 3U) == 0)
+            decay_if_due(me, now_ns_coarse());
+    }
+    /// The same, where the time is known.
+    inline void decay_if_due(thread_record& me, std::uint64_t now) noexcept
+    {
+        me.clock_ns = now;
+        if (now - me.decayed_ns.load(std::memory_order_relaxed) >= decay_ns_) [[unlikely]]
+            decay(me, now);
+    }
+    /// Notes that a lane has handed out stepping_counter::period objects. So free pages go that nobody wanted while much was
+    /// allocated, however short that time was.
+    void note_work(thread_record& me) noexcept;
+    /// Gives unwanted free pages to the kernel and flushes what idle threads keep. `now`: of now_ns_coarse.
+    /// `me`: the calling thread's record, or null. Effects on the thread's own caches: none. Thread safe.
+    void decay_heap(thread_record* me, std::uint64_t now) noexcept;
+    [[nodiscard]] inline std::uint64_t decay_ns() const noexcept { return decay_ns_; }
+
+    /// Takes what other threads keep, empty slabs and those of lanes not in use, into the heap's caches. Leaves out threads that
+    /// are changing their lists at this moment. `unless_since`: leaves out those, too, that have looked at their own caches since then.
+    /// The caller holds no lock. Thread safe.
+    void reach_threads(thread_record const* me, std::uint64_t unless_since = ~std::uint64_t{0}) noexcept;
+    /// For a thread that finds itself reached: waits until it is no longer.
+    void wait_until_not_reached() noexcept;
 
     /// Takes the pages of a large allocation back that is on no list any more.
     void give_large(slab& s, std::uint32_t pages, lock_site const& site) noexcept;
@@ -146,8 +177,9 @@ public:
     /// What a drained epoch's last event must do once the shelf is unlocked. `give_back`: as the policy says.
     void slot_drained(shelf& s, thread_record* me, bool give_back = true) noexcept;
 
-    /// Forgets the warm slabs of the calling thread, those of its lanes not in use too, into the heap's cache.
-    void flush_warm(thread_record& me) noexcept;
+    /// Puts what a thread keeps, but for `stay_pages` of empty slabs of each class, into the heap's caches; what its lanes keep
+    /// that are not in use, too. Call it as that thread, or as one that reached it.
+    void flush_retained(thread_record& r, std::uint32_t stay_pages = 0) noexcept;
 
     /// Moves what others freed in a block from `shared` to `local`, which the caller owns; returns the free slots.
     std::uint64_t claim(slab& block, unsigned bin) noexcept
@@ -174,7 +206,7 @@ public:
         return face_.misuses[static_cast<std::size_t>(kind)].value();
     }
 
-    /// How many empty slabs of class `c` a thread keeps; none where pages go back at once.
+    /// How many empty slabs of class `c` a lane keeps; none where pages go back at once.
     [[nodiscard]] inline std::uint32_t warm_limit(unsigned c) const noexcept { return warm_limit_[c]; }
     [[nodiscard]] inline bool keeps_slabs() const noexcept { return warm_limit_[0] != 0; }
 
@@ -282,7 +314,10 @@ private:
     [[nodiscard]] slab* take_slab_rare(unsigned bin, thread_record& me, class_counters& counts,
                                        lock_site const& site) noexcept;
     void retire_generation(slab const& s, unsigned slot) noexcept;
-    void recycle_rare(slab& s, unsigned bin, thread_record* me, shelf const* home) noexcept;
+    void decay(thread_record& me, std::uint64_t now) noexcept;
+    void retain_less(thread_record& me, lock_site const& site) noexcept;
+    void revoke_thread_caches(thread_record* me) noexcept;
+    void recycle_unkept(slab& s, unsigned bin, thread_record* me, shelf const* home) noexcept;
     [[nodiscard]] lane* attach_lane(thread_record& me, std::uint32_t slot, std::uint64_t era, bool& closed) noexcept;
     void take_over_returned(thread_record& me) noexcept;
     static void hand_back_lane(lane& l, thread_record& me, bool only_wanted) noexcept;
@@ -304,7 +339,15 @@ private:
     slot_set free_slots_;
     atomic<std::uint32_t> prepared_slots_{0};
     atomic<thread_record*> records_{nullptr};
-    std::array<std::uint32_t, class_count> warm_limit_;   // slabs each thread keeps
+    std::array<std::uint32_t, class_count> warm_limit_;   // slabs each lane keeps
+    std::uint64_t const decay_ns_;
+    std::uint32_t const thread_cache_pages_;   // of empty slabs that a thread keeps at most
+    mutex reach_lock_;                         // taken before shelves' locks; see reach_threads
+    atomic<std::uint64_t> decayed_ns_{0};      // when the heap last decayed
+    atomic<std::uint64_t> work_{0};            // periods of allocations, see note_work
+    mutex work_lock_;                          // taken with no other lock held
+    std::uint64_t unwanted_work_ __attribute__((guarded_by(work_lock_))) = 0;
+    std::uint32_t unwanted_pages_ __attribute__((guarded_by(work_lock_))) = 0;
     atomic<bool> sampling_{false};
     mutable mutex history_lock_;
     std::string name_;

@@ -299,6 +299,7 @@ inline bool is_interrupted(thread_record const& me) noexcept
 {
     unsigned const bin = index_of(b);
     b.allocations.carry();
+    record_->heap.note_work(*record_);
     if (!record_->heap.sampling())
         return;
     restructuring_section const section{record_};
@@ -315,6 +316,7 @@ inline void* lane::find_slot(unsigned bin, thread_record& me) noexcept
     class_counters& counts = me.classes[c];
     counts[class_event::slow_path].add();
     me.scans[c].note_allocation(counts);
+    me.heap.decay_sometimes(me);
     while (slab* const block = next_block(bin, me, counts)) {
         bins_[bin].bin.current = block;
         tell_held(bin);

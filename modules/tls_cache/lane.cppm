@@ -351,6 +351,7 @@ private:
     lane* next_ = nullptr;
     lane* prev_ = nullptr;
 
+    std::uint64_t used_ns_ = 0;        // about when it was last handed back, keeping something; its thread's
     lane* next_of_record_ = nullptr;   // set once, before the lane is published
     lane* next_spare_ = nullptr;
 };

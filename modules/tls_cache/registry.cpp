@@ -311,18 +311,22 @@ bool thread_registry::name_of_owner(void const* p, heap_core const* except, std:
     return false;
 }
 
-void restructuring_section::wait_for_fork() noexcept
+// Modelled: tests/models/reach.pml, step wait_outside
+void restructuring_section::wait_outside() noexcept
 {
-    while (fork_under_way.load(std::memory_order_relaxed)) {
+    do {
         me_->activity.store(before_, std::memory_order_release);
         while (fork_under_way.load(std::memory_order_acquire))
             ::sched_yield();
+        if (me_->reached.load(std::memory_order_relaxed))
+            me_->heap.wait_until_not_reached();
         me_->activity.store(before_ | thread_record::restructuring, std::memory_order_relaxed);
         light_barrier(me_->activity);
-    }
+    } while (fork_under_way.load(std::memory_order_relaxed) || me_->reached.load(std::memory_order_acquire));
 }
 
 // Before a fork every thread finishes what it is doing to lists, then every lock is taken: the child finds both whole.
+// Modelled: tests/models/reach.pml, step before_fork
 void thread_registry::before_fork() noexcept
 {
     lock_.lock();
@@ -374,6 +378,7 @@ void thread_registry::after_fork(bool in_child) noexcept
 
 void heap_core::lock_for_fork() noexcept
 {
+    reach_lock_.lock();
     for (std::uint32_t i = 0; i < prepared_slots(); ++i)
         shelf_at(i).lock.lock();
     for (unsigned c = 0; c < class_count; ++c)
@@ -403,6 +408,7 @@ void heap_core::unlock_after_fork(bool in_child) noexcept
         open(slabs_.lock_for_fork(c));
     for (std::uint32_t i = prepared_slots(); i-- > 0;)
         open(shelf_at(i).lock);
+    open(reach_lock_);
 }
 
 }

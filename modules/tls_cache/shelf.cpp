@@ -109,7 +109,8 @@ void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexce
         l.binding_->store(&no_lane, std::memory_order_relaxed);
     l.binding_ = nullptr;
     // A lane that goes back to its own thread keeps what is empty: its next epoch begins with it.
-    bool const keeping = me == l.record_ && heap->keeps_slabs() && me->keeping < thread_record::keeping_limit;
+    bool const keeping = me == l.record_ && heap->keeps_slabs() &&
+                         me->keeping.load(std::memory_order_relaxed) < thread_record::keeping_limit;
     std::uint64_t told = 0;
     for (std::uint32_t used = l.used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
@@ -138,8 +139,11 @@ void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexce
         l.forget_slabs(bin);
         l.used_bins_ &= ~(1U << bin);
     }
-    if (keeping && l.used_bins_ != 0)
-        ++me->keeping;   // counted here, so that no number of lanes handed back at once keeps more
+    if (keeping && l.used_bins_ != 0) {
+        // Counted here, so that no number of lanes handed back at once keeps more.
+        me->keeping.store(me->keeping.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        l.used_ns_ = me->clock_ns;
+    }
     face.allocations.add(told);
     l.armed_bins_ = 0;
     (l.prev_ != nullptr ? l.prev_->next_ : lanes) = l.next_;
@@ -148,7 +152,7 @@ void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexce
     --lane_count;
     l.told_->counted_frees.raise(l.counted_frees.value());
     l.told_->era.store(0, std::memory_order_relaxed);
-    l.attached_.store(nullptr, std::memory_order_release);   // see flush_warm
+    l.attached_.store(nullptr, std::memory_order_release);   // see flush_retained
 }
 
 /// Counts what a lane keeps of a bin: it was looked at, and is as good as in a cache.
@@ -324,9 +328,11 @@ slab* shelf::adopt(lane& l, unsigned bin) noexcept
 
 // Modelled: tests/models/claims.pml, step revoke_lanes
 // Modelled: tests/models/close.pml, step revoke_lanes
-void shelf::revoke_lanes(thread_record* me, bool& others) noexcept
+void shelf::revoke_lanes(thread_record* me, bool& others, lanes_of whose) noexcept
 {
     for (lane* l = lanes; l != nullptr; l = l->next_) {
+        if (whose == lanes_of::others && (l->record_ == me || l->binding_ != nullptr))
+            continue;
         l->key_.store(closed_key, std::memory_order_relaxed);
         if (l->binding_ == nullptr && l->record_ != me) {
             l->record_->wanted_back.store(true, std::memory_order_release);   // who sees it sees the closed key
@@ -392,12 +398,16 @@ bool shelf::end_elsewhere(lane& l, thread_record* me, live_count* live, take_bac
 // Modelled: tests/models/close.pml, step take_idle_lanes
 // Modelled: tests/models/exclusive.pml, step take_idle_lanes
 // Modelled: tests/models/kept.pml, step take_idle_lanes
-std::uint64_t shelf::take_idle_lanes(thread_record* me, bool again, take_back_result& done) noexcept
+std::uint64_t shelf::take_idle_lanes(thread_record* me, bool again, take_back_result& done, lanes_of whose) noexcept
 {
     std::uint64_t busy = 0;
     for (lane* l = lanes; l != nullptr;) {
         lane* const next = l->next_;
         thread_record const& r = *l->record_;
+        if (whose == lanes_of::others && (&r == me || l->binding_ != nullptr)) {
+            l = next;
+            continue;
+        }
         bool const gone = r.vanished.load(std::memory_order_relaxed);
         bool const bound_elsewhere = l->binding_ != nullptr && &r != me && !gone;
         bool const in_use = l->binding_ == nullptr && &r != me && is_inside(r);
@@ -462,16 +472,43 @@ void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& 
     revoke_lanes(me, others);
     if (others)
         heavy_barrier();   // from here on a thread that is not inside cannot have missed the revocation
-    std::uint64_t busy = take_idle_lanes(me, false, done);
+    if (!wait_for_busy_lanes(me, take_idle_lanes(me, false, done), done, lanes_of::all))
+        return;
+    done.deferred = lane_count;
+    done.drained = settle();
+}
+
+/// Gives threads that are in an operation some time to end it, and takes their lanes then. False when the epoch was drained and opened
+/// anew meanwhile: then nothing of ours is left.
+bool shelf::wait_for_busy_lanes(thread_record* me, std::uint64_t busy, take_back_result& done, lanes_of whose) noexcept
+{
     std::uint64_t const this_era = era.load(std::memory_order_relaxed);
     for (int used = 0; busy != 0 && used < patience;) {
         used += wait_for_others();
         if (era.load(std::memory_order_relaxed) != this_era)
-            return;   // drained and opened anew meanwhile: nothing of ours is left
-        busy = take_idle_lanes(me, true, done);
+            return false;
+        busy = take_idle_lanes(me, true, done, whose);
     }
-    done.deferred = lane_count;
-    done.drained = settle();
+    return true;
+}
+
+bool shelf::take_back_of_others(thread_record* me) noexcept
+{
+    take_back_result done;
+    lock_guard const guard{lock, site(me, no_class)};
+    lifecycle const now = state.load(std::memory_order_relaxed);
+    if (lanes == nullptr || (now != lifecycle::active && now != lifecycle::closing))
+        return false;
+    bool others = false;
+    revoke_lanes(me, others, lanes_of::others);
+    if (!others)
+        return false;
+    heavy_barrier();   // as in take_back_locked
+    if (!wait_for_busy_lanes(me, take_idle_lanes(me, false, done, lanes_of::others), done, lanes_of::others))
+        return false;
+    if (now == lifecycle::closing && me != nullptr)
+        me->count_taken_back(done);
+    return settle();
 }
 
 // Modelled: tests/models/claims.pml, step take_back
@@ -694,6 +731,8 @@ bool free_large(slab& s, thread_record* me) noexcept
     heap.count(me, heap_event::large_free);
     if (drained)
         heap.slot_drained(*home, me);
+    if (me != nullptr)
+        heap.decay_sometimes(*me);
     return true;
 }
 

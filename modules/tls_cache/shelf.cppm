@@ -129,6 +129,9 @@ struct alignas(64) shelf {
     /// The same, begun with the lock held and ended with it held; it is let go in between when a thread must be waited for.
     void take_back_locked(thread_record* me, bool closing, take_back_result& done) noexcept
         __attribute__((requires_capability(lock)));
+    /// Takes back what other threads' own lanes claim and are not using; true when the epoch turned out to be drained, and its slot
+    /// must be released. `me`, whose lanes stay, may be null. Thread safe.
+    [[nodiscard]] bool take_back_of_others(thread_record* me) noexcept;
     /// Refuses further allocations; claims come back as their threads next pass by. `era` must be the slot's.
     void begin_closing() noexcept __attribute__((requires_capability(lock)));
     /// The large allocations of the resource `owner`.
@@ -176,8 +179,14 @@ private:
     void put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
         __attribute__((requires_capability(lock)));
     void sweep(thread_record* me, take_back_result& done) noexcept __attribute__((requires_capability(lock)));
-    void revoke_lanes(thread_record* me, bool& others) noexcept __attribute__((requires_capability(lock)));
-    [[nodiscard]] std::uint64_t take_idle_lanes(thread_record* me, bool again, take_back_result& done) noexcept
+    /// Whose lanes a closer takes: those of every thread, or of every thread but its own.
+    enum class lanes_of : std::uint8_t { all, others };
+    void revoke_lanes(thread_record* me, bool& others, lanes_of whose = lanes_of::all) noexcept
+        __attribute__((requires_capability(lock)));
+    [[nodiscard]] std::uint64_t take_idle_lanes(thread_record* me, bool again, take_back_result& done,
+                                                lanes_of whose = lanes_of::all) noexcept
+        __attribute__((requires_capability(lock)));
+    bool wait_for_busy_lanes(thread_record* me, std::uint64_t busy, take_back_result& done, lanes_of whose) noexcept
         __attribute__((requires_capability(lock)));
 };
 

@@ -4,12 +4,14 @@
 // A thread as tslab sees it: a number of its own that is never reused, and one record for each heap it has used.
 // Records are never unmapped while their heap lives; when a thread ends, its record waits for the next thread.
 module;
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <pthread.h>
+#include <utility>
 #if !defined(__has_feature)
 #define __has_feature(x) 0
 #endif
@@ -157,11 +159,75 @@ private:
 };
 static_assert(class_count <= 32);
 
+/// The empty slabs that a thread keeps for itself, by class, the one emptied last first. They are out of every other thread's
+/// reach but one's that reaches the thread (see heap_core::reach_threads).
+class empty_slab_cache {
+public:
+    inline void push(slab& s, unsigned c) noexcept
+    {
+        s.next = first_[c];
+        first_[c] = &s;
+        ++count_[c];
+        add_pages(class_shapes[c].pages);
+    }
+    /// The one that `pop` would take; null when there is none.
+    [[nodiscard]] inline slab* first(unsigned c) const noexcept { return first_[c]; }
+    /// Precondition: there is one.
+    inline slab& pop(unsigned c) noexcept
+    {
+        slab& s = *first_[c];
+        first_[c] = s.next;
+        --count_[c];
+        fewest_[c] = std::min(fewest_[c], count_[c]);
+        add_pages(-class_shapes[c].pages);
+        return s;
+    }
+    /// Adds a chain of `n` slabs. Precondition: there is none of the class.
+    inline void fill(unsigned c, slab* chain, std::uint32_t n) noexcept
+    {
+        first_[c] = chain;
+        count_[c] = n;
+        add_pages(n * class_shapes[c].pages);
+    }
+    /// Takes the `n` that have been there longest out, as a chain; null for none. Precondition: there are as many.
+    /// Complexity: linear in the slabs that stay.
+    [[nodiscard]] inline slab* take_oldest(unsigned c, std::uint32_t n) noexcept
+    {
+        if (n == 0)
+            return nullptr;
+        slab** link = &first_[c];
+        for (std::uint32_t stay = count_[c] - n; stay > 0; --stay)
+            link = &(*link)->next;
+        slab* const oldest = *link;
+        *link = nullptr;
+        count_[c] -= n;
+        fewest_[c] = std::min(fewest_[c], count_[c]);
+        add_pages(-(n * class_shapes[c].pages));
+        return oldest;
+    }
+    [[nodiscard]] inline std::uint32_t count(unsigned c) const noexcept { return count_[c]; }
+    /// The fewest there were of the class since this was last asked.
+    [[nodiscard]] inline std::uint32_t unwanted(unsigned c) noexcept { return std::exchange(fewest_[c], count_[c]); }
+    /// Pages of all of them. Any thread may ask.
+    [[nodiscard]] inline std::uint32_t pages() const noexcept { return pages_.load(std::memory_order_relaxed); }
+
+private:
+    inline void add_pages(std::uint32_t n) noexcept
+    {
+        pages_.store(pages_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    }
+
+    std::array<slab*, class_count> first_{};   // linked by next
+    std::array<std::uint32_t, class_count> count_{};
+    std::array<std::uint32_t, class_count> fewest_{};
+    atomic<std::uint32_t> pages_{0};
+};
+
 /// One thread's part of one heap.
 struct alignas(64) thread_record {
     static constexpr std::uint32_t inside = 1;          ///< in an operation
     static constexpr std::uint32_t restructuring = 2;   ///< changing lists: a fork waits for the end of it
-    static constexpr std::uint32_t warm_pages = 16;     ///< of empty slabs kept per class, one slab at least
+    static constexpr std::uint32_t warm_pages = 16;     ///< of empty slabs that a lane keeps per class, one slab at least
     static constexpr std::uint32_t keeping_limit = 4;   ///< lanes not at work that keep slabs
 
     thread_record(heap_core& h, atomic<lane*>* table, thread_face& f) noexcept
@@ -227,13 +293,17 @@ struct alignas(64) thread_record {
     thread_face& face;                  ///< what is told of it
     atomic<lane*>* const lanes;         ///< by ring index: the lane for the epoch in that slot; written by the thread
     lane* spare = nullptr;              ///< lanes not in use, the last one used first; the thread's own
-    std::uint32_t keeping = 0;          ///< lanes not in use that keep slabs
+    atomic<std::uint32_t> keeping{0};   ///< lanes not in use that keep slabs; written as `retained` is
     atomic<lane*> returned{nullptr};    ///< lanes that came back, by whichever thread; taken over by the thread
     atomic<lane*> all_lanes{nullptr};   ///< every lane ever made here; only grows
     std::uint32_t slot_hint = 0;        ///< ring slot this thread used last
     std::uint32_t slot_start = 0;       ///< the first it looked at; set once
-    std::array<slab*, class_count> warm{};   ///< empty slabs, linked by next
-    std::array<std::uint32_t, class_count> warm_count{};
+    /// Its owner touches these, and what lanes keep that are not in use, in restructuring sections only.
+    empty_slab_cache retained;
+    atomic<bool> reached{false};          ///< a thread is about to take what this one keeps: see reach_threads
+    std::uint32_t slow_paths = 0;         ///< counts up to the next look at the clock
+    std::uint64_t clock_ns = 0;           ///< now_ns_coarse when it was last asked for
+    atomic<std::uint64_t> decayed_ns{0};  ///< when this thread last looked for what it keeps and did not want
 
     // Of its face, as they are used most.
     std::array<class_counters, class_count + 1>& classes;
@@ -250,18 +320,21 @@ struct alignas(64) thread_record {
 };
 
 /// Marks the calling thread as changing lists, for as long as it lives. A fork waits until no thread is, and a thread
-/// that finds a fork under way waits for its end before it starts.
+/// that finds a fork under way waits for its end before it starts. So does one that finds itself reached by another thread, which
+/// takes what it keeps (see heap_core::reach_threads). Precondition: the thread holds no lock of the heap.
 class restructuring_section {
 public:
+    // Modelled: tests/models/reach.pml, step announce
     inline explicit restructuring_section(thread_record* me) noexcept
         : me_{me}, before_{me != nullptr ? me->activity.load(std::memory_order_relaxed) : 0}
     {
         if (me_ == nullptr || (before_ & thread_record::restructuring) != 0)
             return;
         me_->activity.store(before_ | thread_record::restructuring, std::memory_order_relaxed);
-        light_barrier(me_->activity);
-        if (fork_under_way.load(std::memory_order_relaxed)) [[unlikely]]
-            wait_for_fork();
+        light_barrier(me_->activity);   // announce, then look
+        // acquire: what a thread that reached this one did is seen.
+        if (fork_under_way.load(std::memory_order_relaxed) || me_->reached.load(std::memory_order_acquire)) [[unlikely]]
+            wait_outside();
     }
     inline ~restructuring_section()
     {
@@ -274,7 +347,7 @@ public:
     static inline constinit atomic<bool> fork_under_way{false};
 
 private:
-    void wait_for_fork() noexcept;
+    void wait_outside() noexcept;
 
     thread_record* me_;
     std::uint32_t before_;

@@ -179,7 +179,7 @@ inline leave()
     d_step { assert(keeping == (spare && has_slab)) }    // wrongly_counted
 }
 
-// Step forget_kept.  Code: modules/tls_cache/lane.cpp lane::forget_kept; modules/tls_cache/core.cpp heap_core::flush_warm
+// Step forget_kept.  Code: modules/tls_cache/lane.cpp lane::forget_kept; modules/tls_cache/core.cpp heap_core::flush_retained
 inline flush()
 {
     if
