@@ -401,7 +401,7 @@ close_report allocator::take_back(epoch_id e, bool closing, bool closed_before) 
     if (core_.slabs().decays()) {
         core_.reach_threads(me);
         if (me != nullptr)
-            core_.flush_retained(*me, thread_record::warm_pages);
+            core_.flush_surplus(*me);
     }
     purge_result const purged = core_.slabs().settle(true);
     if (done.drained)

@@ -63,6 +63,7 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
       decay_ns_{o.decay_ns},
       thread_cache_pages_{static_cast<std::uint32_t>(
           std::min<std::uint64_t>(o.thread_cache_bytes >> page_shift, std::uint32_t{1} << 31))},
+      decayed_ns_{now_ns_coarse()},
       name_{o.name}
 {
     slabs_.set_clears_slots(checks_.uses_canaries());
@@ -301,12 +302,19 @@ void heap_core::thread_ends(thread_record& r) noexcept
 
 // Modelled: tests/models/kept.pml, step forget_kept
 // Modelled: tests/models/reach.pml, step flush_retained
-void heap_core::flush_retained(thread_record& r, std::uint32_t stay_pages) noexcept
+void heap_core::flush_retained(thread_record& r) noexcept
 {
     for (lane* l = r.all_lanes.load(std::memory_order_acquire); l != nullptr; l = l->next_of_record_)
         if (l->attached_.load(std::memory_order_acquire) == nullptr)   // whoever handed it back is done with it
             l->forget_kept();
     r.keeping.store(0, std::memory_order_relaxed);
+    flush_classes(r, 0);
+}
+
+void heap_core::flush_surplus(thread_record& me) noexcept { flush_classes(me, thread_record::warm_pages); }
+
+void heap_core::flush_classes(thread_record& r, std::uint32_t stay_pages) noexcept
+{
     for (unsigned c = 0; c < class_count; ++c) {   // each of them was counted when it became empty
         std::uint32_t const stay = stay_pages / class_shapes[c].pages;
         if (r.retained.count(c) > stay)
@@ -532,9 +540,9 @@ void heap_core::recycle(slab& s, thread_record* me) noexcept
         return recycle_unkept(s, bin, me, home);
     s.where.store(residence::cached, std::memory_order_relaxed);
     me->retained.push(s, c);
-    me->classes[c][class_event::recycled].add();
-    if (me->retained.pages() > thread_cache_pages_) [[unlikely]]
-        retain_less(*me, home != nullptr ? home->site(me, c) : lock_site{});
+    if (me->retained.pages() <= thread_cache_pages_ ||
+        retain_less(*me, home != nullptr ? home->site(me, c) : lock_site{})) [[likely]]
+        me->classes[c][class_event::recycled].add();
 }
 
 /// An empty slab of a thread that keeps none goes to the heap's cache, and becomes free pages where that is full.
@@ -546,16 +554,19 @@ void heap_core::recycle(slab& s, thread_record* me) noexcept
 }
 
 /// The thread keeps more than it may: of each class the half that has been there longest goes to the heap's cache, and what that
-/// cannot keep becomes free pages.
-[[gnu::cold, gnu::noinline]] void heap_core::retain_less(thread_record& me, lock_site const& site) noexcept
+/// cannot keep becomes free pages. True if that could keep everything.
+[[gnu::cold, gnu::noinline]] bool heap_core::retain_less(thread_record& me, lock_site const& site) noexcept
 {
+    bool all_kept = true;
     for (unsigned c = 0; c < class_count; ++c) {
         std::uint32_t const n = me.retained.count(c) - me.retained.count(c) / 2;
         if (n == 0)
             continue;
         std::uint32_t const kept = slabs_.put_chain(me.retained.take_oldest(c, n), site);
         me.classes[c][class_event::overflowed].add(n - kept);
+        all_kept = all_kept && kept == n;
     }
+    return all_kept;
 }
 
 // Modelled: tests/models/close.pml, step take_slab

@@ -177,9 +177,11 @@ public:
     /// What a drained epoch's last event must do once the shelf is unlocked. `give_back`: as the policy says.
     void slot_drained(shelf& s, thread_record* me, bool give_back = true) noexcept;
 
-    /// Puts what a thread keeps, but for `stay_pages` of empty slabs of each class, into the heap's caches; what its lanes keep
-    /// that are not in use, too. Call it as that thread, or as one that reached it.
-    void flush_retained(thread_record& r, std::uint32_t stay_pages = 0) noexcept;
+    /// Puts what a thread keeps into the heap's caches: its empty slabs and what its lanes keep that are not in use. Call it as that
+    /// thread, or as one that reached it.
+    void flush_retained(thread_record& r) noexcept;
+    /// The same for the empty slabs of each class that are more than a lane may keep. Call it as that thread.
+    void flush_surplus(thread_record& me) noexcept;
 
     /// Moves what others freed in a block from `shared` to `local`, which the caller owns; returns the free slots.
     std::uint64_t claim(slab& block, unsigned bin) noexcept
@@ -315,7 +317,8 @@ private:
                                        lock_site const& site) noexcept;
     void retire_generation(slab const& s, unsigned slot) noexcept;
     void decay(thread_record& me, std::uint64_t now) noexcept;
-    void retain_less(thread_record& me, lock_site const& site) noexcept;
+    [[nodiscard]] bool retain_less(thread_record& me, lock_site const& site) noexcept;
+    void flush_classes(thread_record& r, std::uint32_t stay_pages) noexcept;
     void revoke_thread_caches(thread_record* me) noexcept;
     void recycle_unkept(slab& s, unsigned bin, thread_record* me, shelf const* home) noexcept;
     [[nodiscard]] lane* attach_lane(thread_record& me, std::uint32_t slot, std::uint64_t era, bool& closed) noexcept;

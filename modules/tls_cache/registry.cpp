@@ -242,6 +242,7 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     }
     r->in_use.store(true, std::memory_order_relaxed);
     r->vanished.store(false, std::memory_order_relaxed);
+    r->decayed_ns.store(now_ns_coarse(), std::memory_order_relaxed);
     for (scan_order& of_class : r->scans)
         of_class.restart();
     thread_face& told = r->face;

@@ -321,3 +321,57 @@ BOOST_AUTO_TEST_CASE(random_takes_and_gives_never_overlap)
         BOOST_REQUIRE(held + heap.free_resident_pages() + heap.free_purged_pages() == heap.used_pages());
     }
 }
+
+BOOST_AUTO_TEST_CASE(a_bounded_purge_takes_the_pages_with_the_highest_addresses)
+{
+    tslab::page_heap heap{small_heap};
+    std::vector<tslab::slab*> pages;
+    for (int i = 0; i < 40; ++i)
+        pages.push_back(heap.take(1, page_bytes));
+    for (int i = 0; i < 40; i += 2)   // no two are neighbours
+        heap.give(*pages[static_cast<std::size_t>(i)], 1);
+    auto const done = heap.purge(false, 5);
+    BOOST_TEST(done.calls == 5u);
+    BOOST_TEST(done.bytes == 5 * page_bytes);
+    BOOST_TEST(heap.free_resident_pages() == 15u);
+    BOOST_TEST(heap.take(1, page_bytes) == pages[0]);
+    BOOST_TEST(heap.purge(false, 0).calls == 0u);
+    BOOST_TEST(heap.purge(false, 1000).bytes == 14 * page_bytes);
+    BOOST_TEST(heap.free_resident_pages() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(unwanted_are_the_fewest_pages_that_were_free_since_the_last_question)
+{
+    using watcher = tslab::page_heap::watcher;
+    tslab::page_heap heap{small_heap};
+    tslab::slab* const s = heap.take(10, page_bytes);
+    heap.give(*s, 10);
+    BOOST_TEST(heap.unwanted_pages(watcher::of_time) == 0u);   // none was free when the heap began
+    BOOST_TEST(heap.unwanted_pages(watcher::of_time) == 10u);
+    tslab::slab* const few = heap.take(4, page_bytes);
+    heap.give(*few, 4);
+    BOOST_TEST(heap.unwanted_pages(watcher::of_time) == 6u);
+    BOOST_TEST(heap.unwanted_pages(watcher::of_time) == 10u);
+    BOOST_TEST(heap.unwanted_pages(watcher::of_work) == 0u);   // each has a period of its own
+    BOOST_TEST(heap.unwanted_pages(watcher::of_work) == 10u);
+    heap.purge();
+    BOOST_TEST(heap.unwanted_pages(watcher::of_time) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_chain_of_slabs_is_given_back_whole)
+{
+    tslab::page_heap heap{small_heap};
+    tslab::slab* chain = nullptr;
+    for (int i = 0; i < 150; ++i) {
+        tslab::slab* const s = heap.take(2, 2 * page_bytes);
+        BOOST_REQUIRE(s != nullptr);
+        s->next = chain;
+        chain = s;
+    }
+    auto const before = heap.lock_for_counts().fast_acquires();
+    heap.give_chain(chain, 2, {});
+    BOOST_TEST(heap.lock_for_counts().fast_acquires() - before == 3u);
+    BOOST_TEST(heap.free_resident_pages() == 300u);
+    heap.give_chain(nullptr, 2, {});
+    BOOST_TEST(heap.free_resident_pages() == 300u);
+}

@@ -182,7 +182,7 @@ void one_thread_allocates_and_frees()
                        {"/waterfall/slack_bytes", 0},
                        {"/waterfall/untouched_bytes", 0}});
     free_all(heap, all);
-    // The lane keeps its current slab although it is empty, and ten more; nine wait in the thread's warm slots.
+    // The lane keeps its current slab although it is empty, and ten more; nine wait with the thread.
     check(told(heap), {{"/total_frees", 612},
                        {"/live_objects", 0},
                        {"/classes/2/list_move_full_to_partial", 19},
@@ -216,12 +216,12 @@ void one_thread_allocates_and_frees()
 void caches_overflow_and_pages_go_back()
 {
     os_hook os;
-    tslab::allocator heap{{.name = "caches", .slab_cache = 2}};
+    tslab::allocator heap{{.name = "caches", .slab_cache = 2, .thread_cache = slab_pages * page}};
     tslab::epoch_id e = heap.current_epoch();
     auto all = fill(heap, 10 * in_slab, e);
     for (void* const p : all)
         *static_cast<char*>(p) = 'x';
-    // Two pages a class are less than a slab, so one is the limit: one stays current, one is kept by the lane, one is warm,
+    // Two pages a class are less than a slab, so one is the limit: one stays current, one is kept by the lane, one by the thread,
     // one cached, six are too many.
     free_all(heap, all);
     check(told(heap), {{"/classes/7/empty_slab_recycled", 2},
