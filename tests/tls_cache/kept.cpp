@@ -394,7 +394,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_goes_on_with_its_own_and_without_those_of_ot
                    heap.trim();
                    auto const s = heap.snapshot();
                    if (s.global.slabs_in_use != 0 || s.global.slabs_cached != 0 || s.global.misuses != 0)
-                       return 2;   // the other thread's stay: nobody may touch them
+                       return 2;   // the other thread's go too: it did not come along
                    use_scope(heap, 1000, 64);
                    return heap.snapshot().global.live_objects == 0 ? 0 : 3;
                }) == 0);
