@@ -57,6 +57,8 @@ void output::add(throughput const& t)
         return;
     number("cas_attempts", t.own.cas_attempts).number("cas_retries", t.own.cas_retries);
     number("locks_free", t.own.locks_free).number("locks_contended", t.own.locks_contended);
+    number("allocations", t.own.allocations).number("epoch_closes", t.own.epoch_closes);
+    number("madvise_calls", t.own.madvise_calls);
 }
 
 void output::add(latencies const& l)

@@ -58,6 +58,9 @@ struct own_figures {
     std::uint64_t cas_retries = 0;
     std::uint64_t locks_free = 0;
     std::uint64_t locks_contended = 0;
+    std::uint64_t allocations = 0;
+    std::uint64_t epoch_closes = 0;
+    std::uint64_t madvise_calls = 0;
 };
 
 class contender {

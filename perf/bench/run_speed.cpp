@@ -156,7 +156,10 @@ throughput measure_throughput(contender& c, pattern const& what, setting s, doub
                   .cas_attempts = after.cas_attempts - before.cas_attempts,
                   .cas_retries = after.cas_retries - before.cas_retries,
                   .locks_free = after.locks_free - before.locks_free,
-                  .locks_contended = after.locks_contended - before.locks_contended};
+                  .locks_contended = after.locks_contended - before.locks_contended,
+                  .allocations = after.allocations - before.allocations,
+                  .epoch_closes = after.epoch_closes - before.epoch_closes,
+                  .madvise_calls = after.madvise_calls - before.madvise_calls};
     return result;
 }
 

@@ -77,7 +77,10 @@ public:
                 .cas_attempts = g.bitmap_alloc_attempts + g.bitmap_free_attempts,
                 .cas_retries = g.bitmap_alloc_cas_retries + g.bitmap_free_cas_retries,
                 .locks_free = g.lock_fast_acquire,
-                .locks_contended = g.lock_contended};
+                .locks_contended = g.lock_contended,
+                .allocations = g.allocations,
+                .epoch_closes = g.epoch_closes,
+                .madvise_calls = g.madvise_calls};
     }
 
 private:
