@@ -52,7 +52,7 @@ output& output::number(std::string_view name, double value)
 void output::add(throughput const& t)
 {
     number("ns_per_op", t.ns_per_op).number("operations", t.operations).number("wall_ns", t.wall_ns);
-    number("cores", t.cores);
+    number("cores", t.cores).number("cpu_ns", t.cpu_ns);
     if (!t.own.known)
         return;
     number("cas_attempts", t.own.cas_attempts).number("cas_retries", t.own.cas_retries);

@@ -16,6 +16,7 @@ struct throughput {
     double wall_ns = 0;
     unsigned cores = 1;     ///< the threads that can have run at a time
     double ns_per_op = 0;   ///< wall_ns * cores / operations: processor time of one operation, waiting included
+    double cpu_ns = 0;      ///< processor time that the process had meanwhile, waiting not included
     own_figures own{};
 };
 

@@ -13,7 +13,7 @@ from driver.plots import pyplot
 SCENARIOS = {
     "burst": "A burst on 16 threads, then idle",
     "server": "A server on 16 threads under load, idle, under load",
-    "long-phase": "500 MiB in one phase, freed, then little work",
+    "long-phase": "One phase fills memory, frees it, and goes on with little work",
 }
 EVERY = 0.05   # seconds
 LIMIT = 300
@@ -64,8 +64,8 @@ def one(build, contender, scenario, size):
         said = program.stderr.read().strip().splitlines()
     if program.returncode != 0 or not parts:
         return Timeline(scenario, contender.name, [], [], said[-1] if said else f"exit code {program.returncode}")
-    start = float(parts[0][1])
-    return Timeline(scenario, contender.name, [[at - start, value] for at, value in samples if at >= start],
+    start, end = float(parts[0][1]), float(parts[-1][1])
+    return Timeline(scenario, contender.name, [[at - start, value] for at, value in samples if start <= at <= end],
                     [[float(at) - start, name] for name, at in parts])
 
 
@@ -85,10 +85,11 @@ def panel(axes, scenario, lines, names):
         axes.plot(*zip(*((at, value / 2**20) for at, value in t.samples)), label=t.contender,
                   color=plots.look_of(t.contender, names)[1], linewidth=2 if mine else 1,
                   linestyle="-" if mine or t.contender in plots.MARKERS else "--")
-    for at, name in next((t.parts for t in drawn if t.contender == "tslab"), []):
+    parts = next((t.parts for t in drawn if t.contender == "tslab"), [])
+    for i, (at, name) in enumerate(parts[:-1]):   # the last one is the end
         axes.axvline(at, color="#d5d8dc", linewidth=0.8, zorder=0)
-        axes.text(at, 1.0, f" {name}" if name != "end" else "", transform=axes.get_xaxis_transform(), fontsize=7,
-                  color="#7f8c8d", va="bottom")
+        if parts[i + 1][0] - at > parts[-1][0] / 20:   # else the next name would be written over it
+            axes.text(at, 1.0, f" {name}", transform=axes.get_xaxis_transform(), fontsize=7, color="#7f8c8d", va="bottom")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("seconds")
     axes.set_ylabel("resident memory, MiB")
@@ -103,6 +104,7 @@ def draw(lines, folder):
         panel(axes, scenario, lines, names)
     handles, labels = grid[0].get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: names.index(labels[i]))
-    figure.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside lower center", ncols=5, frameon=False)
+    grid[0].legend([handles[i] for i in order], [labels[i] for i in order], loc="center left", bbox_to_anchor=(1, 0.5),
+                   frameon=False)
     figure.savefig(os.path.join(folder, "memory-over-time.png"), dpi=110)
     pyplot.close(figure)

@@ -131,7 +131,8 @@ class FakeRun:
             raise runner.Failed("it crashed")
         time = self.times[contender.name]
         return {"ns_per_op": time * threads, "madvise_calls": 1, "epoch_closes": 200, "allocations": 1000, "locks_free": 1,
-                "locks_contended": 2, "cas_retries": 0, "operations": 1, "peak": time * 100}
+                "locks_contended": 2, "cas_retries": 0, "operations": 1, "peak": time * 100,
+                "cpu_ns": time / 2}
 
 
 def fake(times, given=("mine",)):
@@ -148,6 +149,7 @@ class OfPatterns(unittest.TestCase):
         self.assertTrue(found["time of server, 1 thread, against the best of the packaged allocators"].met)
         given = found["time of server, 1 thread, against the best given by --peer"]
         self.assertEqual((given.bar, given.met), (1.1, True))
+        self.assertIn("without waiting 1.05 of mine", given.note)
         self.assertFalse(self.speed({"tslab": 10, "glibc": 9, "mine": 9})[
             "time of server, 2 threads, against the best of the packaged allocators"].met)
 
@@ -174,6 +176,34 @@ class OfPatterns(unittest.TestCase):
         made = fake({"tslab": 10, "glibc": 10, "mine": 10})
         made.measure([("server", 1)], "throughput", 3)
         self.assertEqual([asked[0] for asked in made.run.asked[::3]], ["tslab", "glibc", "mine"])
+
+
+class OverTime(unittest.TestCase):
+    """What is seen from outside of a program that says when its parts begin."""
+
+    def record(self, script):
+        try:
+            from measure import timelines
+        except ImportError:
+            self.skipTest("matplotlib is not installed")
+        with tempfile.TemporaryDirectory() as build:
+            path = pathlib.Path(build, "perf/memory/memory_timeline")
+            path.parent.mkdir(parents=True)
+            path.write_text("#!/usr/bin/python3\nimport sys, time\n" + script)
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+            return timelines.one(build, contenders.Contender("glibc", "malloc"), "burst", main.TINY)
+
+    def test_samples_lie_between_the_first_part_and_the_end(self):
+        made = self.record("print('load', time.monotonic(), flush=True)\nkept = bytearray(64 << 20)\ntime.sleep(0.3)\n"
+                           "print('end', time.monotonic(), flush=True)\ntime.sleep(0.2)\n")
+        self.assertEqual([name for _, name in made.parts], ["load", "end"])
+        self.assertGreater(len(made.samples), 1)
+        self.assertTrue(all(0 <= at <= made.parts[-1][0] for at, _ in made.samples))
+        self.assertGreater(max(value for _, value in made.samples), 64 << 20)
+
+    def test_a_program_that_fails_is_a_note(self):
+        made = self.record("sys.exit('no such contender')\n")
+        self.assertEqual((made.samples, made.note), ([], "no such contender"))
 
 
 if __name__ == "__main__":
