@@ -82,6 +82,8 @@ public:
 std::unique_ptr<contender> make_contender(std::string_view name);
 std::span<std::string_view const> contender_names();
 
-std::unique_ptr<contender> make_tslab(bool huge_pages);
+enum class tslab_variant { plain, huge_pages, background };
+/// Null if the library cannot do it.
+std::unique_ptr<contender> make_tslab(tslab_variant variant);
 
 }

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
+#include "background.hpp"
 #include "measures.hpp"
 #include "process.hpp"
 #include "resident.hpp"
@@ -21,19 +22,6 @@ namespace {
 using steady = std::chrono::steady_clock;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
-
-// Not every version of the library can do it: whether it can is seen from its options.
-template <class Options>
-constexpr bool has_background_purge = requires(Options& o) { o.background_purge = true; };
-
-template <class Options>
-void ask_for_background_purge(Options& o)
-{
-    if constexpr (has_background_purge<Options>)
-        o.background_purge = true;
-    else
-        throw unavailable{"this library has no allocator_options::background_purge"};
-}
 
 struct object {
     void* at = nullptr;
@@ -111,8 +99,8 @@ void measure_long_phase(settings const& s, report& r)
 {
     std::vector<object> objects = draw_objects(s.objects, s.mib * mebibyte);
     tslab::allocator_options options{.name = "long phase"};
-    if (s.background)
-        ask_for_background_purge(options);
+    if (s.background && !ask_for_background_purge(options))
+        throw unavailable{"this library has no allocator_options::background_purge"};
     std::uint64_t const base = bench::resident_bytes();
     // Neither ends: a tenth lives on, and the phase is open.
     tslab::allocator& heap = *new tslab::allocator{options};

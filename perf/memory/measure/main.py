@@ -148,6 +148,7 @@ def main(arguments, root):
     notes += of_patterns.run.notes
     if "speed" in chosen.areas and not of_patterns.given:
         notes.append("no --peer was given: today's snmalloc and mimalloc 3 are not compared with")
+    notes += [f"no timeline of {t.contender} ({t.scenario}): {t.note}" for t in lines if not t.samples]
     chosen.rounds, chosen.seconds = size.rounds, size.seconds
     about = machine.describe(general, chosen, arguments, others.share(), command="script/memory")
     print(machine.as_text(about))

@@ -199,7 +199,7 @@ def group_folder(mounts="/proc/self/mounts"):
     return found[0]
 
 
-def run_in_group(probe, folder, mib, **options):
+def run_in_group(probe, folder, high, **options):
     """The probe in a group of its own with memory.high; its figures, and how often the group was throttled."""
     try:
         group = tempfile.mkdtemp(prefix="tslab-memory-", dir=folder)
@@ -207,7 +207,7 @@ def run_in_group(probe, folder, mib, **options):
         raise Unavailable(f"no group can be made in {folder}: {error.strerror}") from None
     try:
         with open(os.path.join(group, "memory.high"), "w", encoding="ascii") as file:
-            file.write(str(mib * MIB))
+            file.write(str(high * MIB))
         # A shell that joins the group and becomes the program.
         words = " ".join([f"'{probe.program}'", "near-limit", *(f"--{k} {v}" for k, v in options.items())])
         done = subprocess.run(["/bin/sh", "-c", f"echo $$ > '{group}/cgroup.procs' && exec {words}"], capture_output=True,

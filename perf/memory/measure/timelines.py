@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from driver import plots
+from driver import contenders, plots
 from driver.plots import pyplot
 
 SCENARIOS = {
@@ -15,6 +15,7 @@ SCENARIOS = {
     "server": "A server on 16 threads under load, idle, under load",
     "long-phase": "One phase fills memory, frees it, and goes on with little work",
 }
+BACKGROUND = "tslab-background"
 EVERY = 0.05   # seconds
 LIMIT = 300
 
@@ -70,21 +71,22 @@ def one(build, contender, scenario, size):
 
 
 def record(build, everyone, size, tell):
+    """Of everyone, and of tslab with background purging, where the library has it."""
     made = []
     for scenario in SCENARIOS:
-        for contender in everyone:
+        for contender in [*everyone, contenders.Contender(BACKGROUND, BACKGROUND)]:
             tell(f"{scenario} of {contender.name}")
             made.append(one(build, contender, scenario, size))
-    return made
+    return [t for t in made if t.samples or t.contender != BACKGROUND]
 
 
 def panel(axes, scenario, lines, names):
     drawn = [t for t in lines if t.scenario == scenario and t.samples]
-    for t in sorted(drawn, key=lambda t: t.contender == "tslab"):   # tslab is drawn last, on top
-        mine = t.contender == "tslab"
+    for t in sorted(drawn, key=lambda t: t.contender.startswith("tslab")):   # tslab is drawn last, on top
+        mine = t.contender.startswith("tslab")
         axes.plot(*zip(*((at, value / 2**20) for at, value in t.samples)), label=t.contender,
                   color=plots.look_of(t.contender, names)[1], linewidth=2 if mine else 1,
-                  linestyle="-" if mine or t.contender in plots.MARKERS else "--")
+                  linestyle="-" if t.contender in plots.MARKERS else "--")
     parts = next((t.parts for t in drawn if t.contender == "tslab"), [])
     for i, (at, name) in enumerate(parts[:-1]):   # the last one is the end
         axes.axvline(at, color="#d5d8dc", linewidth=0.8, zorder=0)

@@ -112,6 +112,12 @@ class Programs(unittest.TestCase):
             with self.assertRaisesRegex(probes.Unavailable, "version 2"):
                 probes.group_folder(mounts.name)
 
+    def test_a_control_group_is_made_limited_and_joined(self):
+        with tempfile.TemporaryDirectory() as folder:
+            probe = self.probe(f"cd {folder}/tslab-memory-* && [ \"$*\" = 'near-limit --mib 4' ] && echo 'low 0\nhigh 7' > memory.events\n"
+                               "[ $(cat cgroup.procs) = $$ ] && echo '{\"limit\":'$(cat memory.high)'}'\n")
+            self.assertEqual(probes.run_in_group(probe, folder, 6, mib=4), {"limit": 6 * 2**20, "high": 7})
+
 
 class FakeRun:
     """Stands for the bench runner: `times` by contender; who is not in it fails."""
