@@ -80,8 +80,8 @@ def make_patterns(chosen, size, everyone, tell):
     return patterns.Patterns(run, everyone, {name for name, _ in chosen.peer}, tell)
 
 
-def measure(chosen, size, of_patterns, probe):
-    """The rows of every area asked for, in order."""
+def measure(chosen, size, of_patterns, probe, notes):
+    """The rows of every area asked for, in order; of those until then if it is interrupted, and a note."""
     makers = {
         "speed": lambda: patterns.speed(of_patterns, size),
         "purging": lambda: patterns.purging(of_patterns, size),
@@ -97,7 +97,15 @@ def measure(chosen, size, of_patterns, probe):
         "huge-pages": lambda: patterns.huge_pages(of_patterns, size),
         "memory-high": lambda: probes.memory_high(probe, size),
     }
-    found = [row for name in chosen.areas for row in makers[name]()]
+    found = []
+    for name in chosen.areas:
+        try:
+            for row in makers[name]():
+                found.append(row)
+        except KeyboardInterrupt:
+            notes.append(f"interrupted in {name}: what was to follow is not measured")
+            chosen.interrupted = True
+            break
     return sorted(found, key=lambda row: list(options.AREAS).index(row.area))
 
 
@@ -139,8 +147,8 @@ def main(arguments, root):
             general = [c for c in general if c.name in ("tslab", "glibc")]
         of_patterns = make_patterns(chosen, size, general, tell)
         probe = probes.Probe(os.path.join(chosen.build, "perf/memory/memory_probe"), tell)
-        found = measure(chosen, size, of_patterns, probe)
-        lines = timelines.record(chosen.build, general, size, tell) if chosen.plots else []
+        found = measure(chosen, size, of_patterns, probe, notes)
+        lines = timelines.record(chosen.build, general, size, tell) if chosen.plots and not chosen.interrupted else []
     except (runner.Failed, ValueError) as failure:
         return fail(failure)
     finally:
@@ -162,8 +170,8 @@ def main(arguments, root):
         if chosen.markdown:
             markdown(chosen.markdown, machine.as_text(about) + "\n\n" + rows.as_markdown(found) + "\n\n"
                      + "\n".join(f"- {note}" for note in [*notes, rows.summary(found)]) + "\n")
-        if chosen.plots:
+        if lines:
             timelines.draw(lines, chosen.plots)
     except OSError as error:
         return fail(f"cannot write {error.filename}: {error.strerror}")
-    return rows.exit_code(found) if chosen.check else 0
+    return 130 if chosen.interrupted else rows.exit_code(found) if chosen.check else 0

@@ -53,6 +53,7 @@ def parse(arguments):
     p.add_argument("--tiny", action="store_true", help="as little as possible: only to see that it works")
     chosen = p.parse_args(arguments)
     chosen.areas = [name for name in AREAS if chosen.only is None or any(name in some for some in chosen.only)]
+    chosen.interrupted = False
     for path in (chosen.json, chosen.markdown):
         bench.check_writable(p, path)
     bench.check_folder(p, chosen.plots)

@@ -52,6 +52,20 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(options.parse(["--only", "waste,speed", "--only", "peak"]).areas, ["speed", "peak", "waste"])
 
 
+class Interrupted(unittest.TestCase):
+    def test_what_was_measured_until_then_is_kept(self):
+        class Interrupting:
+            def run(self, measure, **_):
+                if measure == "descriptors":
+                    raise KeyboardInterrupt
+                return {"few_ns": 1.0, "many_ns": 1.5, "few_scopes_ns": 1.0, "many_scopes_ns": 1.0}
+        chosen, notes = options.parse(["--only", "many-heaps,small-heaps"]), []
+        found = main.measure(chosen, main.TINY, None, Interrupting(), notes)
+        self.assertEqual([row.found for row in found], [1.5, 1.0])
+        self.assertTrue(chosen.interrupted)
+        self.assertIn("many-heaps", notes[0])
+
+
 class Page(unittest.TestCase):
     def test_only_the_section_measured_of_a_page_is_replaced(self):
         with tempfile.TemporaryDirectory() as folder:
