@@ -124,15 +124,22 @@ void measure_limited(settings const& s, report& r)
 void measure_locked(settings const& s, report& r)
 {
     pointer_table const table{s.mib * 1024};
-    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
-        throw unavailable{std::string{"mlockall is not permitted: "} + std::strerror(errno)};
-    std::uint64_t const base = bench::resident_bytes();
+    auto const lock = [](int flags) {
+        if (mlockall(flags) != 0)
+            throw unavailable{std::string{"mlockall is not permitted: "} + std::strerror(errno)};
+    };
+    // Either all that comes is locked, or all that there is once the heap holds what it holds.
+    if (!s.late)
+        lock(MCL_CURRENT | MCL_FUTURE);
+    std::uint64_t const base = process_resident();
     double const start = thread_ns();
     tslab::allocator heap{{.name = "locked"}};
     fill(heap, table);
+    if (s.late)
+        lock(MCL_CURRENT);
     r.number("ms", (thread_ns() - start) / 1e6);
     r.number("live", static_cast<double>(s.mib * mebibyte));
-    r.number("held", static_cast<double>(bench::resident_bytes() - base));
+    r.number("held", static_cast<double>(process_resident() - base));
     for (void* const p : table.all())
         heap.free(p);
 }

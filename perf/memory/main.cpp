@@ -57,6 +57,7 @@ int run(int argc, char** argv)
     app.add_flag("--raw", s.raw, "heap.malloc instead of a resource");
     app.add_flag("--background", s.background, "Background purging, and no further work");
     app.add_flag("--scopes", s.scopes, "In each heap a scope, too");
+    app.add_flag("--late", s.late, "Memory is locked when the heap is filled, not before");
     app.add_option("--seconds", s.seconds)->check(CLI::Range(0.0, 3600.0))->capture_default_str();
     app.add_option("--mib", s.mib)->check(CLI::Range(1, 1 << 20))->capture_default_str();
     app.add_option("--size", s.size)->check(CLI::Range(1, 1 << 30))->capture_default_str();

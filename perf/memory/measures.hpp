@@ -18,6 +18,7 @@ struct settings {
     bool raw = false;                ///< by heap.malloc in the current epoch instead of a resource
     bool background = false;         ///< with background purging, and without any further work
     bool scopes = false;             ///< in each heap a scope, too
+    bool late = false;               ///< memory is locked when the heap is filled, not before it is made
     double seconds = 10;
     std::size_t mib = 500;
     std::size_t size = 1024;   ///< bytes of an object
@@ -55,7 +56,7 @@ void measure_heaps(settings const& s, report& r);
 void measure_reserved(settings const& s, report& r);
 /// Heaps under RLIMIT_AS. Reads count, mib (the limit).
 void measure_limited(settings const& s, report& r);
-/// A heap in a process that locks its memory. Reads mib.
+/// A heap in a process that locks its memory. Reads mib, late.
 void measure_locked(settings const& s, report& r);
 /// Heaps used in turn by one thread. Reads count.
 void measure_turns(settings const& s, report& r);

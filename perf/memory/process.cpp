@@ -14,17 +14,32 @@
 
 namespace probe {
 
-std::uint64_t address_space()
+namespace {
+
+struct statm {
+    unsigned long long size = 0;
+    unsigned long long resident = 0;
+};
+
+/// In pages.
+statm read_statm()
 {
-    std::FILE* const file = std::fopen("/proc/self/statm", "r");
-    if (file == nullptr)
-        return 0;
-    unsigned long long pages = 0;
-    if (std::fscanf(file, "%llu", &pages) != 1)
-        pages = 0;
-    std::fclose(file);
-    return pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+    statm found;
+    if (std::FILE* const file = std::fopen("/proc/self/statm", "r"); file != nullptr) {
+        if (std::fscanf(file, "%llu %llu", &found.size, &found.resident) != 2)
+            found = {};
+        std::fclose(file);
+    }
+    return found;
 }
+
+std::uint64_t page_bytes() { return static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)); }
+
+}
+
+std::uint64_t address_space() { return read_statm().size * page_bytes(); }
+
+std::uint64_t process_resident() { return read_statm().resident * page_bytes(); }
 
 std::uint64_t open_descriptors()
 {

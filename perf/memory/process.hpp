@@ -12,6 +12,8 @@ namespace probe {
 
 /// Bytes of address space (VmSize).
 std::uint64_t address_space();
+/// Resident bytes (VmRSS), files included: what counts where memory is locked.
+std::uint64_t process_resident();
 /// Open descriptors.
 std::uint64_t open_descriptors();
 /// Processor time of the calling thread, in nanoseconds.

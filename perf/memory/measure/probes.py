@@ -149,12 +149,12 @@ def reservation(probe, size):
                        lambda found: [Row("reservation", name + "heaps made", found["made"], found["wanted"], least=True),
                                       Row("reservation", name + "address space a heap", found["space_each"] / MIB, 64, "MiB")],
                        bar=3, least=True)
-    for mib in size.locked:
-        name = f"mlockall, a heap that holds {mib} MiB: resident"
+    for mib, late in [(mib, late) for mib in size.locked for late in (False, True)]:
+        name = f"a heap that holds {mib} MiB, mlockall {'when it is filled' if late else 'before it is made'}: resident"
 
         def locked(found, name=name, mib=mib):
             return [Row("reservation", name, found["held"] / MIB, 2 * mib + 2, "MiB", note=f"{found['ms']:,.0f} ms")]
-        yield from rows_of("reservation", name, lambda m=mib: probe.run("locked", mib=m), locked, bar=2 * mib + 2, unit="MiB")
+        yield from rows_of("reservation", name, lambda m=mib, late=late: probe.run("locked", mib=m, late=late), locked, bar=2 * mib + 2, unit="MiB")
 
 
 def many_heaps(probe, size):
