@@ -75,7 +75,7 @@ class Progress:
 
 def make_patterns(chosen, size, everyone, tell):
     arguments = ["--rounds", str(size.rounds), "--seconds", str(size.seconds), "--build", chosen.build]
-    arguments += ["--tiny"] if size.tiny else ["--quick"] if chosen.quick else []
+    arguments += ["--tiny"] if size.tiny else []   # its own --quick would leave out patterns
     run = BenchRunner(os.path.join(chosen.build, "perf/bench/tslab_bench"), bench_options.parse(arguments))
     return patterns.Patterns(run, everyone, {name for name, _ in chosen.peer}, tell)
 

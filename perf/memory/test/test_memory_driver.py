@@ -198,6 +198,18 @@ class OfPatterns(unittest.TestCase):
         self.assertEqual([asked[0] for asked in made.run.asked[::3]], ["tslab", "glibc", "mine"])
 
 
+class Quick(unittest.TestCase):
+    def test_no_pattern_is_left_out(self):
+        class Listing(main.BenchRunner):
+            def call(self, arguments, preload=""):
+                return '[{"name": "kernel"}, {"name": "fifo_1m_touched"}]'
+        whole = main.BenchRunner
+        main.BenchRunner = Listing
+        self.addCleanup(setattr, main, "BenchRunner", whole)
+        made = main.make_patterns(options.parse(["--quick"]), main.QUICK, [], SILENT)
+        self.assertEqual(list(made.known), ["kernel", "fifo_1m_touched"])
+
+
 class OverTime(unittest.TestCase):
     """What is seen from outside of a program that says when its parts begin."""
 
