@@ -88,7 +88,7 @@ void output::add(std::string_view name, histogram const& h, double ticks_per_ns)
 void output::add(memory_use const& m)
 {
     number("base", m.base).number("peak", m.peak).number("drained", m.drained).number("trimmed", m.trimmed);
-    number("live", m.live).number("at_live", m.at_live);
+    number("live", m.live).number("at_live", m.at_live).number("huge", m.huge);
     number("early", m.early).number("late", m.late).number("phases", m.phases);
 }
 

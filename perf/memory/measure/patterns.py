@@ -16,6 +16,8 @@ LOCKING = ("fifo_100k", "kernel", "burst", "server")
 # What makes heaps of about 1 GiB of them: objects of that size, or objects that live beside.
 HUGE = {"fifo_1m_touched": ("--size", "1024"), "scatter": ("--size", "2560"), "server": ("--held", "1024")}
 
+VARIANTS = ("tslab", "tslab-huge")
+
 MOST_DEBIAN, MOST_GIVEN, MOST_OWN = 1.0, 1.1, 1.25
 MOST_MADVISE, MOST_LOCKS, MOST_PEAK, MOST_WASTE = 0.01, 0.002, 1.1, 1.5
 
@@ -197,6 +199,11 @@ def granted():
     return chosen in ("madvise", "always"), f"transparent huge pages: {chosen}"
 
 
+def own_time(run):
+    """Processor time of an operation: with one thread nothing is waited for but neighbours."""
+    return run["cpu_ns"] / max(run["operations"], 1)
+
+
 def huge_pages(patterns, size):
     allowed, said = granted()
     for name, more in HUGE.items():
@@ -207,15 +214,16 @@ def huge_pages(patterns, size):
         if size.tiny:
             more = ()
         try:
-            # In turns, and the lesser of both rounds; memory hardly varies.
-            times = {c: min(patterns.one(name, 1, "throughput", *more, contender=c)["ns_per_op"] for _ in range(size.rounds))
-                     for c in ("tslab", "tslab-huge")}
-            peaks = {c: patterns.one(name, 1, "memory", "--phases", "4" if not size.tiny else "1", *more, contender=c)["peak"]
-                     for c in ("tslab", "tslab-huge")}
+            times = {c: figures.median(own_time(patterns.one(name, 1, "throughput", *more, contender=c))
+                                       for _ in range(size.rounds)) for c in VARIANTS}
+            used = {c: patterns.one(name, 1, "memory", "--phases", "4" if not size.tiny else "1", *more, contender=c)
+                    for c in VARIANTS}
         except runner.Failed as failure:
             yield Row("huge-pages", what + "time", note=str(failure), failed=True)
             continue
         yield Row("huge-pages", what + "time", figures.ratio(times["tslab-huge"], times["tslab"]),
                   note=f"{nanoseconds(times['tslab-huge'])} against {nanoseconds(times['tslab'])}; {said}")
-        yield Row("huge-pages", what + "peak", figures.ratio(peaks["tslab-huge"], peaks["tslab"]),
-                  note=f"{mebibytes(peaks['tslab-huge'])} against {mebibytes(peaks['tslab'])}")
+        without, with_ = (used[c] for c in VARIANTS)
+        yield Row("huge-pages", what + "peak", figures.ratio(with_["peak"], without["peak"]),
+                  note=f"{mebibytes(with_['peak'])} against {mebibytes(without['peak'])}; in huge pages "
+                       f"{mebibytes(with_['huge'])} against {mebibytes(without['huge'])}")

@@ -77,4 +77,4 @@ def summary(rows):
 
 def exit_code(rows):
     """Of --check. Nothing measured is not enough."""
-    return 1 if any(row.met is False for row in rows) or not any(row.met for row in rows) else 0
+    return 1 if any(row.met is False for row in rows) or all(row.found is None for row in rows) else 0

@@ -80,20 +80,30 @@ def record(build, everyone, size, tell):
     return [t for t in made if t.samples or t.contender != BACKGROUND]
 
 
+def begin_of(name, timeline):
+    """When a part begins; 0 if there is none."""
+    return next((at for at, part in timeline.parts if part == name), 0)
+
+
 def panel(axes, scenario, lines, names):
     drawn = [t for t in lines if t.scenario == scenario and t.samples]
     for t in sorted(drawn, key=lambda t: t.contender.startswith("tslab")):   # tslab is drawn last, on top
         mine = t.contender.startswith("tslab")
-        axes.plot(*zip(*((at, value / 2**20) for at, value in t.samples)), label=t.contender,
+        shift = begin_of("free", t)
+        axes.plot(*zip(*((at - shift, value / 2**20) for at, value in t.samples)), label=t.contender,
                   color=plots.look_of(t.contender, names)[1], linewidth=2 if mine else 1,
                   linestyle="-" if t.contender in plots.MARKERS else "--")
-    parts = next((t.parts for t in drawn if t.contender == "tslab"), [])
+    mine = next((t for t in drawn if t.contender == "tslab"), None)
+    parts = mine.parts if mine else []
+    if parts and begin_of("free", mine) > 0:   # how long the others took to fill it is not what this is about
+        axes.set_xlim(left=-1.1 * begin_of("free", mine), right=1.1 * (parts[-1][0] - begin_of("free", mine)))
     for i, (at, name) in enumerate(parts[:-1]):   # the last one is the end
+        at -= begin_of("free", mine)
         axes.axvline(at, color="#d5d8dc", linewidth=0.8, zorder=0)
-        if parts[i + 1][0] - at > parts[-1][0] / 20:   # else the next name would be written over it
+        if parts[i + 1][0] - parts[i][0] > parts[-1][0] / 20:   # else the next name would be written over it
             axes.text(at, 1.0, f" {name}", transform=axes.get_xaxis_transform(), fontsize=7, color="#7f8c8d", va="bottom")
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("seconds")
+    axes.set_xlabel("seconds" + (" since it is freed" if scenario == "long-phase" else ""))
     axes.set_ylabel("resident memory, MiB")
     axes.set_title(SCENARIOS[scenario], loc="left", fontsize=9, pad=14)
     axes.grid(axis="y", color="#e5e7e9", linewidth=0.6)

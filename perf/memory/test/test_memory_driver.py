@@ -151,7 +151,7 @@ class FakeRun:
             raise runner.Failed("it crashed")
         time = self.times[contender.name]
         return {"ns_per_op": time * threads, "madvise_calls": 1, "epoch_closes": 200, "allocations": 1000, "locks_free": 1,
-                "locks_contended": 2, "cas_retries": 0, "operations": 1, "peak": time * 100,
+                "locks_contended": 2, "cas_retries": 0, "operations": 1, "peak": time * 100, "huge": 0,
                 "cpu_ns": time / 2}
 
 
@@ -188,6 +188,16 @@ class OfPatterns(unittest.TestCase):
         made = fake({"tslab": 10, "glibc": 10, "mine": 10})
         self.assertEqual({row.found for row in patterns.purging(made, main.TINY)}, {0.005})
         self.assertEqual({row.found for row in patterns.locks(made, main.TINY)}, {0.003})
+
+    def test_huge_pages_are_compared_where_they_are_granted(self):
+        made = fake({"tslab": 10, "glibc": 10, "mine": 10})
+        self.addCleanup(setattr, patterns, "granted", patterns.granted)
+        patterns.granted = lambda: (True, "madvise")
+        found = list(patterns.huge_pages(made, main.TINY))
+        self.assertEqual([row.found for row in found], [1.0] * 6)
+        self.assertEqual({asked[1] for asked in made.run.asked}, set(patterns.HUGE))
+        patterns.granted = lambda: (False, "never")
+        self.assertEqual([row.note for row in patterns.huge_pages(made, main.TINY)], ["never"] * 3)
 
     def test_a_program_that_does_not_count_is_not_measured(self):
         self.assertIsNone(patterns.per({"madvise_calls": 0}, "madvise_calls", "epoch_closes"))

@@ -29,7 +29,8 @@ class Rows(unittest.TestCase):
         self.assertEqual((row.met, row.verdict), (False, "FAILED"))
         self.assertEqual(rows.exit_code([Row("a", "b", 1.0, 1.0), row]), 1)
 
-    def test_check_needs_a_bar_that_is_met(self):
+    def test_check_needs_something_measured(self):
+        self.assertEqual(rows.exit_code([Row("a", "b", 3.0)]), 0)
         self.assertEqual(rows.exit_code([Row("a", "b", 1.0, 1.0), Row("a", "c", bar=1.0)]), 0)
         self.assertEqual(rows.exit_code([Row("a", "b", 1.0, 1.0), Row("a", "c", 2.0, 1.0)]), 1)
         self.assertEqual(rows.exit_code([Row("a", "c", bar=1.0)]), 1)
