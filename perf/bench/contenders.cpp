@@ -117,8 +117,8 @@ private:
     bool on_stack_;
 };
 
-constexpr std::string_view names[] = {"tslab",        "tslab-huge",      "malloc",        "unsynchronized",
-                                      "synchronized", "monotonic-stack", "monotonic-heap"};
+constexpr std::string_view names[] = {"tslab",          "tslab-huge",   "tslab-background", "malloc",
+                                      "unsynchronized", "synchronized", "monotonic-stack",  "monotonic-heap"};
 
 }
 
@@ -126,8 +126,12 @@ std::span<std::string_view const> contender_names() { return names; }
 
 std::unique_ptr<contender> make_contender(std::string_view name)
 {
-    if (name == "tslab" || name == "tslab-huge")
-        return make_tslab(name == "tslab-huge");
+    if (name == "tslab")
+        return make_tslab(tslab_variant::plain);
+    if (name == "tslab-huge")
+        return make_tslab(tslab_variant::huge_pages);
+    if (name == "tslab-background")
+        return make_tslab(tslab_variant::background);
     if (name == "malloc")
         return std::make_unique<malloc_contender>();
     if (name == "unsynchronized")

@@ -4,6 +4,7 @@
 // One measurement in one process: a pattern, a number of threads, a contender, a kind of run. Prints one line of JSON.
 // script/bench runs it many times; `tslab_bench --list` says what there is.
 #include "contender_library.hpp"
+#include "held_memory.hpp"
 #include "output.hpp"
 #include "run.hpp"
 
@@ -24,6 +25,7 @@ struct command {
     std::uint64_t phases = 2000;
     std::uint64_t seed = 1;
     std::size_t size = 0;
+    std::size_t held_mib = 0;
     bool tiny = false;
     bool list = false;
 };
@@ -44,6 +46,8 @@ void declare(CLI::App& app, command& to)
         ->capture_default_str();
     app.add_option("--size", to.size, "Bytes of an object, where the pattern lets it be chosen [the pattern's]")
         ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20));
+    app.add_option("--held", to.held_mib, "MiB that the contender holds all the while, in objects of 1 KiB")
+        ->check(CLI::Range(0, 1 << 20));
     app.add_option("--seed", to.seed)->capture_default_str();
     app.add_flag("--tiny", to.tiny, "Less of everything that takes long: to see that it works");
     app.add_flag("--list", to.list, "Print the patterns as JSON");
@@ -66,6 +70,7 @@ int measure(command const& c)
     if (who == nullptr)
         return refuse("no such contender: " + c.contender_name);
     bench::setting const s{.threads = c.threads, .seed = c.seed, .size = c.size, .tiny = c.tiny};
+    bench::held_memory const held{*who, c.held_mib << 20};
     bench::output out;
     out.text("pattern", c.pattern_name).text("contender", c.contender_name).number("threads", c.threads);
     out.text("kind", c.kind).text("malloc", bench::library_of_malloc());

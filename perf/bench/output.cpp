@@ -52,11 +52,13 @@ output& output::number(std::string_view name, double value)
 void output::add(throughput const& t)
 {
     number("ns_per_op", t.ns_per_op).number("operations", t.operations).number("wall_ns", t.wall_ns);
-    number("cores", t.cores);
+    number("cores", t.cores).number("cpu_ns", t.cpu_ns);
     if (!t.own.known)
         return;
     number("cas_attempts", t.own.cas_attempts).number("cas_retries", t.own.cas_retries);
     number("locks_free", t.own.locks_free).number("locks_contended", t.own.locks_contended);
+    number("allocations", t.own.allocations).number("epoch_closes", t.own.epoch_closes);
+    number("madvise_calls", t.own.madvise_calls);
 }
 
 void output::add(latencies const& l)
@@ -86,7 +88,7 @@ void output::add(std::string_view name, histogram const& h, double ticks_per_ns)
 void output::add(memory_use const& m)
 {
     number("base", m.base).number("peak", m.peak).number("drained", m.drained).number("trimmed", m.trimmed);
-    number("live", m.live).number("at_live", m.at_live);
+    number("live", m.live).number("at_live", m.at_live).number("huge", m.huge);
     number("early", m.early).number("late", m.late).number("phases", m.phases);
 }
 

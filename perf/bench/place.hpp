@@ -58,6 +58,9 @@ struct own_figures {
     std::uint64_t cas_retries = 0;
     std::uint64_t locks_free = 0;
     std::uint64_t locks_contended = 0;
+    std::uint64_t allocations = 0;
+    std::uint64_t epoch_closes = 0;
+    std::uint64_t madvise_calls = 0;
 };
 
 class contender {
@@ -79,6 +82,8 @@ public:
 std::unique_ptr<contender> make_contender(std::string_view name);
 std::span<std::string_view const> contender_names();
 
-std::unique_ptr<contender> make_tslab(bool huge_pages);
+enum class tslab_variant { plain, huge_pages, background };
+/// Null if the library cannot do it.
+std::unique_ptr<contender> make_tslab(tslab_variant variant);
 
 }

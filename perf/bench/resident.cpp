@@ -54,6 +54,8 @@ std::uint64_t resident_bytes()
     return rollup.bytes("\nPss_Anon:") + rollup.bytes("\nPss_Shmem:");
 }
 
+std::uint64_t huge_bytes() { return proc_text{"/proc/self/smaps_rollup"}.bytes("\nAnonHugePages:"); }
+
 std::uint64_t resident_peak()
 {
     proc_text const status{"/proc/self/status"};

@@ -16,6 +16,7 @@ struct throughput {
     double wall_ns = 0;
     unsigned cores = 1;     ///< the threads that can have run at a time
     double ns_per_op = 0;   ///< wall_ns * cores / operations: processor time of one operation, waiting included
+    double cpu_ns = 0;      ///< processor time that the process had meanwhile, waiting not included
     own_figures own{};
 };
 
@@ -34,6 +35,7 @@ struct memory_use {
     std::uint64_t trimmed = 0;   ///< after `trim`; 0 where there is no such operation
     std::uint64_t live = 0;      ///< bytes asked for and not freed, near the most there are; 0: never met again
     std::uint64_t at_live = 0;   ///< resident then
+    std::uint64_t huge = 0;      ///< of what is resident after the last phase, in huge pages
     std::uint64_t early = 0;     ///< after half as many phases to warm up
     std::uint64_t late = 0;      ///< after `phases` more
     std::uint64_t phases = 0;

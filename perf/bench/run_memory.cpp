@@ -126,6 +126,7 @@ memory_use measure_memory(contender& c, pattern const& what, setting s, std::uin
     use.early = turns(each_thread / 2);
     all.stop_learning(s.threads);
     use.late = turns(each_thread);
+    use.huge = huge_bytes();
     use.live = all.live();
     use.at_live = all.resident();
     use.peak = std::max({resident_peak(), use.at_live, use.early, use.late});

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <mutex>
 #include <sched.h>
 
@@ -42,6 +43,14 @@ unsigned usable_cores()
     cpu_set_t set;
     CPU_ZERO(&set);
     return sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
+}
+
+/// Processor time of all threads.
+double process_ns()
+{
+    timespec now{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
 struct recorder {
@@ -139,7 +148,9 @@ throughput measure_throughput(contender& c, pattern const& what, setting s, doub
     warm_up(threads, seconds);
     own_figures const before = c.figures();
     std::vector<part> parts(s.threads);
+    double const cpu_before = process_ns();
     threads.each([&](unsigned thread, worker& w) { parts[thread] = work_for(w, as_time(seconds)); });
+    double const cpu_after = process_ns();
     own_figures const after = c.figures();
     threads.each([](unsigned, worker& w) { w.drain(); });
 
@@ -152,11 +163,15 @@ throughput measure_throughput(contender& c, pattern const& what, setting s, doub
     result.cores = std::min(s.threads - what.idle, usable_cores());
     result.ns_per_op =
         result.wall_ns * result.cores / static_cast<double>(std::max<std::uint64_t>(result.operations, 1));
+    result.cpu_ns = cpu_after - cpu_before;
     result.own = {.known = after.known,
                   .cas_attempts = after.cas_attempts - before.cas_attempts,
                   .cas_retries = after.cas_retries - before.cas_retries,
                   .locks_free = after.locks_free - before.locks_free,
-                  .locks_contended = after.locks_contended - before.locks_contended};
+                  .locks_contended = after.locks_contended - before.locks_contended,
+                  .allocations = after.allocations - before.allocations,
+                  .epoch_closes = after.epoch_closes - before.epoch_closes,
+                  .madvise_calls = after.madvise_calls - before.madvise_calls};
     return result;
 }
 

@@ -67,6 +67,8 @@ int run(command const& c)
     if (what->crossing && c.allocator == "unsynchronized")
         return refuse("the threads of " + c.pattern + " free each other's objects: " + c.allocator + " cannot do that");
     auto const who = bench::make_contender(c.allocator);
+    if (who == nullptr)
+        return refuse(c.allocator + " needs an option that this library does not have");
     bench::setting const s{.threads = c.threads, .size = c.size};
     tell(c, bench::measure_throughput(*who, *what, s, c.duration_s));
     return 0;

@@ -54,9 +54,22 @@ private:
     std::array<std::optional<tslab::epoch_resource>, most_phases> phases_;
 };
 
+// Not every version of the library can do it: whether it can is seen from its options.
+template <class Options>
+constexpr bool has_background_purge = requires(Options& o) { o.background_purge = true; };
+
+template <class Options>
+Options options_of(tslab_variant variant)
+{
+    Options o{.name = "bench", .huge_pages = variant == tslab_variant::huge_pages};
+    if constexpr (has_background_purge<Options>)
+        o.background_purge = variant == tslab_variant::background;
+    return o;
+}
+
 class tslab_contender final : public contender {
 public:
-    explicit tslab_contender(bool huge_pages) : heap_{{.name = "bench", .huge_pages = huge_pages}} {}
+    explicit tslab_contender(tslab_variant variant) : heap_{options_of<tslab::allocator_options>(variant)} {}
 
     std::unique_ptr<place> make_place(std::span<std::byte>) override
     {
@@ -77,7 +90,10 @@ public:
                 .cas_attempts = g.bitmap_alloc_attempts + g.bitmap_free_attempts,
                 .cas_retries = g.bitmap_alloc_cas_retries + g.bitmap_free_cas_retries,
                 .locks_free = g.lock_fast_acquire,
-                .locks_contended = g.lock_contended};
+                .locks_contended = g.lock_contended,
+                .allocations = g.allocations,
+                .epoch_closes = g.epoch_closes,
+                .madvise_calls = g.madvise_calls};
     }
 
 private:
@@ -87,6 +103,11 @@ private:
 
 }
 
-std::unique_ptr<contender> make_tslab(bool huge_pages) { return std::make_unique<tslab_contender>(huge_pages); }
+std::unique_ptr<contender> make_tslab(tslab_variant variant)
+{
+    if (variant == tslab_variant::background && !has_background_purge<tslab::allocator_options>)
+        return nullptr;
+    return std::make_unique<tslab_contender>(variant);
+}
 
 }

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import pathlib
 
-OPTIONS = ("tslab-huge",)   # tslab with another option: only when asked for by name
+OPTIONS = ("tslab-huge", "tslab-background")   # tslab with another option: only when asked for by name
 POOLS = ("unsynchronized", "synchronized", "monotonic-stack", "monotonic-heap")
 DEBIAN_PEERS = {
     "jemalloc": ("libjemalloc.so.2",),

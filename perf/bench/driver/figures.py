@@ -63,6 +63,8 @@ def throughput_figures(runs):
         "ns_per_op_max": max(values, default=None),
         "rounds": len(values),
     }
+    if all("cpu_ns" in run for run in runs):
+        figures["cpu_ns_per_op_median"] = median(run["cpu_ns"] / max(run["operations"], 1) for run in runs)
     own = [run for run in runs if "cas_retries" in run]
     if own:
         figures["cas_retries_per_op"] = median(run["cas_retries"] / max(run["operations"], 1) for run in own)

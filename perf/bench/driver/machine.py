@@ -3,6 +3,7 @@
 """Where and with what it was measured."""
 import datetime
 import os
+import pathlib
 import platform
 import re
 import subprocess
@@ -37,14 +38,28 @@ def compiler(build):
     return ", ".join(part for part in (version[0] if version else "", kind.group(1) if kind else "") if part)
 
 
+def source_version(path):
+    """The version of the sources that a library was built from, if they are there: those of the CMake build that it is in.
+    "" if there are none."""
+    for folder in list(pathlib.Path(path).parents)[:3]:
+        try:
+            cache = (folder / "CMakeCache.txt").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        found = re.search(r"^CMAKE_HOME_DIRECTORY:\w+=(.*)$", cache, re.MULTILINE)
+        if found:
+            return output_of("git", "-C", found.group(1), "describe", "--tags", "--always", "--dirty")
+    return ""
+
+
 def library(path):
-    """The package that a file is from, with its version; else the file's name."""
+    """The package that a file is from, with its version; else the file's name, and the version of its sources."""
     real = os.path.realpath(path)
     for candidate in (real, real.removeprefix("/usr")):
         package = output_of("dpkg-query", "-S", candidate).partition(": ")[0]
         if package:
             return output_of("dpkg-query", "-W", "-f", "${Package} ${Version}", package)
-    return os.path.basename(real)
+    return " ".join(part for part in (os.path.basename(real), source_version(real)) if part)
 
 
 def busy_seconds():
@@ -75,7 +90,7 @@ class Others:
         return max(busy - busy_before - (own - own_before), 0) / ((wall - wall_before) * (os.cpu_count() or 1))
 
 
-def describe(everyone, chosen, arguments, others):
+def describe(everyone, chosen, arguments, others, command="script/bench"):
     return {
         "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -85,7 +100,7 @@ def describe(everyone, chosen, arguments, others):
         "libraries": {"glibc": " ".join(platform.libc_ver()),
                       **{c.name: library(c.preload) for c in everyone if c.preload}},
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": " ".join(["script/bench", *arguments]),
+        "command": " ".join([command, *arguments]),
         "others": others,   # their share of the processors meanwhile
         "rounds": chosen.rounds,
         "seconds": chosen.seconds,

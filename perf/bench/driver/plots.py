@@ -12,8 +12,9 @@ matplotlib.rcParams.update({"svg.hashsalt": "tslab", "font.size": 9, "axes.spine
 
 MARKERS = {"tslab": ("D", "#c0392b"), "glibc": ("o", "#7f8c8d"), "jemalloc": ("s", "#2980b9"), "tcmalloc": ("^", "#27ae60"),
            "mimalloc": ("v", "#8e44ad"), "unsynchronized": ("x", "#d35400"), "synchronized": ("+", "#d35400"),
-           "monotonic-stack": ("1", "#16a085"), "monotonic-heap": ("2", "#16a085")}
-OTHERS = [("P", "#2c3e50"), ("X", "#b7950b"), ("*", "#5d6d7e")]
+           "monotonic-stack": ("1", "#16a085"), "monotonic-heap": ("2", "#16a085"), "snmalloc": ("p", "#b7950b"),
+           "mimalloc3": ("d", "#e056a0")}
+OTHERS = [("P", "#2c3e50"), ("X", "#784212"), ("*", "#5d6d7e"), ("<", "#ca6f1e"), (">", "#117a65"), ("h", "#1b2631")]
 
 
 def look_of(name, names):

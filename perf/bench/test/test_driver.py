@@ -4,13 +4,14 @@
 import contextlib
 import io
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from driver import contenders, main, options, runner, table, figures  # noqa: E402
+from driver import contenders, machine, main, options, runner, table, figures  # noqa: E402
 
 PLAIN = {"name": "pair", "phases": 0, "crossing": 0, "memory": 0, "least_threads": 1, "most_threads": 1024,
          "pairs": 0}
@@ -73,6 +74,21 @@ class Contenders(unittest.TestCase):
             self.assertEqual([c.name for c in found if c.general], ["glibc", "mine"])
             with self.assertRaises(ValueError):
                 contenders.all_contenders([("glibc", library.name)], folders=())
+
+    def test_the_version_of_a_built_library_is_that_of_its_sources(self):
+        with tempfile.TemporaryDirectory() as folder:
+            sources, build = pathlib.Path(folder, "sources"), pathlib.Path(folder, "build")
+            sources.mkdir()
+            build.mkdir()
+            library = build / "libmine.so"
+            library.touch()
+            self.assertEqual(machine.library(library), "libmine.so")
+            git = ["git", "-C", sources, "-c", "user.name=x", "-c", "user.email=x@example.org"]
+            subprocess.run([*git, "init", "-q"], check=True)
+            subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+            subprocess.run([*git, "tag", "v1.2.3"], check=True)
+            (build / "CMakeCache.txt").write_text(f"CMAKE_HOME_DIRECTORY:INTERNAL={sources}\n")
+            self.assertEqual(machine.library(library), "libmine.so v1.2.3")
 
     def test_pointless_contenders_are_left_out(self):
         everyone = {c.name: c for c in contenders.all_contenders([], folders=())[0]}
