@@ -84,7 +84,8 @@ lane* epoch_resource::usable_lane(thread_record& me) noexcept
         if (lane_.load(std::memory_order_relaxed) == l)   // exclusive: it keeps what is not empty
             return core.shelf_at(epoch().index).reopen(*l, this_thread.key) ? l : nullptr;
     }
-    restructuring_section const section{&me};   // in between the lane is attached to nothing: see heap_core::flush_retained
+    restructuring_section const section{
+        &me};   // in between the lane is attached to nothing: see heap_core::flush_retained
     if (!heap().is_active(epoch()) || (l = core.take_lane(me)) == nullptr)
         return nullptr;
     l->set_exclusive(domain_.shares_epoch());

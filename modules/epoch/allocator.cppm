@@ -42,8 +42,8 @@ struct allocator_options {
     std::optional<std::chrono::milliseconds> decay{};
     /// Bytes of empty slabs that a thread keeps at most. Nothing said: TSLAB_THREAD_CACHE_KIB in the environment, else 32 MiB.
     std::optional<std::size_t> thread_cache{};
-    bool strict = false;             ///< a leak aborts instead of being reported and counted
-    bool sampling = false;           ///< time one allocation in 1,024, see set_sampling
+    bool strict = false;     ///< a leak aborts instead of being reported and counted
+    bool sampling = false;   ///< time one allocation in 1,024, see set_sampling
     /// Ask the kernel for huge pages (transparent ones, where it grants them on request): fewer faults and misses in the
     /// translation of addresses for heaps of many megabytes; but 2 MiB become resident at the first touch of each, and what
     /// is handed back in smaller runs breaks them up.

@@ -272,8 +272,8 @@ private:
     page_set purged_ __attribute__((guarded_by(lock_)));      // free, given back
     page_set was_large_ __attribute__((guarded_by(lock_)));   // of the free ones: from a large allocation
     std::array<std::uint32_t, static_cast<std::size_t>(watcher::count_)> fewest_
-        __attribute__((guarded_by(lock_))){};                 // see unwanted_pages
-    atomic<std::uint32_t> next_{0};                           // first page never taken
+        __attribute__((guarded_by(lock_))){};   // see unwanted_pages
+    atomic<std::uint32_t> next_{0};             // first page never taken
     atomic<std::uint32_t> generation_pages_{0};
     page_figures own_figures_;
     page_figures* const told_;

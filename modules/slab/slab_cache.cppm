@@ -88,7 +88,7 @@ private:
         mutex lock;
         slab_list slabs __attribute__((guarded_by(lock)));
         std::uint32_t fewest __attribute__((guarded_by(lock))) = 0;   // slabs in it since the last decay
-        atomic<std::uint32_t> count{0};   // written under the lock, read by statistics
+        atomic<std::uint32_t> count{0};                               // written under the lock, read by statistics
     };
 
     void note_count(class_cache& cache) noexcept __attribute__((requires_capability(cache.lock)));

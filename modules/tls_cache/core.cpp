@@ -428,9 +428,10 @@ void heap_core::decay_heap(thread_record* me, std::uint64_t now) noexcept
 void heap_core::note_work(thread_record& me) noexcept
 {
     decay_if_due(me, now_ns_coarse());
-    constexpr std::uint64_t window = 128;             // periods of allocations between two looks
-    constexpr std::uint32_t least_pages = 2048;       // 8 MiB: less can wait for its time
-    constexpr std::uint64_t allocations_a_page = 16;  // what a page must be spared from: so faulting it in again costs little
+    constexpr std::uint64_t window = 128;         // periods of allocations between two looks
+    constexpr std::uint32_t least_pages = 2048;   // 8 MiB: less can wait for its time
+    constexpr std::uint64_t allocations_a_page =
+        16;   // what a page must be spared from: so faulting it in again costs little
     if ((work_.fetch_add(1, std::memory_order_relaxed) + 1) % window != 0 || !slabs_.decays()) [[likely]]
         return;
     std::uint32_t unwanted = pages().unwanted_pages(page_heap::watcher::of_work);

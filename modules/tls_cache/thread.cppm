@@ -227,7 +227,7 @@ private:
 struct alignas(64) thread_record {
     static constexpr std::uint32_t inside = 1;          ///< in an operation
     static constexpr std::uint32_t restructuring = 2;   ///< changing lists: a fork waits for the end of it
-    static constexpr std::uint32_t warm_pages = 16;     ///< of empty slabs that a lane keeps per class, one slab at least
+    static constexpr std::uint32_t warm_pages = 16;   ///< of empty slabs that a lane keeps per class, one slab at least
     static constexpr std::uint32_t keeping_limit = 4;   ///< lanes not at work that keep slabs
 
     thread_record(heap_core& h, atomic<lane*>* table, thread_face& f) noexcept
@@ -300,10 +300,10 @@ struct alignas(64) thread_record {
     std::uint32_t slot_start = 0;       ///< the first it looked at; set once
     /// Its owner touches these, and what lanes keep that are not in use, in restructuring sections only.
     empty_slab_cache retained;
-    atomic<bool> reached{false};          ///< a thread is about to take what this one keeps: see reach_threads
-    std::uint32_t slow_paths = 0;         ///< counts up to the next look at the clock
-    std::uint64_t clock_ns = 0;           ///< now_ns_coarse when it was last asked for
-    atomic<std::uint64_t> decayed_ns{0};  ///< when this thread last looked for what it keeps and did not want
+    atomic<bool> reached{false};           ///< a thread is about to take what this one keeps: see reach_threads
+    std::uint32_t slow_paths = 0;          ///< counts up to the next look at the clock
+    std::uint64_t clock_ns = 0;            ///< now_ns_coarse when it was last asked for
+    atomic<std::uint64_t> decayed_ns{0};   ///< when this thread last looked for what it keeps and did not want
 
     // Of its face, as they are used most.
     std::array<class_counters, class_count + 1>& classes;

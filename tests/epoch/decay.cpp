@@ -111,7 +111,8 @@ BOOST_AUTO_TEST_CASE(one_long_phase_gives_back_what_was_freed_in_it_by_little_wo
     tslab::allocator heap{{.name = "long", .decay = 20ms}};
     for (std::size_t const size : {std::size_t{100}, std::size_t{3000}, std::size_t{40'000}, std::size_t{1} << 20}) {
         use(heap, support::scaled(std::size_t{32} << 20), size);
-        BOOST_TEST(work_until(heap, [&] { return kept_bytes(heap) < std::size_t{1} << 20; }), "of " << size << " bytes");
+        BOOST_TEST(work_until(heap, [&] { return kept_bytes(heap) < std::size_t{1} << 20; }),
+                   "of " << size << " bytes");
     }
     BOOST_TEST(heap.snapshot().global.madvise_bytes > support::scaled(std::uint64_t{100} << 20));
 }
