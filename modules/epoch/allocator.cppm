@@ -95,12 +95,13 @@ public:
     epoch_id advance() noexcept;
 
     /// Turns `e` CLOSING and takes back every slab of it that is empty, claims of idle threads included; live objects
-    /// stay valid. What overflows the slab caches goes to the kernel at once. Closing the current epoch advances first;
-    /// when no slot is free for another it stays ACTIVE and only gives back what is empty. Closing again takes back what
-    /// has become empty since.
+    /// stay valid. What overflows the slab caches goes to the kernel at once, and so do those pages of other slabs of it that no
+    /// live object touches. Closing the current epoch advances first; when no slot is free for another it stays ACTIVE and only
+    /// gives back what is empty. Closing again does the same for what has become free since.
     close_report close(epoch_id e) noexcept;
 
-    /// Takes back empty slabs of an epoch that stays open, and of all of them; the second empties the slab caches too.
+    /// Takes back empty slabs of an epoch that stays open, and of all of them, and gives the kernel the pages of other slabs that no
+    /// live object touches; the second empties the slab caches too.
     close_report trim(epoch_id e) noexcept;
     close_report trim() noexcept;
 

@@ -188,6 +188,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
     left result;
     bool const counts_its_part = how.count_leaks && !how.own;   // of an epoch that others live in too
     bool closed_before = false;                                 // then what is handed back is part of that close
+    bool survivors = false;
     lane* detached = nullptr;
     {
         lock_guard const guard{r.lock, r.site(me, no_class)};
@@ -233,6 +234,7 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
             if (how.count_leaks && how.own && (r.slab_count != 0 || r.large_count != 0))
                 result.leaked += r.live();
             done.drained = r.settle() || done.drained;
+            survivors = r.state.load(std::memory_order_relaxed) == lifecycle::closing && r.may_have_unused_pages();
         }
     }
     if (detached != nullptr)
@@ -246,6 +248,8 @@ allocator::left allocator::leave_epoch(leaving const& how) noexcept
         core_.slot_drained(r, me);
     else if (done.recycled() != 0)
         core_.slabs().settle(false);
+    if (survivors && !done.drained)
+        core_.purge_survivors(r, how.epoch.era, me);
     if (me != nullptr)
         core_.decay_if_due(*me, me->clock_ns);
     return result;
@@ -259,6 +263,7 @@ void allocator::hand_back(epoch_id e, atomic<lane*>& binding) noexcept
     epoch_record& r = record_of(e);
     take_back_result done;
     bool closing = false;
+    bool survivors = false;
     lane* detached = nullptr;
     {
         lock_guard const guard{r.lock, r.site(me, no_class)};
@@ -268,6 +273,7 @@ void allocator::hand_back(epoch_id e, atomic<lane*>& binding) noexcept
         closing = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
         if (r.give_up(*l, me, done))
             detached = l;
+        survivors = closing && r.may_have_unused_pages();
         done.drained = r.settle();
     }
     if (detached != nullptr)
@@ -276,6 +282,8 @@ void allocator::hand_back(epoch_id e, atomic<lane*>& binding) noexcept
         me->count_taken_back(done);
     if (done.drained)
         core_.slot_drained(r, me);
+    else if (survivors)
+        core_.purge_survivors(r, e.era, me);
 }
 
 void allocator::count_free() noexcept { core_.count(core_.record(), heap_event::counted_free); }
@@ -403,10 +411,16 @@ close_report allocator::take_back(epoch_id e, bool closing, bool closed_before) 
         if (me != nullptr)
             core_.flush_surplus(*me);
     }
-    purge_result const purged = core_.slabs().settle(true);
-    if (done.drained)
+    purge_result purged = core_.slabs().settle(true);
+    bool drained = done.drained;
+    if (done.found && !drained && core_.slabs().purges_at_close()) {
+        purge_result unused;
+        drained = r.purge_unused(me, e.era, true, unused);
+        purged += unused;
+    }
+    if (drained)
         core_.slot_drained(r, me);
-    report.drained = done.drained || !done.found;   // else it went before we came to it
+    report.drained = drained || !done.found;   // else it went before we came to it
     report.closed = closing;
     report.scanned_slabs = done.scanned();
     report.recycled_slabs = done.recycled();
@@ -469,14 +483,18 @@ close_report allocator::trim() noexcept
     std::uint64_t const begin = now_ns();
     thread_record* const me = core_.record();
     restructuring_section const section{me};
+    purge_result purged;
     for (std::uint32_t i = 0; i < core_.prepared_slots(); ++i) {
         shelf& s = core_.shelf_at(i);
         lifecycle const state = s.state.load(std::memory_order_relaxed);
         if (state != lifecycle::active && state != lifecycle::closing)
             continue;
-        take_back_result const one = s.take_back(me, s.era.load(std::memory_order_relaxed), false);
-        if (one.drained)
+        std::uint64_t const era = s.era.load(std::memory_order_relaxed);
+        take_back_result const one = s.take_back(me, era, false);
+        purge_result unused;
+        if (one.drained || s.purge_unused(me, era, true, unused))
             core_.slot_drained(s, me, false);
+        purged += unused;
         all.scanned_slabs += one.scanned();
         all.recycled_slabs += one.recycled();
         all.deferred_claims += one.deferred;
@@ -484,7 +502,8 @@ close_report allocator::trim() noexcept
     core_.reach_threads(me);
     if (me != nullptr)
         core_.flush_retained(*me);
-    tell_purged(all, core_.slabs().trim());
+    purged += core_.slabs().trim();
+    tell_purged(all, purged);
     all.rss_after = read_rss_bytes();
     all.nanoseconds = now_ns() - begin;
     return all;

@@ -73,7 +73,9 @@ struct alignas(64) slab {
     atomic<std::uint8_t> tag{tag_none};
     atomic<residence> where{residence::unused};
     atomic<std::uint8_t> was{tag_none};   ///< the last tag of a slab or a large allocation; the holder's to write
-    bool ready = false;                   ///< among its lane's ready ones; the lane's to read and write
+    bool ready : 1 = false;               ///< among its lane's ready ones; the lane's to read and write
+    bool partly_purged : 1 = false;       ///< some of its pages went to the kernel while objects lived in others: see
+                                          ///< purged_slots. The holder's, as `ready` is
 
     [[nodiscard]] inline unsigned bin() const noexcept { return tag.load(std::memory_order_relaxed) - 1U; }
     /// The bin it last had as a slab; bin_count or above when it was none, or part of a large allocation.

@@ -273,6 +273,34 @@ std::uint32_t page_heap::unwanted_pages(watcher who) noexcept
     return std::exchange(fewest_[static_cast<std::size_t>(who)], resident_.size());
 }
 
+void page_heap::give_purged(slab& first, std::uint32_t pages, lock_site const& site) noexcept
+{
+    lock_guard const guard{lock_, site};
+    purged_.insert(index_of(first), pages);
+    publish_sizes();
+}
+
+bool page_heap::purge_of_slab(std::byte* begin, std::uint32_t pages, unsigned c, bool look, purge_result& done) noexcept
+{
+    std::size_t const bytes = std::size_t{pages} << page_shift;
+    purge_result one{.calls = 1};
+    bool const dropped = os().purge(begin, bytes);
+    (dropped ? one.bytes : one.failures) += dropped ? bytes : 1;
+    if (look && residency_known()) {
+        one.asked = bytes;
+        one.gone = bytes - resident_bytes(begin, bytes);
+    }
+    page_figures::class_purges& of = told_->purges[c];
+    of.calls.add_shared();
+    of.bytes.add_shared(one.bytes);
+    of.failures.add_shared(one.failures);
+    told_->madvise_calls.fetch_add(one.calls, std::memory_order_relaxed);
+    told_->madvise_bytes.fetch_add(one.bytes, std::memory_order_relaxed);
+    told_->madvise_failures.fetch_add(one.failures, std::memory_order_relaxed);
+    done += one;
+    return dropped;
+}
+
 unsigned page_heap::class_of_page(std::uint32_t i) const noexcept
 {
     std::uint8_t const was = map_.slabs_[i].was.load(std::memory_order_relaxed);

@@ -27,6 +27,16 @@ struct purge_result {
     std::uint64_t failures = 0;   ///< calls that failed: their pages stay resident and usable
     std::uint64_t asked = 0;      ///< bytes of all calls, if it was to be looked what became of them; else 0
     std::uint64_t gone = 0;       ///< of those, no longer resident right afterwards
+
+    inline purge_result& operator+=(purge_result const& more) noexcept
+    {
+        calls += more.calls;
+        bytes += more.bytes;
+        failures += more.failures;
+        asked += more.asked;
+        gone += more.gone;
+        return *this;
+    }
 };
 
 /// A part of the address space that grows.
@@ -184,6 +194,13 @@ public:
     /// Takes free pages back; they are counted as resident until a purge. `large`: they were a large allocation, whatever
     /// their descriptors say of earlier times. Thread safe.
     void give(slab& first, std::uint32_t pages, bool large = false, lock_site const& site = {}) noexcept;
+
+    /// The same for pages that are not resident: purge_of_slab gave them to the kernel. Thread safe.
+    void give_purged(slab& first, std::uint32_t pages, lock_site const& site = {}) noexcept;
+
+    /// Hands pages of a slab of class `c` to the kernel, in one call, and adds what came of it to `done`; false when it refuses.
+    /// The caller keeps everybody else from them. `look`: as of purge. Thread safe.
+    bool purge_of_slab(std::byte* begin, std::uint32_t pages, unsigned c, bool look, purge_result& done) noexcept;
 
     /// Takes a chain of slabs of `pages` pages each back, linked by `next`, under one lock. Thread safe.
     void give_chain(slab* first, std::uint32_t pages, lock_site const& site) noexcept;

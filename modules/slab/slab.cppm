@@ -13,6 +13,7 @@ export import :descriptor;
 export import :checks;
 export import :handle;
 export import :page_set;
+export import :unused_pages;
 export import :page_heap;
 export import :slab_cache;
 export import :arena;

@@ -152,11 +152,52 @@ bool slab_cache::has_late_frees(slab const& page) const noexcept
     return false;
 }
 
+/// Gives the pages of a slab to the page heap: those that went to the kernel while objects lived in others as such.
+// Modelled: tests/models/survivors.pml, step give_pages
+void slab_cache::give_pages(slab& s, unsigned bin, lock_site const& site) noexcept
+{
+    bin_geometry const& b = bins[bin];
+    std::uint64_t const purged = purged_slots(s);
+    s.partly_purged = false;
+    // From the first page on that is given, the slab may be in others' hands.
+    std::uint32_t from = 0;
+    for_each_unused_run(b, purged, [&](page_run run) {
+        if (from < run.first)
+            pages_.give((&s)[from], run.first - from, false, site);
+        pages_.give_purged((&s)[run.first], run.count, site);
+        from = run.first + run.count;
+    });
+    if (from < b.pages)
+        pages_.give((&s)[from], b.pages - from, false, site);
+}
+
+// Modelled: tests/models/survivors.pml, step purge_unused
+void slab_cache::purge_unused(slab& s, bool look, purge_result& done) noexcept
+{
+    unsigned const bin = s.bin();
+    bin_geometry const& b = bins[bin];
+    std::uint64_t const before = purged_slots(s);
+    std::uint64_t const free = unused_slots(s, b);
+    std::uint64_t gone = before | free;
+    bool refused = false;
+    for_each_unused_run(b, free, before, [&](page_run run) {
+        if (refused || pages_.purge_of_slab(s.base + (std::size_t{run.first} << page_shift), run.count,
+                                            class_of_bin(bin), look, done))
+            return;
+        refused = true;
+        // A slot that reaches into the run from before it begins touches only pages that had gone already, or that others
+        // touch too.
+        gone = before | (free & slots_before_page(b, run.first));
+    });
+    set_purged_slots(s, gone);
+}
+
 /// Takes the identity of a slab from its pages, which nobody can reach.
 // Modelled: tests/models/large.pml, step discard
 void slab_cache::make_plain(slab& s) noexcept
 {
-    std::uint32_t const pages = bins[s.bin()].pages;
+    unsigned const bin = s.bin();
+    std::uint32_t const pages = bins[bin].pages;
     std::uint32_t const index = pages_.index_of(s);
     s.tag.store(tag_none, std::memory_order_relaxed);
     for (std::uint32_t i = 1; i < pages; ++i) {
@@ -180,10 +221,20 @@ void slab_cache::discard_chain(slab* first, lock_site const& site) noexcept
 {
     if (first == nullptr)
         return;
-    std::uint32_t const pages = bins[first->bin()].pages;
-    for (slab* s = first; s != nullptr; s = s->next)
-        make_plain(*s);
-    pages_.give_chain(first, pages, site);
+    unsigned const bin = first->bin();
+    slab* whole = nullptr;
+    while (first != nullptr) {
+        slab& s = *first;
+        first = s.next;
+        make_plain(s);
+        if (s.partly_purged) [[unlikely]] {
+            give_pages(s, bin, site);
+        } else {
+            s.next = whole;
+            whole = &s;
+        }
+    }
+    pages_.give_chain(whole, bins[bin].pages, site);
 }
 
 void slab_cache::decay() noexcept

@@ -15,6 +15,7 @@ import tslab.stats;
 import :size_class;
 import :descriptor;
 import :mutex;
+import :unused_pages;
 import :page_heap;
 
 export namespace tslab {
@@ -60,6 +61,14 @@ public:
     [[nodiscard]] inline bool decays() const noexcept { return policy_ == reclaim_policy::cached; }
     /// Puts those cached slabs among the free pages that nobody wanted since the last call, and begins a new period.
     void decay() noexcept;
+    /// Whether an explicit close, or the trim of one epoch, gives pages back.
+    [[nodiscard]] inline bool purges_at_close() const noexcept { return policy_ != reclaim_policy::never; }
+    /// Whether every close does, the end of a scope too.
+    [[nodiscard]] inline bool purges_at_once() const noexcept { return policy_ == reclaim_policy::eager; }
+    /// Hands the pages of a slab of several pages that only free slots touch to the kernel, but for those that went before, and
+    /// adds what came of it to `done`; they read as zero afterwards. Where the kernel refuses, the rest stays. The caller keeps
+    /// everybody from claiming slots of the slab; others may free there. `look`: as of page_heap::purge.
+    void purge_unused(slab& s, bool look, purge_result& done) noexcept;
 
     /// Puts every cached slab among the free pages.
     void empty() noexcept;
@@ -96,6 +105,7 @@ private:
     void discard(slab& s, lock_site const& site) noexcept;
     void discard_chain(slab* first, lock_site const& site) noexcept;
     void make_plain(slab& s) noexcept;
+    void give_pages(slab& s, unsigned bin, lock_site const& site) noexcept;
     [[nodiscard]] bool has_late_frees(slab const& page) const noexcept;
 
     page_heap pages_;

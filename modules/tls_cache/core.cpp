@@ -241,19 +241,27 @@ void heap_core::hand_back_lane(lane& l, thread_record& me, bool only_wanted) noe
     if (home == nullptr)
         return;
     take_back_result done;
+    bool survivors = false;
+    std::uint64_t era = 0;
     {
         lock_guard const guard{home->lock, home->site(&me, no_class)};
         bool const still = l.attached_.load(std::memory_order_relaxed) == home;
         if (!still || (only_wanted && (l.key() != closed_key || l.binding_ != nullptr)))
             return;
         home->hand_back(l, &me, done);
-        if (home->state.load(std::memory_order_relaxed) == lifecycle::closing)
+        if (home->state.load(std::memory_order_relaxed) == lifecycle::closing) {
             me.count_taken_back(done);
+            survivors = home->may_have_unused_pages();
+            era = home->era.load(std::memory_order_relaxed);
+        }
         done.drained = home->settle();
     }
     return_lane(l);
-    if (done.drained)
+    if (done.drained) {
         home->heap->slot_drained(*home, &me);
+    } else if (survivors) {
+        home->heap->purge_survivors(*home, era, &me);
+    }
 }
 
 void thread_record::count_taken_back(take_back_result const& done) noexcept
@@ -418,6 +426,7 @@ void heap_core::decay_heap(thread_record* me, std::uint64_t now) noexcept
         !decayed_ns_.compare_exchange_strong(last, now, std::memory_order_relaxed))
         return;
     restructuring_section const section{me};
+    purge_closed(me, now);
     slabs_.decay();
     if (now > 2 * decay_ns_)
         reach_threads(me, now - 2 * decay_ns_);
@@ -531,6 +540,7 @@ void heap_core::let_go(slab& s, unsigned bin) noexcept
 }
 
 // Modelled: tests/models/close.pml, step recycle
+// Modelled: tests/models/survivors.pml, step recycle
 void heap_core::recycle(slab& s, thread_record* me) noexcept
 {
     unsigned const bin = s.bin();
@@ -651,6 +661,28 @@ void heap_core::slot_drained(shelf& s, thread_record* me, bool give_back) noexce
     free_slots_.release(s.index);
     if (give_back)
         slabs_.settle(false);
+}
+
+void heap_core::purge_survivors(shelf& s, std::uint64_t era, thread_record* me) noexcept
+{
+    purge_result done;
+    if (slabs_.purges_at_once() && s.purge_unused(me, era, false, done))
+        slot_drained(s, me);
+}
+
+void heap_core::purge_closed(thread_record* me, std::uint64_t now) noexcept
+{
+    purge_result done;
+    for (std::uint32_t i = 0; i < prepared_slots(); ++i) {
+        shelf& s = shelf_at(i);
+        // Hints: purge_unused looks at the era under the lock.
+        std::uint64_t const era = s.era.load(std::memory_order_relaxed);
+        std::uint64_t const since = s.face.closing_ns.load(std::memory_order_relaxed);
+        if (s.state.load(std::memory_order_relaxed) != lifecycle::closing || since == 0 || since + decay_ns_ > now)
+            continue;
+        if (s.purge_unused(me, era, false, done))
+            slot_drained(s, me, false);
+    }
 }
 
 void heap_core::freed_twice(slab const& block, unsigned bin, std::uint64_t slots) noexcept

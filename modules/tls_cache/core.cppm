@@ -177,6 +177,12 @@ public:
     /// What a drained epoch's last event must do once the shelf is unlocked. `give_back`: as the policy says.
     void slot_drained(shelf& s, thread_record* me, bool give_back = true) noexcept;
 
+    /// Gives the kernel the pages that no live object touches, of an epoch that was closed by the end of a scope or whose claims came
+    /// back late: at once, where the policy says so; else decay_heap does it. See shelf::purge_unused.
+    void purge_survivors(shelf& s, std::uint64_t era, thread_record* me) noexcept;
+    /// The same for all epochs that were closed `decay_ns` ago or earlier.
+    void purge_closed(thread_record* me, std::uint64_t now) noexcept;
+
     /// Puts what a thread keeps into the heap's caches: its empty slabs and what its lanes keep that are not in use. Call it as that
     /// thread, or as one that reached it.
     void flush_retained(thread_record& r) noexcept;

@@ -38,6 +38,7 @@ void lane::hold(slab& s, unsigned bin) noexcept
     if (has_blocks(bin)) [[unlikely]]
         for_each_block(s, bin, [me](slab& block) { block.owner.store(me, std::memory_order_relaxed); });
     s.ready = false;
+    s.partly_purged = false;   // from here on its pages come back as they are touched
     shelves_[bin].held.push(s);
 }
 

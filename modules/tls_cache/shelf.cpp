@@ -4,11 +4,13 @@
 // Lock order: registry, shelf, slab cache, page heap. A holder of every slot of a slab may recycle it; a slab on a
 // shelf's list is unlinked under the shelf's lock first.
 module;
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 module tslab.tls_cache;
 
 import tslab.stats;
@@ -20,6 +22,9 @@ namespace {
 
 enum class election : std::uint8_t { won, lost, let_go };
 
+/// Slabs that are purged between two times under their shelf's lock.
+constexpr std::size_t purge_batch = 64;
+
 /// Takes an empty slab that is on a shelf out of everybody's reach. Exactly one of those who see it empty wins; who comes
 /// late, and finds the slab taken back and in use again on some shelf, lets go of it: what others left undone in
 /// between because they saw it owned, he must do (see relist).
@@ -28,6 +33,7 @@ enum class election : std::uint8_t { won, lost, let_go };
 /// `repeated` counts how often it was lost or had to be tried again.
 // Modelled: tests/models/blocks.pml, step elect
 // Modelled: tests/models/close.pml, step elect
+// Modelled: tests/models/survivors.pml, step elect
 election elect(slab& s, unsigned& repeated) noexcept
 {
     for (;; ++repeated) {
@@ -217,6 +223,7 @@ bool shelf::reopen(lane& l, std::uint64_t key) noexcept
 /// A lane lets go of a slab: recycled when empty, else listed. The lane's lists no longer hold it.
 // Modelled: tests/models/blocks.pml, step put_down
 // Modelled: tests/models/close.pml, step put_down
+// Modelled: tests/models/survivors.pml, step put_down
 void shelf::put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
 {
     unsigned const c = class_of_bin(bin);
@@ -287,6 +294,7 @@ void shelf::repair_adoption(slab& s, unsigned bin, bool claimed) noexcept
 
 // Modelled: tests/models/blocks.pml, step adopt
 // Modelled: tests/models/close.pml, step adopt
+// Modelled: tests/models/survivors.pml, step adopt
 slab* shelf::adopt(lane& l, unsigned bin) noexcept
 {
     thread_record& me = *l.record_;
@@ -301,6 +309,7 @@ slab* shelf::adopt(lane& l, unsigned bin) noexcept
         bool const claimed =
             s->owner.compare_exchange_strong(none, taker, std::memory_order_seq_cst, std::memory_order_relaxed);
         if (claimed && heap->claim_slab(*s, bin).any) [[likely]] {
+            s->partly_purged = false;   // from here on its pages come back as they are touched
             partial[bin].remove(*s);
             unlist(bin);
             if (has_blocks(bin))
@@ -474,7 +483,7 @@ void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& 
         heavy_barrier();   // from here on a thread that is not inside cannot have missed the revocation
     if (!wait_for_busy_lanes(me, take_idle_lanes(me, false, done), done, lanes_of::all))
         return;
-    done.deferred = lane_count;
+    done.deferred = std::uint64_t{lane_count} + being_purged;
     done.drained = settle();
 }
 
@@ -483,11 +492,13 @@ void shelf::take_back_locked(thread_record* me, bool closing, take_back_result& 
 bool shelf::wait_for_busy_lanes(thread_record* me, std::uint64_t busy, take_back_result& done, lanes_of whose) noexcept
 {
     std::uint64_t const this_era = era.load(std::memory_order_relaxed);
-    for (int used = 0; busy != 0 && used < patience;) {
+    // Slabs that are being purged are taken back by who does that, if they are empty by then.
+    for (int used = 0; (busy != 0 || being_purged != 0) && used < patience;) {
         used += wait_for_others();
         if (era.load(std::memory_order_relaxed) != this_era)
             return false;
-        busy = take_idle_lanes(me, true, done, whose);
+        if (busy != 0)
+            busy = take_idle_lanes(me, true, done, whose);
     }
     return true;
 }
@@ -524,6 +535,100 @@ take_back_result shelf::take_back(thread_record* me, std::uint64_t for_era, bool
     return done;
 }
 
+/// Takes up to a batch of slabs with pages to be given back out of everybody's reach. They stay on their lists, for objects live
+/// in them, or did when they were taken.
+// Modelled: tests/models/survivors.pml, step claim_for_purge
+std::size_t shelf::claim_for_purge(purge_position& at, std::span<slab*> batch) noexcept
+{
+    std::size_t n = 0;
+    for (; at.bin < bin_count && n < batch.size(); ++at.bin, at.begun = false) {
+        if ((several_pages_bins >> at.bin & 1U) == 0)
+            continue;
+        slab* s = at.begun ? at.next : partial[at.bin].front();
+        at.begun = true;
+        for (; s != nullptr && n < batch.size(); s = s->next) {
+            // acquire: what the last one to purge it noted. Under our lock only those take it who take it back, or give it up at
+            // once.
+            if (s->owner.load(std::memory_order_acquire) != nullptr || !has_unused_pages(*s, bins[at.bin]))
+                continue;
+            void const* none = nullptr;
+            // seq_cst: as in elect.
+            if (s->owner.compare_exchange_strong(none, &reclaiming, std::memory_order_seq_cst,
+                                                 std::memory_order_relaxed))
+                batch[n++] = s;
+        }
+        if (s != nullptr)
+            break;   // the batch is full; where to go on is seen when the lock is taken again
+    }
+    being_purged += static_cast<std::uint32_t>(n);
+    return n;
+}
+
+/// Puts a slab back into everybody's reach, and does what others left undone because they saw it owned.
+// Modelled: tests/models/survivors.pml, step end_purge
+void shelf::end_purge_of(slab& s, thread_record* me) noexcept
+{
+    unsigned const bin = s.bin();
+    s.owner.exchange(nullptr, std::memory_order_seq_cst);   // seq_cst: as in elect
+    fill const now = shared_fill(s, bin);
+    if (now.all) {
+        unsigned repeated = 0;
+        bool const won = elect(s, repeated) == election::won;
+        count_election(this, bin, me, repeated);
+        if (won) {
+            list_of(*this, s, bin).remove(s);
+            unlist(bin);
+            heap->recycle(s, me);
+        }
+        return;   // else whoever won waits for our lock
+    }
+    // Who tried to adopt it took it for one without free slots.
+    if (now.any && s.where.load(std::memory_order_relaxed) == residence::shelved_full) {
+        full[bin].remove(s);
+        list_partial(s, bin);
+    }
+}
+
+void shelf::end_purge(purge_position& at, std::span<slab* const> batch, thread_record* me) noexcept
+{
+    being_purged -= static_cast<std::uint32_t>(batch.size());
+    // What follows the last one of the batch was not looked at yet. If that one has been moved, the rest of its list is left to
+    // the next close: it happens where threads allocate from the epoch at this moment.
+    slab* const last = batch.back();
+    at.next = last->where.load(std::memory_order_relaxed) == residence::shelved_partial ? last->next : nullptr;
+    for (slab* const s : batch)
+        end_purge_of(*s, me);
+}
+
+// Modelled: tests/models/survivors.pml, step purge_unused
+bool shelf::purge_unused(thread_record* me, std::uint64_t for_era, bool look, purge_result& done) noexcept
+{
+    if (with_checks && heap->checks().on())
+        return false;   // what stands in free slots is looked at when they are handed out
+    std::array<slab*, purge_batch> batch{};
+    purge_position at;
+    for (std::size_t n = 0;;) {
+        {
+            lock_guard const guard{lock, site(me, no_class)};
+            if (n != 0) {
+                end_purge(at, std::span{batch}.first(n), me);
+                if (settle())
+                    return true;
+            } else if (era.load(std::memory_order_relaxed) != for_era ||
+                       state.load(std::memory_order_relaxed) == lifecycle::drained) {
+                return false;
+            }
+            if (done.failures != 0)
+                return false;
+            n = claim_for_purge(at, batch);
+        }
+        if (n == 0)
+            return false;
+        for (std::size_t i = 0; i < n && done.failures == 0; ++i)
+            heap->slabs().purge_unused(*batch[i], look, done);
+    }
+}
+
 live_count shelf::live_large_of(void const* owner) const noexcept
 {
     live_count all;
@@ -546,15 +651,26 @@ live_count shelf::live() const noexcept
 }
 
 // Modelled: tests/models/large.pml, step drop_all
+// Modelled: tests/models/survivors.pml, step drop_all
 std::uint64_t shelf::drop_all(thread_record* me) noexcept
 {
     std::uint64_t live = 0;
     for (unsigned bin = 0; slab_count != 0 && bin < bin_count; ++bin) {
         for (slab_list* const list : {&partial[bin], &full[bin]}) {
-            while (slab* const s = list->pop()) {
+            for (slab* s = list->front(); s != nullptr;) {
+                slab* const next = s->next;
                 live += heap->retire_live(*s, bin);
-                unlist(bin);
-                heap->recycle(*s, me);
+                if (s->owner.load(std::memory_order_relaxed) == &reclaiming) {
+                    // Somebody has it at this moment (see purge_unused), and finds it empty when he is done with it.
+                    for_each_block(*s, bin, [bin](slab& block) {
+                        block.shared.fetch_or(bins[bin].full_mask, std::memory_order_seq_cst);   // seq_cst: as in elect
+                    });
+                } else {
+                    list->remove(*s);
+                    unlist(bin);
+                    heap->recycle(*s, me);
+                }
+                s = next;
             }
         }
     }
@@ -589,6 +705,7 @@ bool shelf::add_large(slab& s, std::uint64_t for_era, thread_record* me) noexcep
 // Modelled: tests/models/era.pml, step settle
 // Modelled: tests/models/exclusive.pml, step settle
 // Modelled: tests/models/large.pml, step settle
+// Modelled: tests/models/survivors.pml, step settle
 bool shelf::settle() noexcept
 {
     if (state.load(std::memory_order_relaxed) != lifecycle::closing || lanes != nullptr || slab_count != 0 ||
@@ -608,6 +725,7 @@ namespace {
 // Modelled: tests/models/blocks.pml, step relist
 // Modelled: tests/models/close.pml, step relist
 // Modelled: tests/models/large.pml, step relist
+// Modelled: tests/models/survivors.pml, step relist
 void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
 {
     auto* const home = static_cast<shelf*>(s.home.load(std::memory_order_relaxed));
@@ -631,6 +749,7 @@ void relist(slab& s, unsigned its_bin, thread_record* me) noexcept
 /// A free was the first into a slab nobody holds, or the last: move or recycle it.
 // Modelled: tests/models/blocks.pml, step shelved_slab_changed
 // Modelled: tests/models/close.pml, step shelved_slab_changed
+// Modelled: tests/models/survivors.pml, step shelved_slab_changed
 [[gnu::noinline]] void shelved_slab_changed(slab& s, unsigned bin, thread_record* me) noexcept
 {
     restructuring_section const section{me};
@@ -676,6 +795,7 @@ void note_freed_into(lane_bin& b) noexcept
 // Modelled: tests/models/close.pml, step free_remote
 // Modelled: tests/models/kept.pml, step free_remote
 // Modelled: tests/models/words.pml, step free_remote
+// Modelled: tests/models/survivors.pml, step free_remote
 bool free_remote(heap_core& heap, slab& block, unsigned bin, unsigned slot, thread_record* me) noexcept
 {
     std::uint64_t const bit = std::uint64_t{1} << slot;

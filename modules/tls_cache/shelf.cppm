@@ -9,6 +9,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string_view>
 export module tslab.tls_cache:shelf;
 
@@ -57,6 +58,7 @@ struct alignas(64) shelf {
     std::uint32_t slab_count = 0;                    ///< on the lists below
     std::array<std::uint32_t, bin_count> listed{};   ///< of those, by bin
     std::uint32_t large_count = 0;
+    std::uint32_t being_purged = 0;   ///< listed slabs that purge_unused has claimed
     std::array<slab_list, bin_count> partial{};
     std::array<slab_list, bin_count> full{};
     slab_list large{};
@@ -139,6 +141,16 @@ struct alignas(64) shelf {
     /// What lives in the slabs on the lists, and the large allocations.
     [[nodiscard]] live_count live() const noexcept __attribute__((requires_capability(lock)));
 
+    /// Gives the kernel the pages of the slabs on the lists that no live object touches; adds to `done` what came of it. The
+    /// system is called without the lock. Does nothing when the slot holds another era. True when the epoch drained meanwhile: then
+    /// the caller releases the slot. `look`: as of page_heap::purge. Thread safe.
+    [[nodiscard]] bool purge_unused(thread_record* me, std::uint64_t for_era, bool look, purge_result& done) noexcept;
+    /// Whether purge_unused may find something: never no when it would.
+    [[nodiscard]] bool may_have_unused_pages() const noexcept __attribute__((requires_capability(lock)))
+    {
+        return slab_count != 0 && (partial_bins.load(std::memory_order_relaxed) & several_pages_bins) != 0;
+    }
+
     /// Gives back every slab and large allocation on the lists, live or not; returns how many objects were live.
     std::uint64_t drop_all(thread_record* me) noexcept __attribute__((requires_capability(lock)));
 
@@ -179,6 +191,17 @@ private:
     void put_down(slab& s, unsigned bin, thread_record* me, take_back_result& done) noexcept
         __attribute__((requires_capability(lock)));
     void sweep(thread_record* me, take_back_result& done) noexcept __attribute__((requires_capability(lock)));
+    /// How far purge_unused has come: `next` is the slab of `bin` to go on with, once `begun`.
+    struct purge_position {
+        unsigned bin = 0;
+        slab* next = nullptr;
+        bool begun = false;
+    };
+    [[nodiscard]] std::size_t claim_for_purge(purge_position& at, std::span<slab*> batch) noexcept
+        __attribute__((requires_capability(lock)));
+    void end_purge(purge_position& at, std::span<slab* const> batch, thread_record* me) noexcept
+        __attribute__((requires_capability(lock)));
+    void end_purge_of(slab& s, thread_record* me) noexcept __attribute__((requires_capability(lock)));
     /// Whose lanes a closer takes: those of every thread, or of every thread but its own.
     enum class lanes_of : std::uint8_t { all, others };
     void revoke_lanes(thread_record* me, bool& others, lanes_of whose = lanes_of::all) noexcept

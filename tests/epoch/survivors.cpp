@@ -1,0 +1,567 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What lives on when its epoch is closed or trimmed keeps the pages it touches and no others, by mincore; the slab is used
+// again, or comes back, as any other; and each page that goes is counted once.
+#define BOOST_TEST_MODULE survivors
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "os_hook.hpp"
+#include "recorder.hpp"
+#include "stress.hpp"
+
+using namespace std::chrono_literals;
+using support::on_other_thread;
+using support::recorder;
+using tslab::page_bytes;
+using tslab::reclaim_policy;
+
+namespace {
+
+/// Calls `f(geometry, class)` for every class whose slabs have several pages.
+template <class F> void for_each_class(F f)
+{
+    for (unsigned c = 0; c < tslab::class_count; ++c)
+        if (tslab::bins[c].pages > 1)
+            BOOST_TEST_CONTEXT("class " << tslab::class_sizes[c]) { f(tslab::bins[c], c); }
+}
+
+/// Where checks are on nothing goes: what stands in free slots is looked at.
+bool purges(tslab::allocator& heap) { return !tslab::with_checks || !heap.core().checks().on(); }
+
+/// A slab of one class, filled; objects in the order of their addresses.
+struct filled_slab {
+    tslab::bin_geometry const& b;
+    std::vector<stress::object> objects;
+    std::byte* base = nullptr;
+
+    filled_slab(tslab::allocator& heap, tslab::bin_geometry const& of, tslab::epoch_id e) : b{of}
+    {
+        for (unsigned i = 0; i < b.slots; ++i) {
+            objects.push_back({static_cast<std::byte*>(heap.malloc(b.size, e)), b.size, i + 1});
+            std::fill_n(objects.back().p, b.size, std::byte{0xa5});
+            objects.back().fill();
+        }
+        std::ranges::sort(objects, {}, &stress::object::p);
+        base = objects.front().p;
+        BOOST_REQUIRE(objects.back().p == base + std::size_t{b.slots - 1U} * b.size);
+    }
+    /// Frees all but the slots in `stay`.
+    void free_but(tslab::allocator& heap, std::set<unsigned> const& stay)
+    {
+        for (unsigned i = 0; i < objects.size(); ++i)
+            if (objects[i].p != nullptr && !stay.contains(i)) {
+                heap.free(objects[i].p);
+                objects[i].p = nullptr;
+            }
+    }
+    [[nodiscard]] std::vector<unsigned char> resident() const { return tslab::resident_pages(base, b.slab_bytes()); }
+    /// The pages that objects touch that are still there.
+    [[nodiscard]] std::vector<unsigned char> touched() const
+    {
+        std::vector<unsigned char> pages(b.pages, 0);
+        for (unsigned i = 0; i < objects.size(); ++i)
+            if (objects[i].p != nullptr)
+                for (std::size_t at = i * std::size_t{b.size} / page_bytes;
+                     at <= ((i + 1) * std::size_t{b.size} - 1) / page_bytes; ++at)
+                    pages[at] = 1;
+        return pages;
+    }
+    [[nodiscard]] bool intact() const
+    {
+        return std::ranges::all_of(objects, [](auto const& o) { return o.p == nullptr || o.intact(); });
+    }
+};
+
+std::size_t count(std::vector<unsigned char> const& pages)
+{
+    return static_cast<std::size_t>(std::ranges::count(pages, 1));
+}
+
+/// What is handed to the kernel, page by page, and one call that it refuses.
+class purge_watch {
+public:
+    purge_watch()
+    {
+        pages.clear();
+        calls = 0;
+        refuse_at = ~std::uint64_t{0};
+        real_ = &tslab::os();
+        calls_ = *real_;
+        calls_.purge = purge;
+        tslab::set_os_calls(&calls_);
+    }
+    ~purge_watch() { tslab::set_os_calls(real_); }
+    purge_watch(purge_watch const&) = delete;
+    purge_watch& operator=(purge_watch const&) = delete;
+
+    static inline std::map<std::uintptr_t, unsigned> pages;   ///< how often each went
+    static inline std::uint64_t calls, refuse_at;
+
+    /// How often the pages of a slab went: the least and the most.
+    [[nodiscard]] static std::pair<unsigned, unsigned> times(filled_slab const& s)
+    {
+        std::pair<unsigned, unsigned> n{~0U, 0U};
+        for (std::uint32_t i = 0; i < s.b.pages; ++i) {
+            unsigned const k = pages[reinterpret_cast<std::uintptr_t>(s.base) + i * page_bytes];
+            n = {std::min(n.first, k), std::max(n.second, k)};
+        }
+        return n;
+    }
+
+private:
+    static bool purge(void* begin, std::size_t bytes) noexcept
+    {
+        if (calls++ == refuse_at)
+            return false;
+        for (std::size_t at = 0; at < bytes; at += page_bytes)
+            ++pages[reinterpret_cast<std::uintptr_t>(begin) + at];
+        return real_->purge(begin, bytes);
+    }
+
+    static inline tslab::os_calls const* real_ = nullptr;
+    static inline tslab::os_calls calls_{};
+};
+
+tslab::allocator_options eager() { return {.name = "survivors", .reclaim = reclaim_policy::eager, .publish = false}; }
+
+}
+
+BOOST_AUTO_TEST_CASE(one_survivor_keeps_the_pages_that_it_touches)
+{
+    for_each_class([](tslab::bin_geometry const& b, unsigned c) {
+        for (unsigned const slot : {0U, 1U, b.slots / 2U, b.slots - 2U, b.slots - 1U}) {
+            tslab::allocator heap{eager()};
+            if (!purges(heap))
+                return;
+            filled_slab s{heap, b, heap.current_epoch()};
+            tslab::epoch_id const e = heap.current_epoch();
+            s.free_but(heap, {slot});
+            tslab::close_report const report = heap.close(e);
+            BOOST_TEST((s.resident() == s.touched()));
+            BOOST_TEST(s.intact());
+            std::uint64_t const bytes = b.slab_bytes() - count(s.touched()) * page_bytes;
+            BOOST_TEST(report.madvise_bytes == bytes);
+            BOOST_TEST(report.madvise_asked_bytes == bytes);
+            BOOST_TEST(report.madvise_gone_bytes == bytes);
+            BOOST_TEST(report.madvise_calls >= 1U);
+            BOOST_TEST(report.madvise_calls <= 2U);
+            BOOST_TEST(!report.drained);
+            tslab::snapshot const now = heap.snapshot();
+            BOOST_TEST(now.classes[c].madvise_bytes == bytes);
+            BOOST_TEST(now.classes[c].madvise_calls == report.madvise_calls);
+            BOOST_TEST(now.global.madvise_bytes == bytes);
+            BOOST_TEST(now.global.madvise_calls == report.madvise_calls);
+            BOOST_TEST(now.classes[c].live_objects == 1U);
+            BOOST_TEST(*now.classes[c].resident_bytes == count(s.touched()) * page_bytes);
+            auto const of = std::ranges::find(now.epochs, e.index, &tslab::epoch_stats::index);
+            BOOST_REQUIRE((of != now.epochs.end()));
+            BOOST_TEST(of->madvise_bytes == bytes);
+            BOOST_TEST(*of->resident_bytes == count(s.touched()) * page_bytes);
+            s.free_but(heap, {});
+            heap.trim();
+            BOOST_TEST(count(s.resident()) == 0U);
+            BOOST_TEST(heap.snapshot().global.madvise_bytes == b.slab_bytes());
+            BOOST_TEST(stress::wrong_with(heap) == "");
+        }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(every_page_goes_once_however_often_it_is_closed)
+{
+    for_each_class([](tslab::bin_geometry const& b, unsigned) {
+        purge_watch watch;
+        tslab::allocator heap{eager()};
+        if (!purges(heap))
+            return;
+        tslab::epoch_id const e = heap.current_epoch();
+        filled_slab s{heap, b, e};
+        std::set<unsigned> stay{1U, 5U, 7U, 8U, b.slots - 1U};
+        s.free_but(heap, stay);
+        heap.close(e);
+        while (!stay.empty()) {
+            BOOST_TEST((s.resident() == s.touched()));
+            std::uint64_t const calls = watch.calls;
+            tslab::close_report const again = heap.close(e);
+            BOOST_TEST(again.found);
+            BOOST_TEST(again.madvise_calls == 0U);
+            BOOST_TEST(watch.calls == calls);
+            stay.erase(stay.begin());
+            s.free_but(heap, stay);
+            heap.trim(e);
+            BOOST_TEST(s.intact());
+        }
+        heap.trim();
+        BOOST_TEST((watch.times(s) == std::pair{1U, 1U}));
+        BOOST_TEST(count(s.resident()) == 0U);
+        BOOST_TEST(stress::wrong_with(heap) == "");
+    });
+}
+
+// The last object frees the slab; what went before is not counted as resident, and does not go again.
+BOOST_AUTO_TEST_CASE(a_slab_that_comes_back_later_is_counted_as_it_is)
+{
+    for_each_class([](tslab::bin_geometry const& b, unsigned) {
+        for (bool const elsewhere : {false, true}) {
+            // `never`, so that what is free and resident stays to be looked at.
+            tslab::allocator heap{
+                {.name = "never", .reclaim = reclaim_policy::never, .slab_cache = 0, .publish = false}};
+            if (!purges(heap))
+                return;
+            tslab::epoch_id const e = heap.current_epoch();
+            filled_slab s{heap, b, e};
+            s.free_but(heap, {2U});
+            tslab::close_report const report = heap.close(e);
+            BOOST_TEST(report.madvise_calls == 0U);   // as the policy says
+            BOOST_TEST(count(s.resident()) == (b.slots * std::size_t{b.size} + page_bytes - 1) / page_bytes);
+            tslab::close_report const trimmed = heap.trim();
+            BOOST_TEST((s.resident() == s.touched()));
+            std::uint64_t const gone = b.slab_bytes() - count(s.touched()) * page_bytes;
+            BOOST_TEST(trimmed.madvise_bytes >= gone);
+            std::uint64_t const resident_before = heap.core().pages().free_resident_pages();
+            std::uint64_t const purged_before = heap.core().pages().free_purged_pages();
+            std::size_t const stays = count(s.touched());
+            if (elsewhere)
+                on_other_thread([&] { s.free_but(heap, {}); });
+            else
+                s.free_but(heap, {});
+            heap.core().flush_retained(*heap.core().record());
+            heap.core().slabs().empty();
+            BOOST_TEST(heap.core().pages().free_resident_pages() - resident_before == stays);
+            BOOST_TEST(heap.core().pages().free_purged_pages() - purged_before == b.pages - stays);
+            BOOST_TEST(heap.trim().madvise_bytes == stays * page_bytes);
+            BOOST_TEST(stress::wrong_with(heap) == "");
+        }
+    });
+}
+
+// Trimmed while it goes on: the slab is adopted, its pages come back as they are touched, and go again.
+BOOST_AUTO_TEST_CASE(an_open_epoch_goes_on_in_a_slab_that_was_trimmed)
+{
+    for_each_class([](tslab::bin_geometry const& b, unsigned) {
+        tslab::allocator heap{eager()};
+        if (!purges(heap))
+            return;
+        tslab::epoch_id const e = heap.current_epoch();
+        filled_slab s{heap, b, e};
+        for (int round = 0; round < 3; ++round) {
+            s.free_but(heap, {3U, b.slots - 1U});
+            heap.trim(e);
+            BOOST_TEST((s.resident() == s.touched()));
+            BOOST_TEST(s.intact());
+            for (unsigned i = 0; i < b.slots - 2U; ++i) {
+                auto* const p = static_cast<std::byte*>(heap.malloc(b.size, e));
+                std::size_t const slot = static_cast<std::size_t>(p - s.base) / b.size;
+                BOOST_REQUIRE(slot < b.slots);
+                BOOST_REQUIRE(s.objects[slot].p == nullptr);
+                s.objects[slot].p = p;
+                s.objects[slot].fill();
+            }
+            for (stress::object const& o : s.objects) {
+                std::fill_n(o.p, b.size, std::byte{0x5a});
+                o.fill();
+            }
+            BOOST_TEST((s.resident() == s.touched()));
+            BOOST_TEST(s.intact());
+        }
+        s.free_but(heap, {});
+        stress::close_everything(heap);
+        heap.trim();
+        BOOST_TEST(count(s.resident()) == 0U);
+        BOOST_TEST(stress::wrong_with(heap) == "");
+    });
+}
+
+// An empty slab that waits in a cache with pages gone is a slab like any other when it is taken again.
+BOOST_AUTO_TEST_CASE(a_cached_slab_with_pages_gone_is_used_again)
+{
+    for_each_class([](tslab::bin_geometry const& b, unsigned) {
+        purge_watch watch;
+        tslab::allocator heap{{.name = "cached", .slab_cache = 512, .publish = false}};
+        if (!purges(heap))
+            return;
+        tslab::epoch_id const e = heap.current_epoch();
+        filled_slab s{heap, b, e};
+        s.free_but(heap, {0U});
+        heap.close(e);
+        BOOST_TEST((s.resident() == s.touched()));
+        s.free_but(heap, {});
+        tslab::epoch_id const next = heap.current_epoch();
+        filled_slab again{heap, b, next};
+        BOOST_REQUIRE(again.base == s.base);
+        again.free_but(heap, {b.slots - 1U});
+        heap.close(next);
+        BOOST_TEST((again.resident() == again.touched()));
+        BOOST_TEST(again.intact());
+        again.free_but(heap, {});
+        heap.trim();
+        BOOST_TEST(count(again.resident()) == 0U);
+        BOOST_TEST(watch.times(again).first >= 1U);
+        BOOST_TEST(watch.times(again).second == 2U);
+        BOOST_TEST(stress::wrong_with(heap) == "");
+    });
+}
+
+// A thread that hands back its claims after the epoch was closed under it does what the closer could not.
+BOOST_AUTO_TEST_CASE(claims_handed_back_late_give_their_pages_too)
+{
+    for_each_class([](tslab::bin_geometry const& b, unsigned) {
+        tslab::allocator heap{eager()};
+        if (!purges(heap))
+            return;
+        tslab::epoch_id const e = heap.current_epoch();
+        filled_slab s{heap, b, e};
+        s.free_but(heap, {4U});
+        heap.advance();
+        BOOST_TEST(count(s.resident()) > count(s.touched()));   // no call into the kernel
+        heap.free(heap.malloc(64));                             // the thread passes by
+        BOOST_TEST((s.resident() == s.touched()));
+        BOOST_TEST(s.intact());
+        s.free_but(heap, {});
+        heap.trim();
+        BOOST_TEST(stress::wrong_with(heap) == "");
+    });
+}
+
+BOOST_AUTO_TEST_CASE(the_end_of_a_scope_gives_the_pages_between_its_survivors)
+{
+    recorder const seen;   // of leaks
+    for_each_class([](tslab::bin_geometry const& b, unsigned) {
+        tslab::allocator heap{eager()};
+        if (!purges(heap))
+            return;
+        std::byte* kept = nullptr;
+        {
+            tslab::epoch_scope const scope{heap, "with a survivor"};
+            std::vector<void*> all;
+            for (unsigned i = 0; i < b.slots; ++i) {
+                all.push_back(scope.resource()->allocate(b.size));
+                std::fill_n(static_cast<std::byte*>(all.back()), b.size, std::byte{1});
+            }
+            kept = static_cast<std::byte*>(all.back());
+            all.pop_back();
+            for (void* const p : all)
+                scope.resource()->deallocate(p, b.size);
+        }
+        std::byte* const base = heap.core().slab_at(kept)->base;
+        auto const first = static_cast<std::size_t>(kept - base) / page_bytes;
+        auto const last = static_cast<std::size_t>(kept - base + b.size - 1) / page_bytes;
+        BOOST_TEST(tslab::resident_bytes(base, b.slab_bytes()) == (last - first + 1) * page_bytes);
+        BOOST_TEST((std::ranges::all_of(kept, kept + b.size, [](std::byte x) { return x == std::byte{1}; })));
+        heap.free(kept);
+        stress::close_everything(heap);
+        BOOST_TEST(heap.snapshot().global.slabs_in_use == 0U);
+    });
+}
+
+// The kernel refuses one call, whichever: what is noted of the rest is true, and the next close makes up for it.
+BOOST_AUTO_TEST_CASE(a_refused_call_is_counted_and_made_up_for)
+{
+    for_each_class([](tslab::bin_geometry const& b, unsigned c) {
+        bool refused = true;
+        for (std::uint64_t n = 0; refused; ++n) {
+            purge_watch watch;
+            tslab::allocator heap{eager()};
+            if (!purges(heap))
+                return;
+            tslab::epoch_id const e = heap.current_epoch();
+            std::vector<filled_slab> slabs;
+            for (int i = 0; i < 2; ++i)
+                slabs.emplace_back(heap, b, e);
+            for (filled_slab& s : slabs)
+                s.free_but(heap, {1U, 2U, 6U, 9U, b.slots - 3U});
+            watch.refuse_at = n;
+            tslab::close_report const report = heap.close(e);
+            refused = report.madvise_failures != 0;
+            BOOST_TEST(report.madvise_failures == (refused ? 1U : 0U));
+            BOOST_TEST(report.madvise_asked_bytes >= report.madvise_bytes);
+            BOOST_TEST(report.madvise_gone_bytes >=
+                       report.madvise_bytes);   // what lies behind the last slot never came
+            BOOST_TEST(heap.snapshot().classes[c].madvise_failures == report.madvise_failures);
+            bool const complete =
+                std::ranges::all_of(slabs, [](filled_slab const& s) { return s.resident() == s.touched(); });
+            BOOST_TEST(complete == !refused);
+            if (n % 2 == 0)
+                heap.close(e);   // else the slabs come back with what went so far
+            for (filled_slab& s : slabs) {
+                BOOST_TEST(s.intact());
+                if (n % 2 == 0)
+                    BOOST_TEST((s.resident() == s.touched()));
+                s.free_but(heap, {});
+            }
+            heap.trim();
+            for (filled_slab const& s : slabs) {
+                BOOST_TEST((watch.times(s) == std::pair{1U, 1U}));
+                BOOST_TEST(count(s.resident()) == 0U);
+            }
+            BOOST_TEST(stress::wrong_with(heap) == "");
+        }
+    });
+}
+
+// What lies on a page that another object of the slab touches stays, at whichever page the run is cut.
+BOOST_AUTO_TEST_CASE(runs_of_unused_pages_are_those_that_counting_finds)
+{
+    stress::random_source r = stress::source_for(1);
+    for_each_class([&r](tslab::bin_geometry const& b, unsigned) {
+        auto const pages_of = [&b](std::uint64_t free) {
+            std::vector<bool> used(b.pages, false);
+            for (unsigned slot = 0; slot < b.slots; ++slot)
+                for (std::size_t at = slot * std::size_t{b.size}; at < (slot + 1) * std::size_t{b.size}; ++at)
+                    if ((free >> slot & 1U) == 0)
+                        used[at / page_bytes] = true;
+            if ((free & tslab::tail_bit(b)) == 0)
+                for (std::size_t at = b.slots * std::size_t{b.size}; at < b.slab_bytes(); ++at)
+                    used[at / page_bytes] = true;
+            return used;
+        };
+        for (int i = 0; i < (support::sanitized ? 5 : 50); ++i) {
+            std::uint64_t const all = b.full_mask | tslab::tail_bit(b);
+            std::uint64_t const free = (i == 0 ? all : r() | (i % 3 == 0 ? r() : 0)) & all;
+            std::uint64_t const before = free & (i % 4 == 0 ? 0 : r());
+            std::vector<bool> const unused_now = pages_of(free), unused_before = pages_of(before);
+            std::vector<bool> found(b.pages, false);
+            std::uint32_t end = 0;
+            tslab::for_each_unused_run(b, free, before, [&](tslab::page_run run) {
+                BOOST_REQUIRE(run.count != 0U);
+                BOOST_REQUIRE(run.first >= end);
+                end = run.first + run.count;
+                BOOST_REQUIRE(end <= b.pages);
+                std::fill_n(found.begin() + run.first, run.count, true);
+                // Were it refused, no page would be noted that did not go.
+                std::uint64_t const noted = before | (free & tslab::slots_before_page(b, run.first));
+                std::vector<bool> const said = pages_of(noted);
+                for (std::uint32_t p = 0; p < b.pages; ++p) {
+                    bool const went = !unused_before[p] || (p < run.first && !unused_now[p]);
+                    BOOST_REQUIRE(!said[p] == went);
+                }
+            });
+            for (std::uint32_t p = 0; p < b.pages; ++p)
+                BOOST_REQUIRE(found[p] == (!unused_now[p] && unused_before[p]));
+        }
+    });
+}
+
+namespace {
+
+std::uint64_t rss()
+{
+    std::ifstream in{"/proc/self/smaps_rollup"};
+    for (std::string word; in >> word;)
+        if (word == "Rss:") {
+            std::uint64_t kib = 0;
+            in >> kib;
+            return kib * 1024;
+        }
+    return 0;
+}
+
+enum class ends_by : std::uint8_t { close, exit, decay, trim };
+
+struct held_bytes {
+    std::uint64_t live = 0, slabs = 0, rss = 0;
+};
+
+/// Phases that fill some slabs each and leave one object, of the sizes in turn.
+held_bytes leave_survivors(std::vector<std::size_t> const& sizes, unsigned phases, ends_by how, reclaim_policy policy)
+{
+    tslab::allocator heap{{.name = "phases",
+                           .epoch_count = 256,
+                           .reclaim = policy,
+                           .decay = how == ends_by::decay ? 1ms : 1h,
+                           .publish = false}};
+    std::vector<void*> survivors, all;
+    survivors.reserve(phases);
+    all.reserve(4096);
+    std::uint64_t const before = rss();
+    held_bytes held;
+    for (unsigned i = 0; i < phases; ++i) {
+        tslab::epoch_domain phase{heap};
+        phase.enter();
+        std::size_t const size = sizes[i % sizes.size()];
+        for (std::size_t n = 0; n < tslab::bins[tslab::class_of(size)].slots; ++n) {
+            all.push_back(heap.malloc(size, phase.epoch()));
+            std::fill_n(static_cast<std::byte*>(all.back()), size, std::byte{1});
+        }
+        std::swap(all[i % all.size()], all.back());
+        survivors.push_back(all.back());
+        all.pop_back();
+        held.live += size;
+        for (void* const p : all)
+            heap.free(p);
+        all.clear();
+        if (how == ends_by::close)
+            phase.force_close();
+        phase.exit();
+    }
+    if (how == ends_by::trim)
+        heap.trim();
+    auto const in_slabs = [&heap] {
+        std::uint64_t bytes = 0;
+        for (tslab::class_stats const& c : heap.snapshot().classes)
+            bytes += *c.resident_bytes;
+        return bytes;
+    };
+    // Ordinary work goes on, and time passes.
+    for (int i = 0; how == ends_by::decay && i < 500 && in_slabs() > 2 * held.live + (512U << 10); ++i) {
+        std::this_thread::sleep_for(2ms);
+        tslab::epoch_domain phase{heap};
+        phase.enter();
+        heap.free(heap.malloc(64, phase.epoch()));
+        phase.exit();
+    }
+    held.slabs = in_slabs();
+    held.rss = rss() - before;
+    for (void* const p : survivors)
+        heap.free(p);
+    return held;
+}
+
+}
+
+BOOST_AUTO_TEST_CASE(a_hundred_phases_with_one_survivor_each_hold_little_more_than_lives)
+{
+    if (tslab::allocator heap{eager()}; !purges(heap))
+        return;
+    struct row {
+        char const* name;
+        std::vector<std::size_t> sizes;
+    };
+    for (row const& of : {row{"2 KiB", {2048}}, row{"4 KiB", {4096}}, row{"16 KiB", {16384}}, row{"64 KiB", {65536}},
+                          row{"mixed", {2048, 4096, 16384, 65536, 256, 768, 3072, 12288, 49152}}}) {
+        auto const print = [&of](char const* how, held_bytes const& h) {
+            std::printf(
+                "100 survivors of %-6s %-28s live %7.0f KiB, in their slabs %7.0f KiB (%5.2f), grown by %7.0f KiB\n",
+                of.name, how, static_cast<double>(h.live) / 1024, static_cast<double>(h.slabs) / 1024,
+                static_cast<double>(h.slabs) / static_cast<double>(h.live), static_cast<double>(h.rss) / 1024);
+        };
+        print("never given back", leave_survivors(of.sizes, 100, ends_by::exit, reclaim_policy::never));
+        struct way {
+            ends_by how;
+            reclaim_policy policy;
+            char const* name;
+        };
+        for (auto const& [how, policy, name] : {way{ends_by::exit, reclaim_policy::eager, "the last exit, eager"},
+                                                way{ends_by::decay, reclaim_policy::cached, "some time after it"},
+                                                way{ends_by::close, reclaim_policy::cached, "close"},
+                                                way{ends_by::trim, reclaim_policy::never, "trim"}}) {
+            held_bytes const h = leave_survivors(of.sizes, 100, how, policy);
+            print(name, h);
+            BOOST_TEST(h.slabs <= 2 * h.live + (512U << 10));
+#if !defined(TSLAB_SANITIZED)   // what a sanitizer remembers is resident as well
+            BOOST_TEST(h.rss <= 2 * h.live + (2U << 20));
+#endif
+        }
+    }
+}
