@@ -70,7 +70,7 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     for (unsigned c = 0; c < class_count; ++c)
         warm_limit_[c] = std::min(std::max(thread_record::warm_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
     shelves_ = static_cast<std::byte*>(meta_.allocate(o.slots * shelf_bytes, alignof(shelf)));
-    auto* const words = meta_.make_array<slot_set::word>((o.slots + 63) / 64);
+    auto* const words = meta_.make_array<slot_set::word>(slot_set::words_for(o.slots));
     auto* const epochs =
         static_cast<atomic<epoch_face*>*>(segment_.allocate(o.slots * sizeof(epoch_face*), alignof(epoch_face*)));
     if (shelves_ == nullptr || words == nullptr || epochs == nullptr)
