@@ -607,10 +607,34 @@ slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& coun
         counts[class_event::cache_hit].add();
         return s;
     }
+    if (slab* const s = recut_retained(bin, me)) {
+        counts[class_event::cache_hit].add();
+        return s;
+    }
     if (slab* const s = slabs_.take(bin, counts, site))
         return s;
     empty_caches(&me);
     return slabs_.take(bin, counts, site, true);
+}
+
+/// One of the slabs that the thread keeps of other classes, of which it has most, cut anew. It is resident and needs no lock;
+/// without this a thread would hold the most that it ever needed of each class, although never at the same time.
+slab* heap_core::recut_retained(unsigned bin, thread_record& me) noexcept
+{
+    if (bin >= class_count || me.retained.pages() < bins[bin].pages)
+        return nullptr;
+    std::uint32_t most = 0;
+    unsigned from = 0;
+    for (unsigned c = 0; c < class_count; ++c)
+        if (class_shapes[c].pages == bins[bin].pages && me.retained.count(c) > most) {
+            most = me.retained.count(c);
+            from = c;
+        }
+    if (most == 0)
+        return nullptr;
+    slab& s = me.retained.pop(from);
+    slabs_.recut(s, bin);
+    return &s;
 }
 
 std::uint64_t heap_core::retire_live(slab& s, unsigned bin) noexcept
