@@ -33,11 +33,11 @@ struct class_shape {
 /// 16 slots a slab at least up to 4,096 bytes, 8 up to 8,192, 4 above: the way to the next slab costs as much for all, and
 /// every page of a slab costs a descriptor, touched or not.
 inline constexpr std::array<class_shape, 38> class_shapes{{
-    {64, 1, 1},     {96, 1, 1},     {128, 1, 1},    {192, 1, 1},    {256, 2, 1},    {384, 4, 1},    {512, 4, 1},
-    {768, 4, 1},    {16, 1, 4},     {32, 1, 2},     {48, 1, 2},     {1024, 8, 1},   {1536, 8, 1},   {2048, 8, 1},
-    {3072, 16, 1},  {4096, 16, 1},  {6144, 16, 1},  {8192, 16, 1},  {12288, 16, 1}, {16384, 16, 1}, {24576, 32, 1},
-    {32768, 32, 1}, {49152, 64, 1}, {65536, 64, 1}, {80, 1, 1},     {112, 1, 1},    {160, 1, 1},    {224, 1, 1},
-    {320, 2, 1},    {448, 2, 1},    {640, 4, 1},    {896, 4, 1},    {1280, 8, 1},   {1792, 8, 1},   {2560, 16, 1},
+    {64, 1, 1},     {96, 1, 1},     {128, 1, 1},    {192, 1, 1},   {256, 2, 1},    {384, 4, 1},    {512, 4, 1},
+    {768, 4, 1},    {16, 1, 4},     {32, 1, 2},     {48, 1, 2},    {1024, 8, 1},   {1536, 8, 1},   {2048, 8, 1},
+    {3072, 16, 1},  {4096, 16, 1},  {6144, 16, 1},  {8192, 16, 1}, {12288, 16, 1}, {16384, 16, 1}, {24576, 32, 1},
+    {32768, 32, 1}, {49152, 64, 1}, {65536, 64, 1}, {80, 1, 1},    {112, 1, 1},    {160, 1, 1},    {224, 1, 1},
+    {320, 2, 1},    {448, 2, 1},    {640, 4, 1},    {896, 4, 1},   {1280, 8, 1},   {1792, 8, 1},   {2560, 16, 1},
     {3584, 16, 1},  {5120, 16, 1},  {7168, 16, 1},
 }};
 
@@ -245,7 +245,8 @@ inline constexpr std::size_t no_code = ~std::size_t{0};
 static_assert(class_sizes[0] == 64 && class_sizes[7] == 768, "indices 0 to 7 are part of the statistics schema");
 static_assert(bins[0].slots == 64 && bins[7].slots >= 5);
 static_assert(common_alignment >= alignof(std::max_align_t));
-static_assert(class_sizes[class_of(0)] == 16 && class_sizes[class_of(65)] == 80 && class_of(768) == 7 && class_of(96, 64) == 2);
+static_assert(class_sizes[class_of(0)] == 16 && class_sizes[class_of(65)] == 80 && class_of(768) == 7 &&
+              class_of(96, 64) == 2);
 static_assert(class_sizes[class_of(769)] == 896 && class_sizes[class_of(1025)] == 1280 &&
               class_sizes[class_of(65536)] == 65536 && class_of(65537, 1) == large_class);
 static_assert(bin_count <= 64, "bins are told by the bits of a bin_set");

@@ -68,7 +68,7 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
 {
     slabs_.set_clears_slots(checks_.uses_canaries());
     for (unsigned c = 0; c < class_count; ++c)
-        warm_limit_[c] = std::min(std::max(thread_record::warm_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
+        warm_limit_[c] = std::min(std::max(thread_record::spare_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
     shelves_ = static_cast<std::byte*>(meta_.allocate(o.slots * shelf_bytes, alignof(shelf)));
     auto* const words = meta_.make_array<slot_set::word>(slot_set::words_for(o.slots));
     auto* const epochs =
@@ -599,7 +599,8 @@ slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& coun
     unsigned const c = class_of_bin(bin);
     if (me.retained.first(c) == nullptr) {
         std::uint32_t taken = 0;
-        slab* const chain = slabs_.take_cached(c, warm_limit_[c] / 2 + 1, taken, site);
+        slab* const chain =
+            slabs_.take_cached(c, thread_record::warm_pages / class_shapes[c].pages / 2 + 1, taken, site);
         me.retained.fill(c, chain, taken);
     }
     if (slab* const s = me.retained.first(c); s != nullptr && slabs_.turn_into(*s, bin)) {

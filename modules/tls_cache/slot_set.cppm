@@ -99,9 +99,10 @@ private:
         std::uint32_t first = none;
         for (std::uint32_t w = 0; w < words_of_group; ++w) {
             std::uint32_t const bit = least > w ? (least - w + words_of_group - 1) / words_of_group : 0;
-            std::uint64_t const free = bit < 64 ? words_[group * words_of_group + w].bits.load(std::memory_order_relaxed) &
-                                                      ~std::uint64_t{0} << bit
-                                                : 0;
+            std::uint64_t const free =
+                bit < 64
+                    ? words_[group * words_of_group + w].bits.load(std::memory_order_relaxed) & ~std::uint64_t{0} << bit
+                    : 0;
             if (free != 0)
                 first = std::min(first, group * slots_of_group + w +
                                             static_cast<std::uint32_t>(std::countr_zero(free)) * words_of_group);

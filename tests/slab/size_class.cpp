@@ -36,9 +36,10 @@ unsigned expected_class(std::size_t bytes, std::size_t alignment, unsigned class
 BOOST_AUTO_TEST_CASE(every_class_has_its_index_its_size_and_its_slabs)
 {
     // The first eight are fixed for ever; the others are where they were appended.
-    constexpr std::array<unsigned, 38> sizes{
-        64,   96,    128,   192,   256,   384,   512,   768,  16,  32,  48,  1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288,
-        16384, 24576, 32768, 49152, 65536, 80, 112, 160, 224, 320, 448, 640, 896, 1280, 1792, 2560, 3584, 5120, 7168};
+    constexpr std::array<unsigned, 38> sizes{64,    96,    128,   192,   256,  384,  512,  768,  16,    32,
+                                             48,    1024,  1536,  2048,  3072, 4096, 6144, 8192, 12288, 16384,
+                                             24576, 32768, 49152, 65536, 80,   112,  160,  224,  320,   448,
+                                             640,   896,   1280,  1792,  2560, 3584, 5120, 7168};
     BOOST_REQUIRE(class_count == sizes.size());
     for (unsigned c = 0; c < class_count; ++c) {
         auto const& b = bins[c];
@@ -108,8 +109,8 @@ BOOST_AUTO_TEST_CASE(only_the_first_byte_of_each_slot_is_where_a_slot_begins)
 BOOST_AUTO_TEST_CASE(every_slot_of_a_class_has_its_alignment_and_no_more)
 {
     constexpr std::array<unsigned, 38> alignments{
-        64, 32, 128, 64, 256, 128, 512, 256, 16, 32, 16, 1024, 512, 2048, 1024, 4096, 2048, 4096, 4096,
-        4096, 4096, 4096, 4096, 4096, 16, 16, 32, 32, 64, 64, 128, 128, 256, 256, 512, 512, 1024, 1024};
+        64,   32,   128,  64,   256,  128, 512, 256, 16, 32, 16, 1024, 512, 2048, 1024, 4096, 2048, 4096, 4096,
+        4096, 4096, 4096, 4096, 4096, 16,  16,  32,  32, 64, 64, 128,  128, 256,  256,  512,  512,  1024, 1024};
     for (unsigned c = 0; c < class_count; ++c) {
         auto const& bin = bins[c];
         BOOST_TEST(tslab::class_alignment(c) == alignments[c]);
