@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(through_a_resource_on_another_thread)
 
 BOOST_AUTO_TEST_CASE(of_what_a_release_gave_back)
 {
-    TSLAB_ABORTS("tslab: double free of {0} (heap \"h\", epoch \"e\", class 128)", [](death::notes& note) {
+    TSLAB_ABORTS("tslab: double free of {0} (heap \"h\", epoch \"e\", class 112)", [](death::notes& note) {
         tslab::allocator heap{{.name = "h"}};
         tslab::epoch_resource r{heap, {.label = "e"}};
         void* const p = r.allocate(100);
