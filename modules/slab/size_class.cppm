@@ -28,12 +28,17 @@ struct class_shape {
     std::uint32_t blocks;   ///< a power of two; more than one only in slabs of one page
 };
 
-/// By class index. Sizes above 1,024 are multiples of 512 (see class_of).
-inline constexpr std::array<class_shape, 24> class_shapes{{
-    {64, 1, 1},     {96, 1, 1},     {128, 1, 1},     {192, 1, 1},     {256, 2, 1},     {384, 4, 1},
-    {512, 4, 1},    {768, 4, 1},    {16, 1, 4},      {32, 1, 2},      {48, 1, 2},      {1024, 8, 1},
-    {1536, 8, 1},   {2048, 16, 1},  {3072, 16, 1},   {4096, 32, 1},   {6144, 32, 1},   {8192, 32, 1},
-    {12288, 64, 1}, {16384, 64, 1}, {24576, 128, 1}, {32768, 128, 1}, {49152, 256, 1}, {65536, 256, 1},
+/// By class index. Sizes above 1,024 are multiples of 256 (see class_of). Up to 8,192 bytes there are four to a doubling; behind
+/// that two, for what of a slot is whole pages without anything in them is no memory.
+/// 16 slots a slab at least up to 4,096 bytes, 8 up to 8,192, 4 above: the way to the next slab costs as much for all, and
+/// every page of a slab costs a descriptor, touched or not.
+inline constexpr std::array<class_shape, 38> class_shapes{{
+    {64, 1, 1},     {96, 1, 1},     {128, 1, 1},    {192, 1, 1},   {256, 2, 1},    {384, 4, 1},    {512, 4, 1},
+    {768, 4, 1},    {16, 1, 4},     {32, 1, 2},     {48, 1, 2},    {1024, 8, 1},   {1536, 8, 1},   {2048, 8, 1},
+    {3072, 16, 1},  {4096, 16, 1},  {6144, 16, 1},  {8192, 16, 1}, {12288, 16, 1}, {16384, 16, 1}, {24576, 32, 1},
+    {32768, 32, 1}, {49152, 64, 1}, {65536, 64, 1}, {80, 1, 1},    {112, 1, 1},    {160, 1, 1},    {224, 1, 1},
+    {320, 2, 1},    {448, 2, 1},    {640, 4, 1},    {896, 4, 1},   {1280, 8, 1},   {1792, 8, 1},   {2560, 16, 1},
+    {3584, 16, 1},  {5120, 16, 1},  {7168, 16, 1},
 }};
 
 inline constexpr unsigned class_count = static_cast<unsigned>(class_shapes.size());
@@ -55,6 +60,11 @@ inline constexpr std::array<std::uint32_t, class_count> class_sizes = [] {
 /// A bin is a kind of slab. First one for each class, for slots handed out by pointer; then one for each of the first
 /// classes, for slots handed out by handle, whose slabs keep generations.
 inline constexpr unsigned bin_count = class_count + handle_class_count;
+
+/// A set of bins, or of classes: a bit for each.
+using bin_set = std::uint64_t;
+[[nodiscard]] constexpr bin_set only_bin(unsigned bin) noexcept { return bin_set{1} << bin; }
+[[nodiscard]] constexpr bool has_bin(bin_set set, unsigned bin) noexcept { return (set >> bin & 1U) != 0; }
 
 /// On the common way a bin is named by its index times this, the offset of what a lane has of it.
 inline constexpr std::uint32_t bin_code_step = 32;
@@ -132,10 +142,10 @@ inline constexpr std::size_t common_alignment = [] {
 
 namespace tslab {
 
-/// Sizes are looked up in steps of 16 bytes up to 1,024 and of 512 from there on.
+/// Sizes are looked up in steps of 16 bytes up to 1,024 and of 256 from there on.
 inline constexpr std::size_t fine_step = 16;
 inline constexpr std::size_t fine_limit = 1024;
-inline constexpr std::size_t coarse_step = 512;
+inline constexpr std::size_t coarse_step = 256;
 inline constexpr std::size_t fine_steps = fine_limit / fine_step + 1;
 inline constexpr std::size_t size_steps = fine_steps + (max_class_size - fine_limit) / coarse_step;
 
@@ -235,10 +245,11 @@ inline constexpr std::size_t no_code = ~std::size_t{0};
 static_assert(class_sizes[0] == 64 && class_sizes[7] == 768, "indices 0 to 7 are part of the statistics schema");
 static_assert(bins[0].slots == 64 && bins[7].slots >= 5);
 static_assert(common_alignment >= alignof(std::max_align_t));
-static_assert(class_sizes[class_of(0)] == 16 && class_of(65) == 1 && class_of(768) == 7 && class_of(96, 64) == 2);
-static_assert(class_sizes[class_of(769)] == 1024 && class_sizes[class_of(1025)] == 1536 &&
+static_assert(class_sizes[class_of(0)] == 16 && class_sizes[class_of(65)] == 80 && class_of(768) == 7 &&
+              class_of(96, 64) == 2);
+static_assert(class_sizes[class_of(769)] == 896 && class_sizes[class_of(1025)] == 1280 &&
               class_sizes[class_of(65536)] == 65536 && class_of(65537, 1) == large_class);
-static_assert(bin_count <= 32, "bins are told by the bits of a 32-bit word");
+static_assert(bin_count <= 64, "bins are told by the bits of a bin_set");
 static_assert(
     [] {
         for (auto const& b : bins) {

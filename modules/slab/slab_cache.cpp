@@ -70,8 +70,7 @@ bool slab_cache::turn_into(slab& s, unsigned bin) noexcept
     return true;
 }
 
-/// Makes free pages a slab. What its pages were before is kept in `was` until whoever gets the slab has looked for late
-/// frees.
+/// Makes free pages a slab.
 slab* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
 {
     bin_geometry const& b = bins[bin];
@@ -83,30 +82,45 @@ slab* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
         pages_.give(*first, b.pages, false, site);
         return nullptr;
     }
+    shape(*first, bin);
+    return first;
+}
+
+void slab_cache::recut(slab& s, unsigned bin) noexcept
+{
+    make_plain(s);
+    shape(s, bin);
+}
+
+/// Makes pages in the caller's hands a slab. What they were before is kept in `was` until whoever gets the slab has looked for
+/// late frees.
+void slab_cache::shape(slab& s, unsigned bin) noexcept
+{
+    bin_geometry const& b = bins[bin];
+    std::uint32_t const index = pages_.index_of(s);
     if (has_blocks(bin)) {
         slab* block = pages_.blocks_at(index);
         // release, here and below: after the tag was taken off (see first_block).
-        first->local.store(reinterpret_cast<std::uintptr_t>(block), std::memory_order_release);
+        s.local.store(reinterpret_cast<std::uintptr_t>(block), std::memory_order_release);
         for (unsigned k = 0; k < b.blocks; ++k, block += block_stride(bin)) {
             block->local.store(b.full_mask, std::memory_order_relaxed);
             block->owner.store(&nowhere, std::memory_order_relaxed);
-            block->base = first->base + std::size_t{k} * (b.offset_mask + 1);
-            block->prev = first;
+            block->base = s.base + std::size_t{k} * (b.offset_mask + 1);
+            block->prev = &s;
             if (with_checks && clears_slots_)
                 memory_checks::clear(block->base, b.size, b.slots);
         }
     } else {
-        first->local.store(b.full_mask, std::memory_order_release);
+        s.local.store(b.full_mask, std::memory_order_release);
         if (with_checks && clears_slots_)
-            memory_checks::clear(first->base, b.size, b.slots);
+            memory_checks::clear(s.base, b.size, b.slots);
     }
-    first->owner.store(&nowhere, std::memory_order_relaxed);
-    first->home.store(nullptr, std::memory_order_relaxed);
-    first->pages.store(b.pages, std::memory_order_relaxed);
+    s.owner.store(&nowhere, std::memory_order_relaxed);
+    s.home.store(nullptr, std::memory_order_relaxed);
+    s.pages.store(b.pages, std::memory_order_relaxed);
     for (std::uint32_t i = 1; i < b.pages; ++i)
         pages_.at(index + i).tag.store(static_cast<std::uint8_t>(tag_inside + bin), std::memory_order_relaxed);
-    first->tag.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
-    return first;
+    s.tag.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
 }
 
 bool slab_cache::put(slab& s, lock_site const& site) noexcept

@@ -46,6 +46,8 @@ public:
                                     lock_site const& site) noexcept;
     /// Makes an empty slab one of `bin`, a bin of the same class; false when there is no memory for its generations.
     [[nodiscard]] bool turn_into(slab& s, unsigned bin) noexcept;
+    /// Makes an empty slab in the caller's hands one of another class whose slabs have as many pages. `bin`: not one for handles.
+    void recut(slab& s, unsigned bin) noexcept;
 
     /// Takes an empty slab back that the caller holds, has unlinked and marked empty. True when it is kept, false when the
     /// cache was full and its pages were given back.
@@ -102,6 +104,7 @@ private:
 
     void note_count(class_cache& cache) noexcept __attribute__((requires_capability(cache.lock)));
     [[nodiscard]] slab* cut(unsigned bin, lock_site const& site) noexcept;
+    void shape(slab& s, unsigned bin) noexcept;
     void discard(slab& s, lock_site const& site) noexcept;
     void discard_chain(slab* first, lock_site const& site) noexcept;
     void make_plain(slab& s) noexcept;

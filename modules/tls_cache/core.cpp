@@ -68,9 +68,9 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
 {
     slabs_.set_clears_slots(checks_.uses_canaries());
     for (unsigned c = 0; c < class_count; ++c)
-        warm_limit_[c] = std::min(std::max(thread_record::warm_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
+        warm_limit_[c] = std::min(std::max(thread_record::spare_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
     shelves_ = static_cast<std::byte*>(meta_.allocate(o.slots * shelf_bytes, alignof(shelf)));
-    auto* const words = meta_.make_array<slot_set::word>((o.slots + 63) / 64);
+    auto* const words = meta_.make_array<slot_set::word>(slot_set::words_for(o.slots));
     auto* const epochs =
         static_cast<atomic<epoch_face*>*>(segment_.allocate(o.slots * sizeof(epoch_face*), alignof(epoch_face*)));
     if (shelves_ == nullptr || words == nullptr || epochs == nullptr)
@@ -609,7 +609,8 @@ slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& coun
     unsigned const c = class_of_bin(bin);
     if (me.retained.first(c) == nullptr) {
         std::uint32_t taken = 0;
-        slab* const chain = slabs_.take_cached(c, warm_limit_[c] / 2 + 1, taken, site);
+        slab* const chain =
+            slabs_.take_cached(c, thread_record::warm_pages / class_shapes[c].pages / 2 + 1, taken, site);
         me.retained.fill(c, chain, taken);
     }
     if (slab* const s = me.retained.first(c); s != nullptr && slabs_.turn_into(*s, bin)) {
@@ -617,10 +618,34 @@ slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& coun
         counts[class_event::cache_hit].add();
         return s;
     }
+    if (slab* const s = recut_retained(bin, me)) {
+        counts[class_event::cache_hit].add();
+        return s;
+    }
     if (slab* const s = slabs_.take(bin, counts, site))
         return s;
     empty_caches(&me);
     return slabs_.take(bin, counts, site, true);
+}
+
+/// One of the slabs that the thread keeps of other classes, of which it has most, cut anew. It is resident and needs no lock;
+/// without this a thread would hold the most that it ever needed of each class, although never at the same time.
+slab* heap_core::recut_retained(unsigned bin, thread_record& me) noexcept
+{
+    if (bin >= class_count || me.retained.pages() < bins[bin].pages)
+        return nullptr;
+    std::uint32_t most = 0;
+    unsigned from = 0;
+    for (unsigned c = 0; c < class_count; ++c)
+        if (class_shapes[c].pages == bins[bin].pages && me.retained.count(c) > most) {
+            most = me.retained.count(c);
+            from = c;
+        }
+    if (most == 0)
+        return nullptr;
+    slab& s = me.retained.pop(from);
+    slabs_.recut(s, bin);
+    return &s;
 }
 
 std::uint64_t heap_core::retire_live(slab& s, unsigned bin) noexcept

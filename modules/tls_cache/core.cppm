@@ -321,6 +321,7 @@ private:
     [[nodiscard]] thread_record* find_or_make_record() noexcept;
     [[nodiscard]] slab* take_slab_rare(unsigned bin, thread_record& me, class_counters& counts,
                                        lock_site const& site) noexcept;
+    [[nodiscard]] slab* recut_retained(unsigned bin, thread_record& me) noexcept;
     void retire_generation(slab const& s, unsigned slot) noexcept;
     void decay(thread_record& me, std::uint64_t now) noexcept;
     [[nodiscard]] bool retain_less(thread_record& me, lock_site const& site) noexcept;

@@ -57,7 +57,7 @@ void lane::forget_slabs(unsigned bin) noexcept
 
 void lane::forget_slabs() noexcept
 {
-    for (std::uint32_t used = used_bins_; used != 0; used &= used - 1)
+    for (bin_set used = used_bins_; used != 0; used &= used - 1)
         forget_slabs(static_cast<unsigned>(std::countr_zero(used)));
 }
 
@@ -121,7 +121,7 @@ template <class F> void lane::give_empty(unsigned bin, std::uint32_t keep, F giv
 
 void lane::shed_empty() noexcept
 {
-    for (std::uint32_t used = used_bins_; used != 0; used &= used - 1) {
+    for (bin_set used = used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         auto const give = [&](slab& s) {
             if (!unused_in_era(bin))   // else it was counted when it was kept
@@ -226,7 +226,7 @@ slab* lane::next_block(unsigned bin, thread_record& me, class_counters& counts) 
         counts[class_event::partial_to_full].add();
     } else {
         counts[class_event::current_null].add();
-        used_bins_ |= 1U << bin;
+        used_bins_ |= only_bin(bin);
     }
     lane_shelf& b = shelves_[bin];
     if (b.ready != nullptr)
@@ -235,7 +235,7 @@ slab* lane::next_block(unsigned bin, thread_record& me, class_counters& counts) 
         if (slab* const block = scan_held(bin, counts))
             return block;
     shelf& home = *attached_.load(std::memory_order_relaxed);
-    if (!exclusive_ && (home.partial_bins.load(std::memory_order_relaxed) >> bin & 1U) != 0) [[unlikely]] {
+    if (!exclusive_ && has_bin(home.partial_bins.load(std::memory_order_relaxed), bin)) [[unlikely]] {
         if (!b.gate.open(bins_[bin].bin.allocations.value())) {
             counts[class_event::bypassed].add();
         } else if (slab* const s = home.adopt(*this, bin)) {
@@ -273,7 +273,7 @@ inline bool is_interrupted(thread_record const& me) noexcept
         report_reentry(me);
         return nullptr;
     }
-    if ((armed_bins_ >> bin & 1U) != 0) [[unlikely]]
+    if (has_bin(armed_bins_, bin)) [[unlikely]]
         return sampled(bin, me);
     // The common case: the current slab is full, and there is another with free slots. What others freed in either is found
     // by the general way.
@@ -306,7 +306,7 @@ inline bool is_interrupted(thread_record const& me) noexcept
     restructuring_section const section{record_};
     shelves_[bin].parked = &slab_of(*b.current, bin);
     b.current = &no_slab;
-    armed_bins_ |= 1U << bin;
+    armed_bins_ |= only_bin(bin);
 }
 
 // Modelled: tests/models/words.pml, step find_slot
@@ -332,7 +332,7 @@ inline void* lane::find_slot(unsigned bin, thread_record& me) noexcept
 /// Takes up the slab that `arm` put aside, and is an allocation like any other, but timed.
 [[gnu::cold, gnu::noinline]] void* lane::sampled(unsigned bin, thread_record& me) noexcept
 {
-    armed_bins_ &= ~(1U << bin);
+    armed_bins_ &= ~only_bin(bin);
     stopwatch const watch;
     if (slab* const s = std::exchange(shelves_[bin].parked, nullptr); s != nullptr) {
         restructuring_section const section{&me};
@@ -413,7 +413,7 @@ std::uint64_t lane::drop(thread_record& me, counter& told) noexcept
     restructuring_section const section{&me};
     std::uint64_t live = 0;
     armed_bins_ = 0;
-    for (std::uint32_t used = used_bins_; used != 0; used &= used - 1) {
+    for (bin_set used = used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         lane_shelf& b = shelves_[bin];
         std::uint64_t const of_bin = settle_allocations(bin);   // from here on what it has is kept, not in use

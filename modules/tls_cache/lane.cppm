@@ -108,11 +108,11 @@ struct lane_shelf {
 };
 
 /// Bins of slabs so small that a lane may keep them, of one block, and handed out by pointer.
-inline constexpr std::uint32_t keepable_bins = [] {
-    std::uint32_t set = 0;
+inline constexpr bin_set keepable_bins = [] {
+    bin_set set = 0;
     for (unsigned bin = 0; bin < class_count; ++bin)
         if (!has_blocks(bin) && bins[bin].pages <= thread_record::warm_pages / 2)
-            set |= 1U << bin;
+            set |= only_bin(bin);
     return set;
 }();
 
@@ -235,7 +235,7 @@ private:
     {
         lane_shelf const& b = shelves_[bin];
         slab const& s = *bins_[bin].bin.current;   // no_slab has no free slot
-        return b.empty + 1 == b.held.size() && (keepable_bins >> bin & 1U) != 0 &&
+        return b.empty + 1 == b.held.size() && has_bin(keepable_bins, bin) &&
                s.local.load(std::memory_order_relaxed) == bins[bin].full_mask &&
                s.shared.load(std::memory_order_relaxed) == 0;
     }
@@ -336,8 +336,8 @@ private:
 
     std::array<padded_bin, bin_count> bins_{};   // first, so that a code is the distance from the lane
     atomic<std::uint64_t> key_{closed_key};
-    std::uint32_t used_bins_ = 0;       // that may hold slabs, or have something to settle
-    std::uint32_t armed_bins_ = 0;      // whose next allocation is to be timed
+    bin_set used_bins_ = 0;             // that may hold slabs, or have something to settle
+    bin_set armed_bins_ = 0;            // whose next allocation is to be timed
     thread_record* record_ = nullptr;   // whose it is; set once
     lane_face* told_ = nullptr;         // what is told of it; set once
     bool exclusive_ = false;
@@ -360,7 +360,7 @@ static_assert(alignof(lane) == 64);
 
 template <class F> inline void lane::for_each_slab(F visit) noexcept
 {
-    for (std::uint32_t used = used_bins_; used != 0; used &= used - 1)
+    for (bin_set used = used_bins_; used != 0; used &= used - 1)
         for_each_slab_of(static_cast<unsigned>(std::countr_zero(used)), visit);
 }
 

@@ -235,8 +235,7 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
             return nullptr;
         r->next_of_heap = h.first_record();
         // Threads look for ring slots from places of their own.
-        r->slot_hint =
-            r->next_of_heap != nullptr ? (r->next_of_heap->slot_start + slot_set::slots_of_word) % h.slots() : 0;
+        r->slot_hint = r->next_of_heap != nullptr ? (r->next_of_heap->slot_start + 1) % h.slots() : 0;
         r->slot_start = r->slot_hint;
         h.records_.store(r, std::memory_order_release);   // publishes the record to readers of statistics
     }

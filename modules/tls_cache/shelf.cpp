@@ -118,7 +118,7 @@ void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexce
     bool const keeping = me == l.record_ && heap->keeps_slabs() &&
                          me->keeping.load(std::memory_order_relaxed) < thread_record::keeping_limit;
     std::uint64_t told = 0;
-    for (std::uint32_t used = l.used_bins_; used != 0; used &= used - 1) {
+    for (bin_set used = l.used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         std::uint64_t const of_bin = l.settle_allocations(bin);
         told += of_bin;
@@ -143,7 +143,7 @@ void shelf::hand_back(lane& l, thread_record* me, take_back_result& done) noexce
         });
         heap->counts_of(me, class_of_bin(bin))[class_event::flushed].add(flushed);
         l.forget_slabs(bin);
-        l.used_bins_ &= ~(1U << bin);
+        l.used_bins_ &= ~only_bin(bin);
     }
     if (keeping && l.used_bins_ != 0) {
         // Counted here, so that no number of lanes handed back at once keeps more.
@@ -174,7 +174,7 @@ void shelf::list_partial(slab& s, unsigned bin) noexcept
 {
     set_where(s, residence::shelved_partial);
     partial[bin].push(s);
-    partial_bins.store(partial_bins.load(std::memory_order_relaxed) | 1U << bin, std::memory_order_relaxed);
+    partial_bins.store(partial_bins.load(std::memory_order_relaxed) | only_bin(bin), std::memory_order_relaxed);
 }
 
 // Modelled: tests/models/exclusive.pml, step give_up
@@ -195,7 +195,7 @@ bool shelf::give_up(lane& l, thread_record* me, take_back_result& done) noexcept
         else
             kept.push(s);   // for_each_slab has read the link it goes on by
     });
-    for (std::uint32_t used = l.used_bins_; used != 0; used &= used - 1) {
+    for (bin_set used = l.used_bins_; used != 0; used &= used - 1) {
         l.forget_slabs(static_cast<unsigned>(std::countr_zero(used)));
     }
     l.armed_bins_ = 0;
@@ -331,7 +331,7 @@ slab* shelf::adopt(lane& l, unsigned bin) noexcept
             repair_adoption(*s, bin, claimed);
         }
     }
-    partial_bins.store(partial_bins.load(std::memory_order_relaxed) & ~(1U << bin), std::memory_order_relaxed);
+    partial_bins.store(partial_bins.load(std::memory_order_relaxed) & ~only_bin(bin), std::memory_order_relaxed);
     return nullptr;
 }
 

@@ -63,8 +63,8 @@ struct alignas(64) shelf {
     std::array<slab_list, bin_count> full{};
     slab_list large{};
 
-    atomic<std::uint32_t> holds{0};          ///< domains inside: written under the lock, read by anyone
-    atomic<std::uint32_t> partial_bins{0};   ///< a hint: bins whose partial list may have slabs
+    atomic<std::uint32_t> holds{0};    ///< domains inside: written under the lock, read by anyone
+    atomic<bin_set> partial_bins{0};   ///< a hint: bins whose partial list may have slabs
 
     atomic<std::uint32_t> label_id{0};
 

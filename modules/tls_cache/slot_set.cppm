@@ -3,6 +3,7 @@
 //
 // The free slots of the epoch ring: one bit a slot, claimed and released without a lock.
 module;
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -13,21 +14,29 @@ import tslab.stats;
 
 export namespace tslab {
 
+/// Neighbouring slots stand in different words, so that threads which begin at neighbouring slots keep out of each other's
+/// way, and still the slots in use are the first ones: who has a record for each slot below the highest ever claimed has few.
 class slot_set {
 public:
-    static constexpr std::uint32_t slots_of_word = 64;
+    static constexpr std::uint32_t words_of_group = 4;
+    static constexpr std::uint32_t slots_of_group = words_of_group * 64;
     static constexpr std::uint32_t none = ~std::uint32_t{0};
 
-    /// A word of 64 slots, on a cache line of its own: threads keep to different ones as far as they can.
+    /// A word of 64 slots, on a cache line of its own.
     struct alignas(64) word {
         atomic<std::uint64_t> bits{0};
     };
 
-    /// `words`: (slots + 63) / 64 zeroed ones. Every slot starts free.
+    [[nodiscard]] static constexpr std::size_t words_for(std::uint32_t slots) noexcept
+    {
+        return std::size_t{(slots + slots_of_group - 1) / slots_of_group} * words_of_group;
+    }
+
+    /// `words`: words_for(slots) zeroed ones. Every slot starts free.
     inline void attach(word* words, std::uint32_t slots) noexcept
     {
         words_ = words;
-        word_count_ = (slots + 63) / 64;
+        word_count_ = static_cast<std::uint32_t>(words_for(slots));
         for (std::uint32_t i = 0; i < slots; ++i)
             release(i);
     }
@@ -36,20 +45,17 @@ public:
     // Modelled: tests/models/era.pml, step slot_set
     [[nodiscard]] inline std::uint32_t claim(std::uint32_t from) noexcept
     {
-        std::uint32_t w = from / 64;
-        std::uint64_t mask = ~std::uint64_t{0} << (from % 64);
-        for (std::uint32_t i = 0; i <= word_count_; ++i) {   // the first word twice: behind `from`, then before it
-            std::uint64_t free = words_[w].bits.load(std::memory_order_relaxed) & mask;
-            while (free != 0) {
-                std::uint64_t const bit = free & (~free + 1);
-                // acquire: the slot's last user finished with it before releasing the bit.
-                std::uint64_t const before = words_[w].bits.fetch_and(~bit, std::memory_order_acquire);
-                if ((before & bit) != 0)
-                    return w * 64 + static_cast<std::uint32_t>(std::countr_zero(bit));
-                free = before & ~bit & mask;
-            }
-            mask = ~std::uint64_t{0};
-            w = w + 1 == word_count_ ? 0 : w + 1;
+        if (take(from)) [[likely]]
+            return from;
+        std::uint32_t group = from / slots_of_group;
+        std::uint32_t least = from % slots_of_group;
+        std::uint32_t const groups = word_count_ / words_of_group;
+        for (std::uint32_t i = 0; i <= groups; ++i) {   // the first group twice: behind `from`, then before it
+            for (std::uint32_t slot = 0; (slot = first_free(group, least)) != none;)
+                if (take(slot))
+                    return slot;
+            least = 0;
+            group = group + 1 == groups ? 0 : group + 1;
         }
         return none;
     }
@@ -57,7 +63,7 @@ public:
     inline void release(std::uint32_t slot) noexcept
     {
         // release: pairs with the acquire in claim.
-        words_[slot / 64].bits.fetch_or(std::uint64_t{1} << (slot % 64), std::memory_order_release);
+        word_of(slot).bits.fetch_or(bit_of(slot), std::memory_order_release);
     }
 
     [[nodiscard]] inline std::uint32_t size() const noexcept
@@ -69,6 +75,41 @@ public:
     }
 
 private:
+    [[nodiscard]] inline word& word_of(std::uint32_t slot) const noexcept
+    {
+        return words_[slot / slots_of_group * words_of_group + slot % words_of_group];
+    }
+    [[nodiscard]] static constexpr std::uint64_t bit_of(std::uint32_t slot) noexcept
+    {
+        return std::uint64_t{1} << (slot % slots_of_group / words_of_group);
+    }
+
+    [[nodiscard]] inline bool take(std::uint32_t slot) noexcept
+    {
+        auto& bits = word_of(slot).bits;
+        std::uint64_t const bit = bit_of(slot);
+        // acquire: the slot's last user finished with it before releasing the bit.
+        return (bits.load(std::memory_order_relaxed) & bit) != 0 &&
+               (bits.fetch_and(~bit, std::memory_order_acquire) & bit) != 0;
+    }
+
+    /// The first free slot of a group from its `least`-th on; `none` when there is none.
+    [[nodiscard]] inline std::uint32_t first_free(std::uint32_t group, std::uint32_t least) const noexcept
+    {
+        std::uint32_t first = none;
+        for (std::uint32_t w = 0; w < words_of_group; ++w) {
+            std::uint32_t const bit = least > w ? (least - w + words_of_group - 1) / words_of_group : 0;
+            std::uint64_t const free =
+                bit < 64
+                    ? words_[group * words_of_group + w].bits.load(std::memory_order_relaxed) & ~std::uint64_t{0} << bit
+                    : 0;
+            if (free != 0)
+                first = std::min(first, group * slots_of_group + w +
+                                            static_cast<std::uint32_t>(std::countr_zero(free)) * words_of_group);
+        }
+        return first;
+    }
+
     word* words_ = nullptr;
     std::uint32_t word_count_ = 0;
 };

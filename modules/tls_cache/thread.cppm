@@ -126,7 +126,7 @@ void heavy_barrier() noexcept;
 struct take_back_result {
     std::array<std::uint32_t, class_count> scanned_of{};    ///< slabs looked at, by class
     std::array<std::uint32_t, class_count> recycled_of{};   ///< slabs taken back
-    std::uint32_t classes = 0;                              ///< a bit for each class of which one was looked at
+    bin_set classes = 0;                                    ///< a bit for each class of which one was looked at
     std::uint64_t deferred = 0;   ///< lanes left to their owner: in use, or interrupted in an operation
     bool closing = false;         ///< known beforehand: it is part of a close that is not timed
     bool found = false;           ///< the epoch was there
@@ -136,14 +136,14 @@ struct take_back_result {
     inline void note(unsigned c, std::uint32_t scanned, std::uint32_t recycled) noexcept
     {
         if (scanned != 0)
-            classes |= 1U << c;
+            classes |= only_bin(c);
         scanned_of[c] += scanned;
         recycled_of[c] += recycled;
     }
     /// Calls `visit(c)` for every class of which a slab was looked at.
     template <class F> inline void for_each_class(F visit) const
     {
-        for (std::uint32_t left = classes; left != 0; left &= left - 1)
+        for (bin_set left = classes; left != 0; left &= left - 1)
             visit(static_cast<unsigned>(std::countr_zero(left)));
     }
     [[nodiscard]] inline std::uint64_t scanned() const noexcept { return sum(scanned_of); }
@@ -157,7 +157,6 @@ private:
         return n;
     }
 };
-static_assert(class_count <= 32);
 
 /// The empty slabs that a thread keeps for itself, by class, the one emptied last first. They are out of every other thread's
 /// reach but one's that reaches the thread (see heap_core::reach_threads).
@@ -227,7 +226,8 @@ private:
 struct alignas(64) thread_record {
     static constexpr std::uint32_t inside = 1;          ///< in an operation
     static constexpr std::uint32_t restructuring = 2;   ///< changing lists: a fork waits for the end of it
-    static constexpr std::uint32_t warm_pages = 16;   ///< of empty slabs that a lane keeps per class, one slab at least
+    static constexpr std::uint32_t warm_pages = 16;     ///< of empty slabs per class, what is moved or left at once
+    static constexpr std::uint32_t spare_pages = 4;     ///< the same, what a lane holds: no other class can use it
     static constexpr std::uint32_t keeping_limit = 4;   ///< lanes not at work that keep slabs
 
     thread_record(heap_core& h, atomic<lane*>* table, thread_face& f) noexcept

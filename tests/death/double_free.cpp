@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(of_an_object_of_an_ended_scope)
 
 BOOST_AUTO_TEST_CASE(through_a_resource)
 {
-    TSLAB_ABORTS(line_for(128), [](death::notes& note) {
+    TSLAB_ABORTS(line_for(112), [](death::notes& note) {
         tslab::allocator heap{{.name = "h"}};
         tslab::epoch_resource r{heap, {.label = "e"}};
         void* const p = r.allocate(100);
@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(through_a_resource)
 
 BOOST_AUTO_TEST_CASE(through_a_resource_on_another_thread)
 {
-    TSLAB_ABORTS(line_for(128), [](death::notes& note) {
+    TSLAB_ABORTS(line_for(112), [](death::notes& note) {
         tslab::allocator heap{{.name = "h"}};
         tslab::epoch_resource r{heap, {.label = "e"}};
         void* const p = r.allocate(100);
@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(through_a_resource_on_another_thread)
 
 BOOST_AUTO_TEST_CASE(of_what_a_release_gave_back)
 {
-    TSLAB_ABORTS("tslab: double free of {0} (heap \"h\", epoch \"e\", class 128)", [](death::notes& note) {
+    TSLAB_ABORTS("tslab: double free of {0} (heap \"h\", epoch \"e\", class 112)", [](death::notes& note) {
         tslab::allocator heap{{.name = "h"}};
         tslab::epoch_resource r{heap, {.label = "e"}};
         void* const p = r.allocate(100);

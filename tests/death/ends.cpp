@@ -40,7 +40,7 @@ BOOST_AUTO_TEST_CASE(a_resource_that_ends_empty_says_nothing)
 BOOST_AUTO_TEST_CASE(a_leak_is_told_with_its_place_and_the_memory_stays_valid)
 {
     auto const at = std::source_location::current();
-    TSLAB_SURVIVES(leak("5 live objects, 76464 bytes", at, "r"), [at](death::notes&) {
+    TSLAB_SURVIVES(leak("5 live objects, 75424 bytes", at, "r"), [at](death::notes&) {
         tslab::allocator heap{{.name = "h"}};
         std::optional<tslab::epoch_resource> r{std::in_place, heap, tslab::resource_options{.label = "r"}, at};
         void* const a = r->allocate(100);

@@ -45,7 +45,7 @@ BOOST_AUTO_TEST_CASE(the_next_and_the_last_class_for_every_class)
 
 BOOST_AUTO_TEST_CASE(another_size_of_the_same_class_is_no_misuse)
 {
-    TSLAB_SURVIVES("", allocate_then_deallocate(97, 128));
+    TSLAB_SURVIVES("", allocate_then_deallocate(113, 128));
 }
 
 BOOST_AUTO_TEST_CASE(another_alignment_that_means_another_class)

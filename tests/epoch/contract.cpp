@@ -617,7 +617,7 @@ BOOST_AUTO_TEST_CASE(rule_10_a_resource_that_is_never_destroyed_shows_label_age_
     BOOST_TEST(s.label == "session cache");
     BOOST_TEST(s.refcount == 1u);
     BOOST_TEST(s.live_objects == 10u);
-    BOOST_TEST(s.live_bytes == 1280u);
+    BOOST_TEST(s.live_bytes == 1120u);
     BOOST_TEST(s.age_seconds >= 0.02);
     BOOST_TEST(s.age_seconds < 60.0);
     BOOST_TEST(s.opened_at.file.ends_with("contract.cpp"));
@@ -648,7 +648,7 @@ BOOST_AUTO_TEST_CASE(rule_10_a_resource_that_ends_with_live_objects_is_reported_
     BOOST_TEST(report.label == "leaky");
     BOOST_TEST(report.heap == "orders");
     BOOST_TEST(report.objects == 2u);
-    BOOST_TEST(report.bytes == 70'128u);
+    BOOST_TEST(report.bytes == 70'112u);
     BOOST_TEST(report.file.ends_with("contract.cpp"));
     BOOST_TEST(report.line == line);
     BOOST_TEST(heap.snapshot().global.leaked_objects == 2u);
@@ -838,7 +838,7 @@ BOOST_AUTO_TEST_CASE(rule_15_misuse_of_pointers_is_refused_counted_by_kind_and_r
     void* const q = r.allocate(100);
     r.deallocate(q, 300);
     BOOST_TEST(seen.last().given == 300u);
-    BOOST_TEST(seen.last().size_class == 128u);
+    BOOST_TEST(seen.last().size_class == 112u);
     expect(misuse::wrong_size, q);
     r.deallocate(static_cast<char*>(q) + 8, 100);
     expect(misuse::interior_pointer, static_cast<char*>(q) + 8);

@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(madvise_figures_are_those_of_the_calls_made)
     for (int i = 0; i < 10; ++i) {
         tslab::epoch_scope s{heap, "scope"};
         for (int k = 0; k < 100; ++k)
-            (void)s.resource()->allocate(300);
+            (void)s.resource()->allocate(384);
         s.resource()->release();
     }
     std::uint64_t const good = hook.purges;

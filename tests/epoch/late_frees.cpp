@@ -28,8 +28,8 @@ enum class then : std::uint8_t { kept_by_its_lane, cached, given_back };
 /// A heap with objects of some slabs freed and the slabs taken back. p was the second slot of the last block of one of them;
 /// s is the slab, block where p's bit is.
 struct freed_once {
-    static constexpr std::uint32_t kept_pages = 12;         // a lane and a cache keep so many
-    static constexpr std::uint32_t given_back_pages = 20;   // enough for a large allocation
+    static constexpr std::uint32_t kept_pages = tslab::thread_record::spare_pages;   // a lane and a cache keep so many
+    static constexpr std::uint32_t given_back_pages = 20;                            // enough for a large allocation
 
     recorder seen;
     std::optional<tslab::allocator> heap;

@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(a_leak_names_heap_label_objects_bytes_file_and_line)
     BOOST_TEST(r.heap == "orders");
     BOOST_TEST(r.label == "GET /orders");
     BOOST_TEST(r.objects == 8u);
-    BOOST_TEST(r.bytes == 5u * 128 + 3072 + 16 + 100'000);
+    BOOST_TEST(r.bytes == 5u * 112 + 3072 + 16 + 100'000);
     BOOST_TEST(r.file == __FILE__);
     BOOST_TEST(r.line == line);
     BOOST_TEST(!r.fatal);
@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(a_leak_of_another_threads_allocation_is_found)
             left.push_back(x.allocate(5000));
         });
         BOOST_TEST(r.objects == 4u);
-        BOOST_TEST(r.bytes == 64u + 64 + 32 + 6144);
+        BOOST_TEST(r.bytes == 64u + 64 + 32 + 5120);
         BOOST_TEST(r.label == "threads");
     }
 }
@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(a_leak_of_a_sharing_resource_is_its_own_only)
     }
     BOOST_TEST(seen.count(misuse::leak) == 1u);
     BOOST_TEST(seen.last().objects == 2u);
-    BOOST_TEST(seen.last().bytes == 64u + 256);
+    BOOST_TEST(seen.last().bytes == 64u + 224);
     for (void* p : left)
         heap.free(p);
     heap.free(others);

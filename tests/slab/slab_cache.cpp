@@ -132,6 +132,39 @@ BOOST_AUTO_TEST_CASE(a_slab_of_many_pages_is_found_from_every_one_of_them_and_co
     }
 }
 
+BOOST_AUTO_TEST_CASE(an_empty_slab_is_cut_anew_for_every_class_with_as_many_pages)
+{
+    tslab::slab_cache cache{reclaim_policy::eager, 0, small_heap};
+    tslab::class_counters counts;
+    for (unsigned from = 0; from < tslab::class_count; ++from)
+        for (unsigned to = 0; to < tslab::class_count; ++to) {
+            std::uint32_t const pages = tslab::bins[from].pages;
+            if (from == to || tslab::bins[to].pages != pages)
+                continue;
+            tslab::slab* const s = cache.take(from, counts);
+            BOOST_REQUIRE(s != nullptr);
+            std::byte* const base = s->base;
+            std::uint32_t const first = cache.pages().index_of(*s);
+            cache.recut(*s, to);
+            BOOST_TEST(s->bin() == to);
+            BOOST_TEST(s->base == base);
+            BOOST_TEST(cache.pages().index_of(*s) == first);
+            unsigned blocks = 0;
+            tslab::for_each_block(*s, to, [&](tslab::slab const& block) {
+                BOOST_TEST(block.local.load() == tslab::bins[to].full_mask);
+                BOOST_TEST(block.shared.load() == 0u);
+                BOOST_TEST(block.owner.load() == static_cast<void const*>(&tslab::nowhere));
+                BOOST_TEST(block.base == base + blocks * (tslab::bins[to].offset_mask + std::size_t{1}));
+                ++blocks;
+            });
+            BOOST_TEST(blocks == tslab::bins[to].blocks);
+            for (std::uint32_t i = 0; i < pages; ++i)
+                BOOST_TEST(cache.pages().first_page_of(&cache.pages().at(first + i)) == s);
+            cache.put(*s);
+        }
+    BOOST_TEST(cache.pages().free_resident_pages() + cache.pages().free_purged_pages() == cache.pages().used_pages());
+}
+
 BOOST_AUTO_TEST_CASE(keeps_32_slabs_a_class_and_lets_the_rest_go)
 {
     tslab::slab_cache cache{reclaim_policy::cached, 32, small_heap};
@@ -282,7 +315,7 @@ BOOST_AUTO_TEST_CASE(a_cached_slab_without_memory_for_generations_becomes_free_p
     hook.fail_commit = true;
     BOOST_TEST(cache.take(for_handles, counts) == nullptr);
     BOOST_TEST(cache.cached(tslab::class_of_bin(for_handles)) == 0u);
-    BOOST_TEST(cache.pages().free_resident_pages() == cache.pages().used_pages());
+    BOOST_TEST(cache.pages().free_resident_pages() + cache.pages().free_purged_pages() == cache.pages().used_pages());
     hook.fail_commit = false;
     BOOST_TEST(cache.take(for_handles, counts) == s);
 }

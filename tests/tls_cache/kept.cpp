@@ -171,6 +171,49 @@ BOOST_AUTO_TEST_CASE(slabs_of_many_pages_go_to_the_caches)
     }
 }
 
+BOOST_AUTO_TEST_CASE(what_a_thread_keeps_of_one_class_serves_another_with_as_many_pages)
+{
+    tslab::allocator heap;
+    constexpr std::size_t many = 40;   // slabs, more than a lane holds
+    use_scope(heap, many * tslab::bins[0].slots, 64);
+    auto const before = heap.snapshot();
+    BOOST_TEST(before.classes[0].new_slab_count == many);
+    BOOST_TEST(before.classes[0].cached_slabs == many);
+    use_scope(heap, 20 * tslab::bins[1].slots, 96);
+    use_scope(heap, 10 * tslab::bins[8].slab_slots(), 16);   // slabs of several blocks
+    auto const s = heap.snapshot();
+    BOOST_TEST(s.classes[1].new_slab_count == 0u);
+    BOOST_TEST(s.classes[1].cache_hits == 20u);
+    BOOST_TEST(s.classes[8].new_slab_count == 0u);
+    BOOST_TEST(s.global.slabs_cached == many);
+    BOOST_TEST(s.global.slabs_in_use == 0u);
+    BOOST_TEST(heap.core().pages().used_pages() == many);
+    use_scope(heap, 1, 1024);   // one of eight pages cannot be cut from those
+    BOOST_TEST(heap.snapshot().classes[11].new_slab_count == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(an_object_of_a_slab_that_was_cut_anew_is_not_freed_again)
+{
+    support::recorder seen;
+    tslab::allocator heap;
+    std::vector<void*> stale;
+    {
+        tslab::epoch_scope scope{heap, "scope"};
+        for (std::size_t i = 0; i < 40 * std::size_t{tslab::bins[0].slots}; ++i)
+            stale.push_back(scope.resource()->allocate(64));
+        for (void* const p : stale)
+            scope.resource()->deallocate(p, 64);
+    }
+    use_scope(heap, 30 * tslab::bins[1].slots, 96);
+    auto const before = heap.snapshot();
+    for (void* const p : stale)
+        heap.free(p);
+    BOOST_TEST(seen.count() == stale.size());
+    auto const after = heap.snapshot();
+    BOOST_TEST(after.global.live_objects == 0u);
+    BOOST_TEST(after.global.slabs_cached == before.global.slabs_cached);
+}
+
 BOOST_AUTO_TEST_CASE(an_object_freed_again_after_its_scope_is_a_double_free)
 {
     support::recorder seen;
