@@ -20,11 +20,11 @@ import :page_set;
 export namespace tslab {
 
 /// The bins whose slabs have several pages; each of their slabs is one block.
-inline constexpr std::uint32_t several_pages_bins = [] {
-    std::uint32_t set = 0;
+inline constexpr bin_set several_pages_bins = [] {
+    bin_set set = 0;
     for (unsigned bin = 0; bin < bin_count; ++bin)
         if (bins[bin].pages > 1)
-            set |= 1U << bin;
+            set |= only_bin(bin);
     return set;
 }();
 

@@ -542,7 +542,7 @@ std::size_t shelf::claim_for_purge(purge_position& at, std::span<slab*> batch) n
 {
     std::size_t n = 0;
     for (; at.bin < bin_count && n < batch.size(); ++at.bin, at.begun = false) {
-        if ((several_pages_bins >> at.bin & 1U) == 0)
+        if (!has_bin(several_pages_bins, at.bin))
             continue;
         slab* s = at.begun ? at.next : partial[at.bin].front();
         at.begun = true;
