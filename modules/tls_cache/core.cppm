@@ -49,17 +49,14 @@ public:
     /// The calling thread's record; null when there is no memory for one.
     [[nodiscard]] inline thread_record* record() noexcept
     {
-        if (thread_record* const known = known_record()) [[likely]]
-            return known;
+        auto const& recent = this_thread.recent[number_ % thread_state::recent_count];
+        if (recent.number == number_) [[likely]]
+            return recent.record;
         return find_or_make_record();
     }
 
-    /// The same if it is at hand; null also when it would have to be looked for, which takes the registry's lock.
-    [[nodiscard]] inline thread_record* known_record() const noexcept
-    {
-        auto const& recent = this_thread.recent[number_ % thread_state::recent_count];
-        return recent.number == number_ ? recent.record : nullptr;
-    }
+    /// The same if the thread has one; takes no lock.
+    [[nodiscard]] thread_record* known_record() const noexcept;
 
     /// A lane of the calling thread, not attached; null when there is no memory. `me` is its record.
     [[nodiscard]] lane* take_lane(thread_record& me) noexcept;
@@ -354,7 +351,8 @@ private:
     atomic<bool> sampling_{false};
     mutable mutex history_lock_;
     std::string name_;
-    heap_core* next_heap_ = nullptr;   // guarded by the registry's lock
+    heap_core* next_heap_ = nullptr;    // guarded by the registry's lock
+    heap_core** heap_link_ = nullptr;   // likewise: what points to it
 };
 
 }

@@ -1,12 +1,15 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <linux/membarrier.h>
+#include <memory>
 #include <new>
 #include <pthread.h>
 #include <sched.h>
@@ -122,6 +125,9 @@ bool thread_registry::add(heap_core& h) noexcept
     if (!install_hooks())
         return false;
     h.next_heap_ = heaps_;
+    h.heap_link_ = &heaps_;
+    if (heaps_ != nullptr)
+        heaps_->heap_link_ = &h.next_heap_;
     heaps_ = &h;
     return true;
 }
@@ -129,20 +135,84 @@ bool thread_registry::add(heap_core& h) noexcept
 void thread_registry::remove(heap_core& h) noexcept
 {
     lock_guard const guard{lock_};
-    for (heap_core** at = &heaps_; *at != nullptr; at = &(*at)->next_heap_)
-        if (*at == &h) {
-            *at = h.next_heap_;
-            break;
-        }
+    *h.heap_link_ = h.next_heap_;
+    if (h.next_heap_ != nullptr)
+        h.next_heap_->heap_link_ = h.heap_link_;
     for (thread_record* r = h.first_record(); r != nullptr; r = r->next_of_heap) {
         if (r->list == nullptr)
             continue;
-        for (thread_record** at = &r->list->first; *at != nullptr; at = &(*at)->next_of_thread)
-            if (*at == r) {
-                *at = r->next_of_thread;
-                break;
-            }
+        *r->link_of_thread = r->next_of_thread;
+        if (r->next_of_thread != nullptr)
+            r->next_of_thread->link_of_thread = r->link_of_thread;
     }
+}
+
+void record_table::put(std::uint64_t number, thread_record& r) noexcept
+{
+    std::size_t const last = (std::size_t{1} << bits()) - 1;
+    place* const all = places();
+    std::size_t i = first_place(number, bits());
+    while (all[i].number.load(std::memory_order_relaxed) != 0)
+        i = (i + 1) & last;
+    all[i].record.store(&r, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);   // a handler that sees the number sees the record
+    all[i].number.store(number, std::memory_order_relaxed);
+    ++used_;
+}
+
+bool record_table::grow(unsigned bits) noexcept
+{
+    bits = std::max(bits, mapped_bits);
+    std::size_t const bytes = sizeof(place) << bits;
+    if (bits - mapped_bits >= mapped_.size())
+        return false;
+    void* const memory = os().reserve(bytes);
+    if (memory == nullptr)
+        return false;
+    if (!os().commit(memory, bytes)) {
+        os().release(memory, bytes);
+        return false;
+    }
+    auto* const fresh = static_cast<place*>(memory);   // zeroes, and those are empty places
+    std::uninitialized_default_construct_n(fresh, std::size_t{1} << bits);
+    mapped_[bits - mapped_bits] = fresh;
+    now_.store(reinterpret_cast<std::uintptr_t>(fresh) | bits, std::memory_order_relaxed);
+    return true;
+}
+
+void record_table::add_first(thread_record& first) noexcept
+{
+    std::size_t const room = std::size_t{1} << bits();
+    if (complete_ && 2 * (used_ + 1) <= room)
+        return put(first.heap.number(), first);
+    std::size_t living = 0;
+    for (thread_record const* r = &first; r != nullptr; r = r->next_of_thread)
+        ++living;
+    // A quarter full at most after this: as many as there are now can come before it is done again.
+    bool const larger = 4 * living > room && grow(static_cast<unsigned>(std::bit_width(4 * living - 1)));
+    if (!larger && 2 * living > room) {
+        complete_ = false;   // no memory: what is not here is looked for in the list
+        return;
+    }
+    if (!larger)
+        for (std::size_t i = 0; i < room; ++i)
+            places()[i].number.store(0, std::memory_order_relaxed);
+    used_ = 0;
+    complete_ = true;
+    for (thread_record* r = &first; r != nullptr; r = r->next_of_thread)
+        put(r->heap.number(), *r);
+}
+
+void record_table::clear() noexcept
+{
+    now_.store(reinterpret_cast<std::uintptr_t>(few_.data()) | first_bits, std::memory_order_relaxed);
+    for (place& p : few_)
+        p.number.store(0, std::memory_order_relaxed);
+    used_ = 0;
+    complete_ = true;
+    for (std::size_t i = 0; i < mapped_.size(); ++i)
+        if (place* const memory = std::exchange(mapped_[i], nullptr))
+            os().release(memory, sizeof(place) << (i + mapped_bits));
 }
 
 record_list* thread_registry::own_list() noexcept
@@ -190,12 +260,14 @@ void thread_registry::end_records(record_list& list) noexcept
         r->heap.thread_ends(*r);
         r->list = nullptr;
         r->next_of_thread = nullptr;
+        r->link_of_thread = nullptr;
         r->in_use.store(false, std::memory_order_relaxed);
         r->face.alive.store(0, std::memory_order_relaxed);
         r = next;
     }
     std::free(std::exchange(list.scopes, nullptr));
     list.first = nullptr;
+    list.by_heap.clear();
     list.life.let_go();
     list.next_free = free_lists_;
     free_lists_ = &list;
@@ -222,9 +294,12 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     record_list* const own = own_list();
     if (own == nullptr)
         return nullptr;
-    for (thread_record* r = own->first; r != nullptr; r = r->next_of_thread)
-        if (&r->heap == &h)
-            return r;
+    if (thread_record* const known = own->by_heap.find(h.number()))
+        return known;
+    if (!own->by_heap.complete())
+        for (thread_record* r = own->first; r != nullptr; r = r->next_of_thread)
+            if (&r->heap == &h)
+                return r;
     end_for_the_dead();
     thread_record* r = h.first_record();
     while (r != nullptr && r->in_use.load(std::memory_order_relaxed))
@@ -257,7 +332,11 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     told.alive.store(1, std::memory_order_relaxed);
     r->list = own;
     r->next_of_thread = own->first;
+    r->link_of_thread = &own->first;
+    if (own->first != nullptr)
+        own->first->link_of_thread = &r->next_of_thread;
     own->first = r;
+    own->by_heap.add_first(*r);
     return r;
 }
 
@@ -276,10 +355,22 @@ thread_record* heap_core::make_record() noexcept
     return r;
 }
 
-[[gnu::cold, gnu::noinline]] thread_record* heap_core::find_or_make_record() noexcept
+thread_record* heap_core::known_record() const noexcept
 {
-    thread_record* const r = registry().adopt_record(*this);
-    if (r != nullptr)
+    auto const& recent = this_thread.recent[number_ % thread_state::recent_count];
+    if (recent.number == number_)
+        return recent.record;
+    return this_thread.records != nullptr ? this_thread.records->by_heap.find(number_) : nullptr;
+}
+
+// Not cold: a thread that uses many heaps in turn comes here each time.
+[[gnu::noinline]] thread_record* heap_core::find_or_make_record() noexcept
+{
+    record_list const* const own = this_thread.records;
+    thread_record* r = own != nullptr ? own->by_heap.find(number_) : nullptr;
+    if (r == nullptr) [[unlikely]]
+        r = registry().adopt_record(*this);
+    if (r != nullptr) [[likely]]
         this_thread.recent[number_ % thread_state::recent_count] = {number_, r};
     return r;
 }

@@ -54,10 +54,80 @@ private:
     pthread_mutex_t held_;
 };
 
+/// A thread's records by the numbers of their heaps: open addressing, at most half full. Only the thread reads it, without a lock; it
+/// changes under the registry's lock. An entry stays when its heap ends, and names a record that is gone: but a heap's number is never
+/// given again and nobody asks for that of a heap that ended, so the entry is never found. A rebuild, which only the records of
+/// living heaps survive, drops it.
+/// A signal handler may interrupt `find` and rebuild the table: what is replaced stays mapped until the thread ends, and
+/// a number is looked at again once its record was read.
+class record_table {
+public:
+    record_table() noexcept = default;
+    record_table(record_table const&) = delete;
+    record_table& operator=(record_table const&) = delete;
+
+    /// The record of the heap `number`; null when it is not here.
+    [[nodiscard]] inline thread_record* find(std::uint64_t number) const noexcept
+    {
+        std::uintptr_t const word = now_.load(std::memory_order_relaxed);
+        auto const* const places = reinterpret_cast<place const*>(word & ~bits_mask);
+        unsigned const bits = static_cast<unsigned>(word & bits_mask);
+        std::size_t const last = (std::size_t{1} << bits) - 1;
+        for (std::size_t i = first_place(number, bits);; i = (i + 1) & last) {
+            std::uint64_t const there = places[i].number.load(std::memory_order_relaxed);
+            if (there == number) {
+                thread_record* const r = places[i].record.load(std::memory_order_relaxed);
+                std::atomic_signal_fence(std::memory_order_seq_cst);
+                return places[i].number.load(std::memory_order_relaxed) == number ? r : nullptr;
+            }
+            if (there == 0)
+                return nullptr;
+        }
+    }
+    /// Adds the first record of the list that begins with `first`, which holds every record of the thread.
+    void add_first(thread_record& first) noexcept;
+    /// Whether it has every record of the list: not when there was no memory for it.
+    [[nodiscard]] inline bool complete() const noexcept { return complete_; }
+    /// Empties it and gives its memory back.
+    void clear() noexcept;
+
+private:
+    struct place {
+        std::atomic<std::uint64_t> number{0};   // 0: empty
+        std::atomic<thread_record*> record{nullptr};
+    };
+    static constexpr unsigned first_bits = 3;    // of the places that need no further memory
+    static constexpr unsigned mapped_bits = 8;   // of the fewest that do: a page
+    static constexpr std::uintptr_t bits_mask = 63;
+
+    [[nodiscard]] static inline std::size_t first_place(std::uint64_t number, unsigned bits) noexcept
+    {
+        return static_cast<std::size_t>(number * 0x9e3779b97f4a7c15U >> (64 - bits));
+    }
+    [[nodiscard]] inline unsigned bits() const noexcept
+    {
+        return static_cast<unsigned>(now_.load(std::memory_order_relaxed) & bits_mask);
+    }
+    [[nodiscard]] inline place* places() const noexcept
+    {
+        return reinterpret_cast<place*>(now_.load(std::memory_order_relaxed) & ~bits_mask);
+    }
+    void put(std::uint64_t number, thread_record& r) noexcept;
+    [[nodiscard]] bool grow(unsigned bits) noexcept;
+
+    alignas(64) std::array<place, std::size_t{1} << first_bits> few_{};
+    // Where the places are, and in its low bits how many: one word, so that both change at once.
+    std::atomic<std::uintptr_t> now_{reinterpret_cast<std::uintptr_t>(few_.data()) | first_bits};
+    std::size_t used_ = 0;   // places, those of heaps that ended among them
+    bool complete_ = true;
+    std::array<place*, 24> mapped_{};   // by bits less mapped_bits; those before the present one are still mapped
+};
+
 /// One thread's records, in all heaps. Not in the thread's own storage, which may go without notice: in a forked child, and
 /// when tslab is used after the last destructor that the C library calls at a thread's end.
 struct record_list {
     thread_record* first = nullptr;
+    record_table by_heap;
     entered_scope* scopes = nullptr;   ///< the thread's, to be freed in its place
     lifeline life;
     record_list* next_free = nullptr;
@@ -314,9 +384,10 @@ struct alignas(64) thread_record {
     timing_counters& alloc_times;
     timing_counters& repair_times;
 
-    record_list* list = nullptr;               ///< of the thread it belongs to; guarded by the registry's lock
-    thread_record* next_of_thread = nullptr;   ///< likewise
-    thread_record* next_of_heap = nullptr;     ///< set once, before the record is published
+    record_list* list = nullptr;                ///< of the thread it belongs to; guarded by the registry's lock
+    thread_record* next_of_thread = nullptr;    ///< likewise
+    thread_record** link_of_thread = nullptr;   ///< likewise: what points to it in the thread's list
+    thread_record* next_of_heap = nullptr;      ///< set once, before the record is published
 };
 
 /// Marks the calling thread as changing lists, for as long as it lives. A fork waits until no thread is, and a thread
