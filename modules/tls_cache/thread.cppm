@@ -293,6 +293,39 @@ private:
     atomic<std::uint32_t> pages_{0};
 };
 
+/// What a thread counted in a heap, by class: a row is made when there is something to count in it. Without memory for a row its events are
+/// counted among those of threads without a record, and locks at themselves only.
+class class_rows {
+public:
+    explicit class_rows(thread_record& of) noexcept : of_{of} {}
+
+    /// For the thread itself.
+    [[nodiscard]] inline class_counters& operator[](unsigned c) noexcept
+    {
+        if (class_face* const row = rows_[c].load(std::memory_order_relaxed)) [[likely]]
+            return row->events;
+        return make_events(c);
+    }
+    /// The same for all of a row; null when there is no memory.
+    [[nodiscard]] inline class_face* get(unsigned row) noexcept
+    {
+        class_face* const there = rows_[row].load(std::memory_order_relaxed);
+        return there != nullptr ? there : make(row);
+    }
+    /// What is there, or null. Thread safe.
+    [[nodiscard]] inline class_face const* row(unsigned row) const noexcept
+    {
+        return rows_[row].load(std::memory_order_acquire);
+    }
+
+private:
+    [[nodiscard]] class_counters& make_events(unsigned c) noexcept;
+    [[nodiscard]] class_face* make(unsigned row) noexcept;
+
+    thread_record& of_;
+    std::array<std::atomic<class_face*>, thread_face::rows> rows_{};
+};
+
 /// One thread's part of one heap.
 struct alignas(64) thread_record {
     static constexpr std::uint32_t inside = 1;          ///< in an operation
@@ -301,16 +334,7 @@ struct alignas(64) thread_record {
     static constexpr std::uint32_t keeping_limit = 4;   ///< lanes not at work that keep slabs
 
     thread_record(heap_core& h, atomic<lane*>* table, thread_face& f) noexcept
-        : heap{h},
-          face{f},
-          lanes{table},
-          classes{f.classes},
-          counts{f.counts},
-          contention{f.contention},
-          lock_waits{f.lock_waits},
-          scans{f.scans},
-          alloc_times{f.alloc_times},
-          repair_times{f.repair_times}
+        : heap{h}, face{f}, lanes{table}, classes{*this}, counts{f.counts}, scans{f.scans}
     {
     }
 
@@ -342,6 +366,7 @@ struct alignas(64) thread_record {
     }
 
     void hand_back_wanted() noexcept;
+    [[nodiscard]] timing_face* get_times() noexcept;
 
     /// Counts slabs that were looked at and taken back because their epoch is closed.
     void count_taken_back(take_back_result const& done) noexcept;
@@ -349,11 +374,20 @@ struct alignas(64) thread_record {
     /// Where what is done for class `row` (no_class: for no class) of an epoch with that label is counted.
     [[nodiscard]] inline lock_site site(unsigned row, std::uint32_t label_id) noexcept
     {
-        return {&contention[row][label_id], &lock_waits[row]};
+        class_face* const of_row = classes.get(row);
+        return of_row != nullptr ? lock_site{&of_row->contention[label_id], &of_row->waits} : lock_site{};
     }
+    /// Notes a sampled allocation or repair.
+    void note_allocation(stopwatch::reading const& r) noexcept;
+    void note_repair(stopwatch::reading const& r) noexcept;
 
     /// Everything ever handed out by threads with this record. Thread safe.
     [[nodiscard]] std::uint64_t allocations() const noexcept;
+    /// How often something happened in all classes, likewise.
+    [[nodiscard]] inline std::uint64_t sum(class_event e) const noexcept
+    {
+        return sum_of_classes(e, [this](unsigned c) { return classes.row(c); });
+    }
 
     atomic<std::uint32_t> activity{0};
     atomic<bool> wanted_back{false};   ///< a closer found the thread busy
@@ -375,14 +409,11 @@ struct alignas(64) thread_record {
     std::uint64_t clock_ns = 0;            ///< now_ns_coarse when it was last asked for
     atomic<std::uint64_t> decayed_ns{0};   ///< when this thread last looked for what it keeps and did not want
 
+    class_rows classes;
     // Of its face, as they are used most.
-    std::array<class_counters, class_count + 1>& classes;
     heap_counters& counts;
-    std::array<std::array<contention_counters, label_buckets>, no_class + 1>& contention;
-    std::array<lock_times, no_class + 1>& lock_waits;
     std::array<scan_order, class_count>& scans;
-    timing_counters& alloc_times;
-    timing_counters& repair_times;
+    std::atomic<timing_face*> times{nullptr};   ///< null until there is a sample
 
     record_list* list = nullptr;                ///< of the thread it belongs to; guarded by the registry's lock
     thread_record* next_of_thread = nullptr;    ///< likewise
