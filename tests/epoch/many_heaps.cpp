@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(all_are_seen_through_one_descriptor)
         all.push_back(small_heap("tenant " + std::to_string(i % 7)));   // names are no keys
         BOOST_REQUIRE(all.back()->malloc(64) != nullptr);
         BOOST_REQUIRE(all.back()->core().told().published());
-        BOOST_REQUIRE(all.back()->core().told().committed_bytes() == tslab::segment_chunk::bytes);
+        BOOST_REQUIRE(all.back()->core().told().committed_bytes() <= 2 * tslab::segment_chunk::bytes);
     }
     BOOST_TEST(descriptors() == 1U);
     BOOST_TEST_MESSAGE((tslab::read_rss_bytes() - before) / n << " bytes resident a heap");
