@@ -163,7 +163,7 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
     stopwatch const watch;
     void* const p = take_large(bytes, alignment, e, owner, me, why);
     if (p != nullptr)
-        me->alloc_times.note(watch.read());
+        me->note_allocation(watch.read());
     return p;
 }
 

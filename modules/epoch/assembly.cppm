@@ -106,26 +106,30 @@ struct lane_sums {
 };
 
 /// One thread's counters: into the classes, the labels, the global ones and, for its present thread, its own. `sums` is called
-/// for what its lanes handed out.
-template <class Sums> void add_thread(thread_face const& r, Sums sums, snapshot& s)
+/// for what its lanes handed out; `row(c)` is what it counted of a class, `times` what sampling found, and either may be null.
+template <class Row, class Sums>
+void add_thread(thread_face const& r, Row row, timing_face const* times, Sums sums, snapshot& s)
 {
     for (unsigned c = 0; c <= class_count; ++c)
-        add_class(s.classes[c], r.classes[c]);
-    add_heap(s.global, r.counts);
-    for (class_counters const& c : r.classes) {
-        s.global.epoch_close_scanned_slabs += c[class_event::close_kept].value();
-        s.global.epoch_close_recycled_slabs += c[class_event::close_kept].value();
-    }
-    s.classes[large_class].allocations += r.counts[heap_event::large_allocation].value();
-    for (unsigned row = 0; row <= no_class; ++row)
-        for (std::uint32_t label = 0; label < label_buckets; ++label) {
-            contention_counters const& from = r.contention[row][label];
-            add_contention(s.labels[label].contention, from);
-            if (row == no_class)
-                continue;
-            add_contention(s.classes[row].by_label[label], from);
-            add_contention(s.classes[row].contention, from);
+        if (class_face const* const of_class = row(c)) {
+            add_class(s.classes[c], of_class->events);
+            std::uint64_t const kept = of_class->events[class_event::close_kept].value();
+            s.global.epoch_close_scanned_slabs += kept;
+            s.global.epoch_close_recycled_slabs += kept;
         }
+    add_heap(s.global, r.counts);
+    s.classes[large_class].allocations += r.counts[heap_event::large_allocation].value();
+    for (unsigned c = 0; c <= no_class; ++c) {
+        class_face const* const of_class = row(c);
+        for (std::uint32_t label = 0; of_class != nullptr && label < label_buckets; ++label) {
+            contention_counters const& from = of_class->contention[label];
+            add_contention(s.labels[label].contention, from);
+            if (c == no_class)
+                continue;
+            add_contention(s.classes[c].by_label[label], from);
+            add_contention(s.classes[c].contention, from);
+        }
+    }
     for (std::uint32_t label = 0; label < label_buckets; ++label) {
         s.labels[label].escapes += r.escapes[label].value();
         s.labels[label].escaped_bytes += r.escaped_bytes[label].value();
@@ -153,13 +157,15 @@ template <class Sums> void add_thread(thread_face const& r, Sums sums, snapshot&
     t.thread_id = r.thread_id.load(std::memory_order_relaxed);
     t.alive = alive;
     t.allocations = since(allocations, allocations_before);
-    t.slow_path_hits = since(r.slow_paths(), slow_paths_before);
-    t.sampling.alloc = r.alloc_times.read_since(r.alloc_times_before);
-    t.sampling.repair = r.repair_times.read_since(r.repair_times_before);
+    t.slow_path_hits = since(sum_of_classes(class_event::slow_path, row), slow_paths_before);
+    if (times != nullptr) {
+        t.sampling.alloc = times->allocations.read_since(times->allocations_before);
+        t.sampling.repair = times->repairs.read_since(times->repairs_before);
+    }
     std::array<std::uint64_t, repair_reasons.size()> all{};
     std::array<std::uint64_t, repair_reasons.size()> own{};
     for (std::size_t i = 0; i < all.size(); ++i) {
-        all[i] = r.repairs(i);
+        all[i] = sum_of_classes(repair_reasons[i], row);
         own[i] = since(all[i], repairs_before[i]);
     }
     auto const set_reasons = [](sampling_stats& of, auto const& n) {
@@ -170,8 +176,10 @@ template <class Sums> void add_thread(thread_face const& r, Sums sums, snapshot&
     };
     set_reasons(t.sampling, own);
     set_reasons(s.sampled, all);
-    s.sampled.alloc.add(r.alloc_times.read());
-    s.sampled.repair.add(r.repair_times.read());
+    if (times != nullptr) {
+        s.sampled.alloc.add(times->allocations.read());
+        s.sampled.repair.add(times->repairs.read());
+    }
     s.threads.push_back(std::move(t));
 }
 
@@ -544,7 +552,9 @@ template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
         of.cache_capacity = told.slab_cache == 0 ? 0 : std::max(told.slab_cache / class_shapes[c].pages, 1U);
     }
     s.labels.resize(label_buckets);
-    heap.for_each_thread([&s](thread_face const& t, auto sums) { add_thread(t, sums, s); });
+    heap.for_each_thread([&s](thread_face const& t, auto row, timing_face const* times, auto sums) {
+        add_thread(t, row, times, sums, s);
+    });
     for (unsigned c = 0; c <= class_count; ++c)
         add_class(s.classes[c], told.strays[c]);
     add_heap(s.global, told.stray_events);

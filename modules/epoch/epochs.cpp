@@ -60,8 +60,11 @@ epoch_record* allocator::prepare_slot(std::uint32_t index) noexcept
                 return nullptr;
             }
             auto* const r = std::construct_at(&static_cast<epoch_record&>(core_.shelf_at(i)), *face);
-            if (core_.told().contains(face))
-                core_.face().epochs[i].store(face, std::memory_order_release);
+            face->index.store(i, std::memory_order_relaxed);
+            if (core_.told().tells(face)) {
+                face->next.store(core_.face().epochs.load(std::memory_order_relaxed), std::memory_order_relaxed);
+                core_.face().epochs.store(face, std::memory_order_release);   // publishes it to readers outside
+            }
             r->index = i;
             r->heap = &core_;
             core_.set_prepared_slots(i + 1);

@@ -18,6 +18,7 @@ module;
 #include <dirent.h>
 #include <fcntl.h>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <new>
 #include <optional>
@@ -100,7 +101,14 @@ bool read_at(int from, std::span<std::byte> to, std::uint64_t at)
     return true;
 }
 
-constexpr std::uint64_t least_segment = sizeof(segment_header) + sizeof(heap_face);
+constexpr std::uint64_t least_segment = segment::first_chunk;
+
+/// Where a heap is found in a segment.
+struct seen_root {
+    std::uint64_t number;
+    std::uint64_t face;     ///< address of its heap_face
+    std::uint64_t offset;   ///< of the heap_root in the file
+};
 
 /// The used part of a segment, copied at one go. Figures of a busy heap are each true of some moment of the copying.
 class copy_of_segment {
@@ -108,23 +116,31 @@ public:
     /// Throws observe_error.
     copy_of_segment(int from, std::string const& what) : bytes_{copy(from, what)}
     {
-        auto const& h = header();
-        root_ = at<heap_face>(h.root.load(std::memory_order_relaxed));
-        if (root_ == nullptr || root_->epoch_count < 2 || root_->epoch_count > 65'536)
-            fail(fault::damaged, what + " is damaged: it does not tell of a heap");
+        std::uint64_t offset = 0;
+        for (segment_extent const& e : header().extents) {
+            std::uint64_t const n = e.bytes.load(std::memory_order_relaxed);
+            std::uint64_t const address = e.address.load(std::memory_order_relaxed);
+            if (n == 0)
+                break;
+            if (n > segment::most_bytes || address % page_bytes != 0 || n % page_bytes != 0)
+                fail(fault::damaged, what + " is damaged: its parts have no place");
+            extents_.push_back({address, offset, n});
+            offset += n;
+        }
+        if (offset < bytes_.size())
+            fail(fault::damaged, what + " is damaged: its sizes contradict each other");
     }
 
     [[nodiscard]] segment_header const& header() const noexcept
     {
         return *reinterpret_cast<segment_header const*>(bytes_.data());
     }
-    [[nodiscard]] heap_face const& face() const noexcept { return *root_; }
     /// `n` records at an address of the process; null when they are not, or not all, in the segment.
     template <class T> [[nodiscard]] T const* at(std::uint64_t address, std::size_t n = 1) const noexcept
     {
-        std::uint64_t const offset = address - header().base;
-        if (address < header().base || offset % alignof(T) != 0 || offset < sizeof(segment_header) ||
-            offset > bytes_.size() || n > (bytes_.size() - offset) / sizeof(T))
+        std::uint64_t const offset = offset_of(address);
+        if (offset % alignof(T) != 0 || offset < least_segment || offset > bytes_.size() ||
+            n > (bytes_.size() - offset) / sizeof(T))
             return nullptr;
         return reinterpret_cast<T const*>(bytes_.data() + offset);
     }
@@ -134,6 +150,47 @@ public:
     }
     [[nodiscard]] std::uint64_t bytes_used() const noexcept { return bytes_.size(); }
 
+    /// The heaps by their numbers.
+    [[nodiscard]] std::vector<seen_root> heaps() const
+    {
+        constexpr std::size_t most = segment::most_chunks / heap_directory::capacity;
+        std::vector<seen_root> found;
+        std::uint64_t address = header().root.load(std::memory_order_relaxed);
+        for (std::size_t n = 0; n < most; ++n) {
+            heap_directory const* const d = at<heap_directory>(address);
+            if (d == nullptr)
+                break;
+            for (heap_root const& r : d->heaps)
+                if (std::uint64_t const number = r.number.load(std::memory_order_relaxed); number != 0)
+                    found.push_back(
+                        {number, reinterpret_cast<std::uintptr_t>(r.face.load(std::memory_order_relaxed)),
+                         static_cast<std::uint64_t>(reinterpret_cast<std::byte const*>(&r) - bytes_.data())});
+            address = reinterpret_cast<std::uintptr_t>(d->next.load(std::memory_order_relaxed));
+        }
+        auto const number = [](seen_root const& r) { return r.number; };
+        std::ranges::sort(found, {}, number);
+        auto const twice = std::ranges::unique(found, {}, number);   // a directory that leads to itself
+        found.erase(twice.begin(), twice.end());
+        return found;
+    }
+    /// What a root leads to; null when that is no heap.
+    [[nodiscard]] heap_face const* heap_of(seen_root const& r) const noexcept
+    {
+        heap_face const* const face = at<heap_face>(r.face);
+        bool const is_heap = face != nullptr && face->number.load(std::memory_order_acquire) == r.number &&
+                             face->epoch_count >= 2 && face->epoch_count <= 65'536;
+        return is_heap ? face : nullptr;
+    }
+    /// Whether the same heap is found there in this copy.
+    [[nodiscard]] bool has(seen_root const& r) const noexcept
+    {
+        if (r.offset > bytes_.size() || bytes_.size() - r.offset < sizeof(heap_root))
+            return false;
+        auto const& here = *reinterpret_cast<heap_root const*>(bytes_.data() + r.offset);
+        return here.number.load(std::memory_order_relaxed) == r.number &&
+               reinterpret_cast<std::uintptr_t>(here.face.load(std::memory_order_relaxed)) == r.face;
+    }
+
     /// Whether the file begins as a segment does.
     static bool is_segment(int from) noexcept
     {
@@ -142,6 +199,20 @@ public:
     }
 
 private:
+    struct extent {
+        std::uint64_t address;
+        std::uint64_t offset;
+        std::uint64_t bytes;
+    };
+
+    /// Past the end of every file when the address is in none of the extents.
+    [[nodiscard]] std::uint64_t offset_of(std::uint64_t address) const noexcept
+    {
+        for (extent const& e : extents_)
+            if (address >= e.address && address - e.address < e.bytes)
+                return e.offset + (address - e.address);
+        return ~std::uint64_t{0};
+    }
     static bytes copy(int from, std::string const& what)
     {
         bytes head{sizeof(segment_header)};
@@ -155,10 +226,11 @@ private:
             fail(fault::version, what + " was written by another version of tslab (format " + std::to_string(h.format) +
                                      ", this program reads " + std::to_string(segment_header::format_number) + ")");
         std::uint64_t const used = h.used.load(std::memory_order_relaxed);
-        if (used > segment::most_bytes || used > h.bytes || h.bytes > segment::most_bytes || h.base % page_bytes != 0)
+        if (used > segment::most_bytes || used < least_segment)
             fail(fault::damaged, what + " is damaged: its sizes contradict each other");
-        if (used < least_segment || h.root.load(std::memory_order_relaxed) == 0)
-            fail(fault::no_heap, what + " is of a heap that is not made yet");
+        struct stat file{};
+        if (::fstat(from, &file) != 0 || static_cast<std::uint64_t>(file.st_size) < used)
+            fail(fault::damaged, what + " is cut short");   // before memory is taken for what is not there
         bytes all{used};
         if (!read_at(from, {all.data(), all.size()}, 0))
             fail(fault::damaged, what + " is cut short");
@@ -168,7 +240,7 @@ private:
     }
 
     bytes bytes_;
-    heap_face const* root_ = nullptr;
+    std::vector<extent> extents_;
 };
 
 /// The memory of another process, where the kernel allows to read it.
@@ -272,20 +344,18 @@ private:
 class seen_heap {
 public:
     /// `pid`: 0 for a file whose process is gone.
-    /// `again`: the same segment, copied after `told`.
-    seen_heap(copy_of_segment const& told, copy_of_segment const& again, pid_t pid, std::uint64_t& frees_told)
-        : told_{told}, again_{again}, memory_{pid}, flags_{pid}, pid_{pid}, frees_told_{frees_told}
+    /// `again`: the same segment, copied after `told`. `face` is in `told`.
+    seen_heap(copy_of_segment const& told, copy_of_segment const& again, heap_face const& face, pid_t pid,
+              std::uint64_t& frees_told)
+        : told_{told}, again_{again}, face_{face}, memory_{pid}, flags_{pid}, pid_{pid}, frees_told_{frees_told}
     {
-        auto const table = reinterpret_cast<std::uintptr_t>(face().epochs);
-        epochs_ = told_.at<atomic<epoch_face*>>(table, face().epoch_count);
-        if (epochs_ == nullptr)
-            fail(fault::damaged, "the statistics are damaged: the table of epochs is not in them");
-        prepared_ = std::min(face().prepared_epochs.load(std::memory_order_relaxed), face().epoch_count);
+        prepared_ = std::min(face_.prepared_epochs.load(std::memory_order_relaxed), face_.epoch_count);
+        read_epochs();
         read_lanes();
         live_known_ = pid != 0 && read_memory();
     }
 
-    [[nodiscard]] heap_face const& face() const noexcept { return told_.face(); }
+    [[nodiscard]] heap_face const& face() const noexcept { return face_; }
     [[nodiscard]] std::string name() const { return std::string{text_of(face().name)}; }
     [[nodiscard]] std::int64_t pid() const noexcept { return told_.header().pid; }
     [[nodiscard]] bool live_known() const noexcept { return live_known_; }
@@ -293,19 +363,21 @@ public:
     template <class F> void for_each_thread(F visit) const
     {
         for (thread const& t : threads_)
-            visit(*t.face, [&] {
-                lane_sums sums;
-                for (std::size_t i = t.first_lane; i < t.end_lane; ++i) {
-                    seen_lane const& l = lanes_[i];
-                    if (lane const* const now = lane_of(l))
-                        sums.add([now](unsigned bin) { return now->allocations(bin).value(); },
-                                 now->counted_frees.value());
-                    else
-                        sums.add([&l](unsigned bin) { return l.face->allocations[bin].value(); },
-                                 l.face->counted_frees.value());
-                }
-                return sums;
-            });
+            visit(
+                *t.face, [&](unsigned c) { return row_of(*t.face, c); }, times_of(*t.face),
+                [&] {
+                    lane_sums sums;
+                    for (std::size_t i = t.first_lane; i < t.end_lane; ++i) {
+                        seen_lane const& l = lanes_[i];
+                        if (lane const* const now = lane_of(l))
+                            sums.add([now](unsigned bin) { return now->allocations(bin).value(); },
+                                     now->counted_frees.value());
+                        else
+                            sums.add([&l](unsigned bin) { return l.face->allocations[bin].value(); },
+                                     l.face->counted_frees.value());
+                    }
+                    return sums;
+                });
     }
     template <class F> void for_each_lane_at_work(F visit) const
     {
@@ -318,9 +390,8 @@ public:
     /// Null for one that was opened anew while it was copied: its fields may be of both eras.
     [[nodiscard]] epoch_face const* epoch(std::uint32_t i) const noexcept
     {
-        epoch_face const* const at = epochs_[i].load(std::memory_order_relaxed);
-        epoch_face const* const before = told_.at(at);
-        epoch_face const* const after = again_.at(at);
+        epoch_face const* const before = told_.at<epoch_face>(epochs_[i]);
+        epoch_face const* const after = again_.at<epoch_face>(epochs_[i]);
         bool const same = before != nullptr && after != nullptr &&
                           before->era.load(std::memory_order_relaxed) == after->era.load(std::memory_order_relaxed);
         return same ? before : nullptr;
@@ -337,8 +408,9 @@ public:
         epoch_record::oldest found;
         found.entered_ns = first->entered_ns.load(std::memory_order_relaxed);
         std::uint32_t const number = first->place.load(std::memory_order_relaxed);
-        told_place const* const place = number < place_directory::capacity
-                                            ? told_.at(face().places.places[number].load(std::memory_order_relaxed))
+        place_directory const* const all = told_.at(face().places.load(std::memory_order_relaxed));
+        told_place const* const place = all != nullptr && number < place_directory::capacity
+                                            ? told_.at(all->places[number].load(std::memory_order_relaxed))
                                             : nullptr;
         if (place != nullptr) {
             auto const text = [](auto const& of) {
@@ -419,7 +491,13 @@ public:
         std::uint64_t n = 0;
         for (told_range const& r : face().pages.metadata)
             n += resident(r);
-        return n + resident(face().arena) + flags_.resident_bytes(told_.header().base, told_.bytes_used());
+        std::size_t left = told_.bytes_used() / segment_chunk::bytes;
+        segment_chunk const* at = face().first_chunk.load(std::memory_order_relaxed);
+        for (segment_chunk const* c = told_.at(at); c != nullptr && left-- != 0; c = told_.at(at)) {
+            n += flags_.resident_bytes(reinterpret_cast<std::uintptr_t>(at), segment_chunk::bytes);
+            at = c->next.load(std::memory_order_relaxed);
+        }
+        return n + resident(face().arena);
     }
     [[nodiscard]] std::uint64_t never_less(std::uint64_t frees) const noexcept
     {
@@ -481,23 +559,24 @@ public:
     /// Of the locks taken for a class or an epoch.
     void sum_locks(snapshot& s) const
     {
-        for (thread const& t : threads_)
-            for (auto const& row : t.face->contention)
-                for (contention_counters const& of_label : row) {
-                    s.global.lock_fast_acquire += of_label[contention_event::lock_fast].value();
-                    s.global.lock_contended += of_label[contention_event::lock_contended].value();
-                }
         lock_timing_stats times;
         for (thread const& t : threads_)
-            for (lock_times const& of : t.face->lock_waits)
-                of.add_to(times);
+            for (unsigned c = 0; c <= no_class; ++c)
+                if (class_face const* const row = row_of(*t.face, c)) {
+                    for (contention_counters const& of_label : row->contention) {
+                        s.global.lock_fast_acquire += of_label[contention_event::lock_fast].value();
+                        s.global.lock_contended += of_label[contention_event::lock_contended].value();
+                    }
+                    row->waits.add_to(times);
+                }
         if (times.samples == 0)
             return;
         s.global.lock_timing = times;
         for (unsigned c = 0; c <= class_count; ++c) {
             auto& of_class = s.classes[c].lock_timing.emplace();
             for (thread const& t : threads_)
-                t.face->lock_waits[c].add_to(of_class);
+                if (class_face const* const row = row_of(*t.face, c))
+                    row->waits.add_to(of_class);
         }
     }
 
@@ -530,6 +609,29 @@ private:
             by_address_.push_back(&l - lanes_.data());
         std::sort(by_address_.begin(), by_address_.end(),
                   [this](auto a, auto b) { return lane_at(a).address < lane_at(b).address; });
+    }
+
+    [[nodiscard]] class_face const* row_of(thread_face const& t, unsigned c) const noexcept
+    {
+        return told_.at(t.classes[c].load(std::memory_order_relaxed));
+    }
+    [[nodiscard]] timing_face const* times_of(thread_face const& t) const noexcept
+    {
+        return told_.at(t.times.load(std::memory_order_relaxed));
+    }
+
+    /// Where each ring slot's is; 0 where none is told of.
+    void read_epochs()
+    {
+        epochs_.resize(prepared_);
+        std::uint64_t address = reinterpret_cast<std::uintptr_t>(face().epochs.load(std::memory_order_relaxed));
+        epoch_face const* e = told_.at<epoch_face>(address);
+        for (std::size_t left = told_.bytes_used() / sizeof(epoch_face); e != nullptr && left != 0; --left) {
+            if (std::uint32_t const i = e->index.load(std::memory_order_relaxed); i < prepared_)
+                epochs_[i] = address;
+            address = reinterpret_cast<std::uintptr_t>(e->next.load(std::memory_order_relaxed));
+            e = told_.at<epoch_face>(address);
+        }
     }
 
     /// Descriptors, blocks, lanes and the sets of free pages; false when any of it cannot be read.
@@ -639,11 +741,12 @@ private:
 
     copy_of_segment const& told_;
     copy_of_segment const& again_;
+    heap_face const& face_;
     other_memory memory_;
     page_flags flags_;
     pid_t pid_;
     std::uint64_t& frees_told_;
-    atomic<epoch_face*> const* epochs_ = nullptr;
+    std::vector<std::uint64_t> epochs_;
     std::uint32_t prepared_ = 0;
     std::vector<thread> threads_;
     std::vector<seen_lane> lanes_;
@@ -707,11 +810,25 @@ bool calls_itself(pid_t pid, std::int64_t number)
     return line.ends_with('\t' + inner);   // the innermost comes last
 }
 
-/// The segments of a process, by the numbers of their heaps. `only_one`: it is enough to know that there is one.
+/// Whether a heap is still where it was found: what was read of it until now was all its own.
+bool is_there(int segment, seen_root const& r)
+{
+    std::uint64_t number = 0;
+    return read_at(segment, std::as_writable_bytes(std::span{&number, 1}), r.offset) && number == r.number;
+}
+
+/// The segments of a process, in the order they were made: more than one where there are several copies of the library in it, as plugins
+/// may have them. `only_one`: it is enough to know that there is one.
 std::vector<descriptor> segments_of(pid_t pid, int& error, bool only_one = false)
 {
+    struct open_segment {
+        std::uint64_t started_ns;
+        dev_t device;
+        ino_t inode;
+        descriptor file;
+    };
     std::string const open_files = "/proc/" + std::to_string(pid) + "/fd";
-    std::vector<std::pair<std::uint64_t, descriptor>> found;
+    std::vector<open_segment> found;
     error = 0;
     bool const read = for_each_entry(open_files, [&](char const* name) {
         std::string const link = open_files + '/' + name;
@@ -719,20 +836,21 @@ std::vector<descriptor> segments_of(pid_t pid, int& error, bool only_one = false
             return;
         descriptor file{::open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
         segment_header header;
-        if (file.number() < 0 || !copy_of_segment::is_segment(file.number()) ||
+        struct stat s{};
+        if (file.number() < 0 || !copy_of_segment::is_segment(file.number()) || ::fstat(file.number(), &s) != 0 ||
             !read_at(file.number(), std::as_writable_bytes(std::span{&header, 1}), 0) || !calls_itself(pid, header.pid))
             return;   // a segment of another process, perhaps: a descriptor that was handed on
-        bool const twice = std::any_of(found.begin(), found.end(),
-                                       [&header](auto const& other) { return other.first == header.heap; });
+        bool const twice = std::ranges::any_of(
+            found, [&s](open_segment const& other) { return other.device == s.st_dev && other.inode == s.st_ino; });
         if (!twice)
-            found.emplace_back(header.heap, std::move(file));
+            found.push_back({header.started_ns, s.st_dev, s.st_ino, std::move(file)});
     });
     if (!read)
         error = errno;
-    std::sort(found.begin(), found.end(), [](auto const& a, auto const& b) { return a.first < b.first; });
+    std::ranges::sort(found, {}, [](open_segment const& s) { return std::pair{s.started_ns, s.inode}; });
     std::vector<descriptor> segments;
-    for (auto& [heap, file] : found)
-        segments.push_back(std::move(file));
+    for (open_segment& s : found)
+        segments.push_back(std::move(s.file));
     return segments;
 }
 
@@ -743,7 +861,8 @@ bool exists(pid_t pid) { return ::access(("/proc/" + std::to_string(pid)).c_str(
 struct observer::state {
     pid_t pid = 0;
     std::string path;
-    std::vector<std::uint64_t> frees_told;
+    using heap_key = std::pair<std::uint64_t, std::uint64_t>;   // where its segment is, and its number
+    std::map<heap_key, std::uint64_t> frees_told;
 
     [[nodiscard]] std::string what() const { return pid != 0 ? "process " + std::to_string(pid) : path; }
 
@@ -782,24 +901,34 @@ struct observer::state {
     {
         std::vector<decltype(visit(std::declval<seen_heap&>()))> all;
         std::vector<descriptor> const segments = open();
-        frees_told.resize(std::max(frees_told.size(), segments.size()));
-        std::optional<observe_error> not_made;
-        for (std::size_t i = 0; i < segments.size(); ++i)
-            try {
-                copy_of_segment const copy{segments[i].number(), what()};
-                bool const lives = pid != 0 && exists(pid);
-                copy_of_segment const again{segments[i].number(), what()};
-                seen_heap heap{copy, again, lives ? pid : 0, frees_told[i]};
-                all.push_back(visit(heap));
-            } catch (observe_error const& e) {
-                if (e.fault() != fault::no_heap)
-                    throw;
-                not_made = e;
+        std::map<heap_key, std::uint64_t> told;
+        for (descriptor const& one : segments) {
+            int const from = one.number();
+            copy_of_segment const copy{from, what()};
+            bool const lives = pid != 0 && exists(pid);
+            copy_of_segment const again{from, what()};
+            for (seen_root const& root : copy.heaps()) {
+                if (!again.has(root))
+                    continue;   // it ended while it was copied
+                heap_face const* const face = copy.heap_of(root);
+                if (face == nullptr && again.heap_of(root) != nullptr)
+                    continue;   // it came while the first copy was made
+                if (face == nullptr)
+                    fail(fault::damaged, what() + " is damaged: it does not tell of a heap");
+                std::uint64_t const at = copy.header().extents[0].address.load(std::memory_order_relaxed);
+                heap_key const key{at, root.number};
+                std::uint64_t& frees = told[key] = frees_told[key];
+                seen_heap heap{copy, again, *face, lives ? pid : 0, frees};
+                auto seen = visit(heap);
+                if (!lives || is_there(from, root))   // else its memory may have been another's
+                    all.push_back(std::move(seen));
             }
-        if (all.empty() && not_made)
-            throw observe_error{*not_made};
+        }
         if (pid != 0 && !exists(pid))
             fail(fault::no_process, what() + " has ended");
+        if (all.empty())
+            fail(fault::no_heap, what() + " has no heap of tslab that it publishes");
+        frees_told = std::move(told);   // of heaps that there still are
         return all;
     }
 };
@@ -815,7 +944,13 @@ observer::observer(pid_t pid) : state_{std::make_unique<state>()}
 observer::observer(std::string const& path) : state_{std::make_unique<state>()}
 {
     state_->path = path;
-    copy_of_segment const copy{state_->open().front().number(), path};
+    auto const file = state_->open();
+    copy_of_segment const copy{file.front().number(), path};
+    auto const heaps = copy.heaps();
+    if (heaps.empty())
+        fail(fault::no_heap, path + " tells of no heap");
+    if (std::ranges::any_of(heaps, [&copy](seen_root const& r) { return copy.heap_of(r) == nullptr; }))
+        fail(fault::damaged, path + " is damaged: it does not tell of a heap");
 }
 
 observer::~observer() = default;

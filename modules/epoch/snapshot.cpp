@@ -50,13 +50,15 @@ public:
     template <class F> void for_each_thread(F visit) const
     {
         for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
-            visit(r->face, [&] {
-                lane_sums sums;
-                core_.for_each_lane(*r, [&](lane const& l) {
-                    sums.add([&l](unsigned bin) { return l.allocations(bin).value(); }, l.counted_frees.value());
+            visit(
+                r->face, [r](unsigned c) { return r->classes.row(c); }, r->times.load(std::memory_order_acquire),
+                [&] {
+                    lane_sums sums;
+                    core_.for_each_lane(*r, [&](lane const& l) {
+                        sums.add([&l](unsigned bin) { return l.allocations(bin).value(); }, l.counted_frees.value());
+                    });
+                    return sums;
                 });
-                return sums;
-            });
     }
     template <class F> void for_each_lane_at_work(F visit) const
     {
@@ -137,7 +139,8 @@ public:
         for (unsigned c = 0; c <= class_count; ++c) {
             auto& of_class = s.classes[c].lock_timing.emplace();
             for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
-                r->lock_waits[c].add_to(of_class);
+                if (class_face const* const row = r->classes.row(c))
+                    row->waits.add_to(of_class);
         }
     }
 

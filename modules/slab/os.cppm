@@ -13,17 +13,16 @@ export namespace tslab {
 
 /// What else tslab asks of the system, and what happens when it is refused.
 enum class os_call : std::uint8_t {
-    make_file,       ///< memfd_create, or open: the heap is not published
+    make_file,       ///< memfd_create, or open: no heap is published
     rename_file,     ///< likewise
     set_file_size,   ///< likewise
     examine_file,    ///< fstat: likewise
     seal_file,       ///< likewise
     map_file,        ///< likewise
-    take_space,      ///< fallocate: this part of the segment is not published
+    take_space,      ///< fallocate: what was to lie there is not published
     copy_file,       ///< in a forked child, pwrite: the child is not published
-    map_private,     ///< mmap, where a part of the segment has no space: there is no memory for it
     map_copy,        ///< in a forked child, mmap and mremap: its counts go to the parent's segment
-    keep_path,       ///< memory for the file's name: the heap is not published
+    keep_path,       ///< memory for the file's name: no heap is published
     keep_scope,      ///< memory for a thread's list of scopes: std::bad_alloc
     ask_barriers,    ///< registration for membarrier: every operation has a full barrier
     barrier,         ///< membarrier: tried again
@@ -32,7 +31,7 @@ enum class os_call : std::uint8_t {
     hook_exit,       ///< pthread_setspecific: the thread has no record of its own, so it gets no memory
     protect          ///< mprotect, in a checked build: an object is not guarded
 };
-inline constexpr std::size_t os_call_count = 18;
+inline constexpr std::size_t os_call_count = 17;
 
 /// The calls tslab makes for memory. Each may be called from any thread.
 struct os_calls {

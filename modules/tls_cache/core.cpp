@@ -23,11 +23,6 @@ namespace tslab {
 
 namespace {
 constexpr std::size_t arena_reservation = std::size_t{1} << 30;   // an eighth of the pages where those are few
-/// For the faces of every ring slot, and of many threads.
-constexpr std::size_t segment_reservation(std::size_t slots)
-{
-    return (std::size_t{64} << 20) + slots * 2 * sizeof(epoch_face);
-}
 constinit atomic<std::uint64_t> heap_numbers{0};
 }
 
@@ -35,14 +30,15 @@ std::uint64_t layout_number() noexcept
 {
     std::uint64_t h = 0;
     for (std::size_t const size : std::initializer_list<std::size_t>{
-             sizeof(heap_face), sizeof(thread_face), sizeof(lane_face), sizeof(epoch_face), sizeof(told_place),
-             sizeof(slab), sizeof(lane), std::size_t{bin_count}, std::size_t{class_count}, max_blocks, misuse_count,
+             sizeof(heap_face), sizeof(thread_face), sizeof(class_face), sizeof(timing_face), sizeof(lane_face),
+             sizeof(epoch_face), sizeof(told_place), sizeof(heap_directory), segment_chunk::bytes, sizeof(slab),
+             sizeof(lane), std::size_t{bin_count}, std::size_t{class_count}, max_blocks, misuse_count,
              class_event_count, heap_event_count, contention_event_count})
         h = (h ^ size) * 0x100000001b3;   // FNV-1a's prime
     return h;
 }
 
-heap_face& heap_core::make_heap_face(segment& in)
+heap_face& heap_core::make_heap_face(segment_part& in)
 {
     heap_face* const face = in.make<heap_face>();
     if (face == nullptr)
@@ -53,8 +49,8 @@ heap_face& heap_core::make_heap_face(segment& in)
 heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     : number_{heap_numbers.fetch_add(1, std::memory_order_relaxed) + 1},
       checks_{o.checks, o.guard_sampling},
-      segment_{segment_reservation(o.slots), o.publish, number_, layout_number()},
-      face_{make_heap_face(segment_)},
+      told_{o.publish, layout_number()},
+      face_{make_heap_face(told_)},
       slabs_{o.policy, o.slab_cache, o.reserve_bytes, o.huge_pages, &face_.pages, face_.cached.data()},
       meta_{std::max(std::min(arena_reservation, (std::size_t{slabs_.pages().max_pages()} << page_shift) / 8),
                      2 * o.slots * shelf_bytes)},
@@ -71,17 +67,15 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
         warm_limit_[c] = std::min(std::max(thread_record::spare_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
     shelves_ = static_cast<std::byte*>(meta_.allocate(o.slots * shelf_bytes, alignof(shelf)));
     auto* const words = meta_.make_array<slot_set::word>(slot_set::words_for(o.slots));
-    auto* const epochs =
-        static_cast<atomic<epoch_face*>*>(segment_.allocate(o.slots * sizeof(epoch_face*), alignof(epoch_face*)));
-    if (shelves_ == nullptr || words == nullptr || epochs == nullptr)
+    if (shelves_ == nullptr || words == nullptr)
         throw std::bad_alloc{};
     free_slots_.attach(words, o.slots);
+    face_.first_chunk.store(told_.first_told(), std::memory_order_relaxed);
     std::string_view const fitting = o.name.substr(0, face_.name.size() - 1);
     std::copy(fitting.begin(), fitting.end(), face_.name.begin());
     face_.epoch_count = o.slots;
     face_.slab_cache = o.policy == reclaim_policy::eager ? 0 : o.slab_cache;
     face_.reclaim = static_cast<std::uint8_t>(o.policy);
-    face_.epochs = epochs;
     face_.descriptors = reinterpret_cast<std::uintptr_t>(slabs_.pages().descriptors());
     face_.blocks = reinterpret_cast<std::uintptr_t>(slabs_.pages().block_descriptors());
     face_.first_page = reinterpret_cast<std::uintptr_t>(slabs_.pages().first_page());
@@ -95,12 +89,21 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     tell_arena();
     if (!registry().add(*this))
         throw std::bad_alloc{};
-    segment_.set_root(&face_);
 }
 
 std::uint32_t heap_core::find_place(std::source_location const& at, std::uint64_t key) noexcept
 {
-    place_directory& told = face_.places;
+    place_directory* directory = places_.load(std::memory_order_acquire);   // as below
+    if (directory == nullptr) {
+        auto* const made = told_.published() ? told_.make<place_directory>() : nullptr;
+        if (made == nullptr || !told_.tells(made))
+            return place_directory::unknown;   // nobody outside sees the number
+        if (places_.compare_exchange_strong(directory, made, std::memory_order_acq_rel)) {   // release: it is empty
+            directory = made;
+            face_.places.store(made, std::memory_order_release);
+        }
+    }
+    place_directory& told = *directory;
     constexpr std::uint32_t probes = 16;
     for (std::uint32_t n = 0; n < probes; ++n) {
         auto const i = static_cast<std::uint32_t>((key >> 55) + n) % place_directory::capacity;
@@ -110,7 +113,8 @@ std::uint32_t heap_core::find_place(std::source_location const& at, std::uint64_
                 return i;
             continue;
         }
-        auto* const place = segment_.make<told_place>();
+        auto* const place = told_.make<told_place>();
+        tell_arena();
         if (place == nullptr)
             return i;
         std::string_view file = at.file_name();
@@ -130,7 +134,7 @@ void heap_core::tell_arena() noexcept
 {
     face_.arena_bytes.store(meta_.committed_bytes(), std::memory_order_relaxed);
     face_.arena.bytes.store(meta_.committed_bytes(), std::memory_order_relaxed);
-    face_.segment_bytes.store(segment_.committed_bytes(), std::memory_order_relaxed);
+    face_.segment_bytes.store(told_.committed_bytes(), std::memory_order_relaxed);
 }
 
 heap_core::~heap_core() { registry().remove(*this); }
@@ -153,7 +157,7 @@ lane* heap_core::take_lane(thread_record& me) noexcept
     auto* const l = ::new (place) lane(me, *face);
     tell_arena();
     face->lane.store(reinterpret_cast<std::uintptr_t>(l), std::memory_order_relaxed);
-    if (segment_.contains(face)) {
+    if (told_.tells(face)) {
         face->next.store(me.face.lanes.load(std::memory_order_relaxed), std::memory_order_relaxed);
         me.face.lanes.store(face, std::memory_order_release);   // the same for readers outside
     }

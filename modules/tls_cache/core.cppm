@@ -49,17 +49,14 @@ public:
     /// The calling thread's record; null when there is no memory for one.
     [[nodiscard]] inline thread_record* record() noexcept
     {
-        if (thread_record* const known = known_record()) [[likely]]
-            return known;
+        auto const& recent = this_thread.recent[number_ % thread_state::recent_count];
+        if (recent.number == number_) [[likely]]
+            return recent.record;
         return find_or_make_record();
     }
 
-    /// The same if it is at hand; null also when it would have to be looked for, which takes the registry's lock.
-    [[nodiscard]] inline thread_record* known_record() const noexcept
-    {
-        auto const& recent = this_thread.recent[number_ % thread_state::recent_count];
-        return recent.number == number_ ? recent.record : nullptr;
-    }
+    /// The same if the thread has one; takes no lock.
+    [[nodiscard]] thread_record* known_record() const noexcept;
 
     /// A lane of the calling thread, not attached; null when there is no memory. `me` is its record.
     [[nodiscard]] lane* take_lane(thread_record& me) noexcept;
@@ -256,15 +253,14 @@ public:
     [[nodiscard]] inline page_heap const& pages() const noexcept { return slabs_.pages(); }
     /// What is told of the heap, and where: see segment.
     [[nodiscard]] inline heap_face& face() const noexcept { return face_; }
-    [[nodiscard]] inline segment& told() noexcept { return segment_; }
-    [[nodiscard]] inline segment const& told() const noexcept { return segment_; }
+    [[nodiscard]] inline segment_part& told() noexcept { return told_; }
+    [[nodiscard]] inline segment_part const& told() const noexcept { return told_; }
     /// A T where other processes may read it; elsewhere when there is no room, and null when there is no memory at all.
     template <class T> [[nodiscard]] T* make_face() noexcept
     {
-        if (T* const made = segment_.make<T>())
-            return made;
-        segment_.note_missing();
-        return meta_.make<T>();
+        T* const made = told_.make<T>();
+        face_.segment_bytes.store(told_.committed_bytes(), std::memory_order_relaxed);
+        return made;
     }
     /// The number of a place in the directory of those that are told; place_directory::unknown when it is full.
     [[nodiscard]] inline std::uint32_t place_of(std::source_location const& at) noexcept
@@ -273,7 +269,8 @@ public:
             (reinterpret_cast<std::uintptr_t>(at.file_name()) + at.line()) * 0x9e3779b97f4a7c15U | 1U;
         auto const i = static_cast<std::uint32_t>(key >> 55);
         static_assert(place_directory::capacity == 512);
-        return face_.places.keys[i].load(std::memory_order_relaxed) == key ? i : find_place(at, key);
+        place_directory const* const places = places_.load(std::memory_order_acquire);   // pairs with find_place
+        return places != nullptr && places->keys[i].load(std::memory_order_relaxed) == key ? i : find_place(at, key);
     }
     [[nodiscard]] inline arena const& meta() const noexcept { return meta_; }
     [[nodiscard]] inline slot_set& free_slots() noexcept { return free_slots_; }
@@ -308,7 +305,7 @@ public:
             visit(slabs_.lock_for_counts(c));
         visit(pages().lock_for_counts());
         visit(meta_.lock_for_counts());
-        visit(segment_.lock_for_counts());
+        visit(told_.lock_for_counts());
     }
     /// Takes or gives back all locks of the heap, for a fork. Called by the registry.
     void lock_for_fork() noexcept __attribute__((no_thread_safety_analysis));
@@ -317,6 +314,7 @@ public:
 private:
     friend class thread_registry;
     friend struct thread_record;
+    friend class class_rows;
 
     [[nodiscard]] thread_record* find_or_make_record() noexcept;
     [[nodiscard]] slab* take_slab_rare(unsigned bin, thread_record& me, class_counters& counts,
@@ -332,15 +330,18 @@ private:
     void take_over_returned(thread_record& me) noexcept;
     static void hand_back_lane(lane& l, thread_record& me, bool only_wanted) noexcept;
     void thread_ends(thread_record& r) noexcept;
-    [[nodiscard]] static heap_face& make_heap_face(segment& in);
+    [[nodiscard]] static heap_face& make_heap_face(segment_part& in);
     [[nodiscard]] thread_record* make_record() noexcept;
     [[nodiscard, gnu::cold]] std::uint32_t find_place(std::source_location const& at, std::uint64_t key) noexcept;
     void tell_arena() noexcept;
 
     std::uint64_t number_;
     memory_checks checks_;
-    segment segment_;
+    segment_part told_;
     heap_face& face_;
+    heap_root* root_ = nullptr;   // where readers find it; guarded by the registry's lock
+    std::size_t root_index_ = 0;
+    std::atomic<place_directory*> places_{nullptr};
     slab_cache slabs_;
     arena meta_;
     std::byte* shelves_ = nullptr;
@@ -361,7 +362,8 @@ private:
     atomic<bool> sampling_{false};
     mutable mutex history_lock_;
     std::string name_;
-    heap_core* next_heap_ = nullptr;   // guarded by the registry's lock
+    heap_core* next_heap_ = nullptr;    // guarded by the registry's lock
+    heap_core** heap_link_ = nullptr;   // likewise: what points to it
 };
 
 }

@@ -146,48 +146,53 @@ struct lane_face {
     std::array<atomic<std::uint32_t>, bin_count> held{};   ///< slabs
 };
 
+/// What a thread counted of one class, or of epochs as a whole. Made when there is something to count.
+struct class_face {
+    class_counters events;
+    std::array<contention_counters, label_buckets> contention;
+    lock_times waits;
+};
+
+/// What sampling found. Made when there is a sample.
+struct timing_face {
+    timing_counters allocations;
+    timing_counters repairs;
+    timing_counters allocations_before;   ///< as thread_face::allocations_before
+    timing_counters repairs_before;
+};
+
 /// What is told of a thread's record, and counted by it.
 struct alignas(64) thread_face {
+    static constexpr unsigned rows = no_class + 1;   ///< the last but one: large allocations
+
     atomic<thread_face*> next{nullptr};   ///< of the same heap, older
     atomic<lane_face*> lanes{nullptr};    ///< newest first
     atomic<std::uint8_t> alive{1};        ///< a thread has the record
 
-    std::array<class_counters, class_count + 1> classes;   ///< the last one: large allocations
     heap_counters counts;
-    std::array<std::array<contention_counters, label_buckets>, no_class + 1> contention;
-    std::array<lock_times, no_class + 1> lock_waits;
+    std::array<atomic<class_face*>, rows> classes{};   ///< null where nothing was counted
+    atomic<timing_face*> times{nullptr};               ///< likewise
     std::array<scan_order, class_count> scans{};
 
     std::array<counter, label_buckets> escapes;   ///< allocations from the default resource inside a scope, by label
     std::array<counter, label_buckets> escaped_bytes;
-
-    timing_counters alloc_times;   ///< the sampled allocations
-    timing_counters repair_times;
-    timing_counters alloc_times_before;   // as the following ones
-    timing_counters repair_times_before;
 
     atomic<std::uint64_t> thread_id{0};
     // What the counters stood at when the present thread got the record: the threads before are not this one's.
     atomic<std::uint64_t> allocations_before{0};
     atomic<std::uint64_t> slow_paths_before{0};
     std::array<atomic<std::uint64_t>, repair_reasons.size()> repairs_before{};
-
-    /// Every slow path taken, and repairs for the i-th of the reasons, by threads with this record. Thread safe.
-    [[nodiscard]] std::uint64_t slow_paths() const noexcept
-    {
-        std::uint64_t n = 0;
-        for (class_counters const& c : classes)
-            n += c[class_event::slow_path].value();
-        return n;
-    }
-    [[nodiscard]] std::uint64_t repairs(std::size_t i) const noexcept
-    {
-        std::uint64_t n = 0;
-        for (class_counters const& c : classes)
-            n += c[repair_reasons[i]].value();
-        return n;
-    }
 };
+
+/// How often something happened to a thread in all classes; `row(c)` is what it counted of class c, or null.
+template <class Row> [[nodiscard]] std::uint64_t sum_of_classes(class_event e, Row row) noexcept
+{
+    std::uint64_t n = 0;
+    for (unsigned c = 0; c <= large_class; ++c)
+        if (class_face const* const of_class = row(c))
+            n += of_class->events[e].value();
+    return n;
+}
 
 /// A domain that is still inside.
 struct told_entry {
@@ -200,7 +205,9 @@ struct told_entry {
 struct alignas(64) epoch_face {
     static constexpr std::uint32_t tracked_entries = 4;
 
-    atomic<std::uint64_t> era{0};   ///< this and the next three: copies
+    atomic<epoch_face*> next{nullptr};   ///< of the same heap, of the ring slot before
+    atomic<std::uint32_t> index{0};      ///< of the ring slot
+    atomic<std::uint64_t> era{0};        ///< this and the next three: copies
     atomic<lifecycle> state{lifecycle::idle};
     atomic<std::uint32_t> holds{0};
     atomic<std::uint32_t> label_id{0};
@@ -263,9 +270,11 @@ struct last_close_face {
     }
 };
 
-/// The first record of a segment: what is told of a heap as a whole, and where the rest is.
+/// What is told of a heap as a whole, and where the rest is.
 struct alignas(64) heap_face {
-    std::array<char, 64> name{};   ///< ends with a NUL
+    atomic<std::uint64_t> number{0};               ///< of the heap in its process, from 1; 0 until all is there
+    atomic<segment_chunk*> first_chunk{nullptr};   ///< of those that the heap has
+    std::array<char, 64> name{};                   ///< ends with a NUL
     std::uint32_t epoch_count = 0;
     std::uint32_t slab_cache = 0;   ///< pages kept a class
     std::uint8_t reclaim = 0;
@@ -288,9 +297,9 @@ struct alignas(64) heap_face {
     counter labels_cut;
 
     atomic<thread_face*> threads{nullptr};      ///< newest first
-    atomic<epoch_face*>* epochs = nullptr;      ///< one for each ring slot
-    atomic<std::uint32_t> prepared_epochs{0};   ///< of those, how many are there
-    place_directory places;
+    atomic<epoch_face*> epochs{nullptr};        ///< of the ring slots that were opened, the last one first
+    atomic<std::uint32_t> prepared_epochs{0};   ///< how many those are
+    atomic<place_directory*> places{nullptr};   ///< made with the first domain
 
     // For whoever may read the process's memory as well: where what cannot be told here is.
     std::uint64_t descriptors = 0;   ///< of pages
@@ -302,6 +311,21 @@ struct alignas(64) heap_face {
     std::uint64_t nowhere_mark = 0;
     std::uint64_t free_resident_words = 0;   ///< page_set of free pages with memory behind them
     std::uint64_t free_large_words = 0;      ///< of those that were large allocations
+};
+
+/// Where a heap is found. What a reader sees of a heap was all of that heap if it finds the number here afterwards, too: numbers are given
+/// once, and a heap's records are used for others only after the number is gone from here.
+struct heap_root {
+    atomic<std::uint64_t> number{0};   ///< 0: none
+    atomic<heap_face*> face{nullptr};
+};
+
+/// The first record of a segment, and the ones that follow it when there are more heaps.
+struct heap_directory {
+    static constexpr std::size_t capacity = 128;
+
+    atomic<heap_directory*> next{nullptr};
+    std::array<heap_root, capacity> heaps{};
 };
 
 /// Of the records above and of what is read beside them: two builds with the same number understand each other.

@@ -342,7 +342,7 @@ inline void* lane::find_slot(unsigned bin, thread_record& me) noexcept
     if (p == nullptr)
         p = find_slot(bin, me);
     if (p != nullptr)
-        me.alloc_times.note(watch.read());
+        me.note_allocation(watch.read());
     return p;
 }
 

@@ -1,12 +1,15 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <linux/membarrier.h>
+#include <memory>
 #include <new>
 #include <pthread.h>
 #include <sched.h>
@@ -122,27 +125,157 @@ bool thread_registry::add(heap_core& h) noexcept
     if (!install_hooks())
         return false;
     h.next_heap_ = heaps_;
+    h.heap_link_ = &heaps_;
+    if (heaps_ != nullptr)
+        heaps_->heap_link_ = &h.next_heap_;
     heaps_ = &h;
+    list_for_readers(h);
     return true;
+}
+
+/// Where readers find the heap. Without memory for that they do not.
+void thread_registry::list_for_readers(heap_core& h) noexcept
+{
+    if (!h.told_.published())
+        return;
+    std::size_t block = 0;
+    std::size_t place = 0;
+    while (block < listed_.size() && (place = static_cast<std::size_t>(std::countr_one(listed_[block]))) == 64)
+        ++block;
+    constexpr std::size_t blocks_of_one = heap_directory::capacity / 64;
+    heap_directory* const in = block < listed_.size() ? directory(block / blocks_of_one) : nullptr;
+    if (in == nullptr) {
+        published_segment().note_missing();
+        return;
+    }
+    listed_[block] |= std::uint64_t{1} << place;
+    ++listed_count_;
+    h.root_index_ = block * 64 + place;
+    h.root_ = &in->heaps[h.root_index_ % heap_directory::capacity];
+    h.face_.number.store(h.number_, std::memory_order_release);   // all else is there
+    h.root_->face.store(&h.face_, std::memory_order_relaxed);
+    h.root_->number.store(h.number_, std::memory_order_release);   // who sees it sees all that is told of the heap
+}
+
+/// The n-th of the directories; all before it are there. Null when there is no memory for it.
+heap_directory* thread_registry::directory(std::size_t n) noexcept
+{
+    if (heap_directory* const there = directories_[n])
+        return there;
+    if (n == 0 && !told_.open(true, layout_number()))
+        return nullptr;
+    auto* const made = told_.make<heap_directory>();
+    if (made == nullptr || !told_.tells(made)) {
+        if (n == 0)
+            told_.close();
+        return nullptr;
+    }
+    directories_[n] = made;
+    if (n == 0)
+        published_segment().set_root(made);
+    else
+        directories_[n - 1]->next.store(made, std::memory_order_release);   // it is empty
+    return made;
+}
+
+void thread_registry::unlist_for_readers(heap_core& h) noexcept
+{
+    if (h.root_ == nullptr)
+        return;
+    // release, and acquire of those who use the heap's records next: the number is gone before they are.
+    h.root_->number.exchange(0, std::memory_order_acq_rel);
+    h.root_->face.store(nullptr, std::memory_order_relaxed);
+    listed_[h.root_index_ / 64] &= ~(std::uint64_t{1} << h.root_index_ % 64);
+    if (--listed_count_ != 0)
+        return;
+    // The last one: the segment goes with it.
+    published_segment().set_root(nullptr);
+    directories_ = {};
+    told_.close();
 }
 
 void thread_registry::remove(heap_core& h) noexcept
 {
     lock_guard const guard{lock_};
-    for (heap_core** at = &heaps_; *at != nullptr; at = &(*at)->next_heap_)
-        if (*at == &h) {
-            *at = h.next_heap_;
-            break;
-        }
+    unlist_for_readers(h);
+    *h.heap_link_ = h.next_heap_;
+    if (h.next_heap_ != nullptr)
+        h.next_heap_->heap_link_ = h.heap_link_;
     for (thread_record* r = h.first_record(); r != nullptr; r = r->next_of_heap) {
         if (r->list == nullptr)
             continue;
-        for (thread_record** at = &r->list->first; *at != nullptr; at = &(*at)->next_of_thread)
-            if (*at == r) {
-                *at = r->next_of_thread;
-                break;
-            }
+        *r->link_of_thread = r->next_of_thread;
+        if (r->next_of_thread != nullptr)
+            r->next_of_thread->link_of_thread = r->link_of_thread;
     }
+}
+
+void record_table::put(std::uint64_t number, thread_record& r) noexcept
+{
+    std::size_t const last = (std::size_t{1} << bits()) - 1;
+    place* const all = places();
+    std::size_t i = first_place(number, bits());
+    while (all[i].number.load(std::memory_order_relaxed) != 0)
+        i = (i + 1) & last;
+    all[i].record.store(&r, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);   // a handler that sees the number sees the record
+    all[i].number.store(number, std::memory_order_relaxed);
+    ++used_;
+}
+
+bool record_table::grow(unsigned bits) noexcept
+{
+    bits = std::max(bits, mapped_bits);
+    std::size_t const bytes = sizeof(place) << bits;
+    if (bits - mapped_bits >= mapped_.size())
+        return false;
+    void* const memory = os().reserve(bytes);
+    if (memory == nullptr)
+        return false;
+    if (!os().commit(memory, bytes)) {
+        os().release(memory, bytes);
+        return false;
+    }
+    auto* const fresh = static_cast<place*>(memory);   // zeroes, and those are empty places
+    std::uninitialized_default_construct_n(fresh, std::size_t{1} << bits);
+    mapped_[bits - mapped_bits] = fresh;
+    now_.store(reinterpret_cast<std::uintptr_t>(fresh) | bits, std::memory_order_relaxed);
+    return true;
+}
+
+void record_table::add_first(thread_record& first) noexcept
+{
+    std::size_t const room = std::size_t{1} << bits();
+    if (complete_ && 2 * (used_ + 1) <= room)
+        return put(first.heap.number(), first);
+    std::size_t living = 0;
+    for (thread_record const* r = &first; r != nullptr; r = r->next_of_thread)
+        ++living;
+    // A quarter full at most after this: as many as there are now can come before it is done again.
+    bool const larger = 4 * living > room && grow(static_cast<unsigned>(std::bit_width(4 * living - 1)));
+    if (!larger && 2 * living > room) {
+        complete_ = false;   // no memory: what is not here is looked for in the list
+        return;
+    }
+    if (!larger)
+        for (std::size_t i = 0; i < room; ++i)
+            places()[i].number.store(0, std::memory_order_relaxed);
+    used_ = 0;
+    complete_ = true;
+    for (thread_record* r = &first; r != nullptr; r = r->next_of_thread)
+        put(r->heap.number(), *r);
+}
+
+void record_table::clear() noexcept
+{
+    now_.store(reinterpret_cast<std::uintptr_t>(few_.data()) | first_bits, std::memory_order_relaxed);
+    for (place& p : few_)
+        p.number.store(0, std::memory_order_relaxed);
+    used_ = 0;
+    complete_ = true;
+    for (std::size_t i = 0; i < mapped_.size(); ++i)
+        if (place* const memory = std::exchange(mapped_[i], nullptr))
+            os().release(memory, sizeof(place) << (i + mapped_bits));
 }
 
 record_list* thread_registry::own_list() noexcept
@@ -190,12 +323,14 @@ void thread_registry::end_records(record_list& list) noexcept
         r->heap.thread_ends(*r);
         r->list = nullptr;
         r->next_of_thread = nullptr;
+        r->link_of_thread = nullptr;
         r->in_use.store(false, std::memory_order_relaxed);
         r->face.alive.store(0, std::memory_order_relaxed);
         r = next;
     }
     std::free(std::exchange(list.scopes, nullptr));
     list.first = nullptr;
+    list.by_heap.clear();
     list.life.let_go();
     list.next_free = free_lists_;
     free_lists_ = &list;
@@ -222,9 +357,12 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     record_list* const own = own_list();
     if (own == nullptr)
         return nullptr;
-    for (thread_record* r = own->first; r != nullptr; r = r->next_of_thread)
-        if (&r->heap == &h)
-            return r;
+    if (thread_record* const known = own->by_heap.find(h.number()))
+        return known;
+    if (!own->by_heap.complete())
+        for (thread_record* r = own->first; r != nullptr; r = r->next_of_thread)
+            if (&r->heap == &h)
+                return r;
     end_for_the_dead();
     thread_record* r = h.first_record();
     while (r != nullptr && r->in_use.load(std::memory_order_relaxed))
@@ -245,18 +383,24 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     for (scan_order& of_class : r->scans)
         of_class.restart();
     thread_face& told = r->face;
-    told.alloc_times_before.begin_after(told.alloc_times);
-    told.repair_times_before.begin_after(told.repair_times);
+    if (timing_face* const times = r->times.load(std::memory_order_relaxed)) {
+        times->allocations_before.begin_after(times->allocations);
+        times->repairs_before.begin_after(times->repairs);
+    }
     // release: whoever subtracts one of them sees the sum that it was.
     for (std::size_t i = 0; i < repair_reasons.size(); ++i)
-        told.repairs_before[i].store(told.repairs(i), std::memory_order_release);
+        told.repairs_before[i].store(r->sum(repair_reasons[i]), std::memory_order_release);
     told.allocations_before.store(r->allocations(), std::memory_order_release);
-    told.slow_paths_before.store(told.slow_paths(), std::memory_order_release);
+    told.slow_paths_before.store(r->sum(class_event::slow_path), std::memory_order_release);
     told.thread_id.store(this_thread.id, std::memory_order_relaxed);
     told.alive.store(1, std::memory_order_relaxed);
     r->list = own;
     r->next_of_thread = own->first;
+    r->link_of_thread = &own->first;
+    if (own->first != nullptr)
+        own->first->link_of_thread = &r->next_of_thread;
     own->first = r;
+    own->by_heap.add_first(*r);
     return r;
 }
 
@@ -268,17 +412,71 @@ thread_record* heap_core::make_record() noexcept
     auto* const face = place != nullptr ? make_face<thread_face>() : nullptr;
     auto* const r = face != nullptr ? ::new (place) thread_record(*this, table, *face) : nullptr;
     tell_arena();
-    if (r != nullptr && segment_.contains(face)) {
+    if (r != nullptr && told_.tells(face)) {
         face->next.store(face_.threads.load(std::memory_order_relaxed), std::memory_order_relaxed);
         face_.threads.store(face, std::memory_order_release);   // publishes it to readers outside
     }
     return r;
 }
 
-[[gnu::cold, gnu::noinline]] thread_record* heap_core::find_or_make_record() noexcept
+class_face* class_rows::make(unsigned row) noexcept
 {
-    thread_record* const r = registry().adopt_record(*this);
-    if (r != nullptr)
+    auto* const made = of_.heap.make_face<class_face>();
+    class_face* there = nullptr;
+    // release: who sees it sees the zeroes. Whoever counts here is alone; should it be two all the same, one row is kept.
+    if (made == nullptr ||
+        !rows_[row].compare_exchange_strong(there, made, std::memory_order_release, std::memory_order_relaxed))
+        return there;
+    if (of_.heap.told().tells(made))
+        of_.face.classes[row].store(made, std::memory_order_release);   // the same for readers outside
+    return made;
+}
+
+class_counters& class_rows::make_events(unsigned c) noexcept
+{
+    class_face* const row = make(c);
+    return row != nullptr ? row->events : of_.heap.face_.strays[c];
+}
+
+timing_face* thread_record::get_times() noexcept
+{
+    timing_face* made = times.load(std::memory_order_relaxed);
+    if (made == nullptr && (made = heap.make_face<timing_face>()) != nullptr) {
+        times.store(made, std::memory_order_release);   // as in class_rows::make
+        if (heap.told().tells(made))
+            face.times.store(made, std::memory_order_release);
+    }
+    return made;
+}
+
+void thread_record::note_allocation(stopwatch::reading const& r) noexcept
+{
+    if (timing_face* const to = get_times())
+        to->allocations.note(r);
+}
+
+void thread_record::note_repair(stopwatch::reading const& r) noexcept
+{
+    if (timing_face* const to = get_times())
+        to->repairs.note(r);
+}
+
+thread_record* heap_core::known_record() const noexcept
+{
+    auto const& recent = this_thread.recent[number_ % thread_state::recent_count];
+    if (recent.number == number_)
+        return recent.record;
+    return this_thread.records != nullptr ? this_thread.records->by_heap.find(number_) : nullptr;
+}
+
+// Not cold: a thread that uses many heaps in turn comes here each time.
+[[gnu::noinline]] thread_record* heap_core::find_or_make_record() noexcept
+{
+    record_list const* const own = this_thread.records;
+    thread_record* r = own != nullptr ? own->by_heap.find(number_) : nullptr;
+    if (r == nullptr) [[unlikely]]
+        r = registry().adopt_record(*this);
+    if (r != nullptr) [[likely]]
         this_thread.recent[number_ % thread_state::recent_count] = {number_, r};
     return r;
 }
@@ -339,6 +537,10 @@ void thread_registry::before_fork() noexcept
                 ::sched_yield();
     for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
         h->lock_for_fork();
+    told_.lock_for_fork().lock();
+    private_segment().lock_for_fork().lock();
+    published_segment().lock_for_fork().lock();
+    published_segment().copy_for_fork();
     if constexpr (with_checks)
         lock_twins();
 }
@@ -347,6 +549,12 @@ void thread_registry::after_fork(bool in_child) noexcept
 {
     if constexpr (with_checks)
         unlock_twins();
+    for (mutex* const m :
+         {&published_segment().lock_for_fork(), &private_segment().lock_for_fork(), &told_.lock_for_fork()})
+        if (in_child)
+            m->reset_after_fork();
+        else
+            m->unlock();
     for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
         h->unlock_after_fork(in_child);
     if (in_child) {
@@ -355,8 +563,7 @@ void thread_registry::after_fork(bool in_child) noexcept
             list->life.reset();
         if (this_thread.records != nullptr)
             this_thread.records->life.take();
-        for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
-            h->told().renew();
+        published_segment().renew();
         // Threads that did not come along: whoever closes an epoch takes their claims without asking.
         for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
             for (thread_record* r = h->first_record(); r != nullptr; r = r->next_of_heap)
@@ -367,8 +574,7 @@ void thread_registry::after_fork(bool in_child) noexcept
                     r->face.alive.store(0, std::memory_order_relaxed);
                 }
     }
-    for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
-        h->told().drop_copy();
+    published_segment().drop_copy();
     restructuring_section::fork_under_way.store(false, std::memory_order_release);
     if (in_child)
         lock_.reset_after_fork();
@@ -385,10 +591,9 @@ void heap_core::lock_for_fork() noexcept
         slabs_.lock_for_fork(c).lock();
     slabs_.pages().lock_for_fork().lock();
     meta_.lock_for_fork().lock();
-    segment_.lock_for_fork().lock();
     checks_.lock_for_fork().lock();
     history_lock_.lock();
-    segment_.copy_for_fork();
+    told_.lock_for_fork().lock();   // last: a row of counters may be made under any of the others
 }
 
 void heap_core::unlock_after_fork(bool in_child) noexcept
@@ -399,9 +604,9 @@ void heap_core::unlock_after_fork(bool in_child) noexcept
         else
             m.unlock();
     };
+    open(told_.lock_for_fork());
     open(history_lock_);
     open(checks_.lock_for_fork());
-    open(segment_.lock_for_fork());
     open(meta_.lock_for_fork());
     open(slabs_.pages().lock_for_fork());
     for (unsigned c = 0; c < class_count; ++c)

@@ -4,12 +4,15 @@
 // The one thing all heaps of the process share: the list of heaps, the hooks at thread exit and at fork, and the
 // membarrier registration. Its lock is the outermost; it is taken when heaps and threads come and go, and by fork.
 module;
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 export module tslab.tls_cache:registry;
 
 import tslab.stats;
 import tslab.slab;
+import :face;
 import :thread;
 import :core;
 
@@ -44,6 +47,9 @@ public:
     void after_fork(bool in_child) noexcept __attribute__((no_thread_safety_analysis));
 
 private:
+    void list_for_readers(heap_core& h) noexcept __attribute__((requires_capability(lock_)));
+    void unlist_for_readers(heap_core& h) noexcept __attribute__((requires_capability(lock_)));
+    [[nodiscard]] heap_directory* directory(std::size_t n) noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] bool install_hooks() noexcept __attribute__((requires_capability(lock_)));
     /// The calling thread's, made if it has none; null when there is no memory.
     [[nodiscard]] record_list* own_list() noexcept __attribute__((requires_capability(lock_)));
@@ -62,6 +68,12 @@ private:
     record_list* all_lists_ __attribute__((guarded_by(lock_))) = nullptr;   // none is ever freed
     record_list* asked_next_ __attribute__((guarded_by(lock_))) = nullptr;
     bool hooks_installed_ __attribute__((guarded_by(lock_))) = false;
+    // Of the heaps that readers find: the directories in the segment, and which places of them are taken.
+    static constexpr std::size_t most_directories = segment::most_chunks / heap_directory::capacity;
+    segment_part told_ __attribute__((guarded_by(lock_)));
+    std::array<heap_directory*, most_directories> directories_ __attribute__((guarded_by(lock_))){};
+    std::array<std::uint64_t, segment::most_chunks / 64> listed_ __attribute__((guarded_by(lock_))){};
+    std::size_t listed_count_ __attribute__((guarded_by(lock_))) = 0;
 };
 
 /// Never destroyed: a thread may end after the static objects of the program have.

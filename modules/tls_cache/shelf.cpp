@@ -321,12 +321,13 @@ slab* shelf::adopt(lane& l, unsigned bin) noexcept
         counts[claimed ? class_event::adopt_mismatch : class_event::adopt_lost].add();
         if (!claimed) {
             me.scans[c].note_spoiled();
-            me.contention[c][label_id.load(std::memory_order_relaxed)][contention_event::alloc_retry].add();
+            if (contention_counters* const counted = site(&me, c).counts)
+                (*counted)[contention_event::alloc_retry].add();
         }
         if (heap->sampling()) {
             stopwatch const watch;
             repair_adoption(*s, bin, claimed);
-            me.repair_times.note(watch.read());
+            me.note_repair(watch.read());
         } else {
             repair_adoption(*s, bin, claimed);
         }

@@ -54,10 +54,80 @@ private:
     pthread_mutex_t held_;
 };
 
+/// A thread's records by the numbers of their heaps: open addressing, at most half full. Only the thread reads it, without a lock; it
+/// changes under the registry's lock. An entry stays when its heap ends, and names a record that is gone: but a heap's number is never
+/// given again and nobody asks for that of a heap that ended, so the entry is never found. A rebuild, which only the records of
+/// living heaps survive, drops it.
+/// A signal handler may interrupt `find` and rebuild the table: what is replaced stays mapped until the thread ends, and
+/// a number is looked at again once its record was read.
+class record_table {
+public:
+    record_table() noexcept = default;
+    record_table(record_table const&) = delete;
+    record_table& operator=(record_table const&) = delete;
+
+    /// The record of the heap `number`; null when it is not here.
+    [[nodiscard]] inline thread_record* find(std::uint64_t number) const noexcept
+    {
+        std::uintptr_t const word = now_.load(std::memory_order_relaxed);
+        auto const* const places = reinterpret_cast<place const*>(word & ~bits_mask);
+        unsigned const bits = static_cast<unsigned>(word & bits_mask);
+        std::size_t const last = (std::size_t{1} << bits) - 1;
+        for (std::size_t i = first_place(number, bits);; i = (i + 1) & last) {
+            std::uint64_t const there = places[i].number.load(std::memory_order_relaxed);
+            if (there == number) {
+                thread_record* const r = places[i].record.load(std::memory_order_relaxed);
+                std::atomic_signal_fence(std::memory_order_seq_cst);
+                return places[i].number.load(std::memory_order_relaxed) == number ? r : nullptr;
+            }
+            if (there == 0)
+                return nullptr;
+        }
+    }
+    /// Adds the first record of the list that begins with `first`, which holds every record of the thread.
+    void add_first(thread_record& first) noexcept;
+    /// Whether it has every record of the list: not when there was no memory for it.
+    [[nodiscard]] inline bool complete() const noexcept { return complete_; }
+    /// Empties it and gives its memory back.
+    void clear() noexcept;
+
+private:
+    struct place {
+        std::atomic<std::uint64_t> number{0};   // 0: empty
+        std::atomic<thread_record*> record{nullptr};
+    };
+    static constexpr unsigned first_bits = 3;    // of the places that need no further memory
+    static constexpr unsigned mapped_bits = 8;   // of the fewest that do: a page
+    static constexpr std::uintptr_t bits_mask = 63;
+
+    [[nodiscard]] static inline std::size_t first_place(std::uint64_t number, unsigned bits) noexcept
+    {
+        return static_cast<std::size_t>(number * 0x9e3779b97f4a7c15U >> (64 - bits));
+    }
+    [[nodiscard]] inline unsigned bits() const noexcept
+    {
+        return static_cast<unsigned>(now_.load(std::memory_order_relaxed) & bits_mask);
+    }
+    [[nodiscard]] inline place* places() const noexcept
+    {
+        return reinterpret_cast<place*>(now_.load(std::memory_order_relaxed) & ~bits_mask);
+    }
+    void put(std::uint64_t number, thread_record& r) noexcept;
+    [[nodiscard]] bool grow(unsigned bits) noexcept;
+
+    alignas(64) std::array<place, std::size_t{1} << first_bits> few_{};
+    // Where the places are, and in its low bits how many: one word, so that both change at once.
+    std::atomic<std::uintptr_t> now_{reinterpret_cast<std::uintptr_t>(few_.data()) | first_bits};
+    std::size_t used_ = 0;   // places, those of heaps that ended among them
+    bool complete_ = true;
+    std::array<place*, 24> mapped_{};   // by bits less mapped_bits; those before the present one are still mapped
+};
+
 /// One thread's records, in all heaps. Not in the thread's own storage, which may go without notice: in a forked child, and
 /// when tslab is used after the last destructor that the C library calls at a thread's end.
 struct record_list {
     thread_record* first = nullptr;
+    record_table by_heap;
     entered_scope* scopes = nullptr;   ///< the thread's, to be freed in its place
     lifeline life;
     record_list* next_free = nullptr;
@@ -222,6 +292,39 @@ private:
     atomic<std::uint32_t> pages_{0};
 };
 
+/// What a thread counted in a heap, by class: a row is made when there is something to count in it. Without memory for a row its events are
+/// counted among those of threads without a record, and locks at themselves only.
+class class_rows {
+public:
+    explicit class_rows(thread_record& of) noexcept : of_{of} {}
+
+    /// For the thread itself.
+    [[nodiscard]] inline class_counters& operator[](unsigned c) noexcept
+    {
+        if (class_face* const row = rows_[c].load(std::memory_order_relaxed)) [[likely]]
+            return row->events;
+        return make_events(c);
+    }
+    /// The same for all of a row; null when there is no memory.
+    [[nodiscard]] inline class_face* get(unsigned row) noexcept
+    {
+        class_face* const there = rows_[row].load(std::memory_order_relaxed);
+        return there != nullptr ? there : make(row);
+    }
+    /// What is there, or null. Thread safe.
+    [[nodiscard]] inline class_face const* row(unsigned row) const noexcept
+    {
+        return rows_[row].load(std::memory_order_acquire);
+    }
+
+private:
+    [[nodiscard]] class_counters& make_events(unsigned c) noexcept;
+    [[nodiscard]] class_face* make(unsigned row) noexcept;
+
+    thread_record& of_;
+    std::array<std::atomic<class_face*>, thread_face::rows> rows_{};
+};
+
 /// One thread's part of one heap.
 struct alignas(64) thread_record {
     static constexpr std::uint32_t inside = 1;          ///< in an operation
@@ -231,16 +334,7 @@ struct alignas(64) thread_record {
     static constexpr std::uint32_t keeping_limit = 4;   ///< lanes not at work that keep slabs
 
     thread_record(heap_core& h, atomic<lane*>* table, thread_face& f) noexcept
-        : heap{h},
-          face{f},
-          lanes{table},
-          classes{f.classes},
-          counts{f.counts},
-          contention{f.contention},
-          lock_waits{f.lock_waits},
-          scans{f.scans},
-          alloc_times{f.alloc_times},
-          repair_times{f.repair_times}
+        : heap{h}, face{f}, lanes{table}, classes{*this}, counts{f.counts}, scans{f.scans}
     {
     }
 
@@ -272,6 +366,7 @@ struct alignas(64) thread_record {
     }
 
     void hand_back_wanted() noexcept;
+    [[nodiscard]] timing_face* get_times() noexcept;
 
     /// Counts slabs that were looked at and taken back because their epoch is closed.
     void count_taken_back(take_back_result const& done) noexcept;
@@ -279,11 +374,20 @@ struct alignas(64) thread_record {
     /// Where what is done for class `row` (no_class: for no class) of an epoch with that label is counted.
     [[nodiscard]] inline lock_site site(unsigned row, std::uint32_t label_id) noexcept
     {
-        return {&contention[row][label_id], &lock_waits[row]};
+        class_face* const of_row = classes.get(row);
+        return of_row != nullptr ? lock_site{&of_row->contention[label_id], &of_row->waits} : lock_site{};
     }
+    /// Notes a sampled allocation or repair.
+    void note_allocation(stopwatch::reading const& r) noexcept;
+    void note_repair(stopwatch::reading const& r) noexcept;
 
     /// Everything ever handed out by threads with this record. Thread safe.
     [[nodiscard]] std::uint64_t allocations() const noexcept;
+    /// How often something happened in all classes, likewise.
+    [[nodiscard]] inline std::uint64_t sum(class_event e) const noexcept
+    {
+        return sum_of_classes(e, [this](unsigned c) { return classes.row(c); });
+    }
 
     atomic<std::uint32_t> activity{0};
     atomic<bool> wanted_back{false};   ///< a closer found the thread busy
@@ -305,18 +409,16 @@ struct alignas(64) thread_record {
     std::uint64_t clock_ns = 0;            ///< now_ns_coarse when it was last asked for
     atomic<std::uint64_t> decayed_ns{0};   ///< when this thread last looked for what it keeps and did not want
 
+    class_rows classes;
     // Of its face, as they are used most.
-    std::array<class_counters, class_count + 1>& classes;
     heap_counters& counts;
-    std::array<std::array<contention_counters, label_buckets>, no_class + 1>& contention;
-    std::array<lock_times, no_class + 1>& lock_waits;
     std::array<scan_order, class_count>& scans;
-    timing_counters& alloc_times;
-    timing_counters& repair_times;
+    std::atomic<timing_face*> times{nullptr};   ///< null until there is a sample
 
-    record_list* list = nullptr;               ///< of the thread it belongs to; guarded by the registry's lock
-    thread_record* next_of_thread = nullptr;   ///< likewise
-    thread_record* next_of_heap = nullptr;     ///< set once, before the record is published
+    record_list* list = nullptr;                ///< of the thread it belongs to; guarded by the registry's lock
+    thread_record* next_of_thread = nullptr;    ///< likewise
+    thread_record** link_of_thread = nullptr;   ///< likewise: what points to it in the thread's list
+    thread_record* next_of_heap = nullptr;      ///< set once, before the record is published
 };
 
 /// Marks the calling thread as changing lists, for as long as it lives. A fork waits until no thread is, and a thread

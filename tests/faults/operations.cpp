@@ -86,6 +86,7 @@ struct world {
     std::optional<tslab::epoch_resource> resource;
     std::unique_ptr<support::worker> thread;   ///< one that has not used the heap
     std::optional<allocator> other;
+    std::vector<std::unique_ptr<tslab::segment_part>> taken;   ///< of what can be told
 
     void make(options const& o = small_heap())
     {
@@ -124,6 +125,7 @@ struct world {
         resource.reset();
         thread.reset();
         other.reset();
+        taken.clear();
         if (!heap)
             return;
         for (stress::object const& o : kept)
@@ -280,6 +282,25 @@ BOOST_AUTO_TEST_CASE(a_heap_is_made_and_ends)
         return make_and_use(o);
     });
     refuse_each("construction beside another", in_use, [](world&) { return make_and_use(small_heap()); });
+    // Nothing is left of what the segment has: it must become larger.
+    refuse_each(
+        "construction beside many",
+        [](world& w) {
+            w.make();
+            constexpr std::size_t first_extent = std::size_t{1} << 20;
+            while (tslab::published_segment().committed_bytes() < first_extent)
+                w.taken.push_back(std::make_unique<tslab::segment_part>(true, tslab::layout_number()));
+            for (std::size_t i = 0; i < 3; ++i)
+                w.taken.push_back(std::make_unique<tslab::segment_part>(true, tslab::layout_number()));
+        },
+        [](world& w) {
+            allocator heap{small_heap()};
+            bool const good = every_size(heap) && heap.snapshot().global.live_objects == 0;
+            faults::calm const calm;
+            auto const seen = tslab::observer{::getpid()}.read();
+            w.expect("heaps seen", seen.size(), heap.core().told().published() ? 2 : 1);
+            return good;
+        });
 }
 
 BOOST_AUTO_TEST_CASE(a_heap_told_in_a_file_is_made_and_ends)

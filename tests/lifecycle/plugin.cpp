@@ -2,14 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A plug-in that used tslab is closed while threads that called it live on. Hooks at a thread's end and around a fork are
-// code of the plug-in, so what links tslab stays mapped; it can be opened again and goes on where it was.
+// code of the plug-in, so what links tslab stays mapped; it can be opened again and goes on where it was. A program that links tslab
+// itself then has two copies of it, each with a segment of its own: readers see the heaps of both.
 #define BOOST_TEST_MODULE lifecycle_plugin
 #include "places.hpp"
 #include "recorder.hpp"
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <dlfcn.h>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <sys/wait.h>
@@ -73,4 +76,40 @@ BOOST_AUTO_TEST_CASE(threads_end_after_the_plug_in_they_called_was_closed)
         BOOST_TEST(status == 0);
         callers.clear();   // the threads end
     }
+}
+
+BOOST_AUTO_TEST_CASE(readers_see_the_heaps_of_both_copies)
+{
+    tslab::allocator const host{{.name = "host"}};
+    plugin const p;
+    p.begin();
+    p.work(10);
+    for (int i = 0; i < 2; ++i) {
+        auto const seen = tslab::observer{::getpid()}.read({.residency = false});
+        BOOST_REQUIRE(seen.size() == 2U);
+        BOOST_TEST(seen[0].name == "host");   // its segment was made first
+        BOOST_TEST(seen[0].global.allocations == 0U);
+        BOOST_TEST(seen[1].global.allocations == 20U);
+    }
+    BOOST_TEST(p.end() == 20U);
+    BOOST_TEST(tslab::observer{::getpid()}.read({.residency = false}).size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(two_copies_do_not_take_each_others_file)
+{
+    std::string const path =
+        (std::filesystem::temp_directory_path() / ("tslab-" + std::to_string(::getpid()) + "-copies")).string();
+    ::setenv("TSLAB_STATS_FILE", path.c_str(), 1);
+    {
+        tslab::allocator const host{{.name = "host"}};
+        plugin const p;
+        p.begin();
+        BOOST_TEST(tslab::observer{path}.read().at(0).name == "host");
+        BOOST_TEST(tslab::observer{path + ".2"}.read().size() == 1U);
+        BOOST_TEST(!std::filesystem::exists(path + ".old"));
+        p.end();
+        BOOST_TEST(!std::filesystem::exists(path + ".2"));
+    }
+    BOOST_TEST(!std::filesystem::exists(path));
+    ::unsetenv("TSLAB_STATS_FILE");
 }

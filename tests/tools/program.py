@@ -321,7 +321,7 @@ class Live(unittest.TestCase):
             with live_heap("newer", env={"TSLAB_STATS_FILE": path}) as pid:
                 with open(path, "r+b") as file:
                     file.seek(8)   # segment_header::format
-                    file.write(b"\x02")
+                    file.write(b"\x03")
                 for target in (str(pid), path):
                     answer = run("stats", target)
                     self.assertEqual(answer.returncode, 4, answer.stderr)
