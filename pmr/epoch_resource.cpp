@@ -137,28 +137,24 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
 {
     heap_core& core = heap().core();
     thread_record* const me = core.record();
-    // In an operation already: a signal handler, which must take no lock. Null: as good as the base of a page never used.
-    if (me == nullptr || me->activity.load(std::memory_order_relaxed) != 0 || p == nullptr) [[unlikely]]
-        return false;
-    lane* const own = me->lanes[epoch().index].load(std::memory_order_relaxed);
-    if (own != nullptr && me->enter()) {
-        bool const done = own->key() == epoch().era && own->deallocate_at(code, *map_, p);
-        me->leave();
-        if (done) [[likely]]
-            return true;
-    }
     auto const bin = static_cast<unsigned>(code / bin_code_step);
     address_map::bin_entry const& e = map_->entry_at(code);
     auto const address = reinterpret_cast<std::uintptr_t>(p);
+    // Not to be entered: in an operation already, a signal handler, which must take no lock.
+    if (me == nullptr || !e.covers(address) || !me->enter()) [[unlikely]]
+        return false;
+    lane* const own = me->lanes[epoch().index].load(std::memory_order_relaxed);
+    bool done = own != nullptr && own->key() == epoch().era && own->deallocate_at(code, *map_, p);
     slab& block = *e.block_of(address);
     std::uint32_t const slot = e.slot_of(address);
-    if (block.base + std::size_t{slot} * e.size != p || slot >= bins[bin].slots)
-        return false;
-    slab const& s = slab_of(block, bin);
-    if (s.tag.load(std::memory_order_relaxed) != bin + 1 || home_of(s) != &core.shelf_at(epoch().index))
-        return false;
-    lane const* const holder = holder_of(s);
-    return (holder == nullptr || holder->record() != me) && free_remote(core, block, bin, slot, me);
+    if (!done && core.pages().reserves(p) && block.base + std::size_t{slot} * e.size == p && slot < bins[bin].slots) {
+        slab const& s = slab_of(block, bin);
+        lane const* const holder = holder_of(s);
+        done = s.tag.load(std::memory_order_relaxed) == bin + 1 && home_of(s) == &core.shelf_at(epoch().index) &&
+               (holder == nullptr || holder->record() != me) && free_remote(core, block, bin, slot, me);
+    }
+    me->leave();
+    return done;
 }
 
 [[gnu::noinline]] void* epoch_resource::allocate_slow(std::size_t bytes, std::size_t alignment)

@@ -11,6 +11,7 @@ module;
 #include <cstdint>
 #include <limits>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -96,23 +97,10 @@ allocator::allocator(options const& o)
 allocator::~allocator()
 {
     live_count live;
-    for (std::uint32_t i = 0; i < core_.pages().used_pages(); ++i) {
-        slab& s = core_.pages().at(i);
-        residence const where = s.where.load(std::memory_order_relaxed);
-        if (where == residence::unused || where == residence::cached) {
-            core_.report_late_frees(s);
-        } else if (where == residence::large) {
-            live += {1, s.local.load(std::memory_order_relaxed)};
-            if (core_.checks().uses_canaries())   // what is malloc's is left to the tool to find
-                core_.check_live_large(s);
-        } else {
-            unsigned const bin = s.bin();
-            static_cast<void>(core_.claim_slab(s, bin));   // reports what was freed twice
-            live += live_in(s, bin);
-            if (core_.checks().uses_canaries())
-                core_.check_live(s, bin);
-        }
-    }
+    core_.pages().for_each_run([&](unit_run r) {
+        for (std::uint32_t page = r.first * unit_pages; page < (r.first + r.count) * unit_pages; ++page)
+            account_for_end(page_heap::at(page), live);
+    });
     std::uint64_t open = 0;
     for (std::uint32_t i = 0; i < core_.prepared_slots(); ++i)
         open += core_.shelf_at(i).holds.load(std::memory_order_relaxed);
@@ -120,6 +108,25 @@ allocator::~allocator()
         core_.misused({.kind = misuse::heap_open, .fatal = strict_, .objects = open});
     if (live.objects != 0)
         core_.misused({.kind = misuse::heap_live, .fatal = strict_, .objects = live.objects, .bytes = live.bytes});
+}
+
+/// What is left in a page of a heap that ends.
+void allocator::account_for_end(slab& s, live_count& live) noexcept
+{
+    residence const where = s.where.load(std::memory_order_relaxed);
+    if (where == residence::unused || where == residence::cached) {
+        core_.report_late_frees(s);
+    } else if (where == residence::large) {
+        live += {1, s.local.load(std::memory_order_relaxed)};
+        if (core_.checks().uses_canaries())   // what is malloc's is left to the tool to find
+            core_.check_live_large(s);
+    } else {
+        unsigned const bin = s.bin();
+        static_cast<void>(core_.claim_slab(s, bin));   // reports what was freed twice
+        live += live_in(s, bin);
+        if (core_.checks().uses_canaries())
+            core_.check_live(s, bin);
+    }
 }
 
 unsigned allocator::class_of_rare(std::size_t bytes, std::size_t alignment) noexcept
@@ -198,6 +205,8 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
     if (s == nullptr && pages <= core_.pages().max_pages()) {
         core_.empty_caches(me);
         s = take();
+        if (s == nullptr && core_.make_room(me))
+            s = take();
     }
     if (s == nullptr) {
         counts[class_event::out_of_memory].add();
@@ -221,11 +230,16 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
 
 void allocator::free_located(slab& s, unsigned bin, unsigned slot, void* p) noexcept
 {
-    slab& block = *core_.pages().map().find_block(p, bin);
+    slab& block = *page_heap::map().entry(bin).block_of(reinterpret_cast<std::uintptr_t>(p));
     thread_record* const me = core_.record();
-    if (me != nullptr && !me->enter())   // before anything is changed: the free can be done later
+    std::optional<heap_core::pinned_units> pins;   // of a thread that can announce nothing
+    if (me == nullptr)
+        pins.emplace(core_);
+    else if (!me->enter())   // before anything is changed: the free can be done later
         return core_.misused({.kind = misuse::reentry, .address = p});
-    bool const live = bin < class_count || retire_generation(s, slot);
+    // It may have gone since it was found: then all that was in it had been freed.
+    bool const still = core_.slab_at(p) == &s && s.bin() == bin;
+    bool const live = still && (bin < class_count || retire_generation(s, slot));
     bool const freed = live && core_.free_slot(block, bin, slot, me);
     if (me != nullptr)
         me->leave();
@@ -262,6 +276,9 @@ void allocator::free_rare(void* p) noexcept
             return misused(misuse::interior_pointer, p, s);
         if (inside_operation())
             return core_.misused({.kind = misuse::reentry, .address = p});
+        heap_core::pinned_units const pins{core_};
+        if (core_.slab_at(p) != s)   // gone since it was found
+            return misused(misuse::double_free, p, nullptr);
         std::uint32_t const page = core_.pages().index_of(*s);
         if (core_.pages().has_generations(page))
             static_cast<void>(retire_generation(*s, 0));   // it may have a handle
@@ -277,16 +294,17 @@ void allocator::free_rare(void* p) noexcept
 
 bool allocator::free_in(epoch_id e, unsigned c, void* p) noexcept
 {
-    slab* const s = core_.slab_at(p);
-    if (s == nullptr || s->bin() != c || home_of(*s) != &core_.shelf_at(e.index))
-        return false;
-    slab& block = *core_.pages().map().entry(c).block_of(reinterpret_cast<std::uintptr_t>(p));
     slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[c]);
     thread_record* const me = core_.record();
     if (!at.exact || at.slot >= bins[c].slots || me == nullptr || !me->enter()) [[unlikely]]
         return false;
-    bool const freed = core_.free_slot(block, c, at.slot, me);
+    slab* const s = core_.slab_at(p);
+    bool const here = s != nullptr && s->bin() == c && home_of(*s) == &core_.shelf_at(e.index);
+    bool const freed = here && core_.free_slot(*page_heap::map().entry(c).block_of(reinterpret_cast<std::uintptr_t>(p)),
+                                               c, at.slot, me);
     me->leave();
+    if (!here)
+        return false;
     if (!freed) [[unlikely]]
         misused(misuse::double_free, p, s);
     return true;
@@ -360,11 +378,13 @@ free_result allocator::free(handle h) noexcept
         return refuse(free_result::foreign);
     std::uint32_t const issued =
         (f.generation - generation_salt(handle_salt_, f.page, f.slot)) & handle_fields::generation_mask;
-    if (f.page >= core_.pages().used_pages() || !core_.pages().has_generations(f.page) || (issued & 1U) == 0)
+    if (!core_.pages().has_generations(f.page) || (issued & 1U) == 0)
         return refuse(free_result::corrupt);
     auto& generation = core_.pages().generation(f.page, f.slot);
     std::uint32_t now = generation.load(std::memory_order_relaxed);
     std::uint32_t const age = (now - issued) & handle_fields::generation_mask;
+    if (age == 0 && !core_.pages().owns(f.page))   // a page in which a handle is live stays whose it is
+        return refuse(free_result::corrupt);
     if (age == 0 && inside_operation())   // before anything is changed: the free can be done later
         return refuse(free_result::corrupt);
     // relaxed: as in retire_generation.
@@ -393,6 +413,8 @@ slab* allocator::large_head(slab* s) noexcept
 {
     std::uint32_t const index = core_.pages().index_of(*s);
     for (std::uint32_t i = index; i-- > 0;) {
+        if (i % unit_pages == unit_pages - 1 && !core_.pages().owns(i))
+            return nullptr;
         slab& candidate = core_.pages().at(i);
         std::uint8_t const tag = candidate.tag.load(std::memory_order_relaxed);
         if (tag == tag_none)
@@ -410,12 +432,14 @@ void allocator::report_unknown(void const* p, slab const* s) noexcept
         std::string other;
         if (heap_core::owner_of(p, &core_, other))
             return misused(misuse::wrong_heap, p, nullptr, 0, other);
-        return misused(misuse::foreign_pointer, p, nullptr);
+        // The unit was this heap's and has been given back: all that was in it had been freed.
+        bool const was_ours = core_.pages().reserved_once(p);
+        return misused(was_ours ? misuse::double_free : misuse::foreign_pointer, p, nullptr);
     }
     if (slab const* const head = large_head(const_cast<slab*>(s)))
         return misused(misuse::interior_pointer, p, head);
     // The page was handed out once and has been taken back since: everything in it has been freed.
-    bool const used = core_.pages().index_of(*s) < core_.pages().used_pages();
+    bool const used = core_.pages().was_used(core_.pages().index_of(*s));
     misused(used ? misuse::double_free : misuse::foreign_pointer, p, nullptr);
 }
 

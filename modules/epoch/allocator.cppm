@@ -36,7 +36,7 @@ struct allocator_options {
     std::uint32_t epoch_count = 256;   ///< slots of the ring, 2 to 65,536
     reclaim_policy reclaim = reclaim_policy::cached;
     std::uint32_t slab_cache = 32;   ///< pages of empty slabs kept per size class, one slab at least; 0: none
-    std::size_t reserve_bytes = 0;   ///< address space for pages; 0: by the machine's memory
+    std::size_t reserve_bytes = 0;   ///< the most address space it may take for pages; 0: no limit of its own
     /// With reclaim_policy::cached: empty slabs and free pages that nobody wanted for so long go back, those of threads to the heap and
     /// those of the heap to the kernel. Nothing said: TSLAB_DECAY_MS in the environment, else one second.
     std::optional<std::chrono::milliseconds> decay{};
@@ -130,24 +130,29 @@ public:
         free_plain(p);
     }
     /// The same for a slot, whatever checks say of it.
+    // Modelled: tests/models/chunks.pml, step free_plain
     inline void free_plain(void* p) noexcept
     {
-        slab* const s = core_.slab_at(p);
-        if (s == nullptr) [[unlikely]]
-            return free_rare(p);
-        // acquire is not needed: whoever handed p over published the slab's identity with it.
-        unsigned const bin = s->bin();
-        if (bin >= class_count) [[unlikely]]   // no slab, a large allocation, or a slab of handles
-            return free_rare(p);
-        slab& block = *core_.pages().map().find_block(p, bin);
-        slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]);
         thread_record* const me = core_.record();
-        if (!at.exact || at.slot >= bins[bin].slots || me == nullptr || !me->enter()) [[unlikely]]
+        if (me == nullptr || !me->enter()) [[unlikely]]
             return free_rare(p);
-        bool const freed = core_.free_slot(block, bin, at.slot, me);
-        me->leave();
-        if (!freed) [[unlikely]]
-            misused(misuse::double_free, p, s);
+        // From here on what is looked at stays this heap's: see heap_core::give_back_units.
+        slab* const s = core_.slab_at(p);
+        // acquire is not needed: whoever handed p over published the slab's identity with it.
+        unsigned const bin = s != nullptr ? s->bin() : bin_count;
+        if (bin < class_count) [[likely]] {
+            slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]);
+            if (at.exact && at.slot < bins[bin].slots) [[likely]] {
+                slab& block = *page_heap::map().entry(bin).block_of(reinterpret_cast<std::uintptr_t>(p));
+                bool const freed = core_.free_slot(block, bin, at.slot, me);
+                me->leave();
+                if (!freed) [[unlikely]]
+                    misused(misuse::double_free, p, s);
+                return;
+            }
+        }
+        me->leave();   // no slab, a large allocation, a slab of handles, or no slot
+        free_rare(p);
     }
 
     // Memory by handle.
@@ -319,6 +324,7 @@ private:
     [[nodiscard]] bool inside_operation() noexcept;
     [[nodiscard]] slab* large_head(slab* s) noexcept;
     [[nodiscard]] bool retire_generation(slab const& s, unsigned slot) noexcept;
+    void account_for_end(slab& s, live_count& live) noexcept;
     epoch_id advance_locked() noexcept __attribute__((requires_capability(advance_lock_)));
     [[nodiscard]] epoch_record* prepare_slot(std::uint32_t index) noexcept;
     epoch_id begin_epoch(epoch_record& r, shared_text::packed const& label, std::uint32_t label_id) noexcept

@@ -183,6 +183,40 @@ void add_thread(thread_face const& r, Row row, timing_face const* times, Sums su
     s.threads.push_back(std::move(t));
 }
 
+/// The pages of a heap in their order, from 0 on, whatever lies between its units.
+class page_order {
+public:
+    void add(unit_run r)
+    {
+        if (r.count == 0)
+            return;
+        runs_.push_back({r, size_});
+        size_ += r.count * unit_pages;
+    }
+    [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+    /// The number in the window of page `i`. Precondition: i < size().
+    [[nodiscard]] std::uint32_t page_of(std::uint32_t i) const noexcept
+    {
+        auto const behind = std::upper_bound(runs_.begin(), runs_.end(), i,
+                                             [](std::uint32_t at, placed const& r) { return at < r.begin; });
+        placed const& r = *(behind - 1);
+        return r.run.first * unit_pages + (i - r.begin);
+    }
+    template <class F> void for_each_run(F visit) const
+    {
+        for (placed const& r : runs_)
+            visit(r.run, r.begin);
+    }
+
+private:
+    struct placed {
+        unit_run run;
+        std::uint32_t begin;   ///< which page of the order is its first
+    };
+    std::vector<placed> runs_;
+    std::uint32_t size_ = 0;
+};
+
 /// Walks the pages ever used and puts each where it belongs: its class, its epoch, its term of the waterfall.
 template <class Heap> class page_walk {
 public:

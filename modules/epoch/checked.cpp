@@ -44,7 +44,7 @@ struct located {
     if (bin >= bin_count)
         return std::nullopt;
     slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]);
-    slab const& block = *core.pages().map().find_block(p, bin);
+    slab const& block = *page_heap::map().entry(bin).block_of(reinterpret_cast<std::uintptr_t>(p));
     bool const live =
         at.exact && at.slot < bins[bin].slots && s->owner.load(std::memory_order_relaxed) != &nowhere &&
         ((block.shared.load(std::memory_order_relaxed) | block.local.load(std::memory_order_relaxed)) >> at.slot &

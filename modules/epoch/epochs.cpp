@@ -54,7 +54,7 @@ epoch_record* allocator::prepare_slot(std::uint32_t index) noexcept
     if (index >= core_.prepared_slots()) {
         lock_guard const guard{prepare_lock_};
         for (std::uint32_t i = core_.prepared_slots(); i <= index; ++i) {
-            auto* const face = core_.make_face<epoch_face>();
+            auto* const face = core_.make_row(i) ? core_.make_face<epoch_face>() : nullptr;
             if (face == nullptr) {
                 core_.free_slots().release(index);
                 return nullptr;
@@ -421,6 +421,7 @@ close_report allocator::take_back(epoch_id e, bool closing, bool closed_before) 
         drained = r.purge_unused(me, e.era, true, unused);
         purged += unused;
     }
+    core_.give_back_units(me);
     if (drained)
         core_.slot_drained(r, me);
     report.drained = drained || !done.found;   // else it went before we came to it
@@ -507,6 +508,7 @@ close_report allocator::trim() noexcept
         core_.flush_retained(*me);
     purged += core_.slabs().trim();
     tell_purged(all, purged);
+    core_.give_back_units(me);
     all.rss_after = read_rss_bytes();
     all.nanoseconds = now_ns() - begin;
     return all;

@@ -459,11 +459,16 @@ public:
         if (seen_lane const* const l = holder_of(page))
             return {l->face->slot.load(std::memory_order_relaxed), l->face->era.load(std::memory_order_relaxed)};
         auto const home = reinterpret_cast<std::uintptr_t>(page.home.load(std::memory_order_relaxed));
-        std::uint64_t const offset = home - face().shelves;
-        if (home < face().shelves || face().shelf_bytes == 0 || offset % face().shelf_bytes != 0 ||
-            offset / face().shelf_bytes >= prepared_)
+        std::uint64_t const each = face().shelf_bytes;
+        std::uint32_t slot = prepared_;
+        for (unsigned row = 0; row < shelf_table::most && each != 0; ++row) {
+            std::uint64_t const begin = face().shelves[row].load(std::memory_order_relaxed);
+            if (begin != 0 && home >= begin && (home - begin) / each < shelf_table::size_of(row) &&
+                (home - begin) % each == 0)
+                slot = shelf_table::begin_of(row) + static_cast<std::uint32_t>((home - begin) / each);
+        }
+        if (slot >= prepared_)
             return {};
-        auto const slot = static_cast<std::uint32_t>(offset / face().shelf_bytes);
         epoch_face const* const e = epoch(slot);
         return e != nullptr ? epoch_id{slot, e->era.load(std::memory_order_relaxed)} : epoch_id{};
     }
@@ -478,7 +483,16 @@ public:
     }
 
     [[nodiscard]] bool residency_known() const noexcept { return flags_.known(); }
-    [[nodiscard]] std::vector<unsigned char> resident_pages() const { return flags_.of(face().first_page, pages_); }
+    [[nodiscard]] std::vector<unsigned char> resident_pages() const
+    {
+        std::vector<unsigned char> all;
+        order_.for_each_run([&](unit_run r, std::uint32_t) {
+            std::vector<unsigned char> const of =
+                flags_.of(face().first_page + (std::uint64_t{r.first} << unit_shift), r.count * unit_pages);
+            all.insert(all.end(), of.begin(), of.end());
+        });
+        return all;
+    }
     [[nodiscard]] std::uint64_t rss_bytes() const { return pid_ != 0 ? read_rss_bytes_of(pid_) : 0; }
     [[nodiscard]] std::uint64_t metadata_bytes() const noexcept
     {
@@ -488,16 +502,23 @@ public:
     }
     [[nodiscard]] std::uint64_t resident_metadata_bytes() const
     {
-        std::uint64_t n = 0;
-        for (told_range const& r : face().pages.metadata)
-            n += resident(r);
+        std::uint64_t n = resident_arena_bytes();
         std::size_t left = told_.bytes_used() / segment_chunk::bytes;
         segment_chunk const* at = face().first_chunk.load(std::memory_order_relaxed);
         for (segment_chunk const* c = told_.at(at); c != nullptr && left-- != 0; c = told_.at(at)) {
             n += flags_.resident_bytes(reinterpret_cast<std::uintptr_t>(at), segment_chunk::bytes);
             at = c->next.load(std::memory_order_relaxed);
         }
-        return n + resident(face().arena);
+        order_.for_each_run([&](unit_run r, std::uint32_t) {
+            auto const of = [&](std::uint64_t table, std::uint64_t each) {
+                return flags_.resident_bytes(table + r.first * each, r.count * each);
+            };
+            n += of(face().descriptors, address_window::slab_bytes_of_unit) +
+                 of(face().blocks, address_window::block_bytes_of_unit) +
+                 of(face().generations, address_window::generation_bytes_of_unit) +
+                 r.count * address_window::word_bytes_of_unit;
+        });
+        return n;
     }
     [[nodiscard]] std::uint64_t never_less(std::uint64_t frees) const noexcept
     {
@@ -634,39 +655,65 @@ private:
         }
     }
 
+    /// Which units the heap has; false when that cannot be read, or cannot be.
+    bool read_runs()
+    {
+        constexpr std::uint64_t most_units = (std::uint64_t{1} << 26) / unit_pages;   // 256 GiB of pages
+        std::uint64_t const known = face().max_units;
+        std::uint64_t lowest = 0;
+        std::uint64_t total = 0;
+        for (std::uint64_t at = face().pages.first_run.load(std::memory_order_relaxed); at != 0;) {
+            std::array<std::uint32_t, 2> link{};   // how many, and the next
+            static_assert(sizeof(link) == sizeof(unit_link));
+            std::uint64_t const first = at - 1;
+            if (first < lowest || first >= known ||
+                !memory_.read(face().unit_links + first * sizeof(link), link.data(), sizeof(link)) || link[0] == 0 ||
+                link[0] > known - first || (total += link[0]) > most_units)
+                return false;
+            order_.add({static_cast<std::uint32_t>(first), link[0]});
+            lowest = first + link[0];
+            at = link[1];
+        }
+        return true;
+    }
+
     /// Descriptors, blocks, lanes and the sets of free pages; false when any of it cannot be read.
     bool read_memory()
     {
-        constexpr std::uint32_t most_pages = std::uint32_t{1} << 26;   // 256 GiB of them
-        pages_ = face().pages.used_pages.load(std::memory_order_relaxed);
         std::array<std::byte, sizeof(slab)> last{};   // before memory is taken for what may not be there
-        if (pages_ > most_pages || (pages_ != 0 && !memory_.read(face().descriptors + (pages_ - 1) * sizeof(slab),
-                                                                 last.data(), last.size()))) {
-            pages_ = 0;
+        if (!read_runs() ||
+            (order_.size() != 0 && !memory_.read(face().descriptors + order_.page_of(order_.size() - 1) * sizeof(slab),
+                                                 last.data(), last.size()))) {
+            order_ = {};
             return false;
         }
+        pages_ = order_.size();
         descriptors_.emplace(std::size_t{pages_} * sizeof(slab));
-        std::size_t const words = (std::size_t{pages_} + 63) / 64;
+        std::size_t const words = pages_ / unit_pages;
         free_resident_.resize(words);
         free_large_.resize(words);
         std::vector<std::uint64_t> addresses;
         for (seen_lane const& l : lanes_)
             addresses.push_back(l.address);
         lane_memory_.emplace(lanes_.size() * sizeof(lane));
-        bool const read =
-            memory_.read_each(addresses, {lane_memory_->data()}, sizeof(lane)) && read_descriptors() &&
-            memory_.read(face().free_resident_words, free_resident_.data(), words * sizeof(std::uint64_t)) &&
-            memory_.read(face().free_large_words, free_large_.data(), words * sizeof(std::uint64_t));
+        bool read = memory_.read_each(addresses, {lane_memory_->data()}, sizeof(lane)) && read_descriptors();
+        order_.for_each_run([&](unit_run r, std::uint32_t begin) {
+            auto const words_of = [&](std::uint64_t table, std::vector<std::uint64_t>& to) {
+                constexpr std::size_t each = sizeof(std::uint64_t);
+                return memory_.read(table + r.first * each, to.data() + begin / unit_pages, r.count * each);
+            };
+            read = read && words_of(face().free_resident_words, free_resident_) &&
+                   words_of(face().free_large_words, free_large_);
+        });
         if (!read) {
-            pages_ = 0;
-            lane_memory_.reset();
+            forget_memory();
             return false;
         }
         addresses.clear();
         for (std::uint32_t i = 0; i < pages_; ++i)
             if (unsigned const bin = at(i).bin(); bin < bin_count && has_blocks(bin)) {
                 block_pages_.push_back(i);
-                addresses.push_back(face().blocks + std::uint64_t{i} * max_blocks * sizeof(slab));
+                addresses.push_back(face().blocks + std::uint64_t{order_.page_of(i)} * max_blocks * sizeof(slab));
             }
         blocks_.emplace(block_pages_.size() * max_blocks * sizeof(slab));
         bytes again{blocks_->size()};
@@ -675,23 +722,27 @@ private:
                 join_words(slab_in(*blocks_, i), slab_in(again, i), true);
             return true;
         }
-        pages_ = 0;
-        lane_memory_.reset();
+        forget_memory();
         return false;
+    }
+
+    void forget_memory()
+    {
+        pages_ = 0;
+        order_ = {};
+        lane_memory_.reset();
     }
 
     bool read_descriptors()
     {
-        constexpr std::size_t each = 64;   // the second copy follows the first at once
+        // A unit's at once: the second copy follows the first right away.
         bytes again{descriptors_->size()};
         std::vector<std::uint64_t> addresses;
-        std::size_t const whole = pages_ / each;
-        for (std::size_t i = 0; i < whole; ++i)
-            addresses.push_back(face().descriptors + i * each * sizeof(slab));
-        std::array<std::uint64_t, 1> const rest{face().descriptors + whole * each * sizeof(slab)};
-        std::size_t const done = whole * each * sizeof(slab);
-        if (!memory_.read_each(addresses, {descriptors_->data(), again.data()}, each * sizeof(slab)) ||
-            !memory_.read_each(rest, {descriptors_->data() + done, again.data() + done}, again.size() - done))
+        order_.for_each_run([&](unit_run r, std::uint32_t) {
+            for (std::uint64_t u = r.first; u < std::uint64_t{r.first} + r.count; ++u)
+                addresses.push_back(face().descriptors + u * address_window::slab_bytes_of_unit);
+        });
+        if (!memory_.read_each(addresses, {descriptors_->data(), again.data()}, address_window::slab_bytes_of_unit))
             return false;
         for (std::uint32_t i = 0; i < pages_; ++i) {
             slab& first = slab_in(*descriptors_, i);
@@ -733,10 +784,20 @@ private:
         seen_lane const& l = lane_at(*(behind - 1));
         return owner - l.address < sizeof(lane) ? &l : nullptr;
     }
-    [[nodiscard]] std::uint64_t resident(told_range const& r) const
+    [[nodiscard]] std::uint64_t resident_arena_bytes() const
     {
-        constexpr std::uint64_t most = std::uint64_t{1} << 36;
-        return flags_.resident_bytes(r.begin, std::min(r.bytes.load(std::memory_order_relaxed), most));
+        constexpr unsigned most_pieces = 65'536;
+        constexpr std::uint64_t most_bytes = std::uint64_t{1} << 36;
+        std::uint64_t n = 0;
+        std::uint64_t at = face().arena.load(std::memory_order_relaxed);
+        for (unsigned i = 0; at != 0 && i < most_pieces; ++i) {
+            arena_piece piece;
+            if (!memory_.read(at, &piece, sizeof(piece)) || piece.bytes > most_bytes)
+                break;
+            n += flags_.resident_bytes(at, piece.bytes);
+            at = piece.next;
+        }
+        return n;
     }
 
     copy_of_segment const& told_;
@@ -754,7 +815,8 @@ private:
     std::optional<bytes> lane_memory_;
     bool live_known_ = false;
     std::uint32_t pages_ = 0;
-    std::optional<bytes> descriptors_;
+    page_order order_;
+    std::optional<bytes> descriptors_;         ///< in that order
     std::vector<std::uint32_t> block_pages_;   ///< pages with blocks, ascending, as blocks_ has them
     std::optional<bytes> blocks_;
     std::vector<std::uint64_t> free_resident_;

@@ -38,8 +38,9 @@ class own_heap {
 public:
     own_heap(heap_core const& core, std::initializer_list<mutex const*> further_locks,
              atomic<std::uint64_t>& frees_told)
-        : core_{core}, further_locks_{further_locks}, frees_told_{frees_told}
+        : core_{core}, pins_{core}, further_locks_{further_locks}, frees_told_{frees_told}
     {
+        core.pages().for_each_run([this](unit_run r) { order_.add(r); });
     }
 
     [[nodiscard]] heap_face const& face() const noexcept { return core_.face(); }
@@ -79,8 +80,8 @@ public:
         return static_cast<epoch_record const&>(core_.shelf_at(i)).oldest_entry();
     }
 
-    [[nodiscard]] std::uint32_t used_pages() const noexcept { return core_.pages().used_pages(); }
-    [[nodiscard]] slab const& at(std::uint32_t i) const noexcept { return core_.pages().at(i); }
+    [[nodiscard]] std::uint32_t used_pages() const noexcept { return order_.size(); }
+    [[nodiscard]] slab const& at(std::uint32_t i) const noexcept { return page_heap::at(order_.page_of(i)); }
     [[nodiscard]] std::uint32_t live(slab const& page, unsigned bin) const noexcept { return live_slots(page, bin); }
     /// Whether a lane keeps it for an epoch to come, or for one that has not used it yet.
     [[nodiscard]] bool is_kept(slab const& page, unsigned bin) const noexcept
@@ -97,13 +98,19 @@ public:
     }
     [[nodiscard]] unsigned free_resident_class(std::uint32_t i) const noexcept
     {
-        return core_.pages().free_resident_class(i);
+        return core_.pages().free_resident_class(order_.page_of(i));
     }
 
     [[nodiscard]] bool residency_known() const noexcept { return tslab::residency_known(); }
     [[nodiscard]] std::vector<unsigned char> resident_pages() const
     {
-        return tslab::resident_pages(core_.pages().first_page(), std::size_t{used_pages()} << page_shift);
+        std::vector<unsigned char> all;
+        order_.for_each_run([&all](unit_run r, std::uint32_t) {
+            std::vector<unsigned char> const of =
+                tslab::resident_pages(page_heap::address_of(r.first * unit_pages), std::size_t{r.count} << unit_shift);
+            all.insert(all.end(), of.begin(), of.end());
+        });
+        return all;
     }
     [[nodiscard]] std::uint64_t rss_bytes() const noexcept { return read_rss_bytes(); }
     [[nodiscard]] std::uint64_t metadata_bytes() const noexcept
@@ -146,6 +153,8 @@ public:
 
 private:
     heap_core const& core_;
+    heap_core::pinned_units const pins_;   // its pages stay its own while they are looked at
+    page_order order_;
     std::initializer_list<mutex const*> further_locks_;
     atomic<std::uint64_t>& frees_told_;
 };

@@ -5,6 +5,7 @@ module;
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <new>
 module tslab.slab;
 
@@ -12,42 +13,64 @@ import tslab.stats;
 
 namespace tslab {
 
-namespace {
-constexpr std::size_t arena_step = std::size_t{256} << 10;
-constexpr std::size_t smallest_arena = std::size_t{4} << 20;
-}
-
-arena::arena(std::size_t reserve_bytes)
+arena::~arena()
 {
-    for (bytes_ = std::max(reserve_bytes, smallest_arena); base_ == nullptr && bytes_ >= smallest_arena;) {
-        base_ = static_cast<std::byte*>(os().reserve(bytes_));
-        if (base_ == nullptr)
-            bytes_ /= 2;
+    for (arena_piece* p = pieces_.load(std::memory_order_relaxed); p != nullptr;) {
+        auto* const next = reinterpret_cast<arena_piece*>(p->next);
+        os().release(p, p->bytes);
+        p = next;
     }
-    if (base_ == nullptr)
-        throw std::bad_alloc{};
 }
 
-arena::~arena() { os().release(base_, bytes_); }
+/// A piece for at least `bytes`, as large as all there are by now, within bounds.
+bool arena::add_piece(std::size_t bytes) noexcept
+{
+    constexpr std::size_t page = 4096;
+    std::size_t const have = committed_.load(std::memory_order_relaxed);
+    std::size_t const want = (sizeof(arena_piece) + bytes + page - 1) / page * page;
+    // A generous piece first; where that is refused, exactly what is needed.
+    for (std::size_t const size : {std::max(want, std::clamp(have, first_piece, largest_piece)), want}) {
+        void* const memory = os().reserve(size);
+        if (memory == nullptr)
+            continue;
+        if (!os().commit(memory, size)) {
+            os().release(memory, size);
+            continue;
+        }
+        auto* const before = pieces_.load(std::memory_order_relaxed);
+        auto* const piece = ::new (memory) arena_piece{size, reinterpret_cast<std::uintptr_t>(before)};
+        pieces_.store(piece, std::memory_order_release);   // see pieces
+        committed_.store(have + size, std::memory_order_relaxed);
+        used_ = sizeof(arena_piece);
+        return true;
+    }
+    return false;
+}
 
 void* arena::allocate(std::size_t bytes, std::size_t alignment) noexcept
 {
-    lock_guard const guard{lock_};
-    std::size_t const begin = (used_ + alignment - 1) & ~(alignment - 1);
-    if (begin > bytes_ || bytes > bytes_ - begin)
+    constexpr std::size_t most = std::numeric_limits<std::size_t>::max() / 4;
+    if (bytes > most || alignment > most)
         return nullptr;
-    std::size_t const end = begin + bytes;
-    std::size_t const have = committed_.load(std::memory_order_relaxed);
-    if (end > have) {
-        std::size_t const want = std::min(bytes_, (end + arena_step - 1) / arena_step * arena_step);
-        if (!os().commit(base_ + have, want - have))
+    lock_guard const guard{lock_};
+    for (bool again = true;; again = false) {
+        arena_piece* const piece = pieces_.load(std::memory_order_relaxed);
+        std::size_t const begin = (used_ + alignment - 1) & ~(alignment - 1);
+        if (piece != nullptr && begin <= piece->bytes && bytes <= piece->bytes - begin) {
+            used_ = begin + bytes;
+            return reinterpret_cast<std::byte*>(piece) + begin;
+        }
+        if (!again || !add_piece(bytes + alignment))
             return nullptr;
-        committed_.store(want, std::memory_order_relaxed);
     }
-    used_ = end;
-    return base_ + begin;
 }
 
-std::uint64_t arena::resident_bytes_now() const noexcept { return resident_bytes(base_, committed_bytes()); }
+std::uint64_t arena::resident_bytes_now() const noexcept
+{
+    std::uint64_t n = 0;
+    for (arena_piece const* p = pieces(); p != nullptr; p = reinterpret_cast<arena_piece const*>(p->next))
+        n += resident_bytes(p, p->bytes);
+    return n;
+}
 
 }

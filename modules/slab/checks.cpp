@@ -16,8 +16,6 @@ module;
 #include <optional>
 #include <stdexcept>
 #include <string_view>
-#include <sys/random.h>
-#include <time.h>
 #include <unordered_map>
 #if defined(TSLAB_CHECKED) && __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -77,17 +75,6 @@ check_mode checked_mode(check_mode asked)
     return asked == check_mode::automatic ? mode_by_environment() : asked;
 }
 
-std::uint64_t random_word() noexcept
-{
-    std::uint64_t word = 0;
-    if (::getrandom(&word, sizeof(word), GRND_NONBLOCK) != static_cast<ssize_t>(sizeof(word))) {
-        timespec now{};
-        ::clock_gettime(CLOCK_MONOTONIC, &now);   // better than nothing
-        word = mixed(static_cast<std::uint64_t>(now.tv_nsec) ^ reinterpret_cast<std::uintptr_t>(&now));
-    }
-    return word;
-}
-
 /// How many allocations the calling thread makes until the next guarded one, and what decides on it (xorshift, G. Marsaglia).
 struct guard_countdown {
     std::uint32_t left = 0;
@@ -98,7 +85,7 @@ constinit thread_local guard_countdown countdown{};
 std::uint64_t next_random(std::uint64_t& state) noexcept
 {
     if (state == 0)
-        state = random_word() | 1U;
+        state = random_number() | 1U;
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
@@ -112,7 +99,7 @@ memory_checks::memory_checks(check_mode mode, std::optional<std::uint32_t> guard
       guard_sampling_{mode_ != check_mode::canaries ? 0
                       : guard_sampling              ? *guard_sampling
                                                     : sampling_by_environment()},
-      secret_{mode_ == check_mode::canaries ? random_word() : 0}
+      secret_{mode_ == check_mode::canaries ? random_number() : 0}
 {
 }
 

@@ -9,6 +9,7 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 export module tslab.slab:descriptor;
 
 import tslab.stats;
@@ -193,6 +194,40 @@ inline void set_next_of_ready(slab& s, slab const* next) noexcept
 
 /// What a lane without slabs points at: no free slot, so the first allocation goes the slow way. Never written.
 inline constinit slab no_slab{};
+
+/// Makes a page's descriptor say that it is no slab, whatever it was: the page goes. Its words too, and those of its blocks, so
+/// that whoever comes late finds nothing to free. `blocks`: null where it cannot have any.
+inline void retire_page(slab& s, slab* blocks) noexcept
+{
+    s.tag.store(tag_none, std::memory_order_relaxed);
+    s.where.store(residence::unused, std::memory_order_relaxed);
+    s.was.store(tag_none, std::memory_order_relaxed);
+    s.owner.store(&nowhere, std::memory_order_relaxed);
+    s.home.store(nullptr, std::memory_order_relaxed);
+    s.partly_purged = false;
+    s.local.store(0, std::memory_order_relaxed);
+    s.shared.store(0, std::memory_order_relaxed);
+    for (unsigned k = 0; blocks != nullptr && k < max_blocks; ++k) {
+        if (blocks[k].owner.load(std::memory_order_relaxed) == nullptr && blocks[k].base == nullptr)
+            continue;   // never used: it may be memory that was never touched
+        blocks[k].owner.store(&nowhere, std::memory_order_relaxed);
+        blocks[k].shared.store(0, std::memory_order_relaxed);
+    }
+}
+
+/// Makes a page's descriptor one of a page that was never used, as far as what came too late for its last owner goes.
+inline void prepare_page(slab& s, slab* blocks) noexcept
+{
+    if (s.owner.load(std::memory_order_relaxed) == nullptr) {   // zeroed memory
+        std::construct_at(&s);
+        return;
+    }
+    if (s.shared.load(std::memory_order_relaxed) != 0)
+        s.shared.store(0, std::memory_order_relaxed);
+    for (unsigned k = 0; blocks != nullptr && k < max_blocks; ++k)
+        if (blocks[k].shared.load(std::memory_order_relaxed) != 0)
+            blocks[k].shared.store(0, std::memory_order_relaxed);
+}
 
 /// A doubly linked list of slabs through their own links. One owner or one lock guards it.
 class slab_list {

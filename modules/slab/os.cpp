@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <sys/mman.h>
-#include <sys/resource.h>
+#include <sys/random.h>
+#include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 module tslab.slab;
 
@@ -21,7 +22,22 @@ void* map_reserve(std::size_t bytes) noexcept
     return p == MAP_FAILED ? nullptr : p;
 }
 
-bool map_readable(void* begin, std::size_t bytes) noexcept { return ::mprotect(begin, bytes, PROT_READ) == 0; }
+#if !defined(MAP_FIXED_NOREPLACE)
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+// Kernels before 4.17 take the address for a hint, and ThreadSanitizer and Valgrind may change it: only what comes back counts.
+map_result map_exactly(void* begin, std::size_t bytes) noexcept
+{
+    void* const p = ::mmap(begin, bytes, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (p == begin)
+        return map_result::mapped;
+    if (p == MAP_FAILED)
+        return errno == ENOMEM || errno == EAGAIN ? map_result::refused : map_result::taken;
+    ::munmap(p, bytes);
+    return map_result::taken;
+}
 
 bool map_commit(void* begin, std::size_t bytes) noexcept
 {
@@ -33,7 +49,7 @@ bool map_purge(void* begin, std::size_t bytes) noexcept { return ::madvise(begin
 
 void map_release(void* begin, std::size_t bytes) noexcept { ::munmap(begin, bytes); }
 
-constinit os_calls const real_calls{map_reserve, map_readable, map_commit, map_purge, map_release};
+constinit os_calls const real_calls{map_reserve, map_exactly, map_commit, map_purge, map_release};
 constinit os_calls const* calls_in_use = &real_calls;
 
 }
@@ -60,15 +76,22 @@ bool protect_pages(void* begin, std::size_t bytes) noexcept
     return granted(os_call::protect) && ::mprotect(begin, bytes, PROT_NONE) == 0;
 }
 
-std::size_t default_reservation() noexcept
+std::uint64_t physical_memory() noexcept
 {
     auto const pages = static_cast<std::uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 1L));
-    auto const page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    std::uint64_t bytes = std::clamp<std::uint64_t>(std::bit_ceil(pages * page * 2), 1ULL << 32, 1ULL << 38);
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-        bytes = std::min<std::uint64_t>(bytes, std::bit_floor(limit.rlim_cur / 4));
-    return static_cast<std::size_t>(bytes);
+    return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t random_number() noexcept
+{
+    std::uint64_t word = 0;
+    if (::getrandom(&word, sizeof(word), GRND_NONBLOCK) != static_cast<ssize_t>(sizeof(word))) {
+        timespec now{};
+        ::clock_gettime(CLOCK_MONOTONIC, &now);   // better than nothing
+        word = (static_cast<std::uint64_t>(now.tv_nsec) ^ reinterpret_cast<std::uintptr_t>(&now)) * 0x9e3779b97f4a7c15U;
+        word ^= word >> 32;
+    }
+    return word;
 }
 
 void prefer_huge_pages(void* begin, std::size_t bytes) noexcept { ::madvise(begin, bytes, MADV_HUGEPAGE); }

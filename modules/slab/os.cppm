@@ -33,17 +33,25 @@ enum class os_call : std::uint8_t {
 };
 inline constexpr std::size_t os_call_count = 17;
 
+/// What came of asking for memory at a certain address.
+enum class map_result : std::uint8_t {
+    mapped,
+    taken,    ///< something else is mapped there, or nothing may be
+    refused   ///< there is no memory
+};
+
 /// The calls tslab makes for memory. Each may be called from any thread.
 struct os_calls {
     /// Address space without memory behind it, page aligned; null on failure.
     void* (*reserve)(std::size_t bytes) noexcept;
-    /// Makes a part of a reservation readable, as zeroes and at no cost of memory, until it is committed; false on failure.
-    bool (*make_readable)(void* begin, std::size_t bytes) noexcept;
+    /// Zeroed memory, readable and writable, at exactly that address, which nothing is mapped at; never in the place of
+    /// another mapping.
+    map_result (*map_at)(void* begin, std::size_t bytes) noexcept;
     /// Makes a part of a reservation readable and writable; false on failure.
     bool (*commit)(void* begin, std::size_t bytes) noexcept;
     /// Gives the memory of whole pages back and keeps the address range; the pages read as zero afterwards.
     bool (*purge)(void* begin, std::size_t bytes) noexcept;
-    /// Returns a whole reservation.
+    /// Returns a whole reservation, or any part of what map_at gave.
     void (*release)(void* begin, std::size_t bytes) noexcept;
     /// Asked before each of the other calls, for tests: false makes it fail for want of memory. Null: all are made.
     bool (*grant)(os_call which) noexcept = nullptr;
@@ -59,8 +67,11 @@ struct os_calls {
 /// Not thread safe: call it while no other thread uses tslab.
 os_calls const* set_os_calls(os_calls const* calls) noexcept;
 
-/// The largest reservation worth asking for: twice the physical memory, a quarter of RLIMIT_AS where that is less.
-[[nodiscard]] std::size_t default_reservation() noexcept;
+/// Bytes of the machine's memory.
+[[nodiscard]] std::uint64_t physical_memory() noexcept;
+
+/// A number that nobody can guess, where the system has one to give.
+[[nodiscard]] std::uint64_t random_number() noexcept;
 
 /// Makes committed pages fault when they are touched, until they are committed again; false on failure.
 [[nodiscard]] bool protect_pages(void* begin, std::size_t bytes) noexcept;

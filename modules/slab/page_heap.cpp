@@ -7,7 +7,6 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <new>
 #include <utility>
@@ -20,116 +19,118 @@ namespace tslab {
 namespace {
 
 constexpr std::uint32_t no_page = ~std::uint32_t{0};
-constexpr std::size_t smallest_reservation = std::size_t{16} << 20;
-constexpr std::uint32_t smallest_step = 256;    // pages committed at once: 1 MiB at first,
-constexpr std::uint32_t largest_step = 16384;   // 64 MiB in a heap that has grown
-constexpr std::uint32_t huge_page = 512;        // pages of one
-constexpr std::size_t range_alignment = std::size_t{2} << 20;
-constexpr std::uint32_t generation_step = 4096;   // pages whose generations are committed at once: 1 MiB
+constexpr std::size_t smallest_limit = std::size_t{16} << 20;
+constexpr std::uint32_t most_units = 128;   // mapped at once without need: 32 MiB
+constexpr std::uint32_t huge_units = 8;     // of a huge page
+constexpr std::uint32_t slab_units =   // of the largest slab
+    std::max(std::ranges::max(class_shapes, {}, &class_shape::pages).pages / unit_pages, 1U);
 
-constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+constinit atomic<std::uint64_t> heaps_made{0};
 
-/// The range begins at a multiple of its size rounded up to a power of two, so that every address has a place in the tables
-/// of descriptors, which have room for as much.
-struct layout {
-    std::size_t pages, alignment, slabs, blocks, generations, sets, total;
-
-    explicit layout(std::size_t page_count) noexcept
-        : pages{page_count * page_bytes},
-          alignment{std::max(std::bit_ceil(pages), range_alignment)},
-          slabs{alignment / page_bytes * sizeof(slab)},
-          blocks{slabs * max_blocks},
-          generations{round_up(page_count * max_slots * sizeof(std::uint32_t), page_bytes)},
-          sets{round_up(3 * page_set::bytes_for(page_count), page_bytes)},
-          total{pages + slabs + blocks + generations + sets + alignment}
-    {
-    }
-};
+/// Which words a set has.
+enum set : unsigned { resident_set, purged_set, large_set };
 
 }
 
 page_heap::page_heap(std::size_t reserve_bytes, bool huge_pages, page_figures* told)
-    : told_{told != nullptr ? told : &own_figures_}, commit_step_{huge_pages ? huge_page : 64}
+    : mark_{address_window::owner_mark(heaps_made.fetch_add(1, std::memory_order_relaxed) + 1)},
+      told_{told != nullptr ? told : &own_figures_},
+      units_{process_window.links(), first_run_},
+      least_units_{huge_pages ? huge_units : 1},
+      huge_pages_{huge_pages}
 {
-    std::size_t want = reserve_bytes != 0 ? reserve_bytes : default_reservation();
-    want = std::clamp(want, smallest_reservation, std::size_t{1} << (handle_fields::page_bits + page_shift));
-    // A system that refuses this much address space may still grant half of it.
-    for (; mapping_ == nullptr && want >= smallest_reservation; want /= 2) {
-        max_pages_ = static_cast<std::uint32_t>(want / page_bytes);
-        mapping_bytes_ = layout{max_pages_}.total;
-        mapping_ = os().reserve(mapping_bytes_);
-    }
-    if (mapping_ == nullptr)
+    if (!process_window.open())
         throw std::bad_alloc{};
-    layout const sizes{max_pages_};
-    map_.base_ = round_up(reinterpret_cast<std::uintptr_t>(mapping_), sizes.alignment);
-    map_.slabs_ = reinterpret_cast<slab*>(map_.base_ + sizes.pages);
-    std::uintptr_t const behind_slabs = map_.base_ + sizes.pages + sizes.slabs;
-    map_.blocks_ = reinterpret_cast<slab*>(behind_slabs);
-    generations_ = reinterpret_cast<atomic<std::uint32_t>*>(behind_slabs + sizes.blocks);
-    auto* const sets = reinterpret_cast<std::byte*>(behind_slabs + sizes.blocks + sizes.generations);
-    for (unsigned bin = 0; bin < bin_count; ++bin) {
-        std::uint32_t const ratio = has_blocks(bin) ? address_map::block_ratio : address_map::page_ratio;
-        auto const first = reinterpret_cast<std::uintptr_t>(has_blocks(bin) ? map_.blocks_ : map_.slabs_);
-        bin_geometry const& b = bins[bin];
-        map_.entries_[bin] = {.first = first,
-                              .block_mask = (sizes.alignment - 1) & ~std::uintptr_t{b.offset_mask},
-                              .offset_mask = b.offset_mask,
-                              .reciprocal = b.reciprocal,
-                              .size = b.size,
-                              .shift = ratio,
-                              .full_mask = b.full_mask,
-                              .absent_mask = b.absent_mask};
-    }
-    sets_bytes_ = sizes.sets;
-    // A free reads the descriptor that an address would have before it knows whether it has one.
-    if (!os().make_readable(map_.slabs_, sizes.slabs + sizes.blocks) || !os().commit(sets, sizes.sets)) {
-        os().release(mapping_, mapping_bytes_);
-        throw std::bad_alloc{};
-    }
-    if (huge_pages)
-        prefer_huge_pages(reinterpret_cast<void*>(map_.base_), sizes.pages);
+    std::uint32_t const all = process_window.max_units();
+    std::size_t const limit =
+        (std::max(reserve_bytes, smallest_limit) + unit_bytes * least_units_ - 1) / (unit_bytes * least_units_);
+    max_pages_ =
+        static_cast<std::uint32_t>(reserve_bytes != 0 ? std::min<std::size_t>(limit * least_units_, all) * unit_pages
+                                                      : std::size_t{all} * unit_pages);
     lock_guard const guard{lock_};
-    resident_.attach(sets, max_pages_);
-    resident_words_ = sets;
-    large_words_ = sets + 2 * page_set::bytes_for(max_pages_);
-    auto const begins = {reinterpret_cast<std::uintptr_t>(map_.slabs_), reinterpret_cast<std::uintptr_t>(map_.blocks_),
-                         reinterpret_cast<std::uintptr_t>(sets), reinterpret_cast<std::uintptr_t>(generations_)};
-    std::size_t i = 0;
-    for (std::uintptr_t const begin : begins)
-        told_->metadata[i++].begin = begin;
-    publish_metadata();
-    purged_.attach(sets + page_set::bytes_for(max_pages_), max_pages_);
-    was_large_.attach(sets + 2 * page_set::bytes_for(max_pages_), max_pages_);
+    resident_.attach(process_window.words(resident_set), process_window.summary(resident_set), all);
+    purged_.attach(process_window.words(purged_set), process_window.summary(purged_set), all);
+    was_large_.attach(process_window.words(large_set), process_window.summary(large_set), all);
 }
 
-page_heap::~page_heap() { os().release(mapping_, mapping_bytes_); }
-
-bool page_heap::grow(std::uint32_t pages) noexcept
+page_heap::~page_heap()
 {
-    std::size_t const have = map_.committed_.load(std::memory_order_relaxed);
-    auto const have_pages = static_cast<std::uint32_t>(have >> page_shift);
-    std::uint32_t const step = std::clamp(have_pages / 2, smallest_step, largest_step);
+    lock_guard const guard{lock_};
+    while (std::uint32_t const at = units_.head()) {
+        unit_run const r = units_.run_at(at);
+        std::uint32_t const first = r.first * unit_pages;
+        std::uint32_t const count = r.count * unit_pages;
+        resident_.clear(first, count);
+        purged_.clear(first, count);
+        was_large_.clear(first, count);
+        for (std::uint32_t page = first; page < first + count; ++page)
+            retire_page(tslab::page_heap::at(page), process_window.blocks_of(page));
+        units_.erase(r);
+        process_window.give(r, mark_);
+    }
+}
+
+/// As page_set::next_run, among the pages of this heap.
+page_run page_heap::next_run(page_set const& set, std::uint32_t from, std::uint32_t longest) const noexcept
+{
+    for (std::uint32_t at = set.empty() ? 0 : units_.head(); at != 0; at = units_.next_of(at)) {
+        unit_run const r = units_.run_at(at);
+        std::uint32_t const end = (r.first + r.count) * unit_pages;
+        if (end <= from)
+            continue;
+        page_run const run = set.next_run(std::max(from, r.first * unit_pages), longest, end);
+        if (run.count != 0)
+            return run;
+    }
+    return {};
+}
+
+void page_heap::note_units(std::uint32_t more, std::uint32_t fewer) noexcept
+{
+    std::uint32_t const n = unit_count_.load(std::memory_order_relaxed) + more - fewer;
+    unit_count_.store(n, std::memory_order_relaxed);
+    told_->units.store(n, std::memory_order_relaxed);
+    told_->first_run.store(units_.head(), std::memory_order_relaxed);
+    told_->metadata_bytes.store(metadata_bytes(), std::memory_order_relaxed);
+}
+
+/// What of the pages mapped last was never taken becomes as good as given back.
+void page_heap::give_up_fresh() noexcept
+{
+    page_run const rest = fresh();
+    if (rest.count != 0)
+        purged_.insert(rest.first, rest.count);
+    set_fresh({});
+}
+
+/// Maps units for `pages` pages that begin at a multiple of `step`, behind which a part of what the heap has already is
+/// mapped too.
+bool page_heap::grow(std::uint32_t pages, std::uint32_t step) noexcept
+{
+    std::uint32_t const have = unit_count_.load(std::memory_order_relaxed);
+    std::uint32_t const room = max_pages_ / unit_pages - have;
+    auto const need = static_cast<std::uint32_t>((std::uint64_t{pages} + unit_pages - 1) / unit_pages);
+    std::uint32_t const unit_step = std::max(step / unit_pages, least_units_);
+    auto const whole = [&](std::uint32_t n) { return (n + least_units_ - 1) / least_units_ * least_units_; };
     // A generous step first; where that is refused, exactly what is needed.
-    for (std::uint32_t const ask : {std::max(pages, step), pages}) {
-        auto const end = static_cast<std::uint32_t>(
-            std::min<std::size_t>(round_up(std::size_t{have_pages} + ask, commit_step_), max_pages_));
-        auto const meta_begin = round_up(have_pages * sizeof(slab), page_bytes);
-        auto const meta_end = round_up(end * sizeof(slab), page_bytes);
-        auto* const meta = reinterpret_cast<std::byte*>(map_.slabs_);
-        if (!os().commit(meta + meta_begin, meta_end - meta_begin))
+    for (std::uint32_t const ask :
+         {std::min(whole(std::max(need, std::min(have / 4, most_units))), room), whole(need)}) {
+        if (ask < need || ask > room)
             continue;
-        // Zeroed memory is what blocks are until a slab has some: nobody's, with no slot free.
-        auto* const blocks = reinterpret_cast<std::byte*>(map_.blocks_);
-        if (!os().commit(blocks + meta_begin * max_blocks, (meta_end - meta_begin) * max_blocks))
+        // What is large enough for any slab begins where any slab may.
+        unit_run const r =
+            process_window.take(ask, ask < slab_units ? unit_step : std::max(unit_step, slab_units), mark_);
+        if (r.count == 0)
             continue;
-        if (!os().commit(reinterpret_cast<void*>(map_.base_ + have), (std::size_t{end} << page_shift) - have))
-            continue;
-        for (std::uint32_t i = have_pages; i < end; ++i)
-            std::construct_at(map_.slabs_ + i);
-        // release: whoever sees the pages sees their descriptors.
-        map_.committed_.store(std::size_t{end} << page_shift, std::memory_order_release);
-        publish_metadata();
+        if (huge_pages_)
+            prefer_huge_pages(address_of(r.first * unit_pages), std::size_t{r.count} << unit_shift);
+        units_.insert(r);
+        page_run const rest = fresh();
+        bool const goes_on = rest.count != 0 && rest.first + rest.count == r.first * unit_pages;
+        if (!goes_on)
+            give_up_fresh();
+        set_fresh({goes_on ? rest.first : r.first * unit_pages, (goes_on ? rest.count : 0) + r.count * unit_pages});
+        note_units(r.count, 0);
         return true;
     }
     return false;
@@ -142,11 +143,10 @@ std::uint32_t page_heap::find_free(std::uint32_t pages, std::uint32_t step) cons
         if (set->size() < pages)
             continue;
         for (std::uint32_t from = 0;;) {
-            page_run const run = set->next_run(from, pages + step - 1);
+            page_run const run = next_run(*set, from, pages + step - 1);
             if (run.count == 0)
                 break;
-            std::uint32_t const skip =
-                (step - (static_cast<std::uint32_t>(map_.base_ >> page_shift) + run.first) % step) % step;
+            std::uint32_t const skip = (step - run.first % step) % step;
             if (run.count >= skip && run.count - skip >= pages)
                 return run.first + skip;
             from = run.first + run.count;
@@ -159,52 +159,50 @@ std::uint32_t page_heap::find_free(std::uint32_t pages, std::uint32_t step) cons
 /// these find nothing.
 std::uint32_t page_heap::find_mixed(std::uint32_t pages, std::uint32_t step) noexcept
 {
-    std::uint32_t const next = next_.load(std::memory_order_relaxed);
-    for (std::uint32_t from = 0;;) {
-        page_run const resident = resident_.next_run(from, max_pages_);
-        page_run const purged = purged_.next_run(from, max_pages_);
-        if (resident.count == 0 && purged.count == 0)
-            return no_page;
-        bool const resident_first = purged.count == 0 || (resident.count != 0 && resident.first < purged.first);
-        page_run const begin = resident_first ? resident : purged;
-        std::uint32_t end = begin.first + begin.count;
-        for (bool more = true; more && end < next;) {
-            page_run const further = (resident_.contains(end) ? resident_ : purged_).next_run(end, max_pages_);
-            more = further.count != 0 && further.first == end;
-            end += more ? further.count : 0;
+    if (std::uint64_t{resident_.size()} + purged_.size() + fresh().count < pages)
+        return no_page;
+    give_up_fresh();
+    for (std::uint32_t at = units_.head(); at != 0; at = units_.next_of(at)) {
+        unit_run const r = units_.run_at(at);
+        std::uint32_t const run_end = (r.first + r.count) * unit_pages;
+        for (std::uint32_t from = r.first * unit_pages; from < run_end;) {
+            page_run const resident = resident_.next_run(from, no_page, run_end);
+            page_run const purged = purged_.next_run(from, no_page, run_end);
+            if (resident.count == 0 && purged.count == 0)
+                break;
+            bool const resident_first = purged.count == 0 || (resident.count != 0 && resident.first < purged.first);
+            page_run const begin = resident_first ? resident : purged;
+            std::uint32_t end = begin.first + begin.count;
+            while (end < run_end) {
+                page_set const& set = resident_.contains(end) ? resident_ : purged_;
+                page_run const further = set.next_run(end, no_page, run_end);
+                if (further.count == 0 || further.first != end)
+                    break;
+                end += further.count;
+            }
+            std::uint32_t const skip = (step - begin.first % step) % step;
+            if (std::uint64_t{begin.first} + skip + pages <= end)
+                return begin.first + skip;
+            from = end;
         }
-        std::uint32_t const skip =
-            (step - (static_cast<std::uint32_t>(map_.base_ >> page_shift) + begin.first) % step) % step;
-        std::uint64_t const wanted = std::uint64_t{begin.first} + skip + pages;
-        if (wanted <= end)
-            return begin.first + skip;
-        if (end == next && wanted <= max_pages_) {
-            auto const rest = static_cast<std::uint32_t>(wanted - end);
-            if (take_fresh(rest, 1) == no_page)
-                return no_page;
-            purged_.insert(end, rest);   // never touched: as good as given back
-            return begin.first + skip;
-        }
-        from = end;
     }
+    return no_page;
 }
 
-std::uint32_t page_heap::take_fresh(std::uint32_t pages, std::uint32_t step) noexcept
+std::uint32_t page_heap::take_fresh(std::uint32_t pages, std::uint32_t step, bool may_grow) noexcept
 {
-    std::uint32_t const next = next_.load(std::memory_order_relaxed);
-    std::uint32_t const skip = (step - (static_cast<std::uint32_t>(map_.base_ >> page_shift) + next) % step) % step;
-    if (std::uint64_t{next} + skip + pages > max_pages_)
-        return no_page;
-    auto const committed_pages =
-        static_cast<std::uint32_t>(map_.committed_.load(std::memory_order_relaxed) >> page_shift);
-    std::uint32_t const end = next + skip + pages;
-    if (end > committed_pages && !grow(end - committed_pages))
-        return no_page;
-    if (skip != 0)
-        purged_.insert(next, skip);   // never touched: as good as given back
-    next_.store(end, std::memory_order_release);
-    told_->used_pages.store(end, std::memory_order_release);   // the same for readers outside
-    return next + skip;
+    for (;; may_grow = false) {
+        page_run const rest = fresh();
+        std::uint32_t const skip = (step - rest.first % step) % step;
+        if (rest.count >= skip && rest.count - skip >= pages) {
+            if (skip != 0)
+                purged_.insert(rest.first, skip);   // never touched: as good as given back
+            set_fresh({rest.first + skip + pages, rest.count - skip - pages});
+            return rest.first + skip;
+        }
+        if (!may_grow || !grow(pages, step))
+            return no_page;
+    }
 }
 
 void page_heap::publish_sizes() noexcept
@@ -223,17 +221,21 @@ slab* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site cons
     if (first != no_page) {
         (resident_.contains(first) ? resident_ : purged_).erase(first, pages);
         was_large_.clear(first, pages);
-    } else if ((first = take_fresh(pages, step)) == no_page) {
-        if ((first = find_mixed(pages, step)) == no_page)
-            return nullptr;
+    } else if ((first = take_fresh(pages, step, true)) == no_page) {
+        if ((first = find_mixed(pages, step)) == no_page) {
+            // What is left up to the limit is less than is wanted, but it may do together with what is free.
+            std::uint32_t const room = max_pages_ - unit_count_.load(std::memory_order_relaxed) * unit_pages;
+            if (room == 0 || room >= pages || !grow(room, 1) || (first = find_mixed(pages, step)) == no_page)
+                return nullptr;
+        }
         resident_.clear(first, pages);
         purged_.clear(first, pages);
         was_large_.clear(first, pages);
     }
     publish_sizes();
     note_fewest();
-    slab& s = map_.slabs_[first];
-    s.base = reinterpret_cast<std::byte*>(map_.base_ + (std::size_t{first} << page_shift));
+    slab& s = at(first);
+    s.base = address_of(first);
     return &s;
 }
 
@@ -301,9 +303,9 @@ bool page_heap::purge_of_slab(std::byte* begin, std::uint32_t pages, unsigned c,
     return dropped;
 }
 
-unsigned page_heap::class_of_page(std::uint32_t i) const noexcept
+unsigned page_heap::class_of_page(std::uint32_t i) noexcept
 {
-    std::uint8_t const was = map_.slabs_[i].was.load(std::memory_order_relaxed);
+    std::uint8_t const was = at(i).was.load(std::memory_order_relaxed);
     return was == tag_none || was == tag_large ? large_class : class_of_bin(was - 1U);
 }
 
@@ -343,14 +345,14 @@ purge_result page_heap::purge(bool look, std::uint64_t most) noexcept
     purge_result done;
     std::array<page_run, 64> runs;
     std::uint64_t staying = ~std::uint64_t{0};   // of the pages that are free and resident, the first so many
-    for (std::uint32_t from = 0; from < max_pages_ && done.failures == 0;) {
+    for (std::uint32_t from = 0; done.failures == 0;) {
         std::size_t n = 0;
         {
             lock_guard const guard{lock_};
             if (staying == ~std::uint64_t{0})
                 staying = resident_.size() - std::min<std::uint64_t>(most, resident_.size());
             while (n < runs.size()) {
-                page_run run = resident_.next_run(from, max_pages_);
+                page_run run = next_run(resident_, from, no_page);
                 if (run.count == 0)
                     break;
                 from = run.first + run.count;
@@ -371,7 +373,7 @@ purge_result page_heap::purge(bool look, std::uint64_t most) noexcept
         std::array<bool, 64> dropped{};
         for (std::size_t i = 0; i < n; ++i) {
             std::size_t const bytes = std::size_t{runs[i].count} << page_shift;
-            auto* const begin = reinterpret_cast<void*>(map_.base_ + (std::size_t{runs[i].first} << page_shift));
+            void* const begin = address_of(runs[i].first);
             dropped[i] = os().purge(begin, bytes);
             if (look) {
                 done.asked += bytes;
@@ -395,55 +397,95 @@ purge_result page_heap::purge(bool look, std::uint64_t most) noexcept
     return done;
 }
 
+// Modelled: tests/models/chunks.pml, step withdraw
+std::size_t page_heap::withdraw(unit_batch& to, std::uint32_t keep) noexcept
+{
+    lock_guard const guard{lock_};
+    if (keep == 0)
+        give_up_fresh();
+    std::size_t n = 0;
+    for (std::uint32_t at = units_.head(); at != 0 && n < to.size() && purged_.size() > keep;) {
+        unit_run const r = units_.run_at(at);
+        std::uint32_t const next = units_.next_of(at);
+        // From the end of each run, so that what stays is what lies lowest.
+        std::uint32_t end = r.first + r.count;
+        for (std::uint32_t u = end; u > r.first && n < to.size() && purged_.size() > keep;) {
+            std::uint32_t const most = (purged_.size() - keep + unit_pages - 1) / unit_pages;
+            std::uint32_t first = u;
+            while (first > r.first && u - first < most && purged_.word(first - 1) == ~std::uint64_t{0})
+                --first;
+            if (first == u) {
+                --u;
+                continue;
+            }
+            unit_run const out{first, u - first};
+            purged_.erase(first * unit_pages, out.count * unit_pages);
+            was_large_.clear(first * unit_pages, out.count * unit_pages);
+            units_.erase(out);
+            note_units(0, out.count);
+            to[n++] = out;
+            u = first;
+        }
+        at = next;
+    }
+    publish_sizes();
+    return n;
+}
+
+void page_heap::restore(unit_batch const& runs, std::size_t n) noexcept
+{
+    lock_guard const guard{lock_};
+    for (std::size_t i = 0; i < n; ++i) {
+        units_.insert(runs[i]);
+        purged_.insert(runs[i].first * unit_pages, runs[i].count * unit_pages);
+        note_units(runs[i].count, 0);
+    }
+    publish_sizes();
+}
+
+// Modelled: tests/models/chunks.pml, step release
+void page_heap::release(unit_batch const& runs, std::size_t n) noexcept
+{
+    for (std::size_t i = 0; i < n; ++i) {
+        std::uint32_t const end = (runs[i].first + runs[i].count) * unit_pages;
+        for (std::uint32_t page = runs[i].first * unit_pages; page < end; ++page)
+            retire_page(at(page), process_window.blocks_of(page));
+        process_window.give(runs[i], mark_);
+    }
+}
+
 bool page_heap::commit_generations(std::uint32_t page) noexcept
 {
-    if (has_generations(page))
-        return true;
-    lock_guard const guard{lock_};
-    std::uint32_t const have = generation_pages_.load(std::memory_order_relaxed);
-    if (page < have)
-        return true;
-    std::uint32_t const end = std::min(max_pages_, (page / generation_step + 1) * generation_step);
-    constexpr std::size_t each = max_slots * sizeof(std::uint32_t);
-    auto* const bytes = reinterpret_cast<std::byte*>(generations_);
-    auto const end_bytes = round_up(end * each, page_bytes);
-    auto const begin_bytes = have * each / page_bytes * page_bytes;
-    if (!os().commit(bytes + begin_bytes, end_bytes - begin_bytes))
+    if (page >> handle_fields::page_bits != 0)
         return false;
-    // release: pairs with has_generations, so that a reader who sees the number may touch the words.
-    generation_pages_.store(end, std::memory_order_release);
-    publish_metadata();
-    return true;
+    return has_generations(page) || process_window.commit_generations(page / unit_pages);
+}
+
+bool page_heap::commit_blocks(std::uint32_t page) noexcept
+{
+    return page / unit_pages < process_window.block_units() || process_window.commit_blocks(page / unit_pages);
 }
 
 std::uint64_t page_heap::resident_metadata_bytes() const noexcept
 {
-    std::size_t const pages = map_.committed_.load(std::memory_order_relaxed) >> page_shift;
-    layout const sizes{max_pages_};
-    auto const* const sets = reinterpret_cast<std::byte const*>(generations_) + sizes.generations;
-    return resident_bytes(map_.slabs_, pages * sizeof(slab)) +
-           resident_bytes(map_.blocks_, pages * sizeof(slab) * max_blocks) + resident_bytes(sets, sets_bytes_) +
-           resident_bytes(generations_, std::size_t{generation_pages_.load(std::memory_order_relaxed)} * max_slots *
-                                            sizeof(std::uint32_t));
-}
-
-void page_heap::publish_metadata() noexcept
-{
-    std::uint64_t const pages = map_.committed_.load(std::memory_order_relaxed) >> page_shift;
-    std::uint64_t const generations = generation_pages_.load(std::memory_order_relaxed);
-    auto const bytes = {pages * sizeof(slab), pages * sizeof(slab) * max_blocks, std::uint64_t{sets_bytes_},
-                        generations * max_slots * sizeof(std::uint32_t)};
-    std::size_t i = 0;
-    for (std::uint64_t const n : bytes)
-        told_->metadata[i++].bytes.store(n, std::memory_order_relaxed);
-    told_->metadata_bytes.store(metadata_bytes(), std::memory_order_relaxed);
+    std::uint64_t n = 0;
+    for_each_run([&](unit_run r) {
+        std::uint32_t const page = r.first * unit_pages;
+        n += resident_bytes(&at(page), r.count * address_window::slab_bytes_of_unit) +
+             r.count * address_window::word_bytes_of_unit;
+        auto const up_to = [&r](std::uint32_t end) { return std::clamp(end, r.first, r.first + r.count) - r.first; };
+        n +=
+            resident_bytes(blocks_at(page), up_to(process_window.block_units()) * address_window::block_bytes_of_unit) +
+            resident_bytes(&generation(page, 0),
+                           up_to(process_window.generation_units()) * address_window::generation_bytes_of_unit);
+    });
+    return n;
 }
 
 std::uint64_t page_heap::metadata_bytes() const noexcept
 {
-    return (map_.committed_.load(std::memory_order_relaxed) >> page_shift) * sizeof(slab) * (1 + max_blocks) +
-           sets_bytes_ +
-           std::uint64_t{generation_pages_.load(std::memory_order_relaxed)} * max_slots * sizeof(std::uint32_t);
+    constexpr std::size_t of_unit = address_window::slab_bytes_of_unit + address_window::word_bytes_of_unit;
+    return unit_count_.load(std::memory_order_relaxed) * of_unit;
 }
 
 }

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pages of one heap: one reserved range of addresses, descriptor i beside page i, and two sets of free pages,
-// those still resident and those given back. From pointer to descriptor is a subtraction and a shift.
-// Address space is committed in chunks and never moves or goes away while the heap lives.
+// The pages of one heap: units of the process's window that are its own, and two sets of free pages, those still resident
+// and those given back. Address space is taken as it is needed, in growing steps, and can be given back by whole units.
+// Pages are named by their number in the window.
 module;
 #include <array>
 #include <atomic>
@@ -17,6 +17,7 @@ import :size_class;
 import :descriptor;
 import :mutex;
 import :page_set;
+import :window;
 
 export namespace tslab {
 
@@ -39,151 +40,87 @@ struct purge_result {
     }
 };
 
-/// A part of the address space that grows.
-struct told_range {
-    std::uint64_t begin = 0;
-    atomic<std::uint64_t> bytes{0};
-};
-
 /// What is told of the pages. Written under the heap's lock or by shared counters; any thread may read it.
 struct page_figures {
     struct class_purges {
         counter calls, bytes, failures;
     };
     std::array<class_purges, class_count + 1> purges{};
-    atomic<std::uint32_t> used_pages{0};
     atomic<std::uint64_t> free_resident{0};
     atomic<std::uint64_t> free_purged{0};
     atomic<std::uint64_t> madvise_calls{0};
     atomic<std::uint64_t> madvise_bytes{0};
     atomic<std::uint64_t> madvise_failures{0};
     atomic<std::uint64_t> metadata_bytes{0};   ///< see page_heap::metadata_bytes
-    std::array<told_range, 4> metadata{};      ///< descriptors, blocks, sets, generations
+    atomic<std::uint32_t> first_run{0};        ///< of the heap's units, in their order: the first one's number + 1
+    atomic<std::uint32_t> units{0};            ///< how many
 };
-
-/// From an address to its page's descriptor: a subtraction, a comparison and a shift. Read on every free.
-class address_map {
-public:
-    /// The descriptor of the page `p` lies in; null when `p` is in no page that may be touched. Thread safe.
-    [[nodiscard]] inline slab* find(void const* p) const noexcept
-    {
-        std::uintptr_t const offset = reinterpret_cast<std::uintptr_t>(p) - base_;
-        // relaxed: a pointer that was handed out was published by whatever handed it over.
-        if (offset >= committed_.load(std::memory_order_relaxed)) [[unlikely]]
-            return nullptr;
-        slab* const s = slabs_ + (offset >> page_shift);
-        __builtin_assume(s != nullptr);
-        return s;
-    }
-
-    /// What a free needs to know of a bin, in one cache line.
-    struct alignas(64) bin_entry {
-        std::uintptr_t first = 0;        ///< the descriptor of the first page, or of its first block
-        std::uintptr_t block_mask = 0;   ///< what of an address in the range tells its block
-        std::uint32_t offset_mask = 0;   ///< these as in bin_geometry
-        std::uint32_t reciprocal = 0;
-        std::uint32_t size = 0;
-        std::uint32_t shift = 0;   ///< a page's descriptor and a page, like a block's and the smallest block, are in a
-                                   ///< fixed ratio
-        std::uint64_t full_mask = 0;
-        std::uint64_t absent_mask = 0;
-
-        /// The descriptor of the block that `p` lies in if it is a slot of this bin. For an address outside the range too it
-        /// is memory that can be read as a descriptor: whether `p` is a slot of that block is for the caller to see.
-        [[nodiscard, gnu::always_inline]] inline slab* block_of(std::uintptr_t p) const noexcept
-        {
-            return reinterpret_cast<slab*>(first + ((p & block_mask) >> shift));
-        }
-        /// Which slot of its block `p` would be, if it is the first byte of one.
-        [[nodiscard, gnu::always_inline]] inline std::uint32_t slot_of(std::uintptr_t p) const noexcept
-        {
-            std::uint32_t const offset = static_cast<std::uint32_t>(p) & offset_mask;
-            return static_cast<std::uint32_t>(std::uint64_t{offset} * reciprocal >> 32);
-        }
-    };
-
-    constexpr address_map() noexcept = default;
-    /// Knows no address, and says so of each.
-    struct of_nothing {};
-    explicit address_map(of_nothing) noexcept
-    {
-        for (bin_entry& e : entries_)
-            e.first = reinterpret_cast<std::uintptr_t>(&no_slab);
-    }
-
-    /// Whether `p` is in a page that may be touched, and has a descriptor. Thread safe.
-    [[nodiscard]] inline bool covers(void const* p) const noexcept
-    {
-        return reinterpret_cast<std::uintptr_t>(p) - base_ < committed_.load(std::memory_order_relaxed);
-    }
-    [[nodiscard]] inline bin_entry const& entry(unsigned bin) const noexcept { return entries_[bin]; }
-    /// The same by the bin's code.
-    [[nodiscard, gnu::always_inline]] inline bin_entry const& entry_at(std::size_t code) const noexcept
-    {
-        static_assert(sizeof(bin_entry) == 2 * bin_code_step);
-        return *reinterpret_cast<bin_entry const*>(reinterpret_cast<std::byte const*>(entries_.data()) + 2 * code);
-    }
-    /// The descriptor of the block that `p` would lie in if it were a slot of `bin`; null when `p` is in no page that may be
-    /// touched. Thread safe.
-    [[nodiscard]] inline slab* find_block(void const* p, unsigned bin) const noexcept
-    {
-        return covers(p) ? entries_[bin].block_of(reinterpret_cast<std::uintptr_t>(p)) : nullptr;
-    }
-
-private:
-    friend class page_heap;
-
-    static constexpr std::uint32_t page_ratio = std::countr_zero(page_bytes / sizeof(slab));
-    static constexpr std::uint32_t block_ratio = std::countr_zero(block_step / sizeof(slab));
-
-    std::array<bin_entry, bin_count> entries_{};   // first, so that twice a code is the distance from the map
-    std::uintptr_t base_ = 0;
-    atomic<std::size_t> committed_{0};   // bytes of pages that may be touched, descriptors included
-    slab* slabs_ = nullptr;
-    slab* blocks_ = nullptr;   // max_blocks for each page, for slabs of several blocks
-};
-
-/// Knows no address: every pointer goes the way of the unknown ones.
-inline address_map const empty_map{address_map::of_nothing{}};
 
 class page_heap {
 public:
-    /// Reserves up to `reserve_bytes` (0: a default by the machine's memory), less where the system refuses so much.
-    /// Throws std::bad_alloc when not even a small range can be had.
-    /// `huge_pages`: asks the kernel for huge pages, and makes room in steps of them.
+    /// `reserve_bytes`: the most that it may take of the window, 16 MiB at least; 0: what there is.
+    /// Throws std::bad_alloc when not even a window can be had.
+    /// `huge_pages`: asks the kernel for huge pages, and takes whole ones.
     /// `told`: where its figures go; they must live as long as it does.
     explicit page_heap(std::size_t reserve_bytes, bool huge_pages = false, page_figures* told = nullptr);
     ~page_heap();
     page_heap(page_heap const&) = delete;
     page_heap& operator=(page_heap const&) = delete;
 
-    /// See address_map. Thread safe.
-    [[nodiscard]] inline slab* find(void const* p) const noexcept { return map_.find(p); }
-    [[nodiscard]] inline address_map const& map() const noexcept { return map_; }
-    [[nodiscard]] inline std::uint32_t index_of(slab const& s) const noexcept
+    /// The descriptor of the page of this heap that `p` lies in; null when it lies in none. Thread safe.
+    [[nodiscard]] inline slab* find(void const* p) const noexcept
     {
-        return static_cast<std::uint32_t>(&s - map_.slabs_);
+        address_map const& m = map();
+        std::size_t const offset = m.offset_of(p);
+        if (!m.covers(p) || process_window.owner_of_unit(static_cast<std::uint32_t>(offset >> unit_shift)) != mark_)
+            [[unlikely]]
+            return nullptr;
+        return process_window.slabs() + (offset >> page_shift);
     }
-    [[nodiscard]] inline slab& at(std::uint32_t index) const noexcept { return map_.slabs_[index]; }
-    /// The descriptors of the blocks that page `index` may have.
-    [[nodiscard]] inline slab* blocks_at(std::uint32_t index) const noexcept
+    /// Of all heaps.
+    [[nodiscard]] static inline address_map const& map() noexcept { return process_window.map(); }
+    [[nodiscard]] static inline std::uint32_t index_of(slab const& s) noexcept
     {
-        return map_.blocks_ + std::size_t{index} * max_blocks;
+        return static_cast<std::uint32_t>(&s - process_window.slabs());
+    }
+    [[nodiscard]] static inline slab& at(std::uint32_t index) noexcept { return process_window.slabs()[index]; }
+    /// The descriptors of the blocks that page `index` may have.
+    [[nodiscard]] static inline slab* blocks_at(std::uint32_t index) noexcept
+    {
+        return process_window.blocks() + std::size_t{index} * max_blocks;
     }
     /// The slab that a further page of a slab belongs to, as its tag says; `s` itself for every other page.
-    [[nodiscard]] inline slab* first_page_of(slab* s) const noexcept
+    [[nodiscard]] static inline slab* first_page_of(slab* s) noexcept
     {
         std::uint8_t const tag = s->tag.load(std::memory_order_relaxed);
         if (tag < tag_inside || tag >= tag_inside + bin_count) [[likely]]
             return s;
         std::uint32_t const pages = bins[tag - tag_inside].pages;
-        return map_.slabs_ + (index_of(*s) & ~(pages - 1));
+        return process_window.slabs() + (index_of(*s) & ~(pages - 1));
     }
 
-    /// Whether `p` lies in the reserved range, used or not. Thread safe.
-    [[nodiscard]] inline bool reserves(void const* p) const noexcept
+    /// Whether `p` lies in a unit of this heap, used or not. Thread safe.
+    [[nodiscard]] inline bool reserves(void const* p) const noexcept { return process_window.owner_of(p) == mark_; }
+    /// Whether it lies in one that was this heap's and is nobody's since. Thread safe.
+    [[nodiscard]] inline bool reserved_once(void const* p) const noexcept
     {
-        return reinterpret_cast<std::uintptr_t>(p) - map_.base_ < std::size_t{max_pages_} << page_shift;
+        return process_window.owner_of(p) == (mark_ | 1U);
+    }
+    /// Whether a page is one of this heap's. Thread safe, for any number.
+    [[nodiscard]] inline bool owns(std::uint32_t page) const noexcept
+    {
+        return process_window.owner_of(address_of(page)) == mark_;
+    }
+    /// Whether a page of this heap was ever taken, as far as that is known without a lock.
+    [[nodiscard]] inline bool was_used(std::uint32_t page) const noexcept
+    {
+        std::uint64_t const fresh = fresh_.load(std::memory_order_relaxed);
+        return page - static_cast<std::uint32_t>(fresh >> 32) >= static_cast<std::uint32_t>(fresh);
+    }
+    /// Where a page begins.
+    [[nodiscard]] static inline std::byte* address_of(std::uint32_t page) noexcept
+    {
+        return reinterpret_cast<std::byte*>(map().base() + (std::size_t{page} << page_shift));
     }
 
     /// `pages` neighbouring free pages at a multiple of `alignment` (bytes, a power of two, at least a page), resident
@@ -218,34 +155,59 @@ public:
     /// its first page, bytes for each page's own.
     [[nodiscard]] purge_result purged_of(unsigned c) const noexcept;
 
-    /// Where the descriptors of pages and of blocks begin, and the words of the sets of free pages that are
-    /// resident and that were large allocations.
-    [[nodiscard]] inline slab const* descriptors() const noexcept { return map_.slabs_; }
-    [[nodiscard]] inline slab const* block_descriptors() const noexcept { return map_.blocks_; }
-    [[nodiscard]] inline void const* resident_words() const noexcept { return resident_words_; }
-    [[nodiscard]] inline void const* large_words() const noexcept { return large_words_; }
-    /// Where the pages begin.
-    [[nodiscard]] inline void const* first_page() const noexcept { return reinterpret_cast<void const*>(map_.base_); }
+    // Address space goes back in two steps, since whoever came to a slab before its last object was freed may still be about
+    // to look at its descriptor: it is taken out of everybody's reach, and given to other heaps once nobody is inside.
+
+    static constexpr std::uint32_t slack_pages = 4096;   ///< free and not resident, that are kept: 16 MiB
+    using unit_batch = std::array<unit_run, 32>;
+
+    /// Takes units all of whose pages are free and not resident out of the heap, as far as there are more than `keep` of
+    /// such pages; returns how many runs. Each must be restored or released. Thread safe.
+    [[nodiscard]] std::size_t withdraw(unit_batch& to, std::uint32_t keep = slack_pages) noexcept;
+    /// Takes them back. Thread safe.
+    void restore(unit_batch const& runs, std::size_t n) noexcept;
+    /// Gives them to whichever heap needs some. No thread may be in an operation that began before they were withdrawn.
+    void release(unit_batch const& runs, std::size_t n) noexcept;
+
+    /// Calls `visit(run)` for every run of units, in the order of their addresses. Others may take and give meanwhile, but not
+    /// release.
+    template <class F> inline void for_each_run(F visit) const
+    {
+        // A list that changes while it is read is not followed for ever.
+        std::uint32_t left = unit_count_.load(std::memory_order_relaxed) + most_new_runs;
+        for (std::uint32_t at = units_.head(); at != 0 && left != 0; at = units_.next_of(at), --left)
+            visit(units_.run_at(at));
+    }
 
     /// The class of which page `i` was a slab last, large_class if it was part of a large allocation, if it is free and
     /// resident; class_count + 1 otherwise. For statistics, without a lock.
     [[nodiscard]] unsigned free_resident_class(std::uint32_t i) const noexcept;
-    /// Bytes of descriptors, generations and page sets that are resident.
+    /// Bytes of descriptors, generations and page sets that are resident, of this heap's pages.
     [[nodiscard]] std::uint64_t resident_metadata_bytes() const noexcept;
 
     /// The generation of a slot that is handed out by handle. The page's generations must be committed.
-    [[nodiscard]] inline atomic<std::uint32_t>& generation(std::uint32_t page, std::uint32_t slot) const noexcept
+    [[nodiscard]] static inline atomic<std::uint32_t>& generation(std::uint32_t page, std::uint32_t slot) noexcept
     {
-        return generations_[std::size_t{page} * max_slots + slot];
+        return process_window.generations()[std::size_t{page} * max_slots + slot];
     }
-    /// Makes the generations of `page` usable; false when there is no memory. Thread safe.
+    /// Makes the generations of `page` usable; false when there is no memory, or no handle can name the page. Thread safe.
     [[nodiscard]] bool commit_generations(std::uint32_t page) noexcept;
-    [[nodiscard]] inline bool has_generations(std::uint32_t page) const noexcept
+    /// The same for the descriptors of its blocks.
+    [[nodiscard]] bool commit_blocks(std::uint32_t page) noexcept;
+    [[nodiscard]] static inline bool has_generations(std::uint32_t page) noexcept
     {
-        return page < generation_pages_.load(std::memory_order_acquire);
+        return page / unit_pages < process_window.generation_units();
     }
 
-    [[nodiscard]] inline std::uint32_t used_pages() const noexcept { return next_.load(std::memory_order_acquire); }
+    /// Pages that were ever taken and are the heap's still.
+    [[nodiscard]] inline std::uint32_t used_pages() const noexcept
+    {
+        return unit_count_.load(std::memory_order_relaxed) * unit_pages -
+               static_cast<std::uint32_t>(fresh_.load(std::memory_order_relaxed));
+    }
+    /// The words, by unit, of the sets of free pages that are resident, and that were large allocations.
+    [[nodiscard]] static inline void const* resident_words() noexcept { return process_window.words(0); }
+    [[nodiscard]] static inline void const* large_words() noexcept { return process_window.words(2); }
     [[nodiscard]] inline std::uint32_t max_pages() const noexcept { return max_pages_; }
     [[nodiscard]] inline std::uint64_t free_resident_pages() const noexcept
     {
@@ -255,7 +217,7 @@ public:
     {
         return told_->free_purged.load(std::memory_order_relaxed);
     }
-    /// Bytes of descriptors, generations and page sets that have been made usable.
+    /// Bytes of descriptors and page sets that this heap's pages have, without those of blocks and generations.
     [[nodiscard]] std::uint64_t metadata_bytes() const noexcept;
     [[nodiscard]] inline purge_result purged() const noexcept
     {
@@ -267,22 +229,36 @@ public:
     [[nodiscard]] inline mutex const& lock_for_counts() const noexcept { return lock_; }
 
 private:
-    [[nodiscard]] bool grow(std::uint32_t pages) noexcept __attribute__((requires_capability(lock_)));
+    static constexpr std::uint32_t most_new_runs = 64;
+
+    [[nodiscard]] page_run next_run(page_set const& set, std::uint32_t from, std::uint32_t longest) const noexcept
+        __attribute__((requires_capability(lock_)));
+    [[nodiscard]] bool grow(std::uint32_t pages, std::uint32_t step) noexcept
+        __attribute__((requires_capability(lock_)));
     [[nodiscard]] std::uint32_t find_free(std::uint32_t pages, std::uint32_t step) const noexcept
         __attribute__((requires_capability(lock_)));
     [[nodiscard]] std::uint32_t find_mixed(std::uint32_t pages, std::uint32_t step) noexcept
         __attribute__((requires_capability(lock_)));
-    [[nodiscard]] std::uint32_t take_fresh(std::uint32_t pages, std::uint32_t step) noexcept
+    [[nodiscard]] std::uint32_t take_fresh(std::uint32_t pages, std::uint32_t step, bool may_grow) noexcept
         __attribute__((requires_capability(lock_)));
+    void give_up_fresh() noexcept __attribute__((requires_capability(lock_)));
     void publish_sizes() noexcept __attribute__((requires_capability(lock_)));
     void note_fewest() noexcept __attribute__((requires_capability(lock_)));
-    void publish_metadata() noexcept;
+    void note_units(std::uint32_t more, std::uint32_t fewer) noexcept __attribute__((requires_capability(lock_)));
+    void set_fresh(page_run r) noexcept __attribute__((requires_capability(lock_)))
+    {
+        fresh_.store(std::uint64_t{r.first} << 32 | r.count, std::memory_order_relaxed);
+    }
+    [[nodiscard]] page_run fresh() const noexcept
+    {
+        std::uint64_t const word = fresh_.load(std::memory_order_relaxed);
+        return {static_cast<std::uint32_t>(word >> 32), static_cast<std::uint32_t>(word)};
+    }
     void count_purged(page_run run, bool dropped) noexcept;
-    [[nodiscard]] unsigned class_of_page(std::uint32_t i) const noexcept;
+    [[nodiscard]] static unsigned class_of_page(std::uint32_t i) noexcept;
     [[nodiscard]] unsigned class_of_free_page(std::uint32_t i) const noexcept;
 
-    address_map map_;
-    atomic<std::uint32_t>* generations_ = nullptr;
+    std::uint64_t const mark_;   // what the window says of its units
 
     alignas(64) mutex lock_;
     page_set resident_ __attribute__((guarded_by(lock_)));    // free, memory still behind them
@@ -290,18 +266,17 @@ private:
     page_set was_large_ __attribute__((guarded_by(lock_)));   // of the free ones: from a large allocation
     std::array<std::uint32_t, static_cast<std::size_t>(watcher::count_)> fewest_
         __attribute__((guarded_by(lock_))){};   // see unwanted_pages
-    atomic<std::uint32_t> next_{0};             // first page never taken
-    atomic<std::uint32_t> generation_pages_{0};
     page_figures own_figures_;
     page_figures* const told_;
+    // Changed under the lock. What is told of them is a copy.
+    atomic<std::uint32_t> first_run_{0};
+    unit_list units_;
+    atomic<std::uint32_t> unit_count_{0};
+    atomic<std::uint64_t> fresh_{0};   // pages never taken, at the end of what was mapped last: the first, and how many
 
     std::uint32_t max_pages_ = 0;
-    std::uint32_t commit_step_;   // pages are made usable in multiples of it
-    void* mapping_ = nullptr;
-    std::size_t mapping_bytes_ = 0;
-    std::size_t sets_bytes_ = 0;
-    void const* resident_words_ = nullptr;
-    void const* large_words_ = nullptr;
+    std::uint32_t const least_units_;   // mapped at once
+    bool const huge_pages_;
 };
 
 }

@@ -30,14 +30,21 @@ public:
 
     /// `memory`: bytes_for(pages) zeroed bytes, 8-byte aligned.
     void attach(void* memory, std::size_t pages) noexcept;
+    /// Makes it a set over words that other sets share, each with words of its own; of a summary word they may share the bits,
+    /// so these are changed atomically.
+    void attach(std::uint64_t* words, std::uint64_t* summary, std::uint32_t word_count) noexcept;
 
     void insert(std::uint32_t first, std::uint32_t count) noexcept;
     void erase(std::uint32_t first, std::uint32_t count) noexcept;
     /// Erases those of the range that are members.
     void clear(std::uint32_t first, std::uint32_t count) noexcept;
 
-    /// The first run of members at or behind `from`, cut at `longest`; count 0 when there is none.
-    [[nodiscard]] page_run next_run(std::uint32_t from, std::uint32_t longest) const noexcept;
+    /// The first run of members at or behind `from`, cut at `longest`; count 0 when there is none. `end`, a multiple of 64: as
+    /// if there were none from there on.
+    [[nodiscard]] page_run next_run(std::uint32_t from, std::uint32_t longest,
+                                    std::uint32_t end = ~std::uint32_t{63}) const noexcept;
+    /// The word of pages 64 w to 64 w + 63.
+    [[nodiscard]] inline std::uint64_t word(std::uint32_t w) const noexcept { return words_[w]; }
 
     [[nodiscard]] inline std::uint32_t size() const noexcept { return size_; }
     [[nodiscard]] inline bool empty() const noexcept { return size_ == 0; }

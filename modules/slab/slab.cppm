@@ -14,6 +14,7 @@ export import :checks;
 export import :handle;
 export import :page_set;
 export import :unused_pages;
+export import :window;
 export import :page_heap;
 export import :slab_cache;
 export import :arena;

@@ -71,6 +71,7 @@ bool slab_cache::turn_into(slab& s, unsigned bin) noexcept
 }
 
 /// Makes free pages a slab.
+// Modelled: tests/models/chunks.pml, step cut
 slab* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
 {
     bin_geometry const& b = bins[bin];
@@ -78,7 +79,8 @@ slab* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
     if (first == nullptr)
         return nullptr;
     std::uint32_t const index = pages_.index_of(*first);
-    if (bin >= class_count && !pages_.commit_generations(index)) {
+    if ((bin >= class_count && !pages_.commit_generations(index)) ||
+        (has_blocks(bin) && !pages_.commit_blocks(index))) {
         pages_.give(*first, b.pages, false, site);
         return nullptr;
     }
@@ -207,6 +209,7 @@ void slab_cache::purge_unused(slab& s, bool look, purge_result& done) noexcept
 }
 
 /// Takes the identity of a slab from its pages, which nobody can reach.
+// Modelled: tests/models/chunks.pml, step discard
 // Modelled: tests/models/large.pml, step discard
 void slab_cache::make_plain(slab& s) noexcept
 {

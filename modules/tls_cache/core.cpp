@@ -22,7 +22,6 @@ import :registry;
 namespace tslab {
 
 namespace {
-constexpr std::size_t arena_reservation = std::size_t{1} << 30;   // an eighth of the pages where those are few
 constinit atomic<std::uint64_t> heap_numbers{0};
 }
 
@@ -52,8 +51,6 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
       told_{o.publish, layout_number()},
       face_{make_heap_face(told_)},
       slabs_{o.policy, o.slab_cache, o.reserve_bytes, o.huge_pages, &face_.pages, face_.cached.data()},
-      meta_{std::max(std::min(arena_reservation, (std::size_t{slabs_.pages().max_pages()} << page_shift) / 8),
-                     2 * o.slots * shelf_bytes)},
       shelf_bytes_{shelf_bytes},
       slots_{o.slots},
       decay_ns_{o.decay_ns},
@@ -65,9 +62,8 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     slabs_.set_clears_slots(checks_.uses_canaries());
     for (unsigned c = 0; c < class_count; ++c)
         warm_limit_[c] = std::min(std::max(thread_record::spare_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
-    shelves_ = static_cast<std::byte*>(meta_.allocate(o.slots * shelf_bytes, alignof(shelf)));
     auto* const words = meta_.make_array<slot_set::word>(slot_set::words_for(o.slots));
-    if (shelves_ == nullptr || words == nullptr)
+    if (words == nullptr)
         throw std::bad_alloc{};
     free_slots_.attach(words, o.slots);
     face_.first_chunk.store(told_.first_told(), std::memory_order_relaxed);
@@ -76,16 +72,18 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     face_.epoch_count = o.slots;
     face_.slab_cache = o.policy == reclaim_policy::eager ? 0 : o.slab_cache;
     face_.reclaim = static_cast<std::uint8_t>(o.policy);
-    face_.descriptors = reinterpret_cast<std::uintptr_t>(slabs_.pages().descriptors());
-    face_.blocks = reinterpret_cast<std::uintptr_t>(slabs_.pages().block_descriptors());
-    face_.first_page = reinterpret_cast<std::uintptr_t>(slabs_.pages().first_page());
-    face_.shelves = reinterpret_cast<std::uintptr_t>(shelves_);
+    address_window const& w = process_window;
+    face_.descriptors = reinterpret_cast<std::uintptr_t>(w.slabs());
+    face_.blocks = reinterpret_cast<std::uintptr_t>(w.blocks());
+    face_.generations = reinterpret_cast<std::uintptr_t>(w.generations());
+    face_.first_page = w.map().base();
+    face_.unit_links = reinterpret_cast<std::uintptr_t>(process_window.links());
+    face_.max_units = w.max_units();
     face_.shelf_bytes = shelf_bytes;
     face_.reclaiming_mark = reinterpret_cast<std::uintptr_t>(&reclaiming);
     face_.nowhere_mark = reinterpret_cast<std::uintptr_t>(&nowhere);
     face_.free_resident_words = reinterpret_cast<std::uintptr_t>(slabs_.pages().resident_words());
     face_.free_large_words = reinterpret_cast<std::uintptr_t>(slabs_.pages().large_words());
-    face_.arena.begin = reinterpret_cast<std::uintptr_t>(meta_.begin());
     tell_arena();
     if (!registry().add(*this))
         throw std::bad_alloc{};
@@ -133,11 +131,77 @@ std::uint32_t heap_core::find_place(std::source_location const& at, std::uint64_
 void heap_core::tell_arena() noexcept
 {
     face_.arena_bytes.store(meta_.committed_bytes(), std::memory_order_relaxed);
-    face_.arena.bytes.store(meta_.committed_bytes(), std::memory_order_relaxed);
+    face_.arena.store(reinterpret_cast<std::uintptr_t>(meta_.pieces()), std::memory_order_relaxed);
     face_.segment_bytes.store(told_.committed_bytes(), std::memory_order_relaxed);
 }
 
 heap_core::~heap_core() { registry().remove(*this); }
+
+bool heap_core::make_row(std::uint32_t slot) noexcept
+{
+    unsigned const row = shelf_table::row_of(slot);
+    if (shelves_[row].load(std::memory_order_relaxed) != nullptr)
+        return true;
+    std::uint32_t const begin = shelf_table::begin_of(row);
+    std::uint32_t const end = std::min(begin + shelf_table::size_of(row), slots_);
+    auto* const made = static_cast<std::byte*>(meta_.allocate((end - begin) * shelf_bytes_, alignof(shelf)));
+    if (made == nullptr)
+        return false;
+    tell_arena();
+    face_.shelves[row].store(reinterpret_cast<std::uintptr_t>(made), std::memory_order_relaxed);
+    shelves_[row].store(made, std::memory_order_release);   // who sees the row may look into it
+    return true;
+}
+
+std::uint32_t heap_core::slot_of(shelf const& s) const noexcept
+{
+    auto const at = reinterpret_cast<std::uintptr_t>(&s);
+    for (unsigned row = 0; row < shelf_table::most; ++row) {
+        auto const begin = reinterpret_cast<std::uintptr_t>(shelves_[row].load(std::memory_order_relaxed));
+        if (begin != 0 && at - begin < shelf_table::size_of(row) * shelf_bytes_)
+            return shelf_table::begin_of(row) + static_cast<std::uint32_t>((at - begin) / shelf_bytes_);
+    }
+    return slots_;
+}
+
+// Modelled: tests/models/chunks.pml, step give_back_units
+bool heap_core::give_back_units(thread_record* me, std::uint32_t keep) noexcept
+{
+    if (keep != 0 && pages().free_purged_pages() <= keep + keep / 2)
+        return false;
+    restructuring_section const section{me};   // a fork waits: the units are in nobody's hands in between
+    page_heap::unit_batch runs{};
+    std::size_t const n = pages().withdraw(runs, keep);
+    if (n == 0)
+        return false;
+    // A thread that was the first to free into a slab may still want to know what became of it, when others have emptied it,
+    // it has been taken back, and its pages are here. From here on a thread that is not inside finds no slab in them.
+    heavy_barrier();
+    bool inside = pins_.load(std::memory_order_seq_cst) != 0;
+    for (thread_record* r = first_record(); r != nullptr && !inside; r = r->next_of_heap)
+        // acquire: who is outside has done with the descriptors before they are another heap's.
+        inside =
+            r != me && !r->vanished.load(std::memory_order_relaxed) && r->activity.load(std::memory_order_acquire) != 0;
+    if (inside) {
+        pages().restore(runs, n);   // the next time, then
+        return false;
+    }
+    for (std::size_t i = 0; i < n; ++i)
+        for (std::uint32_t page = runs[i].first * unit_pages; page < (runs[i].first + runs[i].count) * unit_pages;
+             ++page)
+            report_late_frees(page_heap::at(page));   // nobody will take it here, and find them
+    pages().release(runs, n);
+    return true;
+}
+
+bool heap_core::make_room(thread_record* me) noexcept
+{
+    pages().purge();
+    bool any = false;
+    while (give_back_units(me, 0))
+        any = true;
+    return any;
+}
 
 // Modelled: tests/models/kept.pml, step take_lane
 lane* heap_core::take_lane(thread_record& me) noexcept
@@ -215,6 +279,10 @@ void heap_core::take_over_returned(thread_record& me) noexcept
     if (lane* const old = me.lanes[slot].load(std::memory_order_relaxed))
         hand_back_lane(*old, me, true);   // of an epoch that was closed meanwhile
     take_over_returned(me);
+    if (slot >= prepared_slots()) {   // no such epoch ever was
+        closed = true;
+        return nullptr;
+    }
     shelf& home = shelf_at(slot);
     if (home.era.load(std::memory_order_relaxed) != era ||
         home.state.load(std::memory_order_relaxed) != lifecycle::active) {
@@ -436,6 +504,7 @@ void heap_core::decay_heap(thread_record* me, std::uint64_t now) noexcept
         reach_threads(me, now - 2 * decay_ns_);
     if (std::uint32_t const unwanted = pages().unwanted_pages(page_heap::watcher::of_time); unwanted != 0)
         static_cast<void>(pages().purge(false, unwanted));
+    give_back_units(me);
 }
 
 void heap_core::note_work(thread_record& me) noexcept
@@ -463,6 +532,7 @@ void heap_core::note_work(thread_record& me) noexcept
     }
     restructuring_section const section{&me};
     static_cast<void>(pages().purge(false, unwanted));
+    give_back_units(&me);
 }
 
 void heap_core::empty_caches(thread_record* me) noexcept
@@ -629,7 +699,10 @@ slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& coun
     if (slab* const s = slabs_.take(bin, counts, site))
         return s;
     empty_caches(&me);
-    return slabs_.take(bin, counts, site, true);
+    slab* s = slabs_.take(bin, counts, site, true);
+    if (s == nullptr && make_room(&me))
+        s = slabs_.take(bin, counts, site, true);
+    return s;
 }
 
 /// One of the slabs that the thread keeps of other classes, of which it has most, cut anew. It is resident and needs no lock;
@@ -647,9 +720,12 @@ slab* heap_core::recut_retained(unsigned bin, thread_record& me) noexcept
         }
     if (most == 0)
         return nullptr;
-    slab& s = me.retained.pop(from);
-    slabs_.recut(s, bin);
-    return &s;
+    slab* const s = me.retained.first(from);
+    if (has_blocks(bin) && !pages().commit_blocks(page_heap::index_of(*s)))
+        return nullptr;
+    static_cast<void>(me.retained.pop(from));
+    slabs_.recut(*s, bin);
+    return s;
 }
 
 std::uint64_t heap_core::retire_live(slab& s, unsigned bin) noexcept
@@ -688,8 +764,10 @@ void heap_core::slot_drained(shelf& s, thread_record* me, bool give_back) noexce
 {
     count(me, heap_event::epoch_drained);
     free_slots_.release(s.index);
-    if (give_back)
+    if (give_back) {
         slabs_.settle(false);
+        give_back_units(me);
+    }
 }
 
 void heap_core::purge_survivors(shelf& s, std::uint64_t era, thread_record* me) noexcept

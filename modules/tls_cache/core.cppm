@@ -227,14 +227,15 @@ public:
 
     [[nodiscard]] inline shelf& shelf_at(std::uint32_t slot) const noexcept
     {
-        return *reinterpret_cast<shelf*>(shelves_ + slot * shelf_bytes_);
+        unsigned const row = shelf_table::row_of(slot);
+        // acquire: pairs with make_row.
+        return *reinterpret_cast<shelf*>(shelves_[row].load(std::memory_order_acquire) +
+                                         (slot - shelf_table::begin_of(row)) * shelf_bytes_);
     }
-    /// The ring slot of a shelf, by its address: the record itself need not be looked at.
-    [[nodiscard]] inline std::uint32_t slot_of(shelf const& s) const noexcept
-    {
-        auto const offset = reinterpret_cast<std::byte const*>(&s) - shelves_;
-        return static_cast<std::uint32_t>(static_cast<std::size_t>(offset) / shelf_bytes_);
-    }
+    /// The ring slot of a shelf, by its address: the record itself need not be looked at. `slots()` for an address that is none.
+    [[nodiscard]] std::uint32_t slot_of(shelf const& s) const noexcept;
+    /// Makes memory for the record of `slot`; false when there is none. One thread at a time.
+    [[nodiscard]] bool make_row(std::uint32_t slot) noexcept;
     [[nodiscard]] inline std::uint32_t slots() const noexcept { return slots_; }
     /// Slots below this number have a record; the others are zeroed memory.
     [[nodiscard]] inline std::uint32_t prepared_slots() const noexcept
@@ -288,12 +289,32 @@ public:
     /// The heap whose reserved range `p` lies in; null when none. The name is copied into `name`. Thread safe.
     static bool owner_of(void const* p, heap_core const* except, std::string& name);
 
+    /// While one lives, units that the heap has do not go: for who looks at pages without announcing an operation.
+    class pinned_units {
+    public:
+        inline explicit pinned_units(heap_core const& h) noexcept : pins_{h.pins_}
+        {
+            pins_.fetch_add(1, std::memory_order_seq_cst);   // before the first look: see give_back_units
+        }
+        inline ~pinned_units() { pins_.fetch_sub(1, std::memory_order_release); }
+        pinned_units(pinned_units const&) = delete;
+        pinned_units& operator=(pinned_units const&) = delete;
+
+    private:
+        atomic<std::uint32_t>& pins_;
+    };
+    /// Gives address space that is free back, but for `keep` pages, if no thread but the caller is in an operation; false when
+    /// nothing went. `me`: the caller's record, which may be null. The caller holds no lock.
+    bool give_back_units(thread_record* me, std::uint32_t keep = page_heap::slack_pages) noexcept;
+    /// Gives all of it back, so that it can be had anew in one piece: no run of free pages is long enough. False when nothing went.
+    [[nodiscard]] bool make_room(thread_record* me) noexcept;
+
     /// The descriptor of the slab or large allocation that the page of `p` is part of, as far as descriptors tell: of a large
-    /// one only the first page does. Null when `p` is in no page that may be touched. Thread safe.
+    /// one only the first page does. Null when `p` is in no page of this heap. Thread safe.
     [[nodiscard]] inline slab* slab_at(void const* p) const noexcept
     {
         slab* const s = pages().find(p);
-        return s != nullptr ? pages().first_page_of(s) : nullptr;
+        return s != nullptr ? page_heap::first_page_of(s) : nullptr;
     }
 
     /// Visits every lock of the heap that is not the epoch layer's, for statistics.
@@ -344,7 +365,7 @@ private:
     std::atomic<place_directory*> places_{nullptr};
     slab_cache slabs_;
     arena meta_;
-    std::byte* shelves_ = nullptr;
+    std::array<atomic<std::byte*>, shelf_table::most> shelves_{};
     std::size_t shelf_bytes_;
     std::uint32_t slots_;
     slot_set free_slots_;
@@ -360,6 +381,7 @@ private:
     std::uint64_t unwanted_work_ __attribute__((guarded_by(work_lock_))) = 0;
     std::uint32_t unwanted_pages_ __attribute__((guarded_by(work_lock_))) = 0;
     atomic<bool> sampling_{false};
+    mutable atomic<std::uint32_t> pins_{0};   // see pinned_units
     mutable mutex history_lock_;
     std::string name_;
     heap_core* next_heap_ = nullptr;    // guarded by the registry's lock

@@ -6,6 +6,7 @@
 module;
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -270,6 +271,27 @@ struct last_close_face {
     }
 };
 
+/// The records of ring slots lie in rows, each twice as long as the one before, so that a heap with few has few.
+struct shelf_table {
+    static constexpr std::uint32_t first = 8;   ///< slots of the first two rows
+    static constexpr unsigned most = 14;        ///< rows, for 65,536 slots
+
+    [[nodiscard]] static constexpr unsigned row_of(std::uint32_t slot) noexcept
+    {
+        return static_cast<unsigned>(std::bit_width(slot / first));
+    }
+    [[nodiscard]] static constexpr std::uint32_t begin_of(unsigned row) noexcept
+    {
+        return row == 0 ? 0 : first << (row - 1);
+    }
+    /// Slots of a row.
+    [[nodiscard]] static constexpr std::uint32_t size_of(unsigned row) noexcept
+    {
+        return row == 0 ? first : begin_of(row);
+    }
+};
+static_assert(shelf_table::begin_of(shelf_table::most - 1) + shelf_table::size_of(shelf_table::most - 1) == 65'536);
+
 /// What is told of a heap as a whole, and where the rest is.
 struct alignas(64) heap_face {
     atomic<std::uint64_t> number{0};               ///< of the heap in its process, from 1; 0 until all is there
@@ -282,7 +304,6 @@ struct alignas(64) heap_face {
     atomic<std::uint64_t> current{0};   ///< ring index in 16 bits, era above
     atomic<std::uint64_t> arena_bytes{0};
     atomic<std::uint64_t> segment_bytes{0};
-    told_range arena;   ///< of the heap's own records
 
     page_figures pages;
     std::array<atomic<std::uint32_t>, class_count> cached{};   ///< slabs
@@ -302,10 +323,14 @@ struct alignas(64) heap_face {
     atomic<place_directory*> places{nullptr};   ///< made with the first domain
 
     // For whoever may read the process's memory as well: where what cannot be told here is.
-    std::uint64_t descriptors = 0;   ///< of pages
+    std::uint64_t descriptors = 0;   ///< of pages, by their numbers
     std::uint64_t blocks = 0;        ///< descriptors of blocks
-    std::uint64_t first_page = 0;
-    std::uint64_t shelves = 0;
+    std::uint64_t generations = 0;
+    std::uint64_t first_page = 0;   ///< where page 0 would begin
+    std::uint64_t unit_links = 0;   ///< by which runs of the heap's units are linked: see page_figures::first_run
+    std::uint64_t max_units = 0;
+    atomic<std::uint64_t> arena{0};                                   ///< the piece made last
+    std::array<atomic<std::uint64_t>, shelf_table::most> shelves{};   ///< see shelf_table
     std::uint64_t shelf_bytes = 0;
     std::uint64_t reclaiming_mark = 0;   ///< what `owner` says when it names no lane
     std::uint64_t nowhere_mark = 0;

@@ -155,10 +155,12 @@ public:
         address_map::bin_entry const& e = in_register(map.entry_at(code));
         lane_bin& b = in_register(bin_at(code));
         auto const address = reinterpret_cast<std::uintptr_t>(p);
+        if (!e.covers(address)) [[unlikely]]
+            return false;
         slab& s = in_register(*e.block_of(address));
         std::uint32_t const slot = e.slot_of(address);
-        // What a lane holds has its page. An address elsewhere, or not where a slot begins, gives another one here.
-        return s.owner.load(std::memory_order_relaxed) == &b && s.base + std::size_t{slot} * e.size == p &&
+        // Who holds the block says that it is one of this bin, and of this heap.
+        return s.owner.load(std::memory_order_relaxed) == &b && e.begins_at(slot, address) &&
                put_back(b, s, e, slot) == lane_free::done;
     }
 

@@ -541,6 +541,7 @@ void thread_registry::before_fork() noexcept
     private_segment().lock_for_fork().lock();
     published_segment().lock_for_fork().lock();
     published_segment().copy_for_fork();
+    process_window.lock_for_fork().lock();
     if constexpr (with_checks)
         lock_twins();
 }
@@ -549,6 +550,10 @@ void thread_registry::after_fork(bool in_child) noexcept
 {
     if constexpr (with_checks)
         unlock_twins();
+    if (in_child)
+        process_window.lock_for_fork().reset_after_fork();
+    else
+        process_window.lock_for_fork().unlock();
     for (mutex* const m :
          {&published_segment().lock_for_fork(), &private_segment().lock_for_fork(), &told_.lock_for_fork()})
         if (in_child)

@@ -793,6 +793,7 @@ void note_freed_into(lane_bin& b) noexcept
 }
 
 // Modelled: tests/models/blocks.pml, step free_remote
+// Modelled: tests/models/chunks.pml, step free_remote
 // Modelled: tests/models/close.pml, step free_remote
 // Modelled: tests/models/kept.pml, step free_remote
 // Modelled: tests/models/words.pml, step free_remote

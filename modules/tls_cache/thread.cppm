@@ -340,6 +340,7 @@ struct alignas(64) thread_record {
 
     /// Announces an operation that relies on claims no one may take meanwhile. False when the thread is in one already:
     /// then it was interrupted in it (a signal handler), and must not go on.
+    // Modelled: tests/models/chunks.pml, step enter
     // Modelled: tests/models/claims.pml, step enter
     // Modelled: tests/models/close.pml, step enter
     [[nodiscard]] inline bool enter() noexcept

@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(each_call_that_fails_costs_at_most_its_object)
         }
         BOOST_TEST(failed >= 3U);
     }
-    BOOST_TEST(faults::seam::reservations == 0);
+    BOOST_TEST(faults::seam::mapped_without_heaps() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_guard_that_is_refused_leaves_an_object_with_canaries)

@@ -258,14 +258,22 @@ bool commit_and_call(void* begin, std::size_t bytes) noexcept
     }
     return real_calls.commit(begin, bytes);
 }
+tslab::map_result map_and_call(void* begin, std::size_t bytes) noexcept
+{
+    if (auto* const call = during_commit) {
+        during_commit = nullptr;
+        call();
+    }
+    return real_calls.map_at(begin, bytes);
+}
 }
 
 BOOST_AUTO_TEST_CASE(a_free_refused_from_inside_an_operation_can_be_done_later)
 {
     TSLAB_SURVIVES("", [](death::notes&) {
         real_calls = tslab::os();
-        static tslab::os_calls const calls{real_calls.reserve, real_calls.make_readable, commit_and_call,
-                                           real_calls.purge, real_calls.release};
+        static tslab::os_calls const calls{real_calls.reserve, map_and_call, commit_and_call, real_calls.purge,
+                                           real_calls.release};
         tslab::set_os_calls(&calls);
         tslab::set_error_handler(record);
         tslab::allocator heap{{.name = "h"}};

@@ -29,6 +29,14 @@ bool commit_and_call(void* begin, std::size_t bytes) noexcept
     }
     return real_calls.commit(begin, bytes);
 }
+tslab::map_result map_and_call(void* begin, std::size_t bytes) noexcept
+{
+    if (auto* const call = during_commit) {
+        during_commit = nullptr;
+        call();
+    }
+    return real_calls.map_at(begin, bytes);
+}
 
 tslab::allocator* the_heap = nullptr;
 void* the_object = nullptr;
@@ -37,7 +45,7 @@ void* the_object = nullptr;
 void interrupt_an_allocation(death::notes& note, void (*call)(), std::size_t bytes = 64)
 {
     real_calls = tslab::os();
-    static tslab::os_calls const calls{real_calls.reserve, real_calls.make_readable, commit_and_call, real_calls.purge,
+    static tslab::os_calls const calls{real_calls.reserve, map_and_call, commit_and_call, real_calls.purge,
                                        real_calls.release};
     tslab::set_os_calls(&calls);
     tslab::allocator heap{{.name = "h"}};
@@ -220,7 +228,7 @@ std::vector<void*> filled;
 void interrupt_a_resource(death::notes& note, void (*call)())
 {
     real_calls = tslab::os();
-    static tslab::os_calls const calls{real_calls.reserve, real_calls.make_readable, commit_and_call, real_calls.purge,
+    static tslab::os_calls const calls{real_calls.reserve, map_and_call, commit_and_call, real_calls.purge,
                                        real_calls.release};
     tslab::set_os_calls(&calls);
     tslab::allocator heap{{.name = "h"}};

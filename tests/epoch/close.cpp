@@ -38,11 +38,16 @@ std::vector<void*> fill(tslab::allocator& heap, tslab::epoch_id e, std::size_t n
 /// Lets something else happen in the middle of an operation: when it asks the system for memory the next time.
 class interruption {
 public:
-    interruption()
+    /// When memory for records is needed, or for pages and what describes them.
+    enum class at : std::uint8_t { records, pages };
+    explicit interruption(at when = at::records)
     {
         real_ = &tslab::os();
         calls_ = *real_;
-        calls_.commit = commit;
+        if (when == at::records)
+            calls_.commit = commit;
+        else
+            calls_.map_at = map_at;
         tslab::set_os_calls(&calls_);
     }
     ~interruption()
@@ -62,6 +67,13 @@ private:
         if (auto const now = std::exchange(what_, nullptr))
             now();
         return real_->commit(begin, bytes);
+    }
+
+    static tslab::map_result map_at(void* begin, std::size_t bytes) noexcept
+    {
+        if (auto const now = std::exchange(what_, nullptr))
+            now();
+        return real_->map_at(begin, bytes);
     }
 
     static inline std::function<void()> what_;
@@ -368,7 +380,7 @@ BOOST_AUTO_TEST_CASE(trimming_everything_empties_the_caches_too)
 BOOST_AUTO_TEST_CASE(a_large_allocation_whose_epoch_is_closed_while_its_pages_are_made_is_refused)
 {
     constexpr std::size_t bytes = std::size_t{8} << 20;
-    interruption const interrupted;
+    interruption const interrupted{interruption::at::pages};
     tslab::allocator heap{{.epoch_count = 2}};
     auto const e = heap.advance();
     support::worker closer;

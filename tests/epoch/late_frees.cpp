@@ -254,15 +254,17 @@ BOOST_AUTO_TEST_CASE(a_slab_always_names_a_shelf_as_its_home)
     tslab::allocator heap{{.name = "homes", .epoch_count = 4}};
     tslab::heap_core& core = heap.core();
     auto const every_home_is_a_shelf = [&core] {
-        for (std::uint32_t i = 0; i < core.pages().used_pages(); ++i) {
-            void const* const home = core.pages().at(i).home.load();
-            bool known = home == nullptr;
-            for (std::uint32_t slot = 0; slot < core.slots(); ++slot)
-                known = known || home == &core.shelf_at(slot);
-            if (!known)
-                return false;
-        }
-        return true;
+        bool all = true;
+        core.pages().for_each_run([&](tslab::unit_run r) {
+            for (std::uint32_t i = r.first * tslab::unit_pages; i < (r.first + r.count) * tslab::unit_pages; ++i) {
+                void const* const home = core.pages().at(i).home.load();
+                bool known = home == nullptr;
+                for (std::uint32_t slot = 0; slot < core.prepared_slots(); ++slot)
+                    known = known || home == &core.shelf_at(slot);
+                all = all && known;
+            }
+        });
+        return all;
     };
     for (std::size_t const bytes : {std::size_t{64}, std::size_t{768}, std::size_t{4096}, std::size_t{16}}) {
         std::vector<void*> all = support::take(heap, 1000, bytes);

@@ -241,6 +241,7 @@ BOOST_AUTO_TEST_CASE(a_slab_of_many_pages_that_gets_no_generations_is_not_lost)
 {
     support::os_hook hook;
     for (unsigned c = 0; c < tslab::handle_class_count; ++c) {
+        tslab::process_window.close();   // with the generations of earlier rounds
         tslab::allocator heap;
         give(heap, take(heap, 1, 96));   // pages are committed from here on
         hook.fail_commit = true;

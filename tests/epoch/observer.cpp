@@ -680,13 +680,13 @@ BOOST_AUTO_TEST_CASE(figures_that_cannot_be_are_not_believed)
     tslab::observer seen{::getpid()};
     BOOST_TEST(seen.read().at(0).live_known);
     tslab::heap_face& told = heap.core().face();
-    std::uint32_t const pages = told.pages.used_pages.load();
+    std::uint32_t const first = told.pages.first_run.load();
     for (std::uint32_t const wrong : {std::uint32_t{1} << 20, std::uint32_t{1} << 27, ~std::uint32_t{0}}) {
-        told.pages.used_pages.store(wrong);
+        told.pages.first_run.store(wrong);
         BOOST_TEST(!seen.read().at(0).live_known);
         BOOST_TEST(seen.maps().at(0).runs.empty());
     }
-    told.pages.used_pages.store(pages);
+    told.pages.first_run.store(first);
     BOOST_TEST(seen.read().at(0).live_known);
     BOOST_TEST(seen.read().at(0).global.live_objects == 1U);
     heap.free(p);

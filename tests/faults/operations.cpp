@@ -181,7 +181,7 @@ void refuse_each(char const* name, Prepare prepare, Op op, bool count_memory = t
                 if (!w.wrong.empty())
                     wrong = name + (' ' + std::to_string(n)) + (from_then_on ? " from then on: " : ": ") + w.wrong;
             }
-            if (faults::seam::reservations.load() != 0)
+            if (faults::seam::mapped_without_heaps() != 0)
                 wrong += " address space is lost";
             if (wrong.empty() && count_memory && faults::outstanding.load() != memory)
                 wrong += name + (" loses memory: " + std::to_string(faults::outstanding.load() - memory));

@@ -135,7 +135,7 @@ BOOST_AUTO_TEST_CASE(the_first_heap_of_a_process)
         use(*heap);
         static_cast<void>(fork_with(*heap, 0, false));
         heap.reset();
-        must(faults::seam::reservations == 0, "address space is lost");
+        must(faults::seam::mapped_without_heaps() == 0, "address space is lost");
         must(stress::report_watch::unexpected() == 0, "misuse");
         return failed;
     });

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <new>
 #include <thread>
 #include <vector>
 
@@ -17,7 +16,7 @@
 
 BOOST_AUTO_TEST_CASE(memory_is_zeroed_aligned_and_disjoint)
 {
-    tslab::arena a{std::size_t{8} << 20};
+    tslab::arena a;
     std::vector<std::pair<unsigned char*, std::size_t>> all;
     for (std::size_t i = 0; i < 2000; ++i) {
         std::size_t const alignment = std::size_t{1} << (i % 9);
@@ -40,7 +39,7 @@ BOOST_AUTO_TEST_CASE(makes_objects_and_arrays)
         int value;
         explicit thing(int more) : value{42 + more} {}
     };
-    tslab::arena a{0};
+    tslab::arena a;
     thing const* const t = a.make<thing>(8);
     BOOST_REQUIRE(t != nullptr);
     BOOST_TEST(t->value == 50);
@@ -49,44 +48,67 @@ BOOST_AUTO_TEST_CASE(makes_objects_and_arrays)
     BOOST_TEST(std::count(numbers, numbers + 1000, 0) == 1000);
 }
 
-BOOST_AUTO_TEST_CASE(what_does_not_fit_is_null_and_what_does_fit_still_works)
+BOOST_AUTO_TEST_CASE(what_cannot_be_had_is_null_and_what_can_still_works)
 {
-    tslab::arena a{std::size_t{4} << 20};
-    BOOST_TEST(a.allocate(std::size_t{5} << 20, 8) == nullptr);
+    tslab::arena a;
     BOOST_TEST(a.allocate(SIZE_MAX, 8) == nullptr);
-    BOOST_TEST(a.allocate(SIZE_MAX - 64, 64) == nullptr);
+    BOOST_TEST(a.allocate(SIZE_MAX / 4 + 1, 8) == nullptr);
+    BOOST_TEST(a.allocate(SIZE_MAX / 8, 64) == nullptr);
     BOOST_TEST(a.committed_bytes() == 0u);
+    BOOST_TEST(a.pieces() == nullptr);
     BOOST_TEST(a.allocate(std::size_t{4} << 20, 8) != nullptr);
-    BOOST_TEST(a.allocate(1, 1) == nullptr);
-    BOOST_TEST(a.committed_bytes() == std::size_t{4} << 20);
+    BOOST_TEST(a.allocate(1, 1) != nullptr);
 }
 
-BOOST_AUTO_TEST_CASE(memory_is_committed_in_steps_and_a_refusal_can_pass)
+BOOST_AUTO_TEST_CASE(pieces_grow_from_16_kib_to_256_and_all_are_given_back)
 {
     support::os_hook hook;
     {
-        tslab::arena a{std::size_t{8} << 20};
-        BOOST_TEST(hook.commits == 0u);
+        tslab::arena a;
+        BOOST_TEST(hook.reserves == 0u);
         (void)a.allocate(100, 8);
-        BOOST_TEST(hook.commits == 1u);
-        std::uint64_t const step = a.committed_bytes();
+        BOOST_TEST(hook.reserve_bytes == tslab::arena::first_piece);
+        BOOST_TEST(hook.commit_bytes == tslab::arena::first_piece);
         (void)a.allocate(100, 8);
-        BOOST_TEST(hook.commits == 1u);
+        BOOST_TEST(hook.reserves == 1u);
+        for (int i = 0; i < 1000; ++i)
+            BOOST_REQUIRE(a.allocate(4000, 8) != nullptr);
+        BOOST_TEST(a.committed_bytes() == hook.reserve_bytes);
+        std::uint64_t bytes = 0;
+        std::size_t last = tslab::arena::largest_piece;
+        for (auto const* p = a.pieces(); p != nullptr; p = reinterpret_cast<tslab::arena_piece const*>(p->next)) {
+            BOOST_TEST(p->bytes <= last);
+            last = p->bytes;
+            bytes += p->bytes;
+        }
+        BOOST_TEST(last == tslab::arena::first_piece);
+        BOOST_TEST(bytes == hook.reserve_bytes);
+        BOOST_TEST(a.allocate(std::size_t{1} << 20, 8) != nullptr);   // one of its own
+    }
+    BOOST_TEST(hook.release_bytes == hook.reserve_bytes);
+}
+
+BOOST_AUTO_TEST_CASE(a_refusal_can_pass_and_less_is_asked_for_first)
+{
+    support::os_hook hook;
+    {
+        tslab::arena a;
+        (void)a.allocate(100'000, 8);
         hook.fail_commit = true;
-        BOOST_TEST(a.allocate(step, 8) == nullptr);
+        BOOST_TEST(a.allocate(200'000, 8) == nullptr);
         BOOST_TEST(a.allocate(100, 8) != nullptr);   // what is committed is still there
         hook.fail_commit = false;
-        BOOST_TEST(a.allocate(step, 8) != nullptr);
-        BOOST_TEST(a.committed_bytes() == hook.commit_bytes);
+        hook.fail_reserve_above = 8 * tslab::page_bytes;
+        BOOST_TEST(a.allocate(20'000, 8) != nullptr);   // as much as is needed, where more is refused
+        hook.fail_reserve_above = 0;
+        BOOST_TEST(a.allocate(200'000, 8) == nullptr);
     }
-    BOOST_TEST(hook.releases == 1u);
-    hook.fail_reserve_above = 1;
-    BOOST_CHECK_THROW(tslab::arena{1}, std::bad_alloc);
+    BOOST_TEST(hook.release_bytes == hook.reserve_bytes);
 }
 
 BOOST_AUTO_TEST_CASE(threads_get_disjoint_memory)
 {
-    tslab::arena a{std::size_t{16} << 20};
+    tslab::arena a;
     std::vector<std::vector<std::uint64_t*>> got(4);
     std::vector<std::thread> threads;
     for (std::size_t t = 0; t < got.size(); ++t)

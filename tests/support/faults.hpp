@@ -20,10 +20,10 @@ import tslab;
 namespace faults {
 
 /// What can fail: the calls of the table, then those it is asked for, then operator new.
-enum source : std::size_t { reserve, make_readable, commit, purge, asked, allocation = asked + tslab::os_call_count };
+enum source : std::size_t { reserve, map_at, commit, purge, asked, allocation = asked + tslab::os_call_count };
 inline constexpr std::size_t source_count = allocation + 1;
 inline constexpr std::array<char const*, source_count> source_names{
-    "reserve", "make_readable", "commit",     "purge",     "make_file", "rename_file", "set_file_size", "examine",
+    "reserve", "map_at", "commit",     "purge",     "make_file", "rename_file", "set_file_size", "examine",
     "seal",    "map_file",      "take_space", "copy_file", "map_copy",  "keep_path",   "keep_scope",    "barriers",
     "barrier", "make_exit_key", "hook_fork",  "hook_exit", "protect",   "operator new"};
 static_assert(source_names.back() != nullptr, "a new call wants its name here");
@@ -83,29 +83,39 @@ class seam {
 public:
     seam() : before_{tslab::set_os_calls(nullptr)}
     {
+        tslab::process_window.close();   // so that the tables are mapped through the seam
         real_ = &tslab::os();
         tslab::set_os_calls(&calls_);
     }
     ~seam()
     {
         disarm();
+        tslab::process_window.close();
         tslab::set_os_calls(before_);
     }
     seam(seam const&) = delete;
     seam& operator=(seam const&) = delete;
 
-    static inline std::atomic<std::int64_t> reservations{0};   ///< not released
+    static inline std::atomic<std::int64_t> mapped{0};   ///< bytes not released
+    /// The same once nothing is left of the window, which outlives heaps; none may be there.
+    [[nodiscard]] static std::int64_t mapped_without_heaps() noexcept
+    {
+        tslab::process_window.close();
+        return mapped.load();
+    }
 
 private:
     static void* do_reserve(std::size_t bytes) noexcept
     {
         void* const p = fails(reserve) ? nullptr : real_->reserve(bytes);
-        reservations += p != nullptr ? 1 : 0;
+        mapped += p != nullptr ? static_cast<std::int64_t>(bytes) : 0;
         return p;
     }
-    static bool do_make_readable(void* begin, std::size_t bytes) noexcept
+    static tslab::map_result do_map_at(void* begin, std::size_t bytes) noexcept
     {
-        return !fails(make_readable) && real_->make_readable(begin, bytes);
+        tslab::map_result const done = fails(map_at) ? tslab::map_result::refused : real_->map_at(begin, bytes);
+        mapped += done == tslab::map_result::mapped ? static_cast<std::int64_t>(bytes) : 0;
+        return done;
     }
     static bool do_commit(void* begin, std::size_t bytes) noexcept
     {
@@ -117,13 +127,13 @@ private:
     }
     static void do_release(void* begin, std::size_t bytes) noexcept
     {
-        --reservations;
+        mapped -= static_cast<std::int64_t>(bytes);
         real_->release(begin, bytes);
     }
     static bool do_grant(tslab::os_call which) noexcept { return !fails(asked + static_cast<std::size_t>(which)); }
 
     static inline tslab::os_calls const* real_ = nullptr;
-    static inline tslab::os_calls const calls_{do_reserve, do_make_readable, do_commit, do_purge, do_release, do_grant};
+    static inline tslab::os_calls const calls_{do_reserve, do_map_at, do_commit, do_purge, do_release, do_grant};
     tslab::os_calls const* before_;
 };
 

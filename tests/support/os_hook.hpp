@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The system as a test wants it: every call is counted and can be told to fail. Make it before the first heap and let it
-// go after the last. Include it last: it imports tslab.
+// go after the last: the window of addresses is a new one for each. Include it last: it imports tslab.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -15,32 +15,50 @@ class os_hook {
 public:
     os_hook()
     {
-        reserves = commits = purges = releases = 0;
-        commit_bytes = purge_bytes = 0;
+        reserves = commits = purges = releases = maps = 0;
+        commit_bytes = purge_bytes = map_bytes = reserve_bytes = release_bytes = 0;
         fail_reserve_above = ~std::size_t{0};
-        fail_readable = fail_commit = fail_purge = false;
+        fail_commit = fail_purge = false;
+        taken_below = 0;
         commits_left = ~std::uint64_t{0};
+        tslab::process_window.close();   // what earlier heaps left mapped would spare later ones a call
         real_ = &tslab::os();
         tslab::set_os_calls(&calls_);
     }
-    ~os_hook() { tslab::set_os_calls(real_); }
+    ~os_hook()
+    {
+        tslab::process_window.close();
+        tslab::set_os_calls(real_);
+    }
     os_hook(os_hook const&) = delete;
     os_hook& operator=(os_hook const&) = delete;
 
-    static inline std::atomic<std::uint64_t> reserves, commits, purges, releases, commit_bytes, purge_bytes;
+    static inline std::atomic<std::uint64_t> reserves, commits, purges, releases, maps, commit_bytes, purge_bytes,
+        map_bytes, reserve_bytes, release_bytes;
     static inline std::atomic<std::size_t> fail_reserve_above;   ///< a reservation of more bytes is refused
-    static inline std::atomic<bool> fail_readable, fail_commit, fail_purge;
-    static inline std::atomic<std::uint64_t> commits_left;   ///< commits that still succeed
+    static inline std::atomic<bool> fail_commit, fail_purge;
+    static inline std::atomic<std::uint64_t> commits_left;   ///< commits, and maps at an address, that still succeed
+    static inline std::atomic<std::uintptr_t> taken_below;   ///< map_at finds something there already
 
 private:
     static void* reserve(std::size_t bytes) noexcept
     {
         ++reserves;
-        return bytes > fail_reserve_above ? nullptr : real_->reserve(bytes);
+        void* const p = bytes > fail_reserve_above ? nullptr : real_->reserve(bytes);
+        reserve_bytes += p != nullptr ? bytes : 0;
+        return p;
     }
-    static bool make_readable(void* begin, std::size_t bytes) noexcept
+    static tslab::map_result map_at(void* begin, std::size_t bytes) noexcept
     {
-        return !fail_readable && real_->make_readable(begin, bytes);
+        ++maps;
+        if (fail_commit || commits_left == 0)
+            return tslab::map_result::refused;
+        --commits_left;
+        if (reinterpret_cast<std::uintptr_t>(begin) < taken_below)
+            return tslab::map_result::taken;
+        tslab::map_result const done = real_->map_at(begin, bytes);
+        map_bytes += done == tslab::map_result::mapped ? bytes : 0;
+        return done;
     }
     static bool commit(void* begin, std::size_t bytes) noexcept
     {
@@ -62,11 +80,12 @@ private:
     static void release(void* begin, std::size_t bytes) noexcept
     {
         ++releases;
+        release_bytes += bytes;
         real_->release(begin, bytes);
     }
 
     static inline tslab::os_calls const* real_ = nullptr;
-    static inline tslab::os_calls const calls_{reserve, make_readable, commit, purge, release};
+    static inline tslab::os_calls const calls_{reserve, map_at, commit, purge, release};
 };
 
 }

@@ -28,10 +28,12 @@ namespace {
 std::size_t kept_slabs(tslab::allocator& heap)
 {
     std::size_t n = 0;
-    for (std::uint32_t i = 0; i < heap.core().pages().used_pages(); ++i) {
-        tslab::lane const* const l = tslab::holder_of(heap.core().pages().at(i));
-        n += l != nullptr && l->attached() == nullptr ? 1 : 0;
-    }
+    heap.core().pages().for_each_run([&n](tslab::unit_run r) {
+        for (std::uint32_t i = r.first * tslab::unit_pages; i < (r.first + r.count) * tslab::unit_pages; ++i) {
+            tslab::lane const* const l = tslab::holder_of(tslab::page_heap::at(i));
+            n += l != nullptr && l->attached() == nullptr ? 1 : 0;
+        }
+    });
     return n;
 }
 

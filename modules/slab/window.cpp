@@ -1,0 +1,398 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+// There only where ThreadSanitizer's run time is.
+extern "C" [[gnu::weak]] void __tsan_init();
+
+module tslab.slab;
+
+import tslab.stats;
+
+namespace tslab {
+
+namespace {
+
+constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+
+/// Where a window may lie: far from where the kernel puts mappings of its own choice, which is at the top.
+struct candidate {
+    std::uintptr_t lowest;
+    std::uintptr_t end;
+};
+constexpr std::array<candidate, 3> candidates{{
+    {0x0800'0000'0000, 0x0f00'0000'0000},   // below the 16 TiB that Valgrind can do with
+    {0x2000'0000'0000, 0x5000'0000'0000},   // behind AddressSanitizer's shadow
+    {0x0100'0000'0000, 0x01f0'0000'0000},   // ThreadSanitizer's low range for applications
+}};
+constexpr unsigned most_tries = 4;   // places in a candidate
+
+bool under_thread_sanitizer() noexcept
+{
+    void (*const volatile init)() = __tsan_init;   // volatile: its address may well be null
+    return init != nullptr;
+}
+
+constexpr std::uint32_t least_growth = 4;    // units whose descriptors are mapped at once: 1 MiB of pages at first,
+constexpr std::uint32_t most_growth = 256;   // 64 MiB where there are many
+constexpr unsigned most_collisions = 64;     // with mappings of others, for one request
+
+}
+
+void unit_list::relink(std::uint32_t before, std::uint32_t to) noexcept
+{
+    // release: who follows the link sees the run it leads to.
+    (before != 0 ? links_[before - 1].next : head_).store(to, std::memory_order_release);
+}
+
+void unit_list::set(std::uint32_t first, std::uint32_t count, std::uint32_t next) noexcept
+{
+    links_[first].count.store(count, std::memory_order_relaxed);
+    links_[first].next.store(next, std::memory_order_relaxed);
+}
+
+void unit_list::insert(unit_run r) noexcept
+{
+    std::uint32_t before = 0;
+    std::uint32_t at = head_.load(std::memory_order_relaxed);
+    while (at != 0 && at - 1 < r.first) {
+        before = at;
+        at = links_[at - 1].next.load(std::memory_order_relaxed);
+    }
+    unit_run const behind = run_at(at);
+    bool const joins_behind = behind.count != 0 && r.first + r.count == behind.first;
+    std::uint32_t const next = joins_behind ? links_[behind.first].next.load(std::memory_order_relaxed) : at;
+    if (joins_behind)
+        r.count += behind.count;
+    if (unit_run const ahead = run_at(before); ahead.count != 0 && ahead.first + ahead.count == r.first) {
+        links_[ahead.first].next.store(next, std::memory_order_release);
+        // release: who sees so many goes on behind them.
+        links_[ahead.first].count.store(ahead.count + r.count, std::memory_order_release);
+        return;
+    }
+    set(r.first, r.count, next);
+    relink(before, r.first + 1);
+}
+
+void unit_list::erase(unit_run r) noexcept
+{
+    std::uint32_t before = 0;
+    std::uint32_t at = head_.load(std::memory_order_relaxed);
+    unit_run of = run_at(at);
+    while (of.first + of.count <= r.first) {
+        before = at;
+        at = links_[at - 1].next.load(std::memory_order_relaxed);
+        of = run_at(at);
+    }
+    std::uint32_t next = links_[of.first].next.load(std::memory_order_relaxed);
+    if (std::uint32_t const rest = of.first + of.count - (r.first + r.count); rest != 0) {
+        set(r.first + r.count, rest, next);
+        next = r.first + r.count + 1;
+    }
+    if (of.first == r.first) {
+        relink(before, next);
+        return;
+    }
+    links_[of.first].count.store(r.first - of.first, std::memory_order_relaxed);
+    links_[of.first].next.store(next, std::memory_order_release);
+}
+
+unit_run unit_list::first_fit(std::uint32_t count, std::uint32_t step) const noexcept
+{
+    for (std::uint32_t at = head_.load(std::memory_order_relaxed); at != 0;
+         at = links_[at - 1].next.load(std::memory_order_relaxed)) {
+        unit_run const r = run_at(at);
+        std::uint32_t const skip = (step - r.first % step) % step;
+        if (r.count >= skip && r.count - skip >= count)
+            return {r.first + skip, count};
+    }
+    return {};
+}
+
+void address_map::attach(std::uintptr_t base, std::size_t page_space, slab* slabs, slab* blocks) noexcept
+{
+    slabs_ = slabs;
+    blocks_ = blocks;
+    for (unsigned bin = 0; bin < bin_count; ++bin) {
+        bin_geometry const& b = bins[bin];
+        bin_entry& e = entries_[bin];
+        e.first = reinterpret_cast<std::uintptr_t>(has_blocks(bin) ? blocks : slabs);
+        e.block_mask = (page_space - 1) & ~std::uintptr_t{b.offset_mask};
+        e.offset_mask = b.offset_mask;
+        e.reciprocal = b.reciprocal;
+        e.size = b.size;
+        e.shift = has_blocks(bin) ? block_ratio : page_ratio;
+        e.full_mask = b.full_mask;
+        e.absent_mask = b.absent_mask;
+        e.base = base;
+    }
+}
+
+void address_map::set_high(std::size_t bytes, bool of_blocks) noexcept
+{
+    // release: who sees the pages sees that their descriptors may be read.
+    for (unsigned bin = 0; bin < bin_count; ++bin)
+        if (has_blocks(bin) == of_blocks)
+            entries_[bin].high.store(bytes, std::memory_order_release);
+}
+
+std::size_t address_window::whole_bytes(std::size_t page_space) noexcept
+{
+    // A unit takes less than a fifth of its bytes in the tables; each of these begins at a page.
+    return page_space + page_space / 5 + part_count * page_bytes;
+}
+
+/// Where everything is. The range begins at a multiple of the page part's size, a power of two.
+void address_window::lay_out(std::uintptr_t base, std::size_t page_space) noexcept
+{
+    max_units_ = static_cast<std::uint32_t>(page_space >> unit_shift);
+    std::size_t const groups = (std::size_t{max_units_} + 63) / 64;
+    std::uintptr_t at = base + page_space;
+    for (unsigned i = 0; i < part_count; ++i) {
+        std::size_t step = 64 * sizeof(std::uint64_t);
+        if (i == slabs_part)
+            step = 64 * slab_bytes_of_unit;
+        else if (i == blocks_part)
+            step = 64 * block_bytes_of_unit;
+        else if (i == generations_part)
+            step = 64 * generation_bytes_of_unit;
+        else if (i == links_part)
+            step = 64 * sizeof(unit_link);
+        else if (i >= summaries_part)
+            step = sizeof(std::uint64_t);
+        tables_[i] = {at, step, 0};
+        at += round_up(groups * step, page_bytes);
+    }
+    generations_ = reinterpret_cast<atomic<std::uint32_t>*>(tables_[generations_part].begin);
+    owners_ = reinterpret_cast<atomic<std::uint64_t>*>(tables_[owners_part].begin);
+    links_ = reinterpret_cast<unit_link*>(tables_[links_part].begin);
+    for (unsigned i = 0; i < 3; ++i) {
+        words_[i] = reinterpret_cast<std::uint64_t*>(tables_[words_part + i].begin);
+        summaries_[i] = reinterpret_cast<std::uint64_t*>(tables_[summaries_part + i].begin);
+    }
+    map_.attach(base, page_space, reinterpret_cast<slab*>(tables_[slabs_part].begin),
+                reinterpret_cast<slab*>(tables_[blocks_part].begin));
+    covered_ = frontier_ = 0;
+}
+
+bool address_window::grow(table& t, std::uint32_t units) noexcept
+{
+    std::size_t const need = round_up((std::size_t{units} * t.step + 63) / 64, page_bytes);
+    if (need <= t.mapped)
+        return true;
+    auto* const begin = reinterpret_cast<void*>(t.begin + t.mapped);
+    bool const done =
+        reserved_ ? os().commit(begin, need - t.mapped) : os().map_at(begin, need - t.mapped) == map_result::mapped;
+    if (done)
+        t.mapped = need;
+    return done;
+}
+
+/// Makes the tables reach up to `units`, with some room for what comes next where that can be had.
+bool address_window::cover(std::uint32_t units) noexcept
+{
+    if (units <= covered_)
+        return true;
+    std::uint32_t const more = std::clamp(covered_ / 4, least_growth, most_growth);
+    for (std::uint32_t const want : {std::max(units, covered_ + more), units}) {
+        std::uint32_t const end = std::min(want, max_units_);
+        bool all = true;
+        for (unsigned i = 0; i < part_count && all; ++i)
+            all = i == generations_part || i == blocks_part || grow(tables_[i], end);
+        if (!all)
+            continue;
+        covered_ = end;
+        map_.set_high(std::size_t{end} << unit_shift, false);
+        return true;
+    }
+    return false;
+}
+
+/// Makes a table reach up to `unit`, with some room where that can be had.
+bool address_window::commit(part of, atomic<std::uint32_t>& have, std::uint32_t unit) noexcept
+{
+    std::uint32_t const before = have.load(std::memory_order_relaxed);
+    if (unit < before)
+        return true;
+    std::uint32_t const more = std::clamp(before / 4, least_growth, most_growth);
+    for (std::uint32_t const want : {std::max(unit + 1, before + more), unit + 1}) {
+        std::uint32_t const end = std::min(want, max_units_);
+        if (!grow(tables_[of], end))
+            continue;
+        have.store(end, std::memory_order_release);   // who sees the number may touch the table
+        return true;
+    }
+    return false;
+}
+
+void address_window::unmap_tables() noexcept
+{
+    for (table& t : tables_) {
+        if (t.mapped != 0)
+            os().release(reinterpret_cast<void*>(t.begin), t.mapped);
+        t.mapped = 0;
+    }
+}
+
+bool address_window::open_at(std::uintptr_t base, std::size_t page_space) noexcept
+{
+    lay_out(base, page_space);
+    if (cover(1)) {
+        // A place for pages too: what somebody has mapped there shows at once.
+        auto* const first = reinterpret_cast<void*>(base);
+        if (os().map_at(first, unit_bytes) == map_result::mapped) {
+            os().release(first, unit_bytes);
+            return true;
+        }
+    }
+    map_.set_high(0, false);
+    unmap_tables();
+    return false;
+}
+
+bool address_window::open_reserved(std::size_t page_space) noexcept
+{
+    for (; page_space >= smallest_reserved; page_space /= 2) {
+        reservation_bytes_ = whole_bytes(page_space) + page_space;   // it begins at a multiple of its size
+        reservation_ = os().reserve(reservation_bytes_);
+        if (reservation_ == nullptr)
+            continue;
+        reserved_ = true;
+        lay_out(round_up(reinterpret_cast<std::uintptr_t>(reservation_), page_space), page_space);
+        if (cover(1))
+            return true;
+        map_.set_high(0, false);
+        reserved_ = false;
+        os().release(reservation_, reservation_bytes_);
+        reservation_ = nullptr;
+        return false;
+    }
+    return false;
+}
+
+bool address_window::open() noexcept
+{
+    lock_guard const guard{lock_};
+    if (open_)
+        return true;
+    std::size_t const page_space =
+        std::clamp(std::bit_ceil(physical_memory() * 4), least_pages_bytes, most_pages_bytes);
+    std::size_t const whole = whole_bytes(page_space);
+    std::uint64_t const start = random_number();
+    for (candidate const& c : candidates) {
+        if (under_thread_sanitizer() && &c != &candidates.back())
+            continue;   // it ends the program for a mapping elsewhere
+        std::uintptr_t const lowest = round_up(c.lowest, page_space);
+        if (lowest > c.end || c.end - lowest < whole)
+            continue;
+        std::uint64_t const places = (c.end - lowest - whole) / page_space + 1;
+        for (unsigned i = 0; !open_ && i < std::min<std::uint64_t>(places, most_tries); ++i)
+            open_ = open_at(lowest + (start + i) % places * page_space, page_space);
+        if (open_)
+            return true;
+    }
+    open_ = open_reserved(page_space);
+    return open_;
+}
+
+void address_window::close() noexcept
+{
+    lock_guard const guard{lock_};
+    if (!open_)
+        return;
+    map_.set_high(0, false);
+    map_.set_high(0, true);
+    if (reserved_)
+        os().release(reservation_, reservation_bytes_);
+    else
+        unmap_tables();
+    reservation_ = nullptr;
+    reserved_ = open_ = false;
+    free_head_.store(0, std::memory_order_relaxed);
+    generation_units_.store(0, std::memory_order_relaxed);
+    block_units_.store(0, std::memory_order_relaxed);
+}
+
+// Modelled: tests/models/chunks.pml, step take_units
+unit_run address_window::take(std::uint32_t count, std::uint32_t step, std::uint64_t owner) noexcept
+{
+    std::uint32_t jump = 1;
+    for (unsigned collisions = 0; collisions < most_collisions; ++collisions) {
+        unit_run r;
+        {
+            lock_guard const guard{lock_};
+            r = free_.first_fit(count, step);
+            if (r.count != 0) {
+                free_.erase(r);
+            } else {
+                std::uint32_t const skip = (step - frontier_ % step) % step;
+                if (std::uint64_t{frontier_} + skip + count > max_units_ || !cover(frontier_ + skip + count))
+                    return {};
+                if (skip != 0)
+                    free_.insert({frontier_, skip});
+                r = {frontier_ + skip, count};
+                frontier_ = r.first + count;
+            }
+        }
+        auto* const begin = reinterpret_cast<void*>(map_.base() + (std::size_t{r.first} << unit_shift));
+        std::size_t const bytes = std::size_t{count} << unit_shift;
+        map_result const got = reserved_ ? (os().commit(begin, bytes) ? map_result::mapped : map_result::refused)
+                                         : os().map_at(begin, bytes);
+        if (got == map_result::mapped) {
+            // Before the owner is told: what came too late for the last one is nobody's to report, and must not be taken for
+            // a free of what comes now.
+            for (std::uint32_t page = r.first * unit_pages; page < (r.first + count) * unit_pages; ++page)
+                prepare_page(slabs()[page], blocks_of(page));
+            for (std::uint32_t u = r.first; u < r.first + count; ++u)
+                owners_[u].store(owner, std::memory_order_release);   // see owner_of_unit
+            return r;
+        }
+        lock_guard const guard{lock_};
+        if (got == map_result::refused) {
+            free_.insert(r);
+            return {};
+        }
+        // Somebody else's mapping is there. These units are left out for good, and more of them each time.
+        if (r.first + count == frontier_ && jump < max_units_ - frontier_)
+            frontier_ += jump *= 2;
+    }
+    return {};
+}
+
+// Modelled: tests/models/chunks.pml, step give_units
+void address_window::give(unit_run r, std::uint64_t owner) noexcept
+{
+    for (std::uint32_t u = r.first; u < r.first + r.count; ++u)
+        owners_[u].store(owner | 1U, std::memory_order_relaxed);
+    auto* const begin = reinterpret_cast<void*>(map_.base() + (std::size_t{r.first} << unit_shift));
+    std::size_t const bytes = std::size_t{r.count} << unit_shift;
+    if (reserved_)
+        os().purge(begin, bytes);   // if that fails they cost memory until somebody takes them
+    else
+        os().release(begin, bytes);
+    lock_guard const guard{lock_};
+    free_.insert(r);
+}
+
+bool address_window::commit_generations(std::uint32_t unit) noexcept
+{
+    lock_guard const guard{lock_};
+    return commit(generations_part, generation_units_, unit);
+}
+
+bool address_window::commit_blocks(std::uint32_t unit) noexcept
+{
+    lock_guard const guard{lock_};
+    if (!commit(blocks_part, block_units_, unit))
+        return false;
+    map_.set_high(std::size_t{block_units_.load(std::memory_order_relaxed)} << unit_shift, true);
+    return true;
+}
+
+}
