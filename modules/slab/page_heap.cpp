@@ -265,12 +265,15 @@ void page_heap::note_fewest() noexcept
 {
     for (std::uint32_t& fewest : fewest_)
         fewest = std::min(fewest, resident_.size());
+    told_->unwanted.store(fewest_[static_cast<std::size_t>(watcher::of_time)], std::memory_order_relaxed);
 }
 
 std::uint32_t page_heap::unwanted_pages(watcher who) noexcept
 {
     lock_guard const guard{lock_};
-    return std::exchange(fewest_[static_cast<std::size_t>(who)], resident_.size());
+    std::uint32_t const unwanted = std::exchange(fewest_[static_cast<std::size_t>(who)], resident_.size());
+    note_fewest();
+    return unwanted;
 }
 
 void page_heap::give_purged(slab& first, std::uint32_t pages, lock_site const& site) noexcept
