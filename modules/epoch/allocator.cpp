@@ -32,15 +32,37 @@ std::uint32_t checked_epoch_count(std::uint32_t n)
     return n;
 }
 
-constexpr std::size_t default_thread_cache_bytes = std::size_t{32} << 20;
+constexpr std::uint64_t default_thread_cache_kib = 32 << 10;
+constexpr std::uint32_t default_slab_cache = 32;
+constexpr std::uint64_t default_decay_ms = 1000;
 
 std::uint64_t decay_ns_of(allocator_options const& o)
 {
     using namespace std::chrono_literals;
-    std::chrono::milliseconds const decay = o.decay.value_or(1s);
-    if (decay < 0ms || decay > std::chrono::hours{24})
+    if (!o.decay)
+        return number_in_environment(variable::decay_ms).value_or(default_decay_ms) * 1'000'000;
+    if (*o.decay < 0ms || *o.decay > std::chrono::hours{24})
         throw std::invalid_argument{"tslab: decay must be from 0 to 24 hours"};
-    return static_cast<std::uint64_t>(std::chrono::nanoseconds{decay}.count());
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds{*o.decay}.count());
+}
+
+std::size_t thread_cache_of(allocator_options const& o) noexcept
+{
+    return o.thread_cache ? *o.thread_cache
+                          : number_in_environment(variable::thread_cache_kib).value_or(default_thread_cache_kib) << 10U;
+}
+
+std::uint32_t slab_cache_of(allocator_options const& o) noexcept
+{
+    return o.slab_cache
+               ? *o.slab_cache
+               : static_cast<std::uint32_t>(number_in_environment(variable::slab_cache).value_or(default_slab_cache));
+}
+
+bool background_purge_of(allocator_options const& o) noexcept
+{
+    return o.background_purge ? *o.background_purge
+                              : number_in_environment(variable::background_purge).value_or(0) != 0;
 }
 
 /// The slot of a block of `bin` that begins at `p`; max_slots when none does.
@@ -73,12 +95,14 @@ allocator::allocator(options const& o)
     : core_{{.name = o.name,
              .slots = checked_epoch_count(o.epoch_count),
              .policy = o.reclaim,
-             .slab_cache = o.slab_cache,
+             .slab_cache = slab_cache_of(o),
              .reserve_bytes = o.reserve_bytes,
              .huge_pages = o.huge_pages,
              .publish = o.publish,
              .decay_ns = decay_ns_of(o),
-             .thread_cache_bytes = o.thread_cache.value_or(default_thread_cache_bytes),
+             .thread_cache_bytes = thread_cache_of(o),
+             .background_purge = background_purge_of(o),
+             .purge_on_pressure = o.purge_on_pressure,
              .checks = o.checks,
              .guard_sampling = o.guard_sampling},
             sizeof(epoch_record)},
@@ -96,6 +120,7 @@ allocator::allocator(options const& o)
 
 allocator::~allocator()
 {
+    core_.leave_background();
     live_count live;
     core_.pages().for_each_run([&](unit_run r) {
         for (std::uint32_t page = r.first * unit_pages; page < (r.first + r.count) * unit_pages; ++page)

@@ -35,13 +35,21 @@ struct allocator_options {
     std::string_view name = "tslab";   ///< in reports and statistics
     std::uint32_t epoch_count = 256;   ///< slots of the ring, 2 to 65,536
     reclaim_policy reclaim = reclaim_policy::cached;
-    std::uint32_t slab_cache = 32;   ///< pages of empty slabs kept per size class, one slab at least; 0: none
+    /// Pages of empty slabs that the heap keeps per size class, one slab at least; 0: none, and threads keep none either. Nothing
+    /// said: TSLAB_SLAB_CACHE in the environment, else 32.
+    std::optional<std::uint32_t> slab_cache{};
     std::size_t reserve_bytes = 0;   ///< the most address space it may take for pages; 0: no limit of its own
     /// With reclaim_policy::cached: empty slabs and free pages that nobody wanted for so long go back, those of threads to the heap and
-    /// those of the heap to the kernel. Nothing said: TSLAB_DECAY_MS in the environment, else one second.
+    /// those of the heap to the kernel. 0: free pages go at the end of each close, as under `eager`, and empty slabs stay.
+    /// Nothing said: TSLAB_DECAY_MS in the environment, else one second.
     std::optional<std::chrono::milliseconds> decay{};
     /// Bytes of empty slabs that a thread keeps at most. Nothing said: TSLAB_THREAD_CACHE_KIB in the environment, else 32 MiB.
     std::optional<std::size_t> thread_cache{};
+    /// Let one thread of the process, for all heaps that ask, see to it that unwanted memory goes also while no thread uses the
+    /// heap. Where it cannot be had nothing else changes. Nothing said: TSLAB_BACKGROUND_PURGE in the environment, else no.
+    std::optional<bool> background_purge{};
+    /// With background_purge: let everything go that is kept, at once, when the control group is short of memory.
+    bool purge_on_pressure = true;
     bool strict = false;     ///< a leak aborts instead of being reported and counted
     bool sampling = false;   ///< time one allocation in 1,024, see set_sampling
     /// Ask the kernel for huge pages (transparent ones, where it grants them on request): fewer faults and misses in the

@@ -12,6 +12,7 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -162,6 +163,8 @@ void add_thread(thread_face const& r, Row row, timing_face const* times, Sums su
         t.sampling.alloc = times->allocations.read_since(times->allocations_before);
         t.sampling.repair = times->repairs.read_since(times->repairs_before);
     }
+    t.retained_bytes = std::uint64_t{r.retained_pages.load(std::memory_order_relaxed)} * page_bytes;
+    s.global.retained_bytes += t.retained_bytes;
     std::array<std::uint64_t, repair_reasons.size()> all{};
     std::array<std::uint64_t, repair_reasons.size()> own{};
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -568,6 +571,14 @@ template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
     s.current_era = current >> 16;
     constexpr std::array policies{"eager", "cached", "never"};
     s.reclaim = policies[std::min<std::size_t>(told.reclaim, policies.size() - 1)];
+    s.decay_ms = told.decay_ns / 1'000'000;
+    s.thread_cache_bytes = told.thread_cache_bytes;
+    constexpr std::array background{"off", "on", "failed", "pending"};
+    s.background_purge = background[std::min<std::size_t>(
+        static_cast<std::size_t>(told.background.load(std::memory_order_relaxed)), background.size() - 1)];
+    constexpr std::array watch{"off", "watching", "unavailable"};
+    s.pressure_watch = watch[std::min<std::size_t>(
+        static_cast<std::size_t>(told.pressure.load(std::memory_order_relaxed)), watch.size() - 1)];
     s.sampling = told.sampling.load(std::memory_order_relaxed) != 0;
     s.live_known = heap.live_known();
     s.classes.resize(class_count + 1);
@@ -612,6 +623,12 @@ template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
     global_stats& g = s.global;
     g.free_resident_pages = told.pages.free_resident.load(std::memory_order_relaxed);
     g.free_purged_pages = told.pages.free_purged.load(std::memory_order_relaxed);
+    g.unwanted_pages = told.pages.unwanted.load(std::memory_order_relaxed);
+    for (auto const& [to, cause] :
+         {std::pair{&g.purges_by_time, purge_cause::time}, std::pair{&g.purges_by_work, purge_cause::work},
+          std::pair{&g.purges_by_background, purge_cause::background},
+          std::pair{&g.purges_by_pressure, purge_cause::pressure}})
+        *to = told.purge_passes[static_cast<std::size_t>(cause)].value();
     if (s.live_known)
         page_walk<Heap>{heap, s, of_slot, o.residency && heap.residency_known()}.run();
     else

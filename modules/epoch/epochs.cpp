@@ -409,7 +409,7 @@ close_report allocator::take_back(epoch_id e, bool closing, bool closed_before) 
     report.found = done.found || closed_before;
     if (!report.found)
         return report;
-    if (core_.slabs().decays()) {
+    if (core_.slabs().is_cached()) {
         core_.reach_threads(me);
         if (me != nullptr)
             core_.flush_surplus(*me);

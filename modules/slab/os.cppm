@@ -29,9 +29,12 @@ enum class os_call : std::uint8_t {
     make_exit_key,   ///< pthread_key_create: no heap can be made
     hook_fork,       ///< pthread_atfork: no heap can be made
     hook_exit,       ///< pthread_setspecific: the thread has no record of its own, so it gets no memory
-    protect          ///< mprotect, in a checked build: an object is not guarded
+    protect,         ///< mprotect, in a checked build: an object is not guarded
+    make_event,      ///< eventfd: there is no thread that purges in the background
+    start_thread,    ///< pthread_create: likewise
+    watch_group      ///< files of the control group: that thread does not notice that the group is short of memory
 };
-inline constexpr std::size_t os_call_count = 17;
+inline constexpr std::size_t os_call_count = 20;
 
 /// What came of asking for memory at a certain address.
 enum class map_result : std::uint8_t {

@@ -22,7 +22,7 @@ constexpr std::uint32_t no_page = ~std::uint32_t{0};
 constexpr std::size_t smallest_limit = std::size_t{16} << 20;
 constexpr std::uint32_t most_units = 128;   // mapped at once without need: 32 MiB
 constexpr std::uint32_t huge_units = 8;     // of a huge page
-constexpr std::uint32_t slab_units =   // of the largest slab
+constexpr std::uint32_t slab_units =        // of the largest slab
     std::max(std::ranges::max(class_shapes, {}, &class_shape::pages).pages / unit_pages, 1U);
 
 constinit atomic<std::uint64_t> heaps_made{0};
@@ -267,12 +267,15 @@ void page_heap::note_fewest() noexcept
 {
     for (std::uint32_t& fewest : fewest_)
         fewest = std::min(fewest, resident_.size());
+    told_->unwanted.store(fewest_[static_cast<std::size_t>(watcher::of_time)], std::memory_order_relaxed);
 }
 
 std::uint32_t page_heap::unwanted_pages(watcher who) noexcept
 {
     lock_guard const guard{lock_};
-    return std::exchange(fewest_[static_cast<std::size_t>(who)], resident_.size());
+    std::uint32_t const unwanted = std::exchange(fewest_[static_cast<std::size_t>(who)], resident_.size());
+    note_fewest();
+    return unwanted;
 }
 
 void page_heap::give_purged(slab& first, std::uint32_t pages, lock_site const& site) noexcept

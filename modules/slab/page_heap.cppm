@@ -48,6 +48,7 @@ struct page_figures {
     std::array<class_purges, class_count + 1> purges{};
     atomic<std::uint64_t> free_resident{0};
     atomic<std::uint64_t> free_purged{0};
+    atomic<std::uint64_t> unwanted{0};   ///< of the resident ones, those that nobody took since a decay last looked
     atomic<std::uint64_t> madvise_calls{0};
     atomic<std::uint64_t> madvise_bytes{0};
     atomic<std::uint64_t> madvise_failures{0};

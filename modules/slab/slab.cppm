@@ -7,6 +7,8 @@ export module tslab.slab;
 
 export import :size_class;
 export import :os;
+export import :environment;
+export import :memory_group;
 export import :report;
 export import :mutex;
 export import :descriptor;

@@ -278,7 +278,7 @@ void slab_cache::decay() noexcept
 purge_result slab_cache::settle(bool asked) noexcept
 {
     std::uint64_t const resident = pages_.free_resident_pages();
-    bool const wanted = policy_ == reclaim_policy::eager || (policy_ == reclaim_policy::cached && asked);
+    bool const wanted = purges_at_once() || (is_cached() && asked);
     return wanted && resident != 0 ? pages_.purge(asked) : purge_result{};
 }
 

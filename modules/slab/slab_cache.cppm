@@ -23,8 +23,9 @@ export namespace tslab {
 /// What happens to pages whose slab is empty.
 enum class reclaim_policy : std::uint8_t {
     eager,   ///< nothing is cached; every close hands all free pages to the kernel
-    cached,   ///< what is empty stays for as long as it is wanted, see decay; an explicit close leaves `slab_cache` a class
-    never   ///< pages stay resident for reuse
+    cached,   ///< what is empty stays for as long as it is wanted, see allocator_options::decay; an explicit close leaves
+              ///< `slab_cache` pages of it a class, and no free pages
+    never     ///< pages stay resident for reuse
 };
 
 class slab_cache {
@@ -60,13 +61,19 @@ public:
     purge_result settle(bool asked) noexcept;
 
     /// Whether what nobody wants for a while goes.
-    [[nodiscard]] inline bool decays() const noexcept { return policy_ == reclaim_policy::cached; }
+    [[nodiscard]] inline bool decays() const noexcept { return is_cached() && !without_delay_; }
+    [[nodiscard]] inline bool is_cached() const noexcept { return policy_ == reclaim_policy::cached; }
+    /// Whether free pages go at the end of each close, as under `eager`: the decay is 0. Call it before the first.
+    inline void set_without_delay(bool without) noexcept { without_delay_ = without; }
     /// Puts those cached slabs among the free pages that nobody wanted since the last call, and begins a new period.
     void decay() noexcept;
     /// Whether an explicit close, or the trim of one epoch, gives pages back.
     [[nodiscard]] inline bool purges_at_close() const noexcept { return policy_ != reclaim_policy::never; }
     /// Whether every close does, the end of a scope too.
-    [[nodiscard]] inline bool purges_at_once() const noexcept { return policy_ == reclaim_policy::eager; }
+    [[nodiscard]] inline bool purges_at_once() const noexcept
+    {
+        return policy_ == reclaim_policy::eager || (is_cached() && without_delay_);
+    }
     /// Hands the pages of a slab of several pages that only free slots touch to the kernel, but for those that went before, and
     /// adds what came of it to `done`; they read as zero afterwards. Where the kernel refuses, the rest stays. The caller keeps
     /// everybody from claiming slots of the slab; others may free there. `look`: as of page_heap::purge.
@@ -117,6 +124,7 @@ private:
     reclaim_policy const policy_;
     std::uint32_t const capacity_;
     bool clears_slots_ = false;
+    bool without_delay_ = false;
 };
 
 /// Makes a slab whose every slot the caller holds an empty one that is out of reach. Calls `found(block, slots)` with slots

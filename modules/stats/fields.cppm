@@ -53,6 +53,10 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("current_era", gauge, s.current_era);
     visit("name", identity, s.name);
     visit("reclaim_policy", identity, s.reclaim);
+    visit("decay_ms", identity, s.decay_ms);
+    visit("thread_cache_bytes", identity, s.thread_cache_bytes);
+    visit("background_purge", identity, s.background_purge);
+    visit("pressure_watch", identity, s.pressure_watch);
     visit("sampling", identity, s.sampling);
     visit("live_known", identity, s.live_known);
 }
@@ -74,6 +78,10 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("total_madvise_calls", counter, s.madvise_calls);
     visit("total_madvise_bytes", counter, s.madvise_bytes);
     visit("total_madvise_failures", counter, s.madvise_failures);
+    visit("total_purges_by_time", counter, s.purges_by_time);
+    visit("total_purges_by_work", counter, s.purges_by_work);
+    visit("total_purges_by_background", counter, s.purges_by_background);
+    visit("total_purges_by_pressure", counter, s.purges_by_pressure);
     visit("total_bitmap_alloc_cas_retries", counter, s.bitmap_alloc_cas_retries);
     visit("total_bitmap_free_cas_retries", counter, s.bitmap_free_cas_retries);
     visit("total_current_partial_cas_failures", counter, s.current_partial_cas_failures);
@@ -93,6 +101,8 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("large_pages", gauge, s.large_pages);
     visit("free_resident_pages", gauge, s.free_resident_pages);
     visit("free_purged_pages", gauge, s.free_purged_pages);
+    visit("unwanted_pages", gauge, s.unwanted_pages);
+    visit("retained_bytes", gauge, s.retained_bytes);
     visit("slab_pages", gauge, s.slab_pages);
     visit("committed_bytes", gauge, s.committed_bytes);
     visit("empty_held_bytes", gauge, s.empty_held_bytes);
@@ -369,6 +379,7 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("alive", gauge, s.alive);
     visit("allocations", counter, s.allocations);
     visit("slow_path_hits", counter, s.slow_path_hits);
+    visit("retained_bytes", gauge, s.retained_bytes);
     for_each_field(s.sampling, visit);
 }
 

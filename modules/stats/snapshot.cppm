@@ -72,17 +72,23 @@ struct global_stats {
     std::uint64_t large_pages = 0;           ///< gauge: pages of large allocations
     std::uint64_t free_resident_pages = 0;   ///< gauge: plain pages not given back
     std::uint64_t free_purged_pages = 0;     ///< gauge: plain pages given back
-    std::uint64_t slab_pages = 0;            ///< gauge: pages of the slabs in use
-    std::uint64_t committed_bytes = 0;       ///< gauge: of all pages not given back, in use or not
-    std::uint64_t empty_held_bytes = 0;      ///< gauge: of those, the ones in which no object lives
-    std::uint64_t metadata_bytes = 0;        ///< gauge: descriptors, records, page sets made usable
-    std::uint64_t rss_bytes = 0;             ///< gauge: of the whole process, read from the kernel
-    std::uint64_t slabs_allocated = 0;       ///< slabs cut from a page that no cache had
-    std::uint64_t slabs_recycled = 0;        ///< empty slabs put into a cache
-    std::uint64_t cache_overflows = 0;       ///< empty slabs that found the caches full
+    std::uint64_t unwanted_pages = 0;    ///< gauge: of the former, those nobody took since the last decay: they go next
+    std::uint64_t retained_bytes = 0;    ///< gauge: of empty slabs that threads keep
+    std::uint64_t slab_pages = 0;        ///< gauge: pages of the slabs in use
+    std::uint64_t committed_bytes = 0;   ///< gauge: of all pages not given back, in use or not
+    std::uint64_t empty_held_bytes = 0;   ///< gauge: of those, the ones in which no object lives
+    std::uint64_t metadata_bytes = 0;     ///< gauge: descriptors, records, page sets made usable
+    std::uint64_t rss_bytes = 0;          ///< gauge: of the whole process, read from the kernel
+    std::uint64_t slabs_allocated = 0;    ///< slabs cut from a page that no cache had
+    std::uint64_t slabs_recycled = 0;     ///< empty slabs put into a cache
+    std::uint64_t cache_overflows = 0;    ///< empty slabs that found the caches full
     std::uint64_t madvise_calls = 0;
     std::uint64_t madvise_bytes = 0;   ///< of the calls that succeeded
     std::uint64_t madvise_failures = 0;
+    std::uint64_t purges_by_time = 0;         ///< decays of threads at work that gave pages to the kernel
+    std::uint64_t purges_by_work = 0;         ///< the same because much was allocated without those pages
+    std::uint64_t purges_by_background = 0;   ///< the same of the background thread
+    std::uint64_t purges_by_pressure = 0;     ///< because the control group was short of memory
     std::uint64_t slow_path_hits = 0;
     std::uint64_t slow_path_cache_miss = 0;
     std::uint64_t slow_path_epoch_closed = 0;
@@ -265,6 +271,7 @@ struct thread_stats {
     bool alive = false;
     std::uint64_t allocations = 0;
     std::uint64_t slow_path_hits = 0;
+    std::uint64_t retained_bytes = 0;   ///< gauge: of empty slabs that it keeps
     sampling_stats sampling{};
 
     friend bool operator==(thread_stats const&, thread_stats const&) = default;
@@ -332,8 +339,12 @@ struct snapshot {
     std::uint32_t epoch_count = 0;   ///< slots of the ring
     std::uint32_t current_epoch = 0;
     std::uint64_t current_era = 0;
-    std::string reclaim{};   ///< the policy: eager, cached, never
-    bool sampling = false;   ///< whether allocations are timed at present
+    std::string reclaim{};                  ///< the policy: eager, cached, never
+    std::uint64_t decay_ms = 0;             ///< what nobody wants for so long goes; 0: free pages go at each close
+    std::uint64_t thread_cache_bytes = 0;   ///< what a thread keeps at most
+    std::string background_purge{"off"};    ///< the thread that purges in the background: off, on, failed, pending
+    std::string pressure_watch{"off"};      ///< of the control group: off, watching, unavailable
+    bool sampling = false;                  ///< whether allocations are timed at present
     bool live_known =
         true;   ///< false: read from outside, without the right to look at the process's memory. Then what is
                 ///< allocated is not known: live and empty slabs are told as 0, and so are frees

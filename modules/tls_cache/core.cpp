@@ -17,6 +17,7 @@ module tslab.tls_cache;
 
 import tslab.stats;
 import tslab.slab;
+import :purge_thread;
 import :registry;
 
 namespace tslab {
@@ -53,13 +54,17 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
       slabs_{o.policy, o.slab_cache, o.reserve_bytes, o.huge_pages, &face_.pages, face_.cached.data()},
       shelf_bytes_{shelf_bytes},
       slots_{o.slots},
-      decay_ns_{o.decay_ns},
+      decay_ns_{o.policy == reclaim_policy::cached && o.decay_ns != 0 ? o.decay_ns : never},
       thread_cache_pages_{static_cast<std::uint32_t>(
           std::min<std::uint64_t>(o.thread_cache_bytes >> page_shift, std::uint32_t{1} << 31))},
       decayed_ns_{now_ns_coarse()},
-      name_{o.name}
+      name_{o.name},
+      asks_background_{o.background_purge &&
+                       o.policy == reclaim_policy::cached},   // under the others nothing waits to go
+      purges_on_pressure_{asks_background_ && o.purge_on_pressure}
 {
     slabs_.set_clears_slots(checks_.uses_canaries());
+    slabs_.set_without_delay(o.decay_ns == 0);
     for (unsigned c = 0; c < class_count; ++c)
         warm_limit_[c] = std::min(std::max(thread_record::spare_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
     auto* const words = meta_.make_array<slot_set::word>(slot_set::words_for(o.slots));
@@ -72,6 +77,8 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     face_.epoch_count = o.slots;
     face_.slab_cache = o.policy == reclaim_policy::eager ? 0 : o.slab_cache;
     face_.reclaim = static_cast<std::uint8_t>(o.policy);
+    face_.decay_ns = o.decay_ns;
+    face_.thread_cache_bytes = o.thread_cache_bytes;
     address_window const& w = process_window;
     face_.descriptors = reinterpret_cast<std::uintptr_t>(w.slabs());
     face_.blocks = reinterpret_cast<std::uintptr_t>(w.blocks());
@@ -87,6 +94,8 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     tell_arena();
     if (!registry().add(*this))
         throw std::bad_alloc{};
+    if (asks_background_)
+        background().add(*this);
 }
 
 std::uint32_t heap_core::find_place(std::source_location const& at, std::uint64_t key) noexcept
@@ -135,7 +144,17 @@ void heap_core::tell_arena() noexcept
     face_.segment_bytes.store(told_.committed_bytes(), std::memory_order_relaxed);
 }
 
-heap_core::~heap_core() { registry().remove(*this); }
+heap_core::~heap_core()
+{
+    leave_background();
+    registry().remove(*this);
+}
+
+void heap_core::leave_background() noexcept
+{
+    if (asks_background_)
+        background().remove(*this);
+}
 
 bool heap_core::make_row(std::uint32_t slot) noexcept
 {
@@ -488,6 +507,8 @@ void heap_core::revoke_thread_caches(thread_record* me) noexcept
             }
     }
     decay_heap(&me, now);
+    if (asks_background_)
+        background().ensure_started();
 }
 
 void heap_core::decay_heap(thread_record* me, std::uint64_t now) noexcept
@@ -503,8 +524,42 @@ void heap_core::decay_heap(thread_record* me, std::uint64_t now) noexcept
     if (now > 2 * decay_ns_)
         reach_threads(me, now - 2 * decay_ns_);
     if (std::uint32_t const unwanted = pages().unwanted_pages(page_heap::watcher::of_time); unwanted != 0)
-        static_cast<void>(pages().purge(false, unwanted));
+        purge_unwanted(me != nullptr ? purge_cause::time : purge_cause::background, unwanted);
     give_back_units(me);
+}
+
+void heap_core::purge_unwanted(purge_cause cause, std::uint64_t most) noexcept
+{
+    if (pages().purge(false, most).calls != 0)
+        face_.purge_passes[static_cast<std::size_t>(cause)].add_shared();
+}
+
+void heap_core::purge_at_once() noexcept
+{
+    purge_closed(nullptr, never);
+    revoke_thread_caches(nullptr);
+    slabs_.empty();
+    purge_unwanted(purge_cause::pressure, ~std::uint64_t{0});
+}
+
+bool heap_core::keeps_anything() const noexcept
+{
+    if (pages().free_resident_pages() != 0)
+        return true;
+    for (unsigned c = 0; c < class_count; ++c)
+        if (slabs_.cached(c) != 0)
+            return true;
+    for (thread_record const* r = first_record(); r != nullptr; r = r->next_of_heap)
+        if (r->retained.pages() != 0 || r->keeping.load(std::memory_order_relaxed) != 0)
+            return true;
+    return false;
+}
+
+std::uint64_t heap_core::next_decay_ns(std::uint64_t now, bool keeps) const noexcept
+{
+    if (decay_ns_ == never)
+        return never;
+    return keeps ? std::max(now, decayed_ns_.load(std::memory_order_relaxed) + decay_ns_) : now + decay_ns_;
 }
 
 void heap_core::note_work(thread_record& me) noexcept
@@ -531,7 +586,7 @@ void heap_core::note_work(thread_record& me) noexcept
         unwanted_work_ = 0;
     }
     restructuring_section const section{&me};
-    static_cast<void>(pages().purge(false, unwanted));
+    purge_unwanted(purge_cause::work, unwanted);
     give_back_units(&me);
 }
 

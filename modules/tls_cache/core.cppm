@@ -36,6 +36,8 @@ public:
         bool publish;   ///< other processes may read what is told of it: see segment
         std::uint64_t decay_ns;
         std::uint64_t thread_cache_bytes;
+        bool background_purge = false;
+        bool purge_on_pressure = false;
         check_mode checks = check_mode::off;
         std::optional<std::uint32_t> guard_sampling{};
     };
@@ -144,7 +146,15 @@ public:
     /// Gives unwanted free pages to the kernel and flushes what idle threads keep. `now`: of now_ns_coarse.
     /// `me`: the calling thread's record, or null. Effects on the thread's own caches: none. Thread safe.
     void decay_heap(thread_record* me, std::uint64_t now) noexcept;
-    [[nodiscard]] inline std::uint64_t decay_ns() const noexcept { return decay_ns_; }
+    /// Puts every empty slab among the free pages, as empty_caches does, and gives those to the kernel: the control group is short of
+    /// memory. For a thread without a record; the caller holds no lock.
+    void purge_at_once() noexcept;
+    /// Whether there is something that could go: a hint. Thread safe.
+    [[nodiscard]] bool keeps_anything() const noexcept;
+    /// When decay_heap is to be called next; `keeps`: see keeps_anything.
+    [[nodiscard]] std::uint64_t next_decay_ns(std::uint64_t now, bool keeps) const noexcept;
+    /// Ends what is done for the heap in the background. Call it before anything of the heap ends; idempotent.
+    void leave_background() noexcept;
 
     /// Takes what other threads keep, empty slabs and those of lanes not in use, into the heap's caches. Leaves out threads that
     /// are changing their lists at this moment. `unless_since`: leaves out those, too, that have looked at their own caches since then.
@@ -333,6 +343,7 @@ public:
     void unlock_after_fork(bool in_child) noexcept __attribute__((no_thread_safety_analysis));
 
 private:
+    friend class purge_thread;
     friend class thread_registry;
     friend struct thread_record;
     friend class class_rows;
@@ -345,6 +356,7 @@ private:
     void decay(thread_record& me, std::uint64_t now) noexcept;
     [[nodiscard]] bool retain_less(thread_record& me, lock_site const& site) noexcept;
     void flush_classes(thread_record& r, std::uint32_t stay_pages) noexcept;
+    void purge_unwanted(purge_cause cause, std::uint64_t most) noexcept;
     void revoke_thread_caches(thread_record* me) noexcept;
     void recycle_unkept(slab& s, unsigned bin, thread_record* me, shelf const* home) noexcept;
     [[nodiscard]] lane* attach_lane(thread_record& me, std::uint32_t slot, std::uint64_t era, bool& closed) noexcept;
@@ -372,7 +384,8 @@ private:
     atomic<std::uint32_t> prepared_slots_{0};
     atomic<thread_record*> records_{nullptr};
     std::array<std::uint32_t, class_count> warm_limit_;   // slabs each lane keeps
-    std::uint64_t const decay_ns_;
+    static constexpr std::uint64_t never = ~std::uint64_t{0};
+    std::uint64_t const decay_ns_;             // never, where nothing decays
     std::uint32_t const thread_cache_pages_;   // of empty slabs that a thread keeps at most
     mutex reach_lock_;                         // taken before shelves' locks; see reach_threads
     atomic<std::uint64_t> decayed_ns_{0};      // when the heap last decayed
@@ -384,8 +397,12 @@ private:
     mutable atomic<std::uint32_t> pins_{0};   // see pinned_units
     mutable mutex history_lock_;
     std::string name_;
-    heap_core* next_heap_ = nullptr;    // guarded by the registry's lock
-    heap_core** heap_link_ = nullptr;   // likewise: what points to it
+    heap_core* next_heap_ = nullptr;     // guarded by the registry's lock
+    heap_core** heap_link_ = nullptr;    // likewise: what points to it
+    heap_core* next_purged_ = nullptr;   // this and the next: guarded by the lock of the thread that purges
+    bool in_background_ = false;
+    bool const asks_background_;
+    bool const purges_on_pressure_;
 };
 
 }

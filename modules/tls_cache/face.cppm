@@ -166,9 +166,10 @@ struct timing_face {
 struct alignas(64) thread_face {
     static constexpr unsigned rows = no_class + 1;   ///< the last but one: large allocations
 
-    atomic<thread_face*> next{nullptr};   ///< of the same heap, older
-    atomic<lane_face*> lanes{nullptr};    ///< newest first
-    atomic<std::uint8_t> alive{1};        ///< a thread has the record
+    atomic<thread_face*> next{nullptr};        ///< of the same heap, older
+    atomic<lane_face*> lanes{nullptr};         ///< newest first
+    atomic<std::uint8_t> alive{1};             ///< a thread has the record
+    atomic<std::uint32_t> retained_pages{0};   ///< of empty slabs that it keeps
 
     heap_counters counts;
     std::array<atomic<class_face*>, rows> classes{};   ///< null where nothing was counted
@@ -292,6 +293,26 @@ struct shelf_table {
 };
 static_assert(shelf_table::begin_of(shelf_table::most - 1) + shelf_table::size_of(shelf_table::most - 1) == 65'536);
 
+/// Whether the heap's unwanted memory goes in the background, too.
+enum class background_state : std::uint8_t {
+    off,       ///< not asked for
+    on,        ///< the thread is there
+    failed,    ///< it could not be had; tried again while the heap is used
+    pending,   ///< in a forked child, until the heap is used
+    count_
+};
+/// Whether it goes when the control group is short of memory.
+enum class pressure_state : std::uint8_t { off, watching, unavailable, count_ };
+
+/// What made free pages go to the kernel. Closes, trims and want of memory are not among these.
+enum class purge_cause : std::uint8_t {
+    time,         ///< nobody wanted them for an interval, as a thread at work found
+    work,         ///< nobody wanted them while much was allocated
+    background,   ///< nobody wanted them for an interval, as the background thread found
+    pressure,     ///< the control group is short of memory
+    count_
+};
+
 /// What is told of a heap as a whole, and where the rest is.
 struct alignas(64) heap_face {
     atomic<std::uint64_t> number{0};               ///< of the heap in its process, from 1; 0 until all is there
@@ -301,6 +322,12 @@ struct alignas(64) heap_face {
     std::uint32_t slab_cache = 0;   ///< pages kept a class
     std::uint8_t reclaim = 0;
     atomic<std::uint8_t> sampling{0};
+    atomic<background_state> background{background_state::off};
+    atomic<pressure_state> pressure{pressure_state::off};
+    std::uint64_t decay_ns = 0;
+    std::uint64_t thread_cache_bytes = 0;
+    std::array<counter, static_cast<std::size_t>(purge_cause::count_)>
+        purge_passes{};                 ///< that gave pages to the kernel
     atomic<std::uint64_t> current{0};   ///< ring index in 16 bits, era above
     atomic<std::uint64_t> arena_bytes{0};
     atomic<std::uint64_t> segment_bytes{0};

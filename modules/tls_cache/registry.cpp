@@ -24,6 +24,7 @@ module tslab.tls_cache;
 
 import tslab.stats;
 import tslab.slab;
+import :purge_thread;
 import :registry;
 
 namespace tslab {
@@ -535,6 +536,7 @@ void thread_registry::before_fork() noexcept
             while (r->list != this_thread.records &&
                    (r->activity.load(std::memory_order_acquire) & thread_record::restructuring) != 0)
                 ::sched_yield();
+    background().before_fork();   // its thread changes lists without a record
     for (heap_core* h = heaps_; h != nullptr; h = h->next_heap_)
         h->lock_for_fork();
     told_.lock_for_fork().lock();
@@ -580,6 +582,7 @@ void thread_registry::after_fork(bool in_child) noexcept
                 }
     }
     published_segment().drop_copy();
+    background().after_fork(in_child);   // a child tells in its own segment what became of the thread
     restructuring_section::fork_under_way.store(false, std::memory_order_release);
     if (in_child)
         lock_.reset_after_fork();

@@ -232,6 +232,9 @@ private:
 /// reach but one's that reaches the thread (see heap_core::reach_threads).
 class empty_slab_cache {
 public:
+    /// `told`: where the pages of all of them are told.
+    inline explicit empty_slab_cache(atomic<std::uint32_t>& told) noexcept : told_{told} {}
+
     inline void push(slab& s, unsigned c) noexcept
     {
         s.next = first_[c];
@@ -283,13 +286,16 @@ public:
 private:
     inline void add_pages(std::uint32_t n) noexcept
     {
-        pages_.store(pages_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+        std::uint32_t const now = pages_.load(std::memory_order_relaxed) + n;
+        pages_.store(now, std::memory_order_relaxed);
+        told_.store(now, std::memory_order_relaxed);
     }
 
     std::array<slab*, class_count> first_{};   // linked by next
     std::array<std::uint32_t, class_count> count_{};
     std::array<std::uint32_t, class_count> fewest_{};
     atomic<std::uint32_t> pages_{0};
+    atomic<std::uint32_t>& told_;
 };
 
 /// What a thread counted in a heap, by class: a row is made when there is something to count in it. Without memory for a row its events are
@@ -334,7 +340,7 @@ struct alignas(64) thread_record {
     static constexpr std::uint32_t keeping_limit = 4;   ///< lanes not at work that keep slabs
 
     thread_record(heap_core& h, atomic<lane*>* table, thread_face& f) noexcept
-        : heap{h}, face{f}, lanes{table}, classes{*this}, counts{f.counts}, scans{f.scans}
+        : heap{h}, face{f}, lanes{table}, retained{f.retained_pages}, classes{*this}, counts{f.counts}, scans{f.scans}
     {
     }
 

@@ -13,3 +13,4 @@ export import :shelf;
 export import :lane;
 export import :core;
 import :registry;
+import :purge_thread;

@@ -23,9 +23,10 @@ namespace faults {
 enum source : std::size_t { reserve, map_at, commit, purge, asked, allocation = asked + tslab::os_call_count };
 inline constexpr std::size_t source_count = allocation + 1;
 inline constexpr std::array<char const*, source_count> source_names{
-    "reserve", "map_at", "commit",     "purge",     "make_file", "rename_file", "set_file_size", "examine",
-    "seal",    "map_file",      "take_space", "copy_file", "map_copy",  "keep_path",   "keep_scope",    "barriers",
-    "barrier", "make_exit_key", "hook_fork",  "hook_exit", "protect",   "operator new"};
+    "reserve",    "map_at",       "commit",      "purge",         "make_file", "rename_file", "set_file_size",
+    "examine",    "seal",         "map_file",    "take_space",    "copy_file", "map_copy",    "keep_path",
+    "keep_scope", "barriers",     "barrier",     "make_exit_key", "hook_fork", "hook_exit",   "protect",
+    "make_event", "start_thread", "watch_group", "operator new"};
 static_assert(source_names.back() != nullptr, "a new call wants its name here");
 
 inline std::atomic<bool> armed{false};

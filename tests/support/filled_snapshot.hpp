@@ -56,7 +56,9 @@ inline tslab::snapshot filled_snapshot()
     next.fill(s.global);
     next.fill(s.global.lock_timing.emplace());
     s.page_size = 4096;
-    s.reclaim = "cached";   // one of three words
+    s.reclaim = "cached";   // one of three words, as the next ones
+    s.background_purge = "pending";
+    s.pressure_watch = "unavailable";
     s.classes.resize(tslab::class_count + 1);
     for (unsigned c = 0; c <= tslab::class_count; ++c) {
         next.fill(s.classes[c]);

@@ -47,9 +47,10 @@ void print_memory(lines const& line, snapshot const& s)
     line("live", s.live_known ? bytes_text(g.live_bytes) + " in " + grouped(g.live_objects) + " objects"
                               : "not known: only what the process published can be read, not its memory");
     line("held", bytes_text(held_bytes(s)) + " in slabs and large allocations");
-    line("cached", bytes_text(cached_bytes(s)) + " in " + grouped(g.slabs_cached) + " empty slabs");
-    line("free", bytes_text(g.free_resident_pages * s.page_size) + ", and " +
-                     bytes_text(g.free_purged_pages * s.page_size) + " without memory");
+    line("cached", bytes_text(cached_bytes(s)) + " in " + grouped(g.slabs_cached) + " empty slabs, " +
+                       bytes_text(g.retained_bytes) + " with threads");
+    line("free", bytes_text(g.free_resident_pages * s.page_size) + ", " + bytes_text(g.unwanted_pages * s.page_size) +
+                     " of it unwanted, and " + bytes_text(g.free_purged_pages * s.page_size) + " without memory");
     if (s.live_known)
         line("empty", bytes_text(g.empty_held_bytes) + " of " + bytes_text(g.committed_bytes) +
                           " committed, in pages without a live object");
@@ -57,6 +58,14 @@ void print_memory(lines const& line, snapshot const& s)
          bytes_text(g.madvise_bytes) + " in " + grouped(g.madvise_calls) + " calls, " + grouped(g.madvise_failures) +
              " failed",
          g.madvise_failures != 0 ? paint::red : paint::none);
+    line("purges", "by time " + grouped(g.purges_by_time) + ", by work " + grouped(g.purges_by_work) +
+                       ", in the background " + grouped(g.purges_by_background) + ", under pressure " +
+                       grouped(g.purges_by_pressure));
+    line("settings",
+         "decay " + grouped(s.decay_ms) + " ms, thread cache " + bytes_text(s.thread_cache_bytes) +
+             ", background purge " + escaped(s.background_purge) + ", control group " +
+             (s.pressure_watch == "watching" ? "watched" : escaped(s.pressure_watch)),
+         s.background_purge == "failed" ? paint::yellow : paint::none);
 }
 
 void print_speed(lines const& line, global_stats const& g, bool live_known)

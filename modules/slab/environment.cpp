@@ -1,0 +1,75 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <unistd.h>
+module tslab.slab;
+
+import tslab.stats;
+
+namespace tslab {
+
+namespace {
+
+constexpr std::size_t variable_count = static_cast<std::size_t>(variable::count_);
+constexpr std::array<variable_range, variable_count> ranges{{{"TSLAB_DECAY_MS", 0, 24ULL * 60 * 60 * 1000},
+                                                             {"TSLAB_THREAD_CACHE_KIB", 0, 1ULL << 32},
+                                                             {"TSLAB_SLAB_CACHE", 0, 1ULL << 20},
+                                                             {"TSLAB_BACKGROUND_PURGE", 0, 1}}};
+constinit std::array<atomic<bool>, variable_count> refused{};
+
+/// Says that the value is not used, in one line, if that was not said before.
+void refuse(variable v, std::string_view value) noexcept
+{
+    if (refused[static_cast<std::size_t>(v)].exchange(true, std::memory_order_relaxed))
+        return;
+    // What a terminal would obey must not reach it.
+    std::array<char, 40> shown{};
+    std::string_view const fitting = value.substr(0, shown.size() - 1);
+    std::ranges::transform(fitting, shown.begin(), [](char c) { return c < 0x20 || c > 0x7e ? '?' : c; });
+    variable_range const range = range_of(v);
+    std::array<char, 256> line{};
+    int const length = std::snprintf(line.data(), line.size(),
+                                     "tslab: %s=\"%s\" is ignored: a whole number from %llu to %llu is expected\n",
+                                     range.name, shown.data(), static_cast<unsigned long long>(range.least),
+                                     static_cast<unsigned long long>(range.most));
+    if (length > 0) [[maybe_unused]]
+        auto const written = ::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length));
+}
+
+}
+
+variable_range range_of(variable v) noexcept { return ranges[static_cast<std::size_t>(v)]; }
+
+std::optional<std::uint64_t> parse_number(std::string_view text, variable_range const& range) noexcept
+{
+    std::uint64_t n = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+    if (text.empty() || error != std::errc{} || end != text.data() + text.size() || n < range.least || n > range.most)
+        return std::nullopt;
+    return n;
+}
+
+std::optional<std::uint64_t> number_in_environment(variable v) noexcept
+{
+    variable_range const range = range_of(v);
+    char const* const value = ::secure_getenv(range.name);
+    if (value == nullptr)
+        return std::nullopt;
+    std::optional<std::uint64_t> const n = parse_number(value, range);
+    if (!n)
+        refuse(v, value);
+    return n;
+}
+
+}

@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Options by the environment: which values are taken, what is said of the others, and that the program's own word comes first.
+#include "death.hpp"
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unistd.h>
+
+#include "recorder.hpp"
+
+using namespace std::chrono_literals;
+using death::must;
+using tslab::parse_number;
+using tslab::variable;
+
+BOOST_AUTO_TEST_CASE(numbers_are_taken_strictly)
+{
+    tslab::variable_range const range{"X", 5, 300};
+    BOOST_TEST(parse_number("5", range).value() == 5U);
+    BOOST_TEST(parse_number("300", range).value() == 300U);
+    BOOST_TEST(parse_number("007", range).value() == 7U);
+    for (std::string_view const wrong :
+         {"", "4", "301", "-6", "+6", " 6", "6 ", "6ms", "0x10", "1e2", "99999999999999999999999", "ten"})
+        BOOST_TEST(!parse_number(wrong, range), wrong);
+}
+
+BOOST_AUTO_TEST_CASE(values_of_the_environment_reach_the_heap)
+{
+    death::outcome const end = death::of([](death::notes&) {
+        ::setenv("TSLAB_DECAY_MS", "250", 1);
+        ::setenv("TSLAB_THREAD_CACHE_KIB", "64", 1);
+        ::setenv("TSLAB_SLAB_CACHE", "7", 1);
+        ::setenv("TSLAB_BACKGROUND_PURGE", "1", 1);
+        tslab::allocator heap;
+        tslab::snapshot const s = heap.snapshot();
+        must(s.decay_ms == 250, "decay");
+        must(s.thread_cache_bytes == 64 << 10, "thread cache");
+        must(s.classes[0].cache_capacity == 7, "slab cache");
+        must(s.background_purge == "on", "background");
+    });
+    BOOST_TEST(end.text == "");
+    BOOST_TEST(end.end == "exit 0");
+}
+
+BOOST_AUTO_TEST_CASE(the_program_has_the_first_word)
+{
+    death::outcome const end = death::of([](death::notes&) {
+        ::setenv("TSLAB_DECAY_MS", "250", 1);
+        ::setenv("TSLAB_THREAD_CACHE_KIB", "64", 1);
+        ::setenv("TSLAB_SLAB_CACHE", "7", 1);
+        ::setenv("TSLAB_BACKGROUND_PURGE", "1", 1);
+        tslab::allocator heap{
+            {.slab_cache = 9, .decay = 5ms, .thread_cache = std::size_t{1} << 20, .background_purge = false}};
+        tslab::snapshot const s = heap.snapshot();
+        must(s.decay_ms == 5, "decay");
+        must(s.thread_cache_bytes == 1 << 20, "thread cache");
+        must(s.classes[0].cache_capacity == 9, "slab cache");
+        must(s.background_purge == "off", "background");
+    });
+    BOOST_TEST(end.text == "");
+    BOOST_TEST(end.end == "exit 0");
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_used_is_said_once_and_ignored)
+{
+    death::outcome const end = death::of([](death::notes&) {
+        ::setenv("TSLAB_DECAY_MS", "1s\x1b[2J", 1);
+        ::setenv("TSLAB_SLAB_CACHE", "1048577", 1);
+        ::setenv("TSLAB_BACKGROUND_PURGE", "yes", 1);
+        for (int i = 0; i < 3; ++i) {
+            tslab::allocator heap;
+            tslab::snapshot const s = heap.snapshot();
+            must(s.decay_ms == 1000, "decay");
+            must(s.thread_cache_bytes == 32 << 20, "thread cache");
+            must(s.classes[0].cache_capacity == 32, "slab cache");
+            must(s.background_purge == "off", "background");
+        }
+    });
+    BOOST_TEST(end.text ==
+               "tslab: TSLAB_SLAB_CACHE=\"1048577\" is ignored: a whole number from 0 to 1048576 is expected\n"
+               "tslab: TSLAB_DECAY_MS=\"1s?[2J\" is ignored: a whole number from 0 to 86400000 is expected\n"
+               "tslab: TSLAB_BACKGROUND_PURGE=\"yes\" is ignored: a whole number from 0 to 1 is expected\n");
+    BOOST_TEST(end.end == "exit 0");
+}
