@@ -235,7 +235,7 @@ BOOST_AUTO_TEST_CASE(an_idle_heap_comes_down_to_what_lives)
     BOOST_TEST(comes_true([&] { return is_empty(heap); }));
     tslab::global_stats const g = heap.snapshot().global;
     BOOST_TEST(g.committed_bytes <= std::size_t{128} << 10);   // a slab of the class of what lives
-    BOOST_TEST(g.purges_by_background > 0U);
+    BOOST_TEST(comes_true([&] { return heap.snapshot().global.purges_by_background != 0; }));
     BOOST_TEST(g.purges_by_pressure == 0U);
     BOOST_TEST(g.unwanted_pages == 0U);
     // It works as before, and goes again.
@@ -378,7 +378,8 @@ BOOST_AUTO_TEST_CASE(a_group_near_its_limit_takes_all_that_is_kept_at_once)
     BOOST_TEST(heap.snapshot().global.purges_by_pressure == 0U);
     group.use(99'000'000, "100000000");
     BOOST_TEST(comes_true([&] { return is_empty(heap); }));
-    BOOST_TEST(heap.snapshot().global.purges_by_pressure == 1U);
+    BOOST_TEST(
+        comes_true([&] { return heap.snapshot().global.purges_by_pressure == 1; }));   // counted after it is done
     BOOST_TEST(!is_empty(indifferent));
     BOOST_TEST(indifferent.snapshot().global.purges_by_pressure == 0U);
     group.use(1000, "max", "100000000");
@@ -387,7 +388,7 @@ BOOST_AUTO_TEST_CASE(a_group_near_its_limit_takes_all_that_is_kept_at_once)
     BOOST_TEST(!is_empty(heap));
     group.use(95'000'000, "max", "100000000");
     BOOST_TEST(comes_true([&] { return is_empty(heap); }));
-    BOOST_TEST(heap.snapshot().global.purges_by_pressure == 2U);
+    BOOST_TEST(comes_true([&] { return heap.snapshot().global.purges_by_pressure == 2; }));
 }
 
 BOOST_AUTO_TEST_CASE(without_a_group_to_watch_that_is_said)
