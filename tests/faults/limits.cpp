@@ -205,9 +205,9 @@ BOOST_AUTO_TEST_CASE(of_address_space)
 BOOST_AUTO_TEST_CASE(of_address_space_heap_by_heap)
 {
     TSLAB_SURVIVES("", [](death::notes&) {
-        limit(RLIMIT_AS, address_space() + (rlim_t{1} << 30));
+        limit(RLIMIT_AS, address_space() + (rlim_t{24} << 20));
         for (int round = 0; round < 3; ++round) {
-            std::vector<std::optional<allocator>> heaps(100);
+            std::vector<std::optional<allocator>> heaps(1000);
             std::size_t made = 0;
             try {
                 for (auto& one : heaps) {
@@ -218,8 +218,10 @@ BOOST_AUTO_TEST_CASE(of_address_space_heap_by_heap)
             } catch (std::bad_alloc const&) {
             }
             must(made > 2 && made < heaps.size(), "address space never ends, or is not there");
-            heaps[0].reset();   // pages are taken when they are needed: the others get what it had
-            for (std::size_t i = 1; i < made; ++i) {
+            // Pages are taken when they are needed: the last ones get what the others had.
+            for (std::size_t i = 0; i + 2 < made; ++i)
+                heaps[i].reset();
+            for (std::size_t i = made - 2; i < made; ++i) {
                 void* const p = heaps[i]->malloc(500);
                 must(p != nullptr, "a heap that was made has no memory");
                 heaps[i]->free(p);
