@@ -99,9 +99,6 @@ tslab::allocator::options heap_options(options const& chosen)
         // Every worker has one scope at a time, and what was forgotten has its own for ever.
         .epoch_count = std::max(256U, 2 * chosen.threads + chosen.forget),
         .reclaim = tslab::reclaim_policy::cached,
-        // One request may parse megabytes. A cache smaller than that would hand its pages to the kernel at the end of
-        // each such request, and have them faulted in again by the next: `drain` gives them back, when there is a lull.
-        .slab_cache = 1024,
     };
 }
 

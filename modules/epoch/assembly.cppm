@@ -265,10 +265,18 @@ private:
             return 1;
         }
         std::uint32_t const pages = std::min<std::uint32_t>(bins[bin].pages, pages_ - i);
-        if (where == residence::cached || heap_.is_kept(page, bin))
+        if (where == residence::cached || heap_.is_kept(page, bin)) {
             add_cached(i, pages, class_of_bin(bin));
-        else
-            add_slab(i, pages, page, bin);
+            return pages;
+        }
+        std::uint64_t const live = std::min(heap_.live(page, bin), bins[bin].slab_slots());
+        // Its words were read with acquire: if they are those of a slab of another bin that was cut here meanwhile, that tag is seen
+        // too, or none.
+        if (page.bin() != bin) {
+            add_free(i);
+            return 1;
+        }
+        add_slab(i, pages, page, bin, live);
         return pages;
     }
 
@@ -290,11 +298,10 @@ private:
             s_.waterfall->cached_bytes += resident(first, pages);
     }
 
-    void add_slab(std::uint32_t first, std::uint32_t pages, slab const& page, unsigned bin) noexcept
+    void add_slab(std::uint32_t first, std::uint32_t pages, slab const& page, unsigned bin, std::uint64_t live) noexcept
     {
         unsigned const index = class_of_bin(bin);
         std::uint64_t const bytes = std::uint64_t{pages} * page_bytes;
-        std::uint64_t const live = std::min(heap_.live(page, bin), bins[bin].slab_slots());
         std::uint64_t const live_bytes = live * bins[bin].size;
         bool const full = live == bins[bin].slab_slots();
         class_stats& c = s_.classes[index];
@@ -713,6 +720,8 @@ template <class Heap> heap_map assemble_map(Heap& heap)
             r.class_index = class_of_bin(bin);
             r.slots = bins[bin].slab_slots();
             r.live = std::min(heap.live(page, bin), r.slots);
+            if (page.bin() != bin)   // cut anew while we looked, as in page_walk
+                r = {.first_page = i, .pages = 1, .use = page_use::free_resident};
         }
         if (r.use == page_use::slab || r.use == page_use::large) {
             epoch_id const home = heap.home_of(page, opened);

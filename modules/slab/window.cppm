@@ -95,7 +95,13 @@ public:
         [[nodiscard, gnu::always_inline]] inline bool covers(std::uintptr_t p) const noexcept
         {
             // relaxed: a pointer that was handed out was published by whatever handed it over.
+#if defined(__x86_64__) && !defined(TSLAB_NO_INLINE_ASSEMBLY)
+            bool below;   // the compiler loads an atomic word into a register before it compares it
+            asm("cmpq %2, %1" : "=@ccb"(below) : "r"(p - base), "m"(high));
+            return below;
+#else
             return p - base < high.load(std::memory_order_relaxed);
+#endif
         }
         /// The descriptor of the block that `p` lies in if it is a slot of this bin. Precondition: covers(p).
         [[nodiscard, gnu::always_inline]] inline slab* block_of(std::uintptr_t p) const noexcept

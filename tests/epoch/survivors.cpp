@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
@@ -84,6 +85,14 @@ struct filled_slab {
     }
 };
 
+/// Those of the slots that a slab of the class has.
+std::set<unsigned> slots_of(tslab::bin_geometry const& b, std::set<unsigned> const& wanted)
+{
+    std::set<unsigned> there;
+    std::ranges::copy_if(wanted, std::inserter(there, there.end()), [&b](unsigned slot) { return slot < b.slots; });
+    return there;
+}
+
 std::size_t count(std::vector<unsigned char> const& pages)
 {
     return static_cast<std::size_t>(std::ranges::count(pages, 1));
@@ -155,7 +164,7 @@ BOOST_AUTO_TEST_CASE(one_survivor_keeps_the_pages_that_it_touches)
             BOOST_TEST(report.madvise_bytes == bytes);
             BOOST_TEST(report.madvise_asked_bytes == bytes);
             BOOST_TEST(report.madvise_gone_bytes == bytes);
-            BOOST_TEST(report.madvise_calls >= 1U);
+            BOOST_TEST((report.madvise_calls >= 1U) == (bytes != 0U));   // one object may touch both pages
             BOOST_TEST(report.madvise_calls <= 2U);
             BOOST_TEST(!report.drained);
             tslab::snapshot const now = heap.snapshot();
@@ -187,7 +196,7 @@ BOOST_AUTO_TEST_CASE(every_page_goes_once_however_often_it_is_closed)
             return;
         tslab::epoch_id const e = heap.current_epoch();
         filled_slab s{heap, b, e};
-        std::set<unsigned> stay{1U, 5U, 7U, 8U, b.slots - 1U};
+        std::set<unsigned> stay = slots_of(b, {1U, 5U, 7U, 8U, b.slots - 1U});
         s.free_but(heap, stay);
         heap.close(e);
         while (!stay.empty()) {
@@ -256,7 +265,7 @@ BOOST_AUTO_TEST_CASE(an_open_epoch_goes_on_in_a_slab_that_was_trimmed)
         tslab::epoch_id const e = heap.current_epoch();
         filled_slab s{heap, b, e};
         for (int round = 0; round < 3; ++round) {
-            s.free_but(heap, {3U, b.slots - 1U});
+            s.free_but(heap, {1U, b.slots - 1U});
             heap.trim(e);
             BOOST_TEST((s.resident() == s.touched()));
             BOOST_TEST(s.intact());
@@ -322,7 +331,7 @@ BOOST_AUTO_TEST_CASE(claims_handed_back_late_give_their_pages_too)
             return;
         tslab::epoch_id const e = heap.current_epoch();
         filled_slab s{heap, b, e};
-        s.free_but(heap, {4U});
+        s.free_but(heap, {1U});
         heap.advance();
         BOOST_TEST(count(s.resident()) > count(s.touched()));   // no call into the kernel
         heap.free(heap.malloc(64));                             // the thread passes by
@@ -380,7 +389,7 @@ BOOST_AUTO_TEST_CASE(a_refused_call_is_counted_and_made_up_for)
             for (int i = 0; i < 2; ++i)
                 slabs.emplace_back(heap, b, e);
             for (filled_slab& s : slabs)
-                s.free_but(heap, {1U, 2U, 6U, 9U, b.slots - 3U});
+                s.free_but(heap, slots_of(b, {1U, 2U, 6U, 9U}));
             watch.refuse_at = n;
             tslab::close_report const report = heap.close(e);
             refused = report.madvise_failures != 0;
@@ -391,7 +400,7 @@ BOOST_AUTO_TEST_CASE(a_refused_call_is_counted_and_made_up_for)
             BOOST_TEST(heap.snapshot().classes[c].madvise_failures == report.madvise_failures);
             bool const complete =
                 std::ranges::all_of(slabs, [](filled_slab const& s) { return s.resident() == s.touched(); });
-            BOOST_TEST(complete == !refused);
+            BOOST_TEST((complete || refused));   // what was refused may have gone with a later call of the same close
             if (n % 2 == 0)
                 heap.close(e);   // else the slabs come back with what went so far
             for (filled_slab& s : slabs) {

@@ -124,7 +124,7 @@ public:
                    !(which == tslab::os_call::make_event && refuse_event) &&
                    !(which == tslab::os_call::watch_group && refuse_group);
         };
-        static tslab::os_calls const calls{real->reserve, real->make_readable, real->commit, purge, release, grant};
+        static tslab::os_calls const calls{real->reserve, real->map_at, real->commit, purge, release, grant};
         tslab::set_os_calls(&calls);
     }
     ~slow_system() { tslab::set_os_calls(nullptr); }

@@ -484,7 +484,7 @@ private:
     {
         if (!one.tag.by_handle)
             return tslab::class_of(one.bytes, one.alignment);
-        return one.bytes > 768 ? tslab::large_class : tslab::class_of(std::max<std::size_t>(one.bytes, 64));
+        return one.bytes > 768 ? tslab::large_class : tslab::class_of_bin(tslab::handle_bin_of(one.bytes));
     }
     /// Whether an object goes with a resource that shares its epoch.
     [[nodiscard]] bool is_part(objects::interval const& one, holder const& h) const

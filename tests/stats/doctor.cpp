@@ -704,7 +704,8 @@ BOOST_AUTO_TEST_CASE(cache_too_small)
                 return one.action;
         return std::string{};
     };
-    BOOST_TEST(raise().find("for a try to 512;") != std::string::npos);   // two slabs of 256 pages
+    std::uint32_t const two = 2 * tslab::class_shapes[23].pages;
+    BOOST_TEST(raise().find("for a try to " + std::to_string(two) + ";") != std::string::npos);   // two slabs
     s.reclaim = "eager";
     BOOST_TEST(with(1000, 1000, 1000, 1000) == "none");
     s.reclaim = "never";

@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(only_the_class_of_768)
         tslab::allocator heap{{.name = "768", .reclaim = policy}};
         bench b{heap};
         on_all_threads(b, [](bench& on, random_source& r) {
-            stress::interleave(on, r, [](random_source& s) { return 513 + stress::below(s, 256); });
+            stress::interleave(on, r, [](random_source& s) { return 641 + stress::below(s, 128); });
         });
         tslab::snapshot const s = heap.snapshot();
         BOOST_TEST(s.classes[7].allocations == b.done.allocated.load());

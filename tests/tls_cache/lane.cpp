@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(a_producer_lives_on_what_its_consumer_frees)
         });
     }
     auto const s = heap.snapshot();
-    BOOST_TEST(s.classes[2].remote_frees == 50'000u);
+    BOOST_TEST(s.classes[tslab::class_of(100)].remote_frees == 50'000u);
     BOOST_TEST(s.global.live_objects == 0u);
     BOOST_TEST(s.global.slabs_in_use <= 2 * (1000u / 32 + 1));   // no growth from round to round
 }
