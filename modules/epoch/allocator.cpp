@@ -121,6 +121,7 @@ allocator::allocator(options const& o)
 allocator::~allocator()
 {
     core_.leave_background();
+    core_.leave_registry();   // from here on no thread that ends, or looks after one that did, hands anything back
     live_count live;
     core_.pages().for_each_run([&](unit_run r) {
         for (std::uint32_t page = r.first * unit_pages; page < (r.first + r.count) * unit_pages; ++page)
@@ -301,16 +302,25 @@ void allocator::free_rare(void* p) noexcept
             return misused(misuse::interior_pointer, p, s);
         if (inside_operation())
             return core_.misused({.kind = misuse::reentry, .address = p});
-        heap_core::pinned_units const pins{core_};
-        if (core_.slab_at(p) != s)   // gone since it was found
-            return misused(misuse::double_free, p, nullptr);
-        std::uint32_t const page = core_.pages().index_of(*s);
-        if (core_.pages().has_generations(page))
-            static_cast<void>(retire_generation(*s, 0));   // it may have a handle
-        if (!free_large(*s, core_.record()))
+        thread_record* const me = core_.record();
+        bool freed = false;
+        {
+            heap_core::pinned_units const pins{core_};
+            if (core_.slab_at(p) == s) {   // else it has gone since it was found
+                std::uint32_t const page = core_.pages().index_of(*s);
+                if (core_.pages().has_generations(page))
+                    static_cast<void>(retire_generation(*s, 0));   // it may have a handle
+                freed = free_large(*s, me);
+            }
+        }
+        if (!freed)
             misused(misuse::double_free, p, nullptr);
+        else if (me != nullptr)
+            core_.decay_sometimes(*me);   // without the pins, by which no unit could go
         return;
     }
+    if (tag > bin_count)   // cut anew since it was found: all that was in it had been freed
+        return report_unknown(p, s);
     unsigned const slot = slot_of(p, tag - 1U);
     if (slot == max_slots)
         return misused(misuse::interior_pointer, p, s);
@@ -343,6 +353,8 @@ void allocator::deallocate_checked(void* p, std::size_t bytes, std::size_t align
         return p != nullptr ? report_unknown(p, s) : void();
     unsigned const c = class_of(bytes, alignment);
     bool const is_large = tag == tag_large;
+    if (!is_large && tag > bin_count)   // as in free_rare
+        return report_unknown(p, s);
     unsigned const slot = is_large ? (p == s->base ? 0 : max_slots) : slot_of(p, tag - 1U);
     if (slot == max_slots)
         return misused(misuse::interior_pointer, p, s);
@@ -420,6 +432,9 @@ free_result allocator::free(handle h) noexcept
                 disarm_handle(f.page, f.slot);
         std::uint8_t const tag = s.tag.load(std::memory_order_relaxed);
         thread_record* const me = core_.record();
+        std::optional<heap_core::pinned_units> pins;   // of a thread that can announce nothing
+        if (me == nullptr)
+            pins.emplace(core_);
         if (tag == tag_large)
             return free_large(s, me) ? free_result::ok : refuse(free_result::already_free);
         if (tag <= class_count || tag > bin_count || (me != nullptr && !me->enter()))   // no slab of handles

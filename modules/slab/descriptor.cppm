@@ -110,15 +110,19 @@ inline claimed claim_freed(slab& s) noexcept
     return {mine | freed, mine & freed};
 }
 
+/// Where the process's descriptors of pages, and of blocks, begin: see window. Both change only while there is no heap.
+inline constinit slab* page_descriptors = nullptr;
+inline constinit slab* block_descriptors = nullptr;
+
 /// The first block of a slab: itself, where it has only one. `bin`: the slab's. Null when it no longer is one of that bin, for
 /// whoever looks at a slab that nobody keeps from being taken back and cut anew.
 [[nodiscard]] inline slab* first_block(slab const& s, unsigned bin) noexcept
 {
     if (!has_blocks(bin)) [[likely]]
         return const_cast<slab*>(&s);
-    // acquire: pairs with the release in cut. Who reads what is there now sees that the tag has changed in between.
-    auto* const first = reinterpret_cast<slab*>(s.local.load(std::memory_order_acquire));
-    return s.bin() == bin ? first : nullptr;
+    // By its place, and not by what `local` says: that may be another slab's word, if the page was cut for another bin and back
+    // again meanwhile. Where there was ever a slab of several blocks, their descriptors can be read.
+    return s.bin() == bin ? block_descriptors + (&s - page_descriptors) * max_blocks : nullptr;
 }
 /// The slab that a block of `bin` is part of.
 [[nodiscard]] inline slab& slab_of(slab& block, unsigned bin) noexcept { return has_blocks(bin) ? *block.prev : block; }

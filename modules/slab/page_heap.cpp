@@ -108,7 +108,7 @@ void page_heap::give_up_fresh() noexcept
 bool page_heap::grow(std::uint32_t pages, std::uint32_t step) noexcept
 {
     std::uint32_t const have = unit_count_.load(std::memory_order_relaxed);
-    std::uint32_t const room = max_pages_ / unit_pages - have;
+    std::uint32_t const room = max_pages_ / unit_pages - have - withdrawn_;
     auto const need = static_cast<std::uint32_t>((std::uint64_t{pages} + unit_pages - 1) / unit_pages);
     std::uint32_t const unit_step = std::max(step / unit_pages, least_units_);
     auto const whole = [&](std::uint32_t n) { return (n + least_units_ - 1) / least_units_ * least_units_; };
@@ -224,7 +224,8 @@ slab* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site cons
     } else if ((first = take_fresh(pages, step, true)) == no_page) {
         if ((first = find_mixed(pages, step)) == no_page) {
             // What is left up to the limit is less than is wanted, but it may do together with what is free.
-            std::uint32_t const room = max_pages_ - unit_count_.load(std::memory_order_relaxed) * unit_pages;
+            std::uint32_t const room =
+                max_pages_ - (unit_count_.load(std::memory_order_relaxed) + withdrawn_) * unit_pages;
             if (room == 0 || room >= pages || !grow(room, 1) || (first = find_mixed(pages, step)) == no_page)
                 return nullptr;
         }
@@ -426,6 +427,7 @@ std::size_t page_heap::withdraw(unit_batch& to, std::uint32_t keep) noexcept
             was_large_.clear(first * unit_pages, out.count * unit_pages);
             units_.erase(out);
             note_units(0, out.count);
+            withdrawn_ += out.count;
             to[n++] = out;
             u = first;
         }
@@ -442,6 +444,7 @@ void page_heap::restore(unit_batch const& runs, std::size_t n) noexcept
         units_.insert(runs[i]);
         purged_.insert(runs[i].first * unit_pages, runs[i].count * unit_pages);
         note_units(runs[i].count, 0);
+        withdrawn_ -= runs[i].count;
     }
     publish_sizes();
 }
@@ -455,6 +458,9 @@ void page_heap::release(unit_batch const& runs, std::size_t n) noexcept
             retire_page(at(page), process_window.blocks_of(page));
         process_window.give(runs[i], mark_);
     }
+    lock_guard const guard{lock_};
+    for (std::size_t i = 0; i < n; ++i)
+        withdrawn_ -= runs[i].count;
 }
 
 bool page_heap::commit_generations(std::uint32_t page) noexcept

@@ -265,6 +265,8 @@ private:
     page_set resident_ __attribute__((guarded_by(lock_)));    // free, memory still behind them
     page_set purged_ __attribute__((guarded_by(lock_)));      // free, given back
     page_set was_large_ __attribute__((guarded_by(lock_)));   // of the free ones: from a large allocation
+    // Units on their way back, which may be restored: they count for the limit until they are gone.
+    std::uint32_t withdrawn_ __attribute__((guarded_by(lock_))) = 0;
     std::array<std::uint32_t, static_cast<std::size_t>(watcher::count_)> fewest_
         __attribute__((guarded_by(lock_))){};   // see unwanted_pages
     page_figures own_figures_;

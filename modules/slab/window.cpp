@@ -178,6 +178,10 @@ void address_window::lay_out(std::uintptr_t base, std::size_t page_space) noexce
     }
     map_.attach(base, page_space, reinterpret_cast<slab*>(tables_[slabs_part].begin),
                 reinterpret_cast<slab*>(tables_[blocks_part].begin));
+    if (this == &process_window) {
+        page_descriptors = map_.slabs_;
+        block_descriptors = map_.blocks_;
+    }
     covered_ = frontier_ = 0;
 }
 

@@ -94,6 +94,7 @@ heap_core::heap_core(options const& o, std::size_t shelf_bytes)
     tell_arena();
     if (!registry().add(*this))
         throw std::bad_alloc{};
+    registered_ = true;
     if (asks_background_)
         background().add(*this);
 }
@@ -147,7 +148,13 @@ void heap_core::tell_arena() noexcept
 heap_core::~heap_core()
 {
     leave_background();
-    registry().remove(*this);
+    leave_registry();
+}
+
+void heap_core::leave_registry() noexcept
+{
+    if (std::exchange(registered_, false))
+        registry().remove(*this);
 }
 
 void heap_core::leave_background() noexcept
@@ -501,7 +508,8 @@ void heap_core::revoke_thread_caches(thread_record* me) noexcept
             if (std::uint32_t const n = me.retained.unwanted(c); n != 0)
                 slabs_.put_chain(me.retained.take_oldest(c, n), {});
         for (lane* l = me.all_lanes.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_)
-            if (l->used_bins_ != 0 && l->used_ns_ < before && l->attached_.load(std::memory_order_acquire) == nullptr) {
+            // acquire, and first: a closer that handed it back is done with it.
+            if (l->attached_.load(std::memory_order_acquire) == nullptr && l->used_bins_ != 0 && l->used_ns_ < before) {
                 l->forget_kept();
                 me.keeping.store(me.keeping.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
             }
@@ -515,7 +523,7 @@ void heap_core::decay_heap(thread_record* me, std::uint64_t now) noexcept
 {
     std::uint64_t last = decayed_ns_.load(std::memory_order_relaxed);
     // One thread an interval. relaxed: nothing but the turn is passed on.
-    if (!slabs_.decays() || now - last < decay_ns_ ||
+    if (!slabs_.decays() || !is_due(now, last) ||
         !decayed_ns_.compare_exchange_strong(last, now, std::memory_order_relaxed))
         return;
     restructuring_section const section{me};

@@ -137,8 +137,14 @@ public:
     inline void decay_if_due(thread_record& me, std::uint64_t now) noexcept
     {
         me.clock_ns = now;
-        if (now - me.decayed_ns.load(std::memory_order_relaxed) >= decay_ns_) [[unlikely]]
+        if (is_due(now, me.decayed_ns.load(std::memory_order_relaxed))) [[unlikely]]
             decay(me, now);
+    }
+    /// Whether an interval has passed since `last`. `now` may be the earlier of the two: it is when a scope began, or when a thread
+    /// that was held up looked at the clock.
+    [[nodiscard]] inline bool is_due(std::uint64_t now, std::uint64_t last) const noexcept
+    {
+        return now > last && now - last >= decay_ns_;
     }
     /// Notes that a lane has handed out stepping_counter::period objects. So free pages go that nobody wanted while much was
     /// allocated, however short that time was.
@@ -155,6 +161,9 @@ public:
     [[nodiscard]] std::uint64_t next_decay_ns(std::uint64_t now, bool keeps) const noexcept;
     /// Ends what is done for the heap in the background. Call it before anything of the heap ends; idempotent.
     void leave_background() noexcept;
+    /// No thread comes to the heap by the registry any more: neither one that ends nor one that looks after those that did. Called by
+    /// the allocator before it looks at what is left, and by the destructor for a heap that has not come as far.
+    void leave_registry() noexcept;
 
     /// Takes what other threads keep, empty slabs and those of lanes not in use, into the heap's caches. Leaves out threads that
     /// are changing their lists at this moment. `unless_since`: leaves out those, too, that have looked at their own caches since then.
@@ -390,13 +399,14 @@ private:
     mutex reach_lock_;                         // taken before shelves' locks; see reach_threads
     atomic<std::uint64_t> decayed_ns_{0};      // when the heap last decayed
     atomic<std::uint64_t> work_{0};            // periods of allocations, see note_work
-    mutex work_lock_;                          // taken with no other lock held
+    mutex work_lock_;                          // taken with no other lock held, and over a fork after reach_lock_
     std::uint64_t unwanted_work_ __attribute__((guarded_by(work_lock_))) = 0;
     std::uint32_t unwanted_pages_ __attribute__((guarded_by(work_lock_))) = 0;
     atomic<bool> sampling_{false};
     mutable atomic<std::uint32_t> pins_{0};   // see pinned_units
     mutable mutex history_lock_;
     std::string name_;
+    bool registered_ = false;
     heap_core* next_heap_ = nullptr;     // guarded by the registry's lock
     heap_core** heap_link_ = nullptr;    // likewise: what points to it
     heap_core* next_purged_ = nullptr;   // this and the next: guarded by the lock of the thread that purges

@@ -380,7 +380,8 @@ thread_record* thread_registry::adopt_record(heap_core& h) noexcept
     }
     r->in_use.store(true, std::memory_order_relaxed);
     r->vanished.store(false, std::memory_order_relaxed);
-    r->decayed_ns.store(now_ns_coarse(), std::memory_order_relaxed);
+    r->clock_ns = now_ns_coarse();
+    r->decayed_ns.store(r->clock_ns, std::memory_order_relaxed);
     for (scan_order& of_class : r->scans)
         of_class.restart();
     thread_face& told = r->face;
@@ -593,6 +594,7 @@ void thread_registry::after_fork(bool in_child) noexcept
 void heap_core::lock_for_fork() noexcept
 {
     reach_lock_.lock();
+    work_lock_.lock();
     for (std::uint32_t i = 0; i < prepared_slots(); ++i)
         shelf_at(i).lock.lock();
     for (unsigned c = 0; c < class_count; ++c)
@@ -621,6 +623,7 @@ void heap_core::unlock_after_fork(bool in_child) noexcept
         open(slabs_.lock_for_fork(c));
     for (std::uint32_t i = prepared_slots(); i-- > 0;)
         open(shelf_at(i).lock);
+    open(work_lock_);
     open(reach_lock_);
 }
 

@@ -661,8 +661,10 @@ std::uint64_t shelf::drop_all(thread_record* me) noexcept
             for (slab* s = list->front(); s != nullptr;) {
                 slab* const next = s->next;
                 live += heap->retire_live(*s, bin);
-                if (s->owner.load(std::memory_order_relaxed) == &reclaiming) {
-                    // Somebody has it at this moment (see purge_unused), and finds it empty when he is done with it.
+                void const* none = nullptr;
+                if (!s->owner.compare_exchange_strong(none, &reclaiming, std::memory_order_seq_cst,
+                                                      std::memory_order_relaxed)) {
+                    // Another thread has claimed it (see purge_unused), and finds it empty when it gives it back.
                     for_each_block(*s, bin, [bin](slab& block) {
                         block.shared.fetch_or(bins[bin].full_mask, std::memory_order_seq_cst);   // seq_cst: as in elect
                     });
@@ -853,8 +855,6 @@ bool free_large(slab& s, thread_record* me) noexcept
     heap.count(me, heap_event::large_free);
     if (drained)
         heap.slot_drained(*home, me);
-    if (me != nullptr)
-        heap.decay_sometimes(*me);
     return true;
 }
 
