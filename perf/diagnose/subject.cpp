@@ -213,8 +213,10 @@ int main(int argc, char** argv)
     std::thread{serve_signals}.detach();
     if (!on_malloc) {
         tslab::allocator::options o{.name = "subject"};
-        if (w.scenario == "latency")
+        if (w.scenario == "latency") {
             o.slab_cache = 1;
+            o.thread_cache = std::size_t{64} << 10;
+        }
         heap = std::make_unique<tslab::allocator>(o);
     }
     say("began");
