@@ -573,26 +573,21 @@ std::uint64_t heap_core::next_decay_ns(std::uint64_t now, bool keeps) const noex
 void heap_core::note_work(thread_record& me) noexcept
 {
     decay_if_due(me, now_ns_coarse());
-    constexpr std::uint64_t window = 128;         // periods of allocations between two looks
+    constexpr std::uint64_t half = 256;           // periods of allocations: a quarter of a million objects
     constexpr std::uint32_t least_pages = 2048;   // 8 MiB: less can wait for its time
-    constexpr std::uint64_t allocations_a_page =
-        16;   // what a page must be spared from: so faulting it in again costs little
-    if ((work_.fetch_add(1, std::memory_order_relaxed) + 1) % window != 0 || !slabs_.decays()) [[likely]]
+    if (me.slabs_taken != me.slabs_taken_before) {
+        // A thread that goes through slabs may be about to want what is free, when it has used up what it keeps itself.
+        me.slabs_taken_before = me.slabs_taken;
+        work_.store(0, std::memory_order_relaxed);
         return;
-    std::uint32_t unwanted = pages().unwanted_pages(page_heap::watcher::of_work);
-    {
-        lock_guard const guard{work_lock_};
-        if (unwanted < least_pages) {
-            unwanted_work_ = 0;
-            return;
-        }
-        unwanted_pages_ = unwanted_work_ == 0 ? unwanted : std::min(unwanted_pages_, unwanted);
-        unwanted_work_ += window * stepping_counter::period;
-        if (unwanted_work_ < allocations_a_page * unwanted_pages_)
-            return;
-        unwanted = unwanted_pages_;
-        unwanted_work_ = 0;
     }
+    std::uint64_t const n = work_.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (n % half != 0 || !slabs_.decays()) [[likely]]
+        return;
+    // The first look begins a period, the second one ends it.
+    std::uint32_t const unwanted = pages().unwanted_pages(page_heap::watcher::of_work);
+    if (n % (2 * half) != 0 || unwanted < least_pages)
+        return;
     restructuring_section const section{&me};
     purge_unwanted(purge_cause::work, unwanted);
     give_back_units(&me);
@@ -721,6 +716,7 @@ void heap_core::recycle(slab& s, thread_record* me) noexcept
 // Modelled: tests/models/kept.pml, step take_slab
 slab* heap_core::take_slab(unsigned bin, thread_record& me, class_counters& counts, std::uint32_t label_id) noexcept
 {
+    ++me.slabs_taken;
     unsigned const c = class_of_bin(bin);
     slab* s = me.retained.first(c);
     if (s != nullptr && s->bin() == bin) [[likely]] {

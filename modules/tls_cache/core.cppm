@@ -146,8 +146,8 @@ public:
     {
         return now > last && now - last >= decay_ns_;
     }
-    /// Notes that a lane has handed out stepping_counter::period objects. So free pages go that nobody wanted while much was
-    /// allocated, however short that time was.
+    /// Notes that a lane has handed out stepping_counter::period objects. So free pages go that nobody wanted while half a million
+    /// objects were allocated and no slab was taken for one, however short that time was.
     void note_work(thread_record& me) noexcept;
     /// Gives unwanted free pages to the kernel and flushes what idle threads keep. `now`: of now_ns_coarse.
     /// `me`: the calling thread's record, or null. Effects on the thread's own caches: none. Thread safe.
@@ -399,9 +399,6 @@ private:
     mutex reach_lock_;                         // taken before shelves' locks; see reach_threads
     atomic<std::uint64_t> decayed_ns_{0};      // when the heap last decayed
     atomic<std::uint64_t> work_{0};            // periods of allocations, see note_work
-    mutex work_lock_;                          // taken with no other lock held, and over a fork after reach_lock_
-    std::uint64_t unwanted_work_ __attribute__((guarded_by(work_lock_))) = 0;
-    std::uint32_t unwanted_pages_ __attribute__((guarded_by(work_lock_))) = 0;
     atomic<bool> sampling_{false};
     mutable atomic<std::uint32_t> pins_{0};   // see pinned_units
     mutable mutex history_lock_;

@@ -594,7 +594,6 @@ void thread_registry::after_fork(bool in_child) noexcept
 void heap_core::lock_for_fork() noexcept
 {
     reach_lock_.lock();
-    work_lock_.lock();
     for (std::uint32_t i = 0; i < prepared_slots(); ++i)
         shelf_at(i).lock.lock();
     for (unsigned c = 0; c < class_count; ++c)
@@ -623,7 +622,6 @@ void heap_core::unlock_after_fork(bool in_child) noexcept
         open(slabs_.lock_for_fork(c));
     for (std::uint32_t i = prepared_slots(); i-- > 0;)
         open(shelf_at(i).lock);
-    open(work_lock_);
     open(reach_lock_);
 }
 

@@ -889,7 +889,7 @@ void purges_are_told_by_cause()
     {
         tslab::allocator heap{{.name = "by work", .decay = std::chrono::hours{24}}};
         use(heap);
-        for (int i = 0; i < 400'000; ++i)
+        for (int i = 0; i < 700'000; ++i)
             heap.free(heap.malloc(200));
         check(told(heap), {{"/total_purges_by_time", 0}, {"/total_purges_by_work", 1}, {"/unwanted_pages", 0}});
     }
