@@ -411,12 +411,12 @@ struct alignas(64) thread_record {
     std::uint32_t slot_start = 0;       ///< the first it looked at; set once
     /// Its owner touches these, and what lanes keep that are not in use, in restructuring sections only.
     empty_slab_cache retained;
-    atomic<bool> reached{false};           ///< a thread is about to take what this one keeps: see reach_threads
-    std::uint32_t slow_paths = 0;          ///< counts up to the next look at the clock
+    atomic<bool> reached{false};            ///< a thread is about to take what this one keeps: see reach_threads
+    std::uint32_t slow_paths = 0;           ///< counts up to the next look at the clock
     std::uint64_t slabs_taken = 0;          ///< by this thread, for allocations
     std::uint64_t slabs_taken_before = 0;   ///< when a lane's period of allocations ended last, see note_work
-    std::uint64_t clock_ns = 0;            ///< now_ns_coarse when it was last asked for
-    atomic<std::uint64_t> decayed_ns{0};   ///< when this thread last looked for what it keeps and did not want
+    std::uint64_t clock_ns = 0;             ///< now_ns_coarse when it was last asked for
+    atomic<std::uint64_t> decayed_ns{0};    ///< when this thread last looked for what it keeps and did not want
 
     class_rows classes;
     // Of its face, as they are used most.
