@@ -336,7 +336,7 @@ struct alignas(64) thread_record {
     static constexpr std::uint32_t inside = 1;          ///< in an operation
     static constexpr std::uint32_t restructuring = 2;   ///< changing lists: a fork waits for the end of it
     static constexpr std::uint32_t warm_pages = 16;     ///< of empty slabs per class, what is moved or left at once
-    static constexpr std::uint32_t spare_pages = 16;    ///< the same, what a lane holds: no other class can use it
+    static constexpr std::uint32_t spare_pages = 4;     ///< the same, what a lane holds: no other class can use it
     static constexpr std::uint32_t keeping_limit = 4;   ///< lanes not at work that keep slabs
 
     thread_record(heap_core& h, atomic<lane*>* table, thread_face& f) noexcept
