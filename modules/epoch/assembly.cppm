@@ -107,9 +107,10 @@ struct lane_sums {
 };
 
 /// One thread's counters: into the classes, the labels, the global ones and, for its present thread, its own. `sums` is called
-/// for what its lanes handed out; `row(c)` is what it counted of a class, `times` what sampling found, and either may be null.
-template <class Row, class Sums>
-void add_thread(thread_face const& r, Row row, timing_face const* times, Sums sums, snapshot& s)
+/// for what its lanes handed out; `row(c)` is what it counted of a class, `labels(c, group)` of that under a group of labels, `times` what
+/// sampling found, and each may be null.
+template <class Row, class Labels, class Sums>
+void add_thread(thread_face const& r, Row row, Labels labels, timing_face const* times, Sums sums, snapshot& s)
 {
     for (unsigned c = 0; c <= class_count; ++c)
         if (class_face const* const of_class = row(c)) {
@@ -120,17 +121,18 @@ void add_thread(thread_face const& r, Row row, timing_face const* times, Sums su
         }
     add_heap(s.global, r.counts);
     s.classes[large_class].allocations += r.counts[heap_event::large_allocation].value();
-    for (unsigned c = 0; c <= no_class; ++c) {
-        class_face const* const of_class = row(c);
-        for (std::uint32_t label = 0; of_class != nullptr && label < label_buckets; ++label) {
-            contention_counters const& from = of_class->contention[label];
+    for (unsigned c = 0; c <= no_class; ++c)
+        for (std::uint32_t label = 0; label < label_buckets; ++label) {
+            label_rows const* const group = labels(c, label / label_rows::labels);
+            if (group == nullptr)
+                continue;
+            contention_counters const& from = group->of[label % label_rows::labels];
             add_contention(s.labels[label].contention, from);
             if (c == no_class)
                 continue;
             add_contention(s.classes[c].by_label[label], from);
             add_contention(s.classes[c].contention, from);
         }
-    }
     for (std::uint32_t label = 0; label < label_buckets; ++label) {
         s.labels[label].escapes += r.escapes[label].value();
         s.labels[label].escaped_bytes += r.escaped_bytes[label].value();
@@ -604,8 +606,8 @@ template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
         of.cache_capacity = told.slab_cache == 0 ? 0 : std::max(told.slab_cache / class_shapes[c].pages, 1U);
     }
     s.labels.resize(label_buckets);
-    heap.for_each_thread([&s](thread_face const& t, auto row, timing_face const* times, auto sums) {
-        add_thread(t, row, times, sums, s);
+    heap.for_each_thread([&s](thread_face const& t, auto row, auto labels, timing_face const* times, auto sums) {
+        add_thread(t, row, labels, times, sums, s);
     });
     for (unsigned c = 0; c <= class_count; ++c)
         add_class(s.classes[c], told.strays[c]);
@@ -654,6 +656,7 @@ template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
     g.madvise_calls = told.pages.madvise_calls.load(std::memory_order_relaxed);
     g.madvise_bytes = told.pages.madvise_bytes.load(std::memory_order_relaxed);
     g.madvise_failures = told.pages.madvise_failures.load(std::memory_order_relaxed);
+    g.unmap_failures = told.pages.unmap_failures.load(std::memory_order_relaxed);
     g.labels_in_overflow = told.labels_in_overflow.value();
     g.labels_cut = told.labels_cut.value();
     for (std::size_t k = 0; k < misuse_count; ++k) {

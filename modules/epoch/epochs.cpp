@@ -508,7 +508,8 @@ close_report allocator::trim() noexcept
         core_.flush_retained(*me);
     purged += core_.slabs().trim();
     tell_purged(all, purged);
-    core_.give_back_units(me);
+    while (core_.give_back_units(me, 0))
+        ;   // a batch at a time
     all.rss_after = read_rss_bytes();
     all.nanoseconds = now_ns() - begin;
     return all;

@@ -364,7 +364,9 @@ public:
     {
         for (thread const& t : threads_)
             visit(
-                *t.face, [&](unsigned c) { return row_of(*t.face, c); }, times_of(*t.face),
+                *t.face, [&](unsigned c) { return row_of(*t.face, c); },
+                [&](unsigned c, std::uint32_t group) { return labels_of(row_of(*t.face, c), group); },
+                times_of(*t.face),
                 [&] {
                     lane_sums sums;
                     for (std::size_t i = t.first_lane; i < t.end_lane; ++i) {
@@ -584,10 +586,12 @@ public:
         for (thread const& t : threads_)
             for (unsigned c = 0; c <= no_class; ++c)
                 if (class_face const* const row = row_of(*t.face, c)) {
-                    for (contention_counters const& of_label : row->contention) {
-                        s.global.lock_fast_acquire += of_label[contention_event::lock_fast].value();
-                        s.global.lock_contended += of_label[contention_event::lock_contended].value();
-                    }
+                    for (std::uint32_t group = 0; group < label_rows::groups; ++group)
+                        if (label_rows const* const labels = labels_of(row, group))
+                            for (contention_counters const& of_label : labels->of) {
+                                s.global.lock_fast_acquire += of_label[contention_event::lock_fast].value();
+                                s.global.lock_contended += of_label[contention_event::lock_contended].value();
+                            }
                     row->waits.add_to(times);
                 }
         if (times.samples == 0)
@@ -635,6 +639,10 @@ private:
     [[nodiscard]] class_face const* row_of(thread_face const& t, unsigned c) const noexcept
     {
         return told_.at(t.classes[c].load(std::memory_order_relaxed));
+    }
+    [[nodiscard]] label_rows const* labels_of(class_face const* row, std::uint32_t group) const noexcept
+    {
+        return row != nullptr ? told_.at(row->contention[group].load(std::memory_order_relaxed)) : nullptr;
     }
     [[nodiscard]] timing_face const* times_of(thread_face const& t) const noexcept
     {

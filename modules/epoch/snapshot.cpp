@@ -52,7 +52,9 @@ public:
     {
         for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
             visit(
-                r->face, [r](unsigned c) { return r->classes.row(c); }, r->times.load(std::memory_order_acquire),
+                r->face, [r](unsigned c) { return r->classes.row(c); },
+                [r](unsigned c, std::uint32_t group) { return r->classes.labels(c, group); },
+                r->times.load(std::memory_order_acquire),
                 [&] {
                     lane_sums sums;
                     core_.for_each_lane(*r, [&](lane const& l) {

@@ -17,7 +17,7 @@ arena::~arena()
 {
     for (arena_piece* p = pieces_.load(std::memory_order_relaxed); p != nullptr;) {
         auto* const next = reinterpret_cast<arena_piece*>(p->next);
-        os().release(p, p->bytes);
+        release_for_good(p, p->bytes);
         p = next;
     }
 }
@@ -34,7 +34,7 @@ bool arena::add_piece(std::size_t bytes) noexcept
         if (memory == nullptr)
             continue;
         if (!os().commit(memory, size)) {
-            os().release(memory, size);
+            release_for_good(memory, size);
             continue;
         }
         auto* const before = pieces_.load(std::memory_order_relaxed);

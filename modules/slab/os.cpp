@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -47,12 +49,60 @@ bool map_commit(void* begin, std::size_t bytes) noexcept
 // MADV_DONTNEED and not MADV_FREE: the pages must be gone from the resident set when the call returns.
 bool map_purge(void* begin, std::size_t bytes) noexcept { return ::madvise(begin, bytes, MADV_DONTNEED) == 0; }
 
-void map_release(void* begin, std::size_t bytes) noexcept { ::munmap(begin, bytes); }
+bool map_release(void* begin, std::size_t bytes) noexcept { return ::munmap(begin, bytes) == 0; }
 
 constinit os_calls const real_calls{map_reserve, map_exactly, map_commit, map_purge, map_release};
 constinit os_calls const* calls_in_use = &real_calls;
 
+/// Addresses that could not be released.
+struct unreleased {
+    std::atomic<std::uintptr_t> begin{0};   // 0: none; 1: one thread is at it
+    std::size_t bytes = 0;                  // of whoever put the 1 there
+};
+constexpr std::uintptr_t in_hand = 1;
+constinit std::array<unreleased, most_unreleased> all_unreleased{};
+constinit std::atomic<std::uint64_t> refusals{0};
+
+void remember_unreleased(void* begin, std::size_t bytes) noexcept
+{
+    for (unreleased& u : all_unreleased)
+        if (std::uintptr_t none = 0; u.begin.compare_exchange_strong(none, in_hand, std::memory_order_acquire)) {
+            u.bytes = bytes;
+            u.begin.store(reinterpret_cast<std::uintptr_t>(begin), std::memory_order_release);
+            return;
+        }
 }
+
+}
+
+bool release_one_more() noexcept
+{
+    for (unreleased& u : all_unreleased) {
+        std::uintptr_t begin = u.begin.load(std::memory_order_relaxed);
+        // acquire: its size is the one that belongs to it.
+        if (begin <= in_hand || !u.begin.compare_exchange_strong(begin, in_hand, std::memory_order_acquire))
+            continue;
+        bool const done = os().release(reinterpret_cast<void*>(begin), u.bytes);
+        u.begin.store(done ? 0 : begin, std::memory_order_release);
+        return done;
+    }
+    return false;
+}
+
+void release_for_good(void* begin, std::size_t bytes) noexcept
+{
+    if (os().release(begin, bytes)) {
+        release_one_more();
+        return;
+    }
+    note_refused_release();
+    os().purge(begin, bytes);
+    remember_unreleased(begin, bytes);
+}
+
+std::uint64_t refused_releases() noexcept { return refusals.load(std::memory_order_relaxed); }
+
+void note_refused_release() noexcept { refusals.fetch_add(1, std::memory_order_relaxed); }
 
 os_calls const& os() noexcept { return *calls_in_use; }
 

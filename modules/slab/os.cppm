@@ -54,14 +54,27 @@ struct os_calls {
     bool (*commit)(void* begin, std::size_t bytes) noexcept;
     /// Gives the memory of whole pages back and keeps the address range; the pages read as zero afterwards.
     bool (*purge)(void* begin, std::size_t bytes) noexcept;
-    /// Returns a whole reservation, or any part of what map_at gave.
-    void (*release)(void* begin, std::size_t bytes) noexcept;
+    /// Returns a whole reservation, or any part of what map_at gave. False on failure: then all of it is mapped still. That is so where
+    /// the process has as many mappings as it may have (vm.max_map_count) and one of them would be split.
+    bool (*release)(void* begin, std::size_t bytes) noexcept;
     /// Asked before each of the other calls, for tests: false makes it fail for want of memory. Null: all are made.
     bool (*grant)(os_call which) noexcept = nullptr;
 };
 
 /// The table in use.
 [[nodiscard]] os_calls const& os() noexcept;
+
+/// Returns private memory that nobody will ask for again. Where the system refuses, the memory behind it goes, the refusal is counted,
+/// and the addresses are remembered: the next call tries once more. Of more than `most_unreleased` only the memory goes.
+/// Thread safe. Makes two calls to the system more than os().release at most.
+void release_for_good(void* begin, std::size_t bytes) noexcept;
+inline constexpr std::size_t most_unreleased = 64;
+/// Tries one of the remembered once more; false when there is none, or it is refused again. Thread safe.
+bool release_one_more() noexcept;
+/// How often the system refused to release something in this process, whoever asked.
+[[nodiscard]] std::uint64_t refused_releases() noexcept;
+/// Notes such a refusal.
+void note_refused_release() noexcept;
 
 /// Whether `which` is to be made. If not, errno is ENOMEM.
 [[nodiscard]] bool granted(os_call which) noexcept;

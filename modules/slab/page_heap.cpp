@@ -63,11 +63,18 @@ page_heap::~page_heap()
         resident_.clear(first, count);
         purged_.clear(first, count);
         was_large_.clear(first, count);
-        for (std::uint32_t page = first; page < first + count; ++page)
-            retire_page(tslab::page_heap::at(page), process_window.blocks_of(page));
         units_.erase(r);
-        process_window.give(r, mark_);
+        give_to_window(r);
     }
+}
+
+/// Makes their descriptors say "no slab" first.
+void page_heap::give_to_window(unit_run r) noexcept
+{
+    for (std::uint32_t page = r.first * unit_pages; page < (r.first + r.count) * unit_pages; ++page)
+        retire_page(at(page), process_window.blocks_of(page));
+    if (!process_window.give(r, mark_))
+        told_->unmap_failures.fetch_add(1, std::memory_order_relaxed);
 }
 
 /// As page_set::next_run, among the pages of this heap.
@@ -452,12 +459,8 @@ void page_heap::restore(unit_batch const& runs, std::size_t n) noexcept
 // Modelled: tests/models/chunks.pml, step release
 void page_heap::release(unit_batch const& runs, std::size_t n) noexcept
 {
-    for (std::size_t i = 0; i < n; ++i) {
-        std::uint32_t const end = (runs[i].first + runs[i].count) * unit_pages;
-        for (std::uint32_t page = runs[i].first * unit_pages; page < end; ++page)
-            retire_page(at(page), process_window.blocks_of(page));
-        process_window.give(runs[i], mark_);
-    }
+    for (std::size_t i = 0; i < n; ++i)
+        give_to_window(runs[i]);
     lock_guard const guard{lock_};
     for (std::size_t i = 0; i < n; ++i)
         withdrawn_ -= runs[i].count;

@@ -52,6 +52,7 @@ struct page_figures {
     atomic<std::uint64_t> madvise_calls{0};
     atomic<std::uint64_t> madvise_bytes{0};
     atomic<std::uint64_t> madvise_failures{0};
+    atomic<std::uint64_t> unmap_failures{0};   ///< runs of units that the system refused to unmap
     atomic<std::uint64_t> metadata_bytes{0};   ///< see page_heap::metadata_bytes
     atomic<std::uint32_t> first_run{0};        ///< of the heap's units, in their order: the first one's number + 1
     atomic<std::uint32_t> units{0};            ///< how many
@@ -175,9 +176,7 @@ public:
     template <class F> inline void for_each_run(F visit) const
     {
         // A list that changes while it is read is not followed for ever.
-        std::uint32_t left = unit_count_.load(std::memory_order_relaxed) + most_new_runs;
-        for (std::uint32_t at = units_.head(); at != 0 && left != 0; at = units_.next_of(at), --left)
-            visit(units_.run_at(at));
+        units_.for_each(unit_count_.load(std::memory_order_relaxed) + most_new_runs, visit);
     }
 
     /// The class of which page `i` was a slab last, large_class if it was part of a large allocation, if it is free and
@@ -245,6 +244,7 @@ private:
     void give_up_fresh() noexcept __attribute__((requires_capability(lock_)));
     void publish_sizes() noexcept __attribute__((requires_capability(lock_)));
     void note_fewest() noexcept __attribute__((requires_capability(lock_)));
+    void give_to_window(unit_run r) noexcept;
     void note_units(std::uint32_t more, std::uint32_t fewer) noexcept __attribute__((requires_capability(lock_)));
     void set_fresh(page_run r) noexcept __attribute__((requires_capability(lock_)))
     {

@@ -251,7 +251,7 @@ void segment::give_back() noexcept
     extent_count_.store(0, std::memory_order_relaxed);
     for (extent& e : extents_)
         if (e.reserved != nullptr) {
-            os().release(e.reserved, e.reserved_bytes);
+            release_for_good(e.reserved, e.reserved_bytes);
             e = {};
         }
     bytes_ = used_ = 0;
@@ -275,7 +275,7 @@ bool segment::grow() noexcept
     extent const& last = extents_[n - 1];
     if (is_published_ && (!set_size(file, bytes_ + more) ||
                           !map_what_follows(last.base + last.bytes - overlap, next.reserved, next.reserved_bytes))) {
-        os().release(next.reserved, next.reserved_bytes);
+        release_for_good(next.reserved, next.reserved_bytes);
         return false;
     }
     extents_[n] = next;

@@ -7,6 +7,7 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 // There only where ThreadSanitizer's run time is.
 extern "C" [[gnu::weak]] void __tsan_init();
@@ -71,9 +72,9 @@ void unit_list::insert(unit_run r) noexcept
     if (joins_behind)
         r.count += behind.count;
     if (unit_run const ahead = run_at(before); ahead.count != 0 && ahead.first + ahead.count == r.first) {
-        links_[ahead.first].next.store(next, std::memory_order_release);
-        // release: who sees so many goes on behind them.
+        // In this order: who sees what follows sees so many. release: and who sees so many may look at their links.
         links_[ahead.first].count.store(ahead.count + r.count, std::memory_order_release);
+        links_[ahead.first].next.store(next, std::memory_order_release);
         return;
     }
     set(r.first, r.count, next);
@@ -99,8 +100,9 @@ void unit_list::erase(unit_run r) noexcept
         relink(before, next);
         return;
     }
-    links_[of.first].count.store(r.first - of.first, std::memory_order_relaxed);
+    // In this order: who sees fewer sees where the rest is.
     links_[of.first].next.store(next, std::memory_order_release);
+    links_[of.first].count.store(r.first - of.first, std::memory_order_release);
 }
 
 unit_run unit_list::first_fit(std::uint32_t count, std::uint32_t step) const noexcept
@@ -239,7 +241,7 @@ void address_window::unmap_tables() noexcept
 {
     for (table& t : tables_) {
         if (t.mapped != 0)
-            os().release(reinterpret_cast<void*>(t.begin), t.mapped);
+            release_for_good(reinterpret_cast<void*>(t.begin), t.mapped);
         t.mapped = 0;
     }
 }
@@ -251,7 +253,11 @@ bool address_window::open_at(std::uintptr_t base, std::size_t page_space) noexce
         // A place for pages too: what somebody has mapped there shows at once.
         auto* const first = reinterpret_cast<void*>(base);
         if (os().map_at(first, unit_bytes) == map_result::mapped) {
-            os().release(first, unit_bytes);
+            if (!os().release(first, unit_bytes)) {
+                note_refused_release();
+                frontier_ = 1;
+                mapped_.insert({0, 1});
+            }
             return true;
         }
     }
@@ -273,7 +279,7 @@ bool address_window::open_reserved(std::size_t page_space) noexcept
             return true;
         map_.set_high(0, false);
         reserved_ = false;
-        os().release(reservation_, reservation_bytes_);
+        release_for_good(reservation_, reservation_bytes_);
         reservation_ = nullptr;
         return false;
     }
@@ -312,15 +318,44 @@ void address_window::close() noexcept
         return;
     map_.set_high(0, false);
     map_.set_high(0, true);
+    mapped_.for_each(max_units_, [this](unit_run r) { static_cast<void>(unmap(r)); });
     if (reserved_)
-        os().release(reservation_, reservation_bytes_);
+        release_for_good(reservation_, reservation_bytes_);
     else
         unmap_tables();
     reservation_ = nullptr;
     reserved_ = open_ = false;
     free_head_.store(0, std::memory_order_relaxed);
+    mapped_head_.store(0, std::memory_order_relaxed);
     generation_units_.store(0, std::memory_order_relaxed);
     block_units_.store(0, std::memory_order_relaxed);
+}
+
+/// Free units, out of every list; count 0 when there are none.
+unit_run address_window::find_units(std::uint32_t count, std::uint32_t step) noexcept
+{
+    if (unit_run const r = free_.first_fit(count, step); r.count != 0) {
+        free_.erase(r);
+        return r;
+    }
+    std::uint32_t const skip = (step - frontier_ % step) % step;
+    if (std::uint64_t{frontier_} + skip + count > max_units_ || !cover(frontier_ + skip + count))
+        return {};
+    if (skip != 0)
+        free_.insert({frontier_, skip});
+    unit_run const r{frontier_ + skip, count};
+    frontier_ = r.first + count;
+    return r;
+}
+
+void address_window::own(unit_run r, std::uint64_t owner) noexcept
+{
+    // Before the owner is told: what came too late for the last one is nobody's to report, and must not be taken for a free of
+    // what comes now.
+    for (std::uint32_t page = r.first * unit_pages; page < (r.first + r.count) * unit_pages; ++page)
+        prepare_page(slabs()[page], blocks_of(page));
+    for (std::uint32_t u = r.first; u < r.first + r.count; ++u)
+        owners_[u].store(owner, std::memory_order_release);   // see owner_of_unit
 }
 
 // Modelled: tests/models/chunks.pml, step take_units
@@ -329,32 +364,27 @@ unit_run address_window::take(std::uint32_t count, std::uint32_t step, std::uint
     std::uint32_t jump = 1;
     for (unsigned collisions = 0; collisions < most_collisions; ++collisions) {
         unit_run r;
+        bool mapped = false;
         {
             lock_guard const guard{lock_};
-            r = free_.first_fit(count, step);
-            if (r.count != 0) {
-                free_.erase(r);
-            } else {
-                std::uint32_t const skip = (step - frontier_ % step) % step;
-                if (std::uint64_t{frontier_} + skip + count > max_units_ || !cover(frontier_ + skip + count))
-                    return {};
-                if (skip != 0)
-                    free_.insert({frontier_, skip});
-                r = {frontier_ + skip, count};
-                frontier_ = r.first + count;
-            }
+            // What is mapped already needs no call, and one mapping less that might be refused.
+            r = mapped_.first_fit(count, step);
+            mapped = r.count != 0;
+            if (mapped)
+                mapped_.erase(r);
+            else
+                r = find_units(count, step);
         }
-        auto* const begin = reinterpret_cast<void*>(map_.base() + (std::size_t{r.first} << unit_shift));
+        if (r.count == 0)
+            return {};
+        map_result got = map_result::mapped;
         std::size_t const bytes = std::size_t{count} << unit_shift;
-        map_result const got = reserved_ ? (os().commit(begin, bytes) ? map_result::mapped : map_result::refused)
-                                         : os().map_at(begin, bytes);
+        if (!mapped && reserved_)
+            got = os().commit(address_of(r.first), bytes) ? map_result::mapped : map_result::refused;
+        else if (!mapped)
+            got = os().map_at(address_of(r.first), bytes);
         if (got == map_result::mapped) {
-            // Before the owner is told: what came too late for the last one is nobody's to report, and must not be taken for
-            // a free of what comes now.
-            for (std::uint32_t page = r.first * unit_pages; page < (r.first + count) * unit_pages; ++page)
-                prepare_page(slabs()[page], blocks_of(page));
-            for (std::uint32_t u = r.first; u < r.first + count; ++u)
-                owners_[u].store(owner, std::memory_order_release);   // see owner_of_unit
+            own(r, owner);
             return r;
         }
         lock_guard const guard{lock_};
@@ -362,26 +392,71 @@ unit_run address_window::take(std::uint32_t count, std::uint32_t step, std::uint
             free_.insert(r);
             return {};
         }
-        // Somebody else's mapping is there. These units are left out for good, and more of them each time.
-        if (r.first + count == frontier_ && jump < max_units_ - frontier_)
-            frontier_ += jump *= 2;
+        // Somebody else's mapping is there. These units are left out for good, and more of them each time, up to a limit: whoever
+        // maps a little here and there must not use up the window.
+        jump = std::min(2 * jump, most_jump());
+        if (r.first + count == frontier_)
+            frontier_ += std::min(jump, max_units_ - frontier_);
     }
     return {};
 }
 
+/// Their memory goes. A descriptor of zeroes is one of a page that was never used (see prepare_page), and units that nobody owns are
+/// looked at no further. Where that fails the memory stays until they are taken.
+void address_window::drop_descriptors(unit_run r) noexcept
+{
+    std::uint32_t const page = r.first * unit_pages;
+    static_assert(slab_bytes_of_unit % 4096 == 0);
+    os().purge(slabs() + page, r.count * slab_bytes_of_unit);
+    if (std::uint32_t const end = std::min(block_units(), r.first + r.count); end > r.first)
+        os().purge(blocks() + std::size_t{page} * max_blocks, (end - r.first) * block_bytes_of_unit);
+}
+
+/// False where the system refuses. Then they have no memory any more, as if they were unmapped.
+bool address_window::unmap(unit_run r) noexcept
+{
+    std::size_t const bytes = std::size_t{r.count} << unit_shift;
+    if (reserved_) {
+        os().purge(address_of(r.first), bytes);   // if that fails they cost memory until somebody takes them
+        return true;
+    }
+    if (os().release(address_of(r.first), bytes))
+        return true;
+    note_refused_release();
+    if (!os().purge(address_of(r.first), bytes))   // locked, as far as we know
+        std::memset(address_of(r.first), 0, bytes);
+    return false;
+}
+
+/// What could not be unmapped may go by now, at a better moment or since its neighbours are there too.
+void address_window::unmap_one_more() noexcept
+{
+    unit_run r;
+    {
+        lock_guard const guard{lock_};
+        if ((r = mapped_.run_at(mapped_.head())).count == 0)
+            return;
+        mapped_.erase(r);
+    }
+    bool const gone = unmap(r);
+    lock_guard const guard{lock_};
+    (gone ? free_ : mapped_).insert(r);
+}
+
 // Modelled: tests/models/chunks.pml, step give_units
-void address_window::give(unit_run r, std::uint64_t owner) noexcept
+bool address_window::give(unit_run r, std::uint64_t owner) noexcept
 {
     for (std::uint32_t u = r.first; u < r.first + r.count; ++u)
         owners_[u].store(owner | 1U, std::memory_order_relaxed);
-    auto* const begin = reinterpret_cast<void*>(map_.base() + (std::size_t{r.first} << unit_shift));
-    std::size_t const bytes = std::size_t{r.count} << unit_shift;
-    if (reserved_)
-        os().purge(begin, bytes);   // if that fails they cost memory until somebody takes them
-    else
-        os().release(begin, bytes);
-    lock_guard const guard{lock_};
-    free_.insert(r);
+    bool const gone = unmap(r);
+    drop_descriptors(r);
+    {
+        lock_guard const guard{lock_};
+        (gone ? free_ : mapped_).insert(r);
+    }
+    if (gone)
+        unmap_one_more();
+    return gone;
 }
 
 bool address_window::commit_generations(std::uint32_t unit) noexcept

@@ -12,7 +12,9 @@
 //   owned       withdrawn, no thread inside   its heap               free       descriptors say "no slab" before the owner is taken off
 //   owned       the heap ends                 its heap               free       nobody uses the heap any more (precondition)
 //   free        take                          a heap                 owned      late frees' traces are wiped first
+// A unit that the system refuses to unmap is free, too, without memory: it stays mapped until it is taken or can be unmapped.
 module;
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -64,6 +66,26 @@ public:
     [[nodiscard]] inline std::uint32_t next_of(std::uint32_t at) const noexcept
     {
         return links_[at - 1].next.load(std::memory_order_acquire);
+    }
+    /// Calls `visit(run)` for the runs in their order, at most `most` of them. For a reader without the lock too, also if `visit`
+    /// changes the list: no unit is visited twice, and one that stays in the list is visited.
+    template <class F> inline void for_each(std::uint32_t most, F visit) const
+    {
+        std::uint32_t end = 0;   // of what was visited
+        for (std::uint32_t at = head(); at != 0 && most != 0; --most) {
+            // A run that is split or joined meanwhile is read again, so that its end and what follows belong together, or overlap.
+            std::uint32_t next = next_of(at);
+            unit_run r = run_at(at);
+            for (std::uint32_t again = next_of(at); again != next; again = next_of(at)) {
+                next = again;
+                r = run_at(at);
+            }
+            if (std::uint32_t const begin = std::max(r.first, end); begin < r.first + r.count) {
+                end = r.first + r.count;
+                visit(unit_run{begin, end - begin});
+            }
+            at = next;
+        }
     }
 
 private:
@@ -194,13 +216,16 @@ public:
     /// `count` units that begin at a multiple of `step`, mapped, owned by `owner` (see owner_mark); count 0 when memory or
     /// the window is out. Thread safe; the system is called without the lock but for the tables.
     [[nodiscard]] unit_run take(std::uint32_t count, std::uint32_t step, std::uint64_t owner) noexcept;
-    /// Unmaps units that `owner` owns. Their descriptors say "no slab" already. Thread safe.
-    void give(unit_run r, std::uint64_t owner) noexcept;
+    /// Unmaps units that `owner` owns, and gives the memory of their descriptors back. These say "no slab" already, and nobody looks at
+    /// them. False when the system refuses to unmap the units: they serve other heaps all the same. Thread safe.
+    bool give(unit_run r, std::uint64_t owner) noexcept;
 
     [[nodiscard]] inline address_map const& map() const noexcept { return map_; }
     [[nodiscard]] inline slab* slabs() const noexcept { return map_.slabs_; }
     [[nodiscard]] inline slab* blocks() const noexcept { return map_.blocks_; }
     [[nodiscard]] inline std::uint32_t max_units() const noexcept { return max_units_; }
+    /// The most units that are left out at once where mappings of others are.
+    [[nodiscard]] inline std::uint32_t most_jump() const noexcept { return std::max(max_units_ / 4096, 1U); }
     /// Whether all of it is reserved, since no range could be had that is not.
     [[nodiscard]] inline bool reserved() const noexcept { return reserved_; }
 
@@ -280,6 +305,16 @@ private:
     [[nodiscard]] bool commit(part of, atomic<std::uint32_t>& have, std::uint32_t unit) noexcept
         __attribute__((requires_capability(lock_)));
     [[nodiscard]] static std::size_t whole_bytes(std::size_t page_space) noexcept;
+    [[nodiscard]] unit_run find_units(std::uint32_t count, std::uint32_t step) noexcept
+        __attribute__((requires_capability(lock_)));
+    void own(unit_run r, std::uint64_t owner) noexcept;
+    void drop_descriptors(unit_run r) noexcept;
+    [[nodiscard]] bool unmap(unit_run r) noexcept;
+    void unmap_one_more() noexcept;
+    [[nodiscard]] inline void* address_of(std::uint32_t unit) const noexcept
+    {
+        return reinterpret_cast<void*>(map_.base() + (std::size_t{unit} << unit_shift));
+    }
 
     address_map map_;
     atomic<std::uint64_t>* owners_ = nullptr;
@@ -299,6 +334,9 @@ private:
     std::uint32_t frontier_ __attribute__((guarded_by(lock_))) = 0;   // units from here on were never taken
     atomic<std::uint32_t> free_head_{0};
     unit_list free_ __attribute__((guarded_by(lock_))){links_, free_head_};
+    // Free ones that are mapped still, since the system refused to unmap them. Their memory reads as zero.
+    atomic<std::uint32_t> mapped_head_{0};
+    unit_list mapped_ __attribute__((guarded_by(lock_))){links_, mapped_head_};
     void* reservation_ = nullptr;
     std::size_t reservation_bytes_ = 0;
 };

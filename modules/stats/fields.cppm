@@ -78,6 +78,7 @@ constexpr void for_each_field(S& s, Visit&& visit)
     visit("total_madvise_calls", counter, s.madvise_calls);
     visit("total_madvise_bytes", counter, s.madvise_bytes);
     visit("total_madvise_failures", counter, s.madvise_failures);
+    visit("total_unmap_failures", counter, s.unmap_failures);
     visit("total_purges_by_time", counter, s.purges_by_time);
     visit("total_purges_by_work", counter, s.purges_by_work);
     visit("total_purges_by_background", counter, s.purges_by_background);

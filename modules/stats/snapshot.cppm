@@ -85,6 +85,7 @@ struct global_stats {
     std::uint64_t madvise_calls = 0;
     std::uint64_t madvise_bytes = 0;   ///< of the calls that succeeded
     std::uint64_t madvise_failures = 0;
+    std::uint64_t unmap_failures = 0;         ///< runs of free units that the kernel refused to unmap
     std::uint64_t purges_by_time = 0;         ///< decays of threads at work that gave pages to the kernel
     std::uint64_t purges_by_work = 0;         ///< the same because much was allocated without those pages
     std::uint64_t purges_by_background = 0;   ///< the same of the background thread

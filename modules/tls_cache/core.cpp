@@ -30,9 +30,9 @@ std::uint64_t layout_number() noexcept
 {
     std::uint64_t h = 0;
     for (std::size_t const size : std::initializer_list<std::size_t>{
-             sizeof(heap_face), sizeof(thread_face), sizeof(class_face), sizeof(timing_face), sizeof(lane_face),
-             sizeof(epoch_face), sizeof(told_place), sizeof(heap_directory), segment_chunk::bytes, sizeof(slab),
-             sizeof(lane), std::size_t{bin_count}, std::size_t{class_count}, max_blocks, misuse_count,
+             sizeof(heap_face), sizeof(thread_face), sizeof(class_face), sizeof(label_rows), sizeof(timing_face),
+             sizeof(lane_face), sizeof(epoch_face), sizeof(told_place), sizeof(heap_directory), segment_chunk::bytes,
+             sizeof(slab), sizeof(lane), std::size_t{bin_count}, std::size_t{class_count}, max_blocks, misuse_count,
              class_event_count, heap_event_count, contention_event_count})
         h = (h ^ size) * 0x100000001b3;   // FNV-1a's prime
     return h;

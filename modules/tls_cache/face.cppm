@@ -147,10 +147,20 @@ struct lane_face {
     std::array<atomic<std::uint32_t>, bin_count> held{};   ///< slabs
 };
 
+/// What a thread counted of one class, or of epochs as a whole, under a few neighbouring labels. Made when there is something to count:
+/// most threads see few labels.
+struct label_rows {
+    static constexpr std::uint32_t labels = 4;
+    static constexpr std::uint32_t groups = label_buckets / labels;
+
+    std::array<contention_counters, labels> of;
+};
+static_assert(label_buckets % label_rows::labels == 0);
+
 /// What a thread counted of one class, or of epochs as a whole. Made when there is something to count.
 struct class_face {
     class_counters events;
-    std::array<contention_counters, label_buckets> contention;
+    std::array<atomic<label_rows*>, label_rows::groups> contention{};   ///< null where nothing was counted
     lock_times waits;
 };
 

@@ -234,7 +234,7 @@ bool record_table::grow(unsigned bits) noexcept
     if (memory == nullptr)
         return false;
     if (!os().commit(memory, bytes)) {
-        os().release(memory, bytes);
+        release_for_good(memory, bytes);
         return false;
     }
     auto* const fresh = static_cast<place*>(memory);   // zeroes, and those are empty places
@@ -276,7 +276,7 @@ void record_table::clear() noexcept
     complete_ = true;
     for (std::size_t i = 0; i < mapped_.size(); ++i)
         if (place* const memory = std::exchange(mapped_[i], nullptr))
-            os().release(memory, sizeof(place) << (i + mapped_bits));
+            release_for_good(memory, sizeof(place) << (i + mapped_bits));
 }
 
 record_list* thread_registry::own_list() noexcept
@@ -431,6 +431,18 @@ class_face* class_rows::make(unsigned row) noexcept
         return there;
     if (of_.heap.told().tells(made))
         of_.face.classes[row].store(made, std::memory_order_release);   // the same for readers outside
+    return made;
+}
+
+label_rows* class_rows::make_labels(class_face& of_row, unsigned row, std::uint32_t group) noexcept
+{
+    auto* const made = of_.heap.make_face<label_rows>();
+    label_rows* there = nullptr;
+    if (made == nullptr ||   // as in make
+        !labels_[row][group].compare_exchange_strong(there, made, std::memory_order_release, std::memory_order_relaxed))
+        return there;
+    if (of_.heap.told().tells(made))
+        of_row.contention[group].store(made, std::memory_order_release);   // the same for readers outside
     return made;
 }
 

@@ -317,18 +317,36 @@ public:
         class_face* const there = rows_[row].load(std::memory_order_relaxed);
         return there != nullptr ? there : make(row);
     }
+    /// Where what is done for class `row` under a label is counted, for the thread itself.
+    [[nodiscard]] inline lock_site site(unsigned row, std::uint32_t label) noexcept
+    {
+        class_face* const of_row = get(row);
+        if (of_row == nullptr)
+            return {};
+        label_rows* group = labels_[row][label / label_rows::labels].load(std::memory_order_relaxed);
+        if (group == nullptr) [[unlikely]]
+            group = make_labels(*of_row, row, label / label_rows::labels);
+        return {group != nullptr ? &group->of[label % label_rows::labels] : nullptr, &of_row->waits};
+    }
     /// What is there, or null. Thread safe.
     [[nodiscard]] inline class_face const* row(unsigned row) const noexcept
     {
         return rows_[row].load(std::memory_order_acquire);
     }
+    /// The same of its labels' `group`.
+    [[nodiscard]] inline label_rows const* labels(unsigned row, std::uint32_t group) const noexcept
+    {
+        return labels_[row][group].load(std::memory_order_acquire);
+    }
 
 private:
     [[nodiscard]] class_counters& make_events(unsigned c) noexcept;
     [[nodiscard]] class_face* make(unsigned row) noexcept;
+    [[nodiscard, gnu::cold]] label_rows* make_labels(class_face& of_row, unsigned row, std::uint32_t group) noexcept;
 
     thread_record& of_;
     std::array<std::atomic<class_face*>, thread_face::rows> rows_{};
+    std::array<std::array<std::atomic<label_rows*>, label_rows::groups>, thread_face::rows> labels_{};
 };
 
 /// One thread's part of one heap.
@@ -381,8 +399,7 @@ struct alignas(64) thread_record {
     /// Where what is done for class `row` (no_class: for no class) of an epoch with that label is counted.
     [[nodiscard]] inline lock_site site(unsigned row, std::uint32_t label_id) noexcept
     {
-        class_face* const of_row = classes.get(row);
-        return of_row != nullptr ? lock_site{&of_row->contention[label_id], &of_row->waits} : lock_site{};
+        return classes.site(row, label_id);
     }
     /// Notes a sampled allocation or repair.
     void note_allocation(stopwatch::reading const& r) noexcept;

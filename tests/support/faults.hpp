@@ -20,13 +20,13 @@ import tslab;
 namespace faults {
 
 /// What can fail: the calls of the table, then those it is asked for, then operator new.
-enum source : std::size_t { reserve, map_at, commit, purge, asked, allocation = asked + tslab::os_call_count };
+enum source : std::size_t { reserve, map_at, commit, purge, release, asked, allocation = asked + tslab::os_call_count };
 inline constexpr std::size_t source_count = allocation + 1;
 inline constexpr std::array<char const*, source_count> source_names{
-    "reserve",    "map_at",       "commit",      "purge",         "make_file", "rename_file", "set_file_size",
-    "examine",    "seal",         "map_file",    "take_space",    "copy_file", "map_copy",    "keep_path",
-    "keep_scope", "barriers",     "barrier",     "make_exit_key", "hook_fork", "hook_exit",   "protect",
-    "make_event", "start_thread", "watch_group", "operator new"};
+    "reserve",       "map_at",     "commit",       "purge",       "release",       "make_file", "rename_file",
+    "set_file_size", "examine",    "seal",         "map_file",    "take_space",    "copy_file", "map_copy",
+    "keep_path",     "keep_scope", "barriers",     "barrier",     "make_exit_key", "hook_fork", "hook_exit",
+    "protect",       "make_event", "start_thread", "watch_group", "operator new"};
 static_assert(source_names.back() != nullptr, "a new call wants its name here");
 
 inline std::atomic<bool> armed{false};
@@ -102,6 +102,8 @@ public:
     [[nodiscard]] static std::int64_t mapped_without_heaps() noexcept
     {
         tslab::process_window.close();
+        while (tslab::release_one_more())   // what was refused meanwhile
+            ;
         return mapped.load();
     }
 
@@ -126,10 +128,12 @@ private:
     {
         return !fails(purge) && real_->purge(begin, bytes);
     }
-    static void do_release(void* begin, std::size_t bytes) noexcept
+    static bool do_release(void* begin, std::size_t bytes) noexcept
     {
+        if (fails(release) || !real_->release(begin, bytes))
+            return false;
         mapped -= static_cast<std::int64_t>(bytes);
-        real_->release(begin, bytes);
+        return true;
     }
     static bool do_grant(tslab::os_call which) noexcept { return !fails(asked + static_cast<std::size_t>(which)); }
 

@@ -18,8 +18,9 @@ public:
         reserves = commits = purges = releases = maps = 0;
         commit_bytes = purge_bytes = map_bytes = reserve_bytes = release_bytes = 0;
         fail_reserve_above = ~std::size_t{0};
-        fail_commit = fail_purge = false;
+        fail_commit = fail_purge = fail_release = false;
         taken_below = 0;
+        collisions_left = 0;
         commits_left = ~std::uint64_t{0};
         tslab::process_window.close();   // what earlier heaps left mapped would spare later ones a call
         real_ = &tslab::os();
@@ -36,9 +37,11 @@ public:
     static inline std::atomic<std::uint64_t> reserves, commits, purges, releases, maps, commit_bytes, purge_bytes,
         map_bytes, reserve_bytes, release_bytes;
     static inline std::atomic<std::size_t> fail_reserve_above;   ///< a reservation of more bytes is refused
-    static inline std::atomic<bool> fail_commit, fail_purge;
+    static inline std::atomic<bool> fail_commit, fail_purge, fail_release;
     static inline std::atomic<std::uint64_t> commits_left;   ///< commits, and maps at an address, that still succeed
-    static inline std::atomic<std::uintptr_t> taken_below;   ///< map_at finds something there already
+    static inline std::atomic<std::uintptr_t> taken_below;   ///< map_at finds something there already,
+    static inline std::atomic<std::uint64_t>
+        collisions_left;   ///< and so many more times where whole units are asked for
 
 private:
     static void* reserve(std::size_t bytes) noexcept
@@ -56,6 +59,10 @@ private:
         --commits_left;
         if (reinterpret_cast<std::uintptr_t>(begin) < taken_below)
             return tslab::map_result::taken;
+        if (collisions_left != 0 && bytes % tslab::unit_bytes == 0) {
+            --collisions_left;
+            return tslab::map_result::taken;
+        }
         tslab::map_result const done = real_->map_at(begin, bytes);
         map_bytes += done == tslab::map_result::mapped ? bytes : 0;
         return done;
@@ -77,11 +84,13 @@ private:
         purge_bytes += bytes;
         return real_->purge(begin, bytes);
     }
-    static void release(void* begin, std::size_t bytes) noexcept
+    static bool release(void* begin, std::size_t bytes) noexcept
     {
         ++releases;
+        if (fail_release || !real_->release(begin, bytes))
+            return false;
         release_bytes += bytes;
-        real_->release(begin, bytes);
+        return true;
     }
 
     static inline tslab::os_calls const* real_ = nullptr;

@@ -246,6 +246,7 @@ constexpr auto entries = std::to_array<entry>({
     {"slow_path_hits_total",
      "Allocations that found no free slot in their thread's slab; about one for each slab is normal"},
     {"snapshot_timestamp_seconds", "When the figures were read, seconds since 1970"},
+    {"unmap_failures_total", "Runs of free units of addresses that the kernel refused to unmap"},
     {"unwanted_pages", "Free resident pages that nobody took since the heap last decayed; the next decay purges them"},
     {"waterfall_cached_bytes", "Resident empty slabs in caches and with threads"},
     {"waterfall_empty_slot_bytes", "Resident free slots of slabs that belong to an epoch"},
