@@ -128,9 +128,11 @@ void measure_locked(settings const& s, report& r)
         if (mlockall(flags) != 0)
             throw unavailable{std::string{"mlockall is not permitted: "} + std::strerror(errno)};
     };
-    // Either all that comes is locked, or all that there is once the heap holds what it holds.
-    if (!s.late)
-        lock(MCL_CURRENT | MCL_FUTURE);
+    // Either all that comes is locked, or all that there is once the heap holds what it holds. In both cases the program itself is resident
+    // before the heap is made: its code, its libraries, its stack are not what the heap costs.
+    lock(s.late ? MCL_CURRENT : MCL_CURRENT | MCL_FUTURE);
+    if (s.late && munlockall() != 0)
+        throw unavailable{std::string{"munlockall is not permitted: "} + std::strerror(errno)};
     std::uint64_t const base = process_resident();
     double const start = thread_ns();
     tslab::allocator heap{{.name = "locked"}};

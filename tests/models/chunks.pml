@@ -4,11 +4,12 @@
 // A unit of the window that goes from one heap to another beside late frees. Heap A has a slab with two live objects. T[0] and
 // T[1] free them; whoever finds the slab empty takes it back, and the other may still be about to look at it, since it was the first to
 // free into it. T[2] frees the first object once more, at any time. P purges the free page, withdraws its unit, and gives it to
-// the store if no thread is in an operation; heap B takes it, cuts a slab of its own, frees what it allocated there, and ends.
+// the store if no thread is in an operation, mapped or not; the memory of its descriptor goes, or stays; heap B takes it, cuts a slab of
+// its own, frees what it allocated there, and ends.
 // A thread's announcement may wait in its store buffer until it changes a word atomically or P's barrier forces it out.
 //
 // Bound: 1 unit with 1 page, 2 heaps, 3 frees, P tries twice.
-// States: 71,865.
+// States: 83,949.
 // Which slots there are beyond two, lanes, large allocations and the sets of pages are left out.
 // Shown: a thread in an operation of A that saw the unit to be A's touches nothing that is B's; B's slab begins without a trace of
 // what came late; B finds its own objects; what is withdrawn is given back or restored; memory is touched only while it is mapped.
@@ -125,7 +126,15 @@ proctype P()
 #endif
             // Step give_units.  Code: modules/slab/window.cpp address_window::give
             owner = nobody;
-            mapped = false;
+            if
+            :: mapped = false
+            :: skip                // the system refuses: it serves the next heap as it is
+            fi;
+            // The memory of the descriptor goes, if the system does as it is told: zeroes, whose owner word is null.
+            if
+            :: d_step { is_slab = false; home = nobody; shelved = true; shared = 0 }
+            :: skip
+            fi;
             in_store = true;
             break
         fi

@@ -5,7 +5,9 @@
 #define BOOST_TEST_MODULE os
 #include <boost/test/unit_test.hpp>
 
+#include <array>
 #include <cstring>
+#include <vector>
 
 #include "os_hook.hpp"
 #include "recorder.hpp"
@@ -54,6 +56,47 @@ BOOST_AUTO_TEST_CASE(another_table_is_used_by_a_heap_and_the_real_one_comes_back
     BOOST_TEST(&tslab::os() == real);
 }
 
+// What a refusal leaves is remembered, without memory, and goes with a later release.
+BOOST_AUTO_TEST_CASE(what_cannot_be_released_is_tried_again)
+{
+    support::os_hook hook;
+    auto const& os = tslab::os();
+    constexpr std::size_t bytes = 16 * tslab::page_bytes;
+    std::array<char*, 3> all{};
+    for (char*& p : all) {
+        BOOST_REQUIRE((p = static_cast<char*>(os.reserve(bytes))) != nullptr);
+        BOOST_REQUIRE(os.commit(p, bytes));
+        std::memset(p, 1, bytes);
+    }
+    hook.fail_release = true;
+    std::uint64_t const refused = tslab::refused_releases();
+    tslab::release_for_good(all[0], bytes);
+    tslab::release_for_good(all[1], bytes);
+    BOOST_TEST(tslab::refused_releases() == refused + 2);
+    BOOST_TEST(tslab::resident_bytes(all[0], bytes) == 0u);
+    BOOST_TEST(hook.release_bytes == 0u);
+    BOOST_TEST(!tslab::release_one_more());   // refused again
+    hook.fail_release = false;
+    tslab::release_for_good(all[2], bytes);
+    BOOST_TEST(hook.release_bytes == 2 * bytes);
+    BOOST_TEST(tslab::release_one_more());
+    BOOST_TEST(hook.release_bytes == 3 * bytes);
+    BOOST_TEST(!tslab::release_one_more());
+    // More than can be remembered stay mapped, without memory.
+    std::vector<void*> many;
+    for (std::size_t i = 0; i < tslab::most_unreleased + 1; ++i)
+        many.push_back(os.reserve(bytes));
+    hook.fail_release = true;
+    for (void* const p : many)
+        tslab::release_for_good(p, bytes);
+    hook.fail_release = false;
+    std::size_t again = 0;
+    while (tslab::release_one_more())
+        ++again;
+    BOOST_TEST(again == tslab::most_unreleased);
+    BOOST_TEST(os.release(many.back(), bytes));
+}
+
 BOOST_AUTO_TEST_CASE(memory_at_an_address_never_takes_the_place_of_something_else)
 {
     auto const& os = tslab::os();
@@ -66,9 +109,9 @@ BOOST_AUTO_TEST_CASE(memory_at_an_address_never_takes_the_place_of_something_els
     BOOST_TEST((os.map_at(p, bytes) == tslab::map_result::mapped));
     std::memset(p, 1, bytes);
     os.release(p, bytes);
-    auto* const beyond = reinterpret_cast<void*>(~std::uintptr_t{0} << 20);
-    if (!support::sanitized)   // ThreadSanitizer ends the program there
-        BOOST_TEST((os.map_at(beyond, tslab::page_bytes) != tslab::map_result::mapped));
+    // Nothing is there now, but no mapping may begin at such an address.
+    BOOST_TEST((os.map_at(p + 1, tslab::page_bytes) == tslab::map_result::taken));
+    BOOST_TEST((os.map_at(p, SIZE_MAX / 2) == tslab::map_result::refused));
     BOOST_TEST(tslab::physical_memory() > std::size_t{1} << 26);
     BOOST_TEST(tslab::random_number() != tslab::random_number());
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "os_hook.hpp"
@@ -105,6 +106,59 @@ BOOST_AUTO_TEST_CASE(a_list_of_runs_is_the_set_of_its_units)
     }
 }
 
+// A reader has no lock: the list changes between two steps of its walk.
+BOOST_AUTO_TEST_CASE(a_walk_meets_no_unit_twice_while_runs_are_split_and_joined)
+{
+    std::vector<tslab::unit_link> memory(100);
+    tslab::unit_link* links = memory.data();
+    tslab::atomic<std::uint32_t> head{0};
+    tslab::unit_list list{links, head};
+    auto const walk = [&](auto change) {
+        std::vector<unsigned> times(100, 0);
+        bool first = true;
+        list.for_each(100, [&](unit_run r) {
+            BOOST_REQUIRE(r.first + r.count <= 100u);
+            for (std::uint32_t u = r.first; u < r.first + r.count; ++u)
+                ++times[u];
+            if (std::exchange(first, false))
+                change();
+        });
+        return times;
+    };
+    auto const expected = [](std::initializer_list<unit_run> runs) {
+        std::vector<unsigned> times(100, 0);
+        for (unit_run const r : runs)
+            std::fill_n(times.begin() + r.first, r.count, 1u);
+        return times;
+    };
+    list.insert({10, 20});
+    list.insert({40, 5});
+    BOOST_TEST((walk([] {}) == expected({{10, 20}, {40, 5}})));
+    // The run that was just visited is split: its rest is another run now.
+    BOOST_TEST((walk([&] { list.erase({15, 1}); }) == expected({{10, 20}, {40, 5}})));
+    BOOST_TEST((walk([] {}) == expected({{10, 5}, {16, 14}, {40, 5}})));
+    // What follows grows downwards, into what was visited already.
+    list.erase({10, 5});
+    list.erase({24, 6});   // 16 to 23, and 40 to 44
+    BOOST_TEST((walk([&] {
+                    list.erase({20, 4});
+                    list.insert({20, 4});
+                    list.erase({16, 2});
+                }) == expected({{16, 8}, {40, 5}})));
+    // Both are joined while the first one is visited.
+    list.insert({30, 5});   // 18 to 23, 30 to 34, 40 to 44
+    // What stays in the list all the time is met, and met once.
+    std::vector<unsigned> const joined = walk([&] { list.insert({24, 6}); });
+    for (std::uint32_t u = 0; u < 100; ++u)
+        if (u < 24 || u >= 30)
+            BOOST_TEST(joined[u] == expected({{18, 6}, {30, 5}, {40, 5}})[u], "unit " << u);
+        else
+            BOOST_TEST(joined[u] <= 1u, "unit " << u);
+    BOOST_TEST((walk([] {}) == expected({{18, 17}, {40, 5}})));
+    list.insert({35, 5});
+    BOOST_TEST((walk([] {}) == expected({{18, 27}})));
+}
+
 BOOST_FIXTURE_TEST_CASE(units_are_mapped_while_they_are_owned_and_only_then, opened)
 {
     unit_run const a = window.take(2, 1, mine);
@@ -150,6 +204,91 @@ BOOST_FIXTURE_TEST_CASE(what_somebody_else_has_mapped_in_the_window_is_left_alon
     window.give(c, mine);
     os.release(address_of(a.first), tslab::page_bytes);
     os.release(theirs, 3 * unit_bytes);
+}
+
+// Each collision leaves more units out, but never so many that mappings of others here and there use up the window.
+BOOST_FIXTURE_TEST_CASE(mappings_of_others_do_not_use_up_the_window, opened)
+{
+    constexpr std::uint64_t collisions = 320;   // of five requests that are given up, at 64 each
+    hook.collisions_left = collisions;
+    unsigned given_up = 0;
+    unit_run r = window.take(1, 1, mine);
+    for (; r.count == 0 && given_up < 10; ++given_up)
+        r = window.take(1, 1, mine);
+    BOOST_TEST(given_up == 5u);
+    BOOST_REQUIRE(r.count == 1u);
+    BOOST_TEST(hook.collisions_left == 0u);
+    BOOST_TEST(r.first <= collisions * (window.most_jump() + 1));
+    BOOST_TEST(r.first < window.max_units() / 8);
+    window.give(r, mine);
+}
+
+// A process with as many mappings as it may have cannot unmap a part of one.
+BOOST_FIXTURE_TEST_CASE(units_that_cannot_be_unmapped_serve_the_next_and_go_when_they_can, opened)
+{
+    unit_run const a = window.take(3, 1, mine);
+    unit_run const b = window.take(1, 1, mine);
+    BOOST_REQUIRE((a.count == 3 && b.count == 1));
+    std::memset(address_of(a.first), 1, 3 * unit_bytes);
+    hook.fail_release = true;
+    std::uint64_t const refused = tslab::refused_releases();
+    BOOST_TEST(!window.give(a, mine));
+    BOOST_TEST(tslab::refused_releases() == refused + 1);
+    BOOST_TEST(tslab::resident_bytes(address_of(a.first), 3 * unit_bytes) == 0u);
+    BOOST_TEST(window.owner_of(address_of(a.first)) == (mine | 1U));
+    // Mapped still: no call is made for them, and they read as zero.
+    std::uint64_t const maps = hook.maps;
+    unit_run const c = window.take(2, 1, yours);
+    BOOST_TEST((c.first == a.first && c.count == 2));
+    BOOST_TEST(hook.maps == maps);
+    BOOST_TEST(window.owner_of(address_of(c.first)) == yours);
+    BOOST_TEST(std::all_of(address_of(c.first), address_of(c.first) + 2 * unit_bytes,
+                           [](std::byte x) { return x == std::byte{0}; }));
+    BOOST_TEST((window.slabs()[c.first * tslab::unit_pages].owner.load() == &tslab::nowhere));
+    // Memory that cannot be given back either is cleared at least.
+    hook.fail_purge = true;
+    std::memset(address_of(c.first), 1, 2 * unit_bytes);
+    BOOST_TEST(!window.give(c, yours));
+    unit_run const d = window.take(2, 1, mine);
+    BOOST_TEST(d.first == a.first);
+    BOOST_TEST(std::all_of(address_of(d.first), address_of(d.first) + 2 * unit_bytes,
+                           [](std::byte x) { return x == std::byte{0}; }));
+    BOOST_TEST(!window.give(d, mine));
+    hook.fail_purge = false;
+    // The next one that can be unmapped takes those with it.
+    hook.fail_release = false;
+    std::uint64_t const released = hook.release_bytes;
+    BOOST_TEST(window.give(b, mine));
+    BOOST_TEST(hook.release_bytes == released + 4 * unit_bytes);
+    unit_run const e = window.take(4, 1, mine);
+    BOOST_TEST((e.first == a.first && e.count == 4));
+    BOOST_TEST(window.give(e, mine));
+    BOOST_TEST(hook.release_bytes == released + 8 * unit_bytes);
+}
+
+BOOST_FIXTURE_TEST_CASE(descriptors_of_units_that_nobody_owns_take_no_memory, opened)
+{
+    unit_run const a = window.take(32, 1, mine);
+    unit_run const b = window.take(1, 1, mine);
+    BOOST_REQUIRE(window.commit_blocks(a.first + 31));
+    tslab::slab* const first = &window.slabs()[a.first * tslab::unit_pages];
+    tslab::slab* const blocks = window.blocks_of(a.first * tslab::unit_pages);
+    constexpr std::size_t bytes = 32 * address_window::slab_bytes_of_unit;
+    constexpr std::size_t of_blocks = 32 * address_window::block_bytes_of_unit;
+    for (std::uint32_t i = 0; i < 32 * tslab::unit_pages * tslab::max_blocks; ++i)
+        blocks[i].owner.store(&tslab::nowhere);
+    BOOST_TEST(tslab::resident_bytes(first, bytes) == bytes);
+    BOOST_TEST(tslab::resident_bytes(blocks, of_blocks) == of_blocks);
+    window.give(a, mine);
+    BOOST_TEST(tslab::resident_bytes(first, bytes) == 0u);
+    BOOST_TEST(tslab::resident_bytes(blocks, of_blocks) == 0u);
+    BOOST_TEST(tslab::resident_bytes(first + 32 * tslab::unit_pages, tslab::page_bytes) != 0u);   // b's
+    BOOST_TEST(first->tag.load() == tslab::tag_none);   // they can be read for ever
+    unit_run const again = window.take(32, 1, yours);
+    BOOST_TEST(again.first == a.first);
+    BOOST_TEST((first->owner.load() == &tslab::nowhere));
+    window.give(again, yours);
+    window.give(b, mine);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_system_without_memory_refuses_and_nothing_is_lost, opened)

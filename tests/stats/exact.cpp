@@ -263,6 +263,14 @@ void caches_overflow_and_pages_go_back()
         check(told(large),
               {{"/large/madvise_calls", 2}, {"/large/madvise_failures", 1}, {"/large/madvise_bytes", 25 * page}});
     }
+    {
+        tslab::allocator units{{.name = "units"}};
+        units.free(units.malloc(100'000));
+        os_hook::fail_release = true;
+        units.trim();
+        os_hook::fail_release = false;
+        check(told(units), {{"/total_unmap_failures", 1}, {"/free_purged_pages", 0}});
+    }
     e = heap.current_epoch();
     heap.free(heap.malloc(64, e));
     report = heap.close(e);

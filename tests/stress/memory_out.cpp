@@ -49,7 +49,7 @@ tslab::map_result map_at(void* begin, std::size_t bytes) noexcept
     return done;
 }
 bool purge(void* begin, std::size_t bytes) noexcept { return !fails(call::purge) && real.purge(begin, bytes); }
-void release(void* begin, std::size_t bytes) noexcept
+bool release(void* begin, std::size_t bytes) noexcept
 {
     if (auto const at = reservations.find(begin); at != reservations.end()) {
         BOOST_TEST(at->second == bytes);
@@ -57,7 +57,7 @@ void release(void* begin, std::size_t bytes) noexcept
     } else {
         mapped -= static_cast<std::int64_t>(bytes);
     }
-    real.release(begin, bytes);
+    return real.release(begin, bytes);
 }
 
 tslab::os_calls const failing{reserve, map_at, commit, purge, release};
