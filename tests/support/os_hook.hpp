@@ -38,10 +38,9 @@ public:
         map_bytes, reserve_bytes, release_bytes;
     static inline std::atomic<std::size_t> fail_reserve_above;   ///< a reservation of more bytes is refused
     static inline std::atomic<bool> fail_commit, fail_purge, fail_release;
-    static inline std::atomic<std::uint64_t> commits_left;   ///< commits, and maps at an address, that still succeed
-    static inline std::atomic<std::uintptr_t> taken_below;   ///< map_at finds something there already,
-    static inline std::atomic<std::uint64_t>
-        collisions_left;   ///< and so many more times where whole units are asked for
+    static inline std::atomic<std::uint64_t> commits_left;      ///< commits, and maps at an address, that still succeed
+    static inline std::atomic<std::uintptr_t> taken_below;      ///< map_at finds something there already,
+    static inline std::atomic<std::uint64_t> collisions_left;   ///< and so many more times where units are asked for
 
 private:
     static void* reserve(std::size_t bytes) noexcept
@@ -59,7 +58,9 @@ private:
         --commits_left;
         if (reinterpret_cast<std::uintptr_t>(begin) < taken_below)
             return tslab::map_result::taken;
-        if (collisions_left != 0 && bytes % tslab::unit_bytes == 0) {
+        tslab::address_window const& window = tslab::process_window;
+        if (collisions_left != 0 && reinterpret_cast<std::uintptr_t>(begin) - window.map().base() <
+                                        std::uint64_t{window.max_units()} << tslab::unit_shift) {
             --collisions_left;
             return tslab::map_result::taken;
         }

@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resident memory over time: programs that a contender runs, looked at from outside, and their plots."""
 import dataclasses
+import io
 import os
 import subprocess
 import threading
 import time
+
+from PIL import Image
 
 from driver import contenders, plots
 from driver.plots import pyplot
@@ -109,14 +112,22 @@ def panel(axes, scenario, lines, names):
     axes.grid(axis="y", color="#e5e7e9", linewidth=0.6)
 
 
+def save(figure, path):
+    """As PNG of few colours: a page of the documentation shows it."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=100, format="png")
+    Image.open(drawn).convert("RGB").quantize(32, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
 def draw(lines, folder):
+    """A picture for each scenario: memory-burst.png and so on."""
     names = list(dict.fromkeys(t.contender for t in lines))
-    figure, grid = pyplot.subplots(len(SCENARIOS), 1, figsize=(8, 8.4), layout="constrained")
-    for axes, scenario in zip(grid, SCENARIOS):
+    for scenario in SCENARIOS:
+        figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
         panel(axes, scenario, lines, names)
-    handles, labels = grid[0].get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: names.index(labels[i]))
-    grid[0].legend([handles[i] for i in order], [labels[i] for i in order], loc="center left", bbox_to_anchor=(1, 0.5),
-                   frameon=False)
-    figure.savefig(os.path.join(folder, "memory-over-time.png"), dpi=110)
-    pyplot.close(figure)
+        handles, labels = axes.get_legend_handles_labels()
+        order = sorted(range(len(labels)), key=lambda i: names.index(labels[i]))
+        axes.legend([handles[i] for i in order], [labels[i] for i in order], loc="center left", bbox_to_anchor=(1, 0.5),
+                    frameon=False)
+        save(figure, os.path.join(folder, f"memory-{scenario}.png"))
+        pyplot.close(figure)

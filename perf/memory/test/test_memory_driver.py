@@ -243,6 +243,20 @@ class OverTime(unittest.TestCase):
         self.assertTrue(all(0 <= at <= made.parts[-1][0] for at, _ in made.samples))
         self.assertGreater(max(value for _, value in made.samples), 64 << 20)
 
+    def test_a_picture_of_each_scenario_is_small(self):
+        try:
+            from measure import timelines
+        except ImportError:
+            self.skipTest("matplotlib is not installed")
+        waves = [[i / 20, (100 + 50 * (i % 7)) << 20] for i in range(400)]
+        lines = [timelines.Timeline(scenario, name, waves, [[0.0, "load"], [10.0, "idle"], [20.0, "end"]])
+                 for scenario in timelines.SCENARIOS for name in ("tslab", "glibc", "jemalloc", "tcmalloc", "mimalloc")]
+        with tempfile.TemporaryDirectory() as folder:
+            timelines.draw(lines, folder)
+            made = {path.name: path.stat().st_size for path in pathlib.Path(folder).iterdir()}
+        self.assertEqual(set(made), {f"memory-{scenario}.png" for scenario in timelines.SCENARIOS})
+        self.assertTrue(all(0 < size < 60_000 for size in made.values()), made)
+
     def test_a_program_that_fails_is_a_note(self):
         made = self.record("sys.exit('no such contender')\n")
         self.assertEqual((made.samples, made.note), ([], "no such contender"))
