@@ -34,6 +34,7 @@ public:
     os_hook(os_hook const&) = delete;
     os_hook& operator=(os_hook const&) = delete;
 
+    /// Purges: without those of descriptors.
     static inline std::atomic<std::uint64_t> reserves, commits, purges, releases, maps, commit_bytes, purge_bytes,
         map_bytes, reserve_bytes, release_bytes;
     static inline std::atomic<std::size_t> fail_reserve_above;   ///< a reservation of more bytes is refused
@@ -43,6 +44,12 @@ public:
     static inline std::atomic<std::uint64_t> collisions_left;   ///< and so many more times where units are asked for
 
 private:
+    /// Whether it is no page, but of the window's descriptors and words about units, which lie behind the pages.
+    static bool is_of_tables(void const* begin) noexcept
+    {
+        std::uint64_t const pages = std::uint64_t{tslab::process_window.max_units()} << tslab::unit_shift;
+        return reinterpret_cast<std::uintptr_t>(begin) - tslab::process_window.map().base() - pages < pages;
+    }
     static void* reserve(std::size_t bytes) noexcept
     {
         ++reserves;
@@ -58,9 +65,7 @@ private:
         --commits_left;
         if (reinterpret_cast<std::uintptr_t>(begin) < taken_below)
             return tslab::map_result::taken;
-        tslab::address_window const& window = tslab::process_window;
-        if (collisions_left != 0 && reinterpret_cast<std::uintptr_t>(begin) - window.map().base() <
-                                        std::uint64_t{window.max_units()} << tslab::unit_shift) {
+        if (collisions_left != 0 && !is_of_tables(begin)) {
             --collisions_left;
             return tslab::map_result::taken;
         }
@@ -79,10 +84,11 @@ private:
     }
     static bool purge(void* begin, std::size_t bytes) noexcept
     {
-        ++purges;
+        bool const counts = !is_of_tables(begin);
+        purges += counts ? 1 : 0;
         if (fail_purge)
             return false;
-        purge_bytes += bytes;
+        purge_bytes += counts ? bytes : 0;
         return real_->purge(begin, bytes);
     }
     static bool release(void* begin, std::size_t bytes) noexcept
