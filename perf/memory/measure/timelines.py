@@ -94,7 +94,7 @@ def panel(axes, scenario, lines, names):
         mine = t.contender.startswith("tslab")
         shift = begin_of("free", t)
         axes.plot(*zip(*((at - shift, value / 2**20) for at, value in t.samples)), label=t.contender,
-                  color=plots.look_of(t.contender, names)[1], linewidth=2 if mine else 1,
+                  color=plots.look_of(t.contender, names)[1], linewidth=2 if mine else 1.3,
                   linestyle="-" if t.contender in plots.MARKERS else "--")
     mine = next((t for t in drawn if t.contender == "tslab"), None)
     parts = mine.parts if mine else []
@@ -116,7 +116,7 @@ def save(figure, path):
     """As PNG of few colours: a page of the documentation shows it."""
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100, format="png")
-    Image.open(drawn).convert("RGB").quantize(32, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(drawn).convert("RGB").quantize(128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def draw(lines, folder):
