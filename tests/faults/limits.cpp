@@ -266,6 +266,52 @@ BOOST_AUTO_TEST_CASE(of_writable_memory)
     });
 }
 
+// A process that has as many mappings as it may have cannot unmap the middle of one (vm.max_map_count): the memory goes, the addresses
+// serve whoever needs some next, and they go when there is room again.
+BOOST_AUTO_TEST_CASE(as_many_mappings_as_there_may_be)
+{
+    TSLAB_SURVIVES("", [](death::notes&) {
+        std::size_t most = 0;
+        must((std::ifstream{"/proc/sys/vm/max_map_count"} >> most) && most != 0, "max_map_count");
+        constexpr std::size_t bytes = std::size_t{8} << 20;
+        allocator heap{{.name = "mappings", .publish = false}};
+        std::array<void*, 3> all{};
+        for (void*& p : all) {
+            p = heap.malloc(bytes);
+            must(p != nullptr, "no memory");
+            std::memset(p, 1, bytes);
+        }
+        // Every second page may be read: each is a mapping of its own, until there are enough of them.
+        std::size_t const pages = most + 1000;
+        void* const others =
+            ::mmap(nullptr, pages * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        must(others != MAP_FAILED, "mmap");
+        std::size_t i = 0;
+        while (i < pages && ::mprotect(static_cast<std::byte*>(others) + i * 4096, 4096, PROT_READ) == 0)
+            i += 2;
+        must(i < pages, "there is no limit");
+        heap.free(all[1]);
+        heap.trim();
+        must(heap.snapshot().global.unmap_failures == 1, "the refusal is not counted");
+        must(tslab::resident_bytes(all[1], bytes) == 0, "memory stays");
+        // No further mapping is to be had, and none is needed.
+        void* const again = heap.malloc(bytes);
+        must(again != nullptr, "the addresses are lost");
+        std::memset(again, 1, bytes);
+        heap.free(again);
+        heap.trim();
+        must(heap.snapshot().global.unmap_failures == 2, "the second refusal is not counted");
+        ::munmap(others, pages * 4096);
+        heap.free(all[0]);
+        heap.free(all[2]);
+        heap.trim();
+        must(heap.snapshot().global.unmap_failures == 2, "refused although there is room");
+        std::array<unsigned char, 1> there{};
+        for (void* const p : all)
+            must(::mincore(p, 4096, there.data()) != 0, "addresses stay mapped");
+    });
+}
+
 // What is told of a heap lies in memory that this limit does not count: being refused a lane must not take of it each time.
 BOOST_AUTO_TEST_CASE(refusals_under_a_limit_take_no_memory)
 {
