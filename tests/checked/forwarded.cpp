@@ -70,7 +70,7 @@ bool guards_all()
 
 }
 
-BOOST_AUTO_TEST_CASE(the_exact_size_and_alignment_count)
+BOOST_AUTO_TEST_CASE(the_exact_size_and_alignment_count_when_forwarded)
 {
     forwarding_heap h;
     tslab::epoch_resource r{h.heap, {.label = "sizes"}};

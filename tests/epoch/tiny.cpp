@@ -253,7 +253,7 @@ BOOST_AUTO_TEST_CASE(a_closed_epoch_keeps_a_slab_for_one_object_in_any_block)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_full_slab_nobody_holds_is_listed_by_its_first_free_and_adopted)
+BOOST_AUTO_TEST_CASE(a_full_tiny_slab_nobody_holds_is_listed_by_its_first_free_and_adopted)
 {
     for (unsigned const c : tiny) {
         shape const s{c};
