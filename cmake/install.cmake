@@ -8,18 +8,21 @@ include(GNUInstallDirs)
 
 set(tslab_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tslab)
 
-# Each component has an export set of its own, so that the core asks for nothing that only a component needs.
-function(tslab_install_component target export_name)
+# Each component has an export set of its own, so that the core asks for nothing that only a component needs. A target's fragments
+# are headers that its interface units include, so they go beside those.
+function(tslab_install_component export_name target)
     install(TARGETS ${target} EXPORT ${export_name}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-        FILE_SET CXX_MODULES DESTINATION ${CMAKE_INSTALL_DATADIR}/tslab)
+        FILE_SET CXX_MODULES DESTINATION ${CMAKE_INSTALL_DATADIR}/tslab
+        FILE_SET fragments DESTINATION ${CMAKE_INSTALL_DATADIR}/tslab)
     install(EXPORT ${export_name} NAMESPACE tslab:: DESTINATION ${tslab_package_dir}
         CXX_MODULES_DIRECTORY ${export_name}-modules)
 endfunction()
 
-tslab_install_component(tslab tslab-core)
+tslab_install_component(tslab-core tslab_core)
+tslab_install_component(tslab-inspect tslab_inspect)
 if(TARGET tslab_boost)
-    tslab_install_component(tslab_boost tslab-boost)
+    tslab_install_component(tslab-boost tslab_boost)
 endif()
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/tslab-config.cmake.in ${PROJECT_BINARY_DIR}/tslab-config.cmake

@@ -19,19 +19,19 @@ import tslab.epoch;
 namespace tslab {
 
 epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_location at)
-    : map_{o.deallocate == deallocate_policy::count_only ? &empty_map : &heap.core().pages().map()},
+    : map_{o.deallocate == deallocate_policy::count_only ? &empty_map : &heap.state().pages().map()},
       domain_{epoch_domain::already_entered{},
               heap,
               {.label = o.label, .auto_close = o.auto_close},
               o.share_epoch,
               at,
-              &lane_},
+              &cache_},
       made_at_{at}
 {
-    if (lane_.load(std::memory_order_relaxed) != &no_lane) [[likely]]
+    if (cache_.load(std::memory_order_relaxed) != &no_cache) [[likely]]
         return;
-    if (thread_record* const me = heap.core().record())
-        static_cast<void>(usable_lane(*me));
+    if (thread_record* const me = heap.state().record())
+        static_cast<void>(usable_cache(*me));
 }
 
 epoch_resource::~epoch_resource()
@@ -42,25 +42,19 @@ epoch_resource::~epoch_resource()
         domain_.forget();
     }
     if (count_only && domain_.shares_epoch())
-        heap().release_part(epoch(), lane_, this);
-    allocator::leaving how = domain_.ordinary_exit();
-    how.last = true;
-    how.close = domain_.closes_epoch();
-    how.binding = &lane_;
-    how.drop = count_only && !domain_.shares_epoch();
-    how.count_leaks = !count_only;
-    how.owner = this;
-    allocator::left const left = domain_.leave(how);
-    if (left.leaked.objects == 0)
+        heap().release_part(epoch(), cache_, this);
+    live_count const leaked =
+        domain_.end_resource(cache_, this, count_only ? allocator::leftovers::dropped : allocator::leftovers::leaked);
+    if (leaked.objects == 0)
         return;
     shared_text::copy const label = heap().label_of(epoch());
-    heap().core().misused({.kind = misuse::leak,
-                           .fatal = heap().strict(),
-                           .epoch_label = label.view(),
-                           .objects = left.leaked.objects,
-                           .bytes = left.leaked.bytes,
-                           .file = made_at_.file_name(),
-                           .line = made_at_.line()});
+    heap().state().misused({.kind = misuse::leak,
+                            .fatal = heap().strict(),
+                            .epoch_label = label.view(),
+                            .objects = leaked.objects,
+                            .bytes = leaked.bytes,
+                            .file = made_at_.file_name(),
+                            .line = made_at_.line()});
 }
 
 void* epoch_resource::do_allocate(std::size_t bytes, std::size_t alignment) { return allocate(bytes, alignment); }
@@ -72,86 +66,87 @@ void epoch_resource::do_deallocate(void* p, std::size_t bytes, std::size_t align
 
 bool epoch_resource::do_is_equal(std::pmr::memory_resource const& other) const noexcept { return this == &other; }
 
-/// The lane of this resource for the thread that made it, when a closer took it back or asked for it: attached anew, or the one it
-/// has opened again; null when the epoch is closed or memory is out.
-// Modelled: tests/models/exclusive.pml, step usable_lane
-lane* epoch_resource::usable_lane(thread_record& me) noexcept
+/// The cache of this resource for the thread that made it, after a closer has revoked or flushed it: attached anew, or
+/// reopened. Null if the epoch is closed or memory is out.
+// Modelled: tests/models/exclusive.pml, step usable_cache
+thread_cache* epoch_resource::usable_cache(thread_record& me) noexcept
 {
-    lane* l = lane_.load(std::memory_order_relaxed);
-    heap_core& core = heap().core();
-    if (l != &no_lane) {
-        heap().hand_back(epoch(), lane_);
-        if (lane_.load(std::memory_order_relaxed) == l)   // exclusive: it keeps what is not empty
-            return core.shelf_at(epoch().index).reopen(*l, this_thread.key) ? l : nullptr;
+    thread_cache* l = cache_.load(std::memory_order_relaxed);
+    heap_state& state = heap().state();
+    if (l != &no_cache) {
+        heap().flush_cache(epoch(), cache_);
+        if (cache_.load(std::memory_order_relaxed) == l)   // an exclusive cache stays attached
+            return state.epoch_slabs_at(epoch().index).reopen(*l, this_thread.key) ? l : nullptr;
     }
-    restructuring_section const section{
-        &me};   // in between the lane is attached to nothing: see heap_core::flush_retained
-    if (!heap().is_active(epoch()) || (l = core.take_lane(me)) == nullptr)
+    fork_exclusion const section{&me};   // the cache is detached in between: see heap_state::flush_retained
+    if (!heap().is_active(epoch()) || (l = state.take_cache(me)) == nullptr)
         return nullptr;
     l->set_exclusive(domain_.shares_epoch());
-    if (core.shelf_at(epoch().index).attach(*l, epoch().era, this_thread.key, &lane_))
+    if (state.epoch_slabs_at(epoch().index).attach(*l, epoch().era, this_thread.key, &cache_))
         return l;
-    heap_core::put_lane_back(*l, me);
+    heap_state::put_cache_back(*l, me);
     return nullptr;
 }
 
 void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
 {
-    thread_record* const me = heap().core().record();
+    thread_record* const me = heap().state().record();
     if (me != nullptr && domain_.on_own_thread()) {
-        if (lane* const l = usable_lane(*me)) {
+        if (thread_cache* const l = usable_cache(*me)) {
             void* p = l->allocate(c);
             if (p == nullptr)
                 p = l->refill(c, *me);
-            why = refusal::out_of_memory;   // told only if p is null
+            why = refusal::out_of_memory;   // used only if p is null
             return p;
         }
     }
     return heap().allocate_slot(c, epoch(), why);
 }
 
-[[gnu::noinline]] void* epoch_resource::refill(lane& l, std::size_t code)
+[[gnu::noinline]] void* epoch_resource::refill(thread_cache& l, std::size_t code)
 {
-    // The lane's thread has a record: the lane is part of it.
+    // Not null: the cache is part of its thread's record.
     void* const p = l.refill(static_cast<unsigned>(code / bin_code_step), *l.record());
     if (p == nullptr) [[unlikely]]
         throw std::bad_alloc{};
     return p;
 }
 
-/// On a thread that did not make the resource: from that thread's lane in the epoch, if it has one with a free slot.
+/// On a thread that did not make the resource: allocates from that thread's own cache in the epoch, if it has one with
+/// a free slot.
 inline void* epoch_resource::allocate_elsewhere(std::size_t code) noexcept
 {
-    thread_record* const me = heap().core().record();
+    thread_record* const me = heap().state().record();
     if (me == nullptr || !me->enter()) [[unlikely]]
         return nullptr;
-    lane* const l = me->lanes[epoch().index].load(std::memory_order_relaxed);
+    thread_cache* const l = me->caches[epoch().index].load(std::memory_order_relaxed);
     void* const p = l != nullptr && l->key() == epoch().era ? l->allocate_at(code) : nullptr;
     me->leave();
     return p;
 }
 
-/// On such a thread: into its lane in the epoch, or as another thread's. Anything else is left to the general way, which
-/// says what is wrong.
+/// On such a thread: frees into its own cache in the epoch, or as a remote free. Returns false for anything else; the
+/// shared path handles it and reports errors.
 inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noexcept
 {
-    heap_core& core = heap().core();
-    thread_record* const me = core.record();
+    heap_state& state = heap().state();
+    thread_record* const me = state.record();
     auto const bin = static_cast<unsigned>(code / bin_code_step);
     address_map::bin_entry const& e = map_->entry_at(code);
     auto const address = reinterpret_cast<std::uintptr_t>(p);
-    // Not to be entered: in an operation already, a signal handler, which must take no lock.
+    // enter() fails in a signal handler that interrupted an operation; it must take no lock.
     if (me == nullptr || !e.covers(address) || !me->enter()) [[unlikely]]
         return false;
-    lane* const own = me->lanes[epoch().index].load(std::memory_order_relaxed);
+    thread_cache* const own = me->caches[epoch().index].load(std::memory_order_relaxed);
     bool done = own != nullptr && own->key() == epoch().era && own->deallocate_at(code, *map_, p);
-    slab& block = *e.block_of(address);
+    slab_meta& subslab = *e.subslab_of(address);
     std::uint32_t const slot = e.slot_of(address);
-    if (!done && core.pages().reserves(p) && block.base + std::size_t{slot} * e.size == p && slot < bins[bin].slots) {
-        slab const& s = slab_of(block, bin);
-        lane const* const holder = holder_of(s);
-        done = s.tag.load(std::memory_order_relaxed) == bin + 1 && home_of(s) == &core.shelf_at(epoch().index) &&
-               (holder == nullptr || holder->record() != me) && free_remote(core, block, bin, slot, me);
+    if (!done && state.pages().reserves(p) && subslab.base + std::size_t{slot} * e.size == p &&
+        slot < bins[bin].slots) {
+        slab_meta const& s = slab_of(subslab, bin);
+        thread_cache const* const holder = cache_owning(s);
+        done = s.tag.load(std::memory_order_relaxed) == bin + 1 && home_of(s) == &state.epoch_slabs_at(epoch().index) &&
+               (holder == nullptr || holder->record() != me) && free_remote(state, subslab, bin, slot, me);
     }
     me->leave();
     return done;
@@ -160,17 +155,18 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
 [[gnu::noinline]] void* epoch_resource::allocate_slow(std::size_t bytes, std::size_t alignment)
 {
     if (std::size_t const code = code_of(bytes);
-        code != no_code && alignment <= common_alignment && !domain_.on_known_own_thread())
+        code != no_code && alignment <= fast_alignment && !domain_.on_known_own_thread())
         if (void* const p = allocate_elsewhere(code)) [[likely]]
             return p;
     if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || !std::has_single_bit(alignment))
         throw std::bad_alloc{};
     refusal why{};
     unsigned const c = class_of(bytes, alignment);
-    if (lane& l = *lane_.load(std::memory_order_relaxed); c != large_class && l.key() == this_thread.key) [[likely]] {
-        if (void* const p = l.allocate(c))   // an alignment that the inlined way does not serve
+    if (thread_cache& l = *cache_.load(std::memory_order_relaxed); c != large_class && l.key() == this_thread.key)
+        [[likely]] {
+        if (void* const p = l.allocate(c))   // an alignment that the fast path does not serve
             return p;
-        // The lane's thread has a record: the lane is part of it.
+        // Not null: the cache is part of its thread's record.
         if (void* const p = l.refill(c, *l.record()))
             return p;
         throw std::bad_alloc{};
@@ -188,25 +184,25 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
 // Modelled: tests/models/exclusive.pml, step deallocate_slow
 [[gnu::noinline]] void epoch_resource::deallocate_slow(void* p, std::size_t bytes, std::size_t alignment)
 {
-    if (std::size_t const code = code_of(bytes); code != no_code && alignment <= common_alignment &&
+    if (std::size_t const code = code_of(bytes); code != no_code && alignment <= fast_alignment &&
                                                  !domain_.on_known_own_thread() && deallocate_elsewhere(code, p))
         [[likely]]
         return;
-    lane& l = *lane_.load(std::memory_order_relaxed);
+    thread_cache& l = *cache_.load(std::memory_order_relaxed);
     bool const at_home = domain_.on_own_thread();
     if (map_ == &empty_map) {
-        if (at_home && &l != &no_lane)
+        if (at_home && &l != &no_cache)
             l.counted_frees.add();
         else
             heap().count_free();
         return;
     }
-    if (at_home && &l != &no_lane && l.key() == closed_key)
-        heap().hand_back(epoch(), lane_);   // a closer asked for it
-    bool const holds_lane = at_home && lane_.load(std::memory_order_relaxed) == &l && &l != &no_lane;
+    if (at_home && &l != &no_cache && l.key() == closed_key)
+        heap().flush_cache(epoch(), cache_);   // a closer revoked it
+    bool const holds_cache = at_home && cache_.load(std::memory_order_relaxed) == &l && &l != &no_cache;
     unsigned const c = std::has_single_bit(alignment) ? class_of(bytes, alignment) : large_class;
     if (c != large_class) {
-        if (holds_lane && l.deallocate_at(c * bin_code_step, *map_, p))
+        if (holds_cache && l.deallocate_at(c * bin_code_step, *map_, p))
             return;
         if (heap().free_in(epoch(), c, p))
             return;
@@ -214,36 +210,36 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
     heap().deallocate_checked(p, bytes, alignment, epoch());
 }
 
-/// While it lives, the resource's own thread is on the common way, which announces nothing. A heap that checks has the time to
-/// say so: then a call from a signal handler is found there too.
-class epoch_resource::common_way {
+/// While it lives, the resource's own thread is on the fast path, which announces no operation. A checked build can
+/// afford this mark: it detects a call from a signal handler there too.
+class epoch_resource::fast_path {
 public:
-    [[gnu::always_inline]] inline explicit common_way(epoch_resource& r) noexcept
+    [[gnu::always_inline]] inline explicit fast_path(epoch_resource& r) noexcept
         : r_{r.domain_.on_known_own_thread() ? &r : nullptr}
     {
         if (r_ != nullptr)
-            r_->on_common_way_ = true;
-        std::atomic_signal_fence(std::memory_order_seq_cst);   // before anything of the way itself
+            r_->on_fast_path_ = true;
+        std::atomic_signal_fence(std::memory_order_seq_cst);   // the mark precedes the fast path
     }
-    [[gnu::always_inline]] inline ~common_way()
+    [[gnu::always_inline]] inline ~fast_path()
     {
-        std::atomic_signal_fence(std::memory_order_seq_cst);   // and after it
+        std::atomic_signal_fence(std::memory_order_seq_cst);   // and outlasts it
         if (r_ != nullptr)
-            r_->on_common_way_ = false;
+            r_->on_fast_path_ = false;
     }
-    common_way(common_way const&) = delete;
-    common_way& operator=(common_way const&) = delete;
+    fast_path(fast_path const&) = delete;
+    fast_path& operator=(fast_path const&) = delete;
 
 private:
     epoch_resource* r_;
 };
 
-/// Whether the calling thread was interrupted on the common way of this resource; reports it.
+/// Whether a signal handler interrupted the calling thread on the fast path of this resource; reports it.
 inline bool epoch_resource::is_interrupted() const noexcept
 {
-    if (!domain_.on_known_own_thread() || !on_common_way_)
+    if (!domain_.on_known_own_thread() || !on_fast_path_)
         return false;
-    heap().core().misused({.kind = misuse::reentry});
+    heap().state().misused({.kind = misuse::reentry});
     return true;
 }
 
@@ -255,9 +251,9 @@ void* epoch_resource::allocate_checked(std::size_t bytes, std::size_t alignment)
         throw std::bad_alloc{};
     if (void* const p = heap().allocate_guarded({bytes, alignment}, epoch(), domain_.shares_epoch() ? this : nullptr))
         return p;
-    std::size_t const room = heap().core().checks().padded(bytes);
+    std::size_t const room = heap().state().checks().padded(bytes);
     void* const slot = [&] {
-        common_way const here{*this};
+        fast_path const here{*this};
         return allocate_plain(room, alignment);
     }();
     if (void* const p = heap().arm(slot, {bytes, alignment}))
@@ -277,14 +273,14 @@ void epoch_resource::deallocate_checked(void* p, std::size_t bytes, std::size_t 
     if (d.pages != nullptr && !keep)
         heap().free_rare(d.pages);
     else if (d.plain != nullptr || d.pages != nullptr || p == nullptr) {
-        common_way const here{*this};
+        fast_path const here{*this};
         deallocate_plain(d.plain, d.given.bytes, d.given.alignment);
     }
 }
 
 std::uint64_t epoch_resource::release() noexcept
 {
-    return domain_.shares_epoch() ? heap().release_part(epoch(), lane_, this) : heap().release_epoch(epoch(), lane_);
+    return domain_.shares_epoch() ? heap().release_part(epoch(), cache_, this) : heap().release_epoch(epoch(), cache_);
 }
 
 }

@@ -19,7 +19,7 @@ epoch_scope::epoch_scope(allocator& heap, std::string_view label, std::source_lo
 epoch_scope::epoch_scope(allocator& heap, resource_options const& o, std::source_location at)
     : own_{std::in_place, heap, o, at}, resource_{&*own_}
 {
-    resource_->domain().push();   // the resource has entered the domain; this makes it the thread's current one
+    resource_->domain().push();   // the resource has entered the domain; push makes it the thread's current one
 }
 
 epoch_scope::epoch_scope(epoch_resource& resource, std::source_location at) : resource_{&resource}
@@ -33,7 +33,7 @@ epoch_scope::~epoch_scope()
     bool const at_home = d.on_own_thread();
     d.pop_at_end();
     if (!own_.has_value() && at_home)
-        d.leave(d.ordinary_exit());
+        d.leave();
 }
 
 }

@@ -15,10 +15,10 @@ namespace tslab {
 
 namespace {
 
-/// Off, no detector counts, wherever it is: the program may have put its own default resource on top of one.
+/// When off, no detector counts, even if the program has put its own default resource in front of one.
 constinit atomic<bool> switched_on{false};
 
-/// Stands before what was the default resource. Never destroyed: memory taken from it may be freed at any time.
+/// Forwards to a previous default resource. Never destroyed: memory from it may be freed at any time.
 class escape_detector final : public std::pmr::memory_resource {
 public:
     escape_detector(std::pmr::memory_resource* upstream, escape_detector* next) noexcept
@@ -32,7 +32,7 @@ public:
 private:
     void* do_allocate(std::size_t bytes, std::size_t alignment) override
     {
-        // Of detectors behind one another, when the program put its own default between them, the outermost counts.
+        // If the program has put its own default between two detectors, only the outermost counts.
         static constinit thread_local unsigned depth = 0;
         ++depth;
         struct leaving {
@@ -57,9 +57,9 @@ private:
 };
 
 std::mutex switching;
-escape_detector* detectors = nullptr;   // guarded by switching; one for each resource that ever was the default
+escape_detector* detectors = nullptr;   // guarded by switching; one for each previous default
 
-/// The detector that is the default resource now; null when none is. The caller holds `switching`.
+/// The detector that is the default resource now; null if none is. The caller holds `switching`.
 escape_detector* installed() noexcept
 {
     std::pmr::memory_resource const* const now = std::pmr::get_default_resource();

@@ -1,10 +1,26 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// tslab.pmr: the front end. A std::pmr::memory_resource over one domain, and the scope that makes one for a phase.
+// tslab.pmr: the front end. A std::pmr::memory_resource over one domain, and the scope that makes one for a phase of a
+// program.
+module;
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory_resource>
+#include <optional>
+#include <source_location>
+#include <string_view>
 export module tslab.pmr;
 
 export import tslab.epoch;
-export import :epoch_resource;
-export import :epoch_scope;
-export import :escape;
+import tslab.slab;
+import tslab.stats;
+import tslab.tls_cache;
+
+// In the order of their dependencies.
+// clang-format off
+#include "epoch_resource.hpp"
+#include "epoch_scope.hpp"
+#include "escape.hpp"
+// clang-format on

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Objects of a heap that checks: what lies between what the program sees and the slots it is kept in. See memory_checks.
+// Checked builds: the step between the objects that a program sees and the slots that hold them. See memory_checks.
 module;
 #include <atomic>
 #include <bit>
@@ -22,39 +22,42 @@ namespace tslab {
 namespace {
 
 struct located {
-    slab* page;
+    slab_meta* page;
     checked_slot slot;
     bool large;
-    void* guarded = nullptr;   ///< the object, where it is on guarded pages
+    void* guarded = nullptr;   ///< the object, if it is on guarded pages
 };
 
-/// Where an address leads, if to a live object: its slot or the pages of a large allocation.
-[[gnu::always_inline]] inline std::optional<located> locate(heap_core& core, void const* p) noexcept
+/// Finds the live object that an address belongs to: its slot, or the pages of a large allocation. Empty if there is
+/// none.
+[[gnu::always_inline]] inline std::optional<located> locate(heap_state& state, void const* p) noexcept
 {
-    slab* const s = core.slab_at(p);
+    slab_meta* const s = state.slab_at(p);
     std::uint8_t const tag = s != nullptr ? s->tag.load(std::memory_order_relaxed) : tag_none;
     if (tag == tag_none)
         return std::nullopt;
     if (tag == tag_large) [[unlikely]] {
-        checked_slot const whole = heap_core::whole(*s);
-        memory_checks const& checks = core.checks();
+        checked_slot const whole = heap_state::whole(*s);
+        memory_checks const& checks = state.checks();
         return located{s, whole, true, checks.uses_canaries() ? checks.guarded_at(whole.begin) : nullptr};
     }
     unsigned const bin = tag - 1U;
     if (bin >= bin_count)
         return std::nullopt;
     slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]);
-    slab const& block = *page_heap::map().entry(bin).block_of(reinterpret_cast<std::uintptr_t>(p));
+    slab_meta const& subslab = *page_heap::map().entry(bin).subslab_of(reinterpret_cast<std::uintptr_t>(p));
     bool const live =
         at.exact && at.slot < bins[bin].slots && s->owner.load(std::memory_order_relaxed) != &nowhere &&
-        ((block.shared.load(std::memory_order_relaxed) | block.local.load(std::memory_order_relaxed)) >> at.slot &
+        ((subslab.remote_free.load(std::memory_order_relaxed) | subslab.local_free.load(std::memory_order_relaxed)) >>
+             at.slot &
          1U) == 0;
     if (!live)
         return std::nullopt;
-    return located{s, {block.base + std::size_t{at.slot} * bins[bin].size, bins[bin].size}, false};
+    return located{s, {subslab.base + std::size_t{at.slot} * bins[bin].size, bins[bin].size}, false};
 }
 
-/// Whether an object was asked for as it is given back; else `wrong` and `said` say how not.
+/// Whether an object is freed with the size and alignment it was allocated with; if not, sets the misuse and the wrong
+/// figure.
 [[gnu::always_inline]] inline bool is_same(request const& was, request const& given, misuse& wrong,
                                            std::size_t& said) noexcept
 {
@@ -66,11 +69,11 @@ struct located {
     return false;
 }
 
-/// Says what is wrong with a free of `p`, an object in `at`, and prepares it otherwise: of a heap with canaries.
+/// Reports a wrong free of `p`, an object in `at`; otherwise poisons its slot, unless `keep`. For a heap with canaries.
 [[gnu::always_inline]] inline bool may_free(allocator& heap, void* p, located const& at, request const* given,
                                             bool keep) noexcept
 {
-    memory_checks const& checks = heap.core().checks();
+    memory_checks const& checks = heap.state().checks();
     request was{};
     std::optional<misuse> const broken = checks.verify(at.slot, at.guarded, was);
     misuse wrong = broken.value_or(misuse{});
@@ -84,7 +87,7 @@ struct located {
     return true;
 }
 
-/// The same for an object that is malloc's.
+/// The same for an object that malloc allocated.
 bool may_free_twin(allocator& heap, void* p, located const& at, request const* given, bool keep) noexcept
 {
     misuse wrong = misuse::double_free;
@@ -100,10 +103,11 @@ bool may_free_twin(allocator& heap, void* p, located const& at, request const* g
 
 void* allocator::arm(void* slot, request r) noexcept
 {
-    slab* const s = core_.slab_at(slot);
+    slab_meta* const s = state_.slab_at(slot);
     unsigned const bin = s->bin();
-    checked_slot const of{static_cast<std::byte*>(slot), bin < bin_count ? bins[bin].size : heap_core::whole(*s).bytes};
-    memory_checks const& checks = core_.checks();
+    checked_slot const of{static_cast<std::byte*>(slot),
+                          bin < bin_count ? bins[bin].size : heap_state::whole(*s).bytes};
+    memory_checks const& checks = state_.checks();
     if (!checks.uses_canaries())
         return make_twin(of, r);
     if (!checks.arm(of, r, bin >= bin_count))
@@ -111,15 +115,15 @@ void* allocator::arm(void* slot, request r) noexcept
     return slot;
 }
 
-/// An object on pages of its own, if that can be done.
+/// Allocates an object on guarded pages; null if that is not possible.
 void* allocator::guard(request r, epoch_id e, void const* owner) noexcept
 {
     refusal why{};
-    void* const pages =
-        allocate_large(memory_checks::guarded_pages * page_bytes, page_bytes, e, owner, why);   // null: as any other
+    void* const pages = allocate_large(memory_checks::guarded_pages * page_bytes, page_bytes, e, owner,
+                                       why);   // null: try without
     if (pages == nullptr)
         return nullptr;
-    if (void* const p = core_.checks().guard(heap_core::whole(*core_.slab_at(pages)), r))
+    if (void* const p = state_.checks().guard(heap_state::whole(*state_.slab_at(pages)), r))
         return p;
     free_rare(pages);
     return nullptr;
@@ -128,10 +132,10 @@ void* allocator::guard(request r, epoch_id e, void const* owner) noexcept
 void* allocator::allocate_checked(std::size_t bytes, std::size_t alignment, epoch_id e, refusal& why) noexcept
 {
     if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || !std::has_single_bit(alignment))
-        return allocate_plain(bytes, alignment, e, why);   // which refuses it
+        return allocate_plain(bytes, alignment, e, why);   // allocate_plain refuses it
     if (void* const p = allocate_guarded({bytes, alignment}, e, nullptr))
         return p;
-    void* const slot = allocate_plain(core_.checks().padded(bytes), alignment, e, why);
+    void* const slot = allocate_plain(state_.checks().padded(bytes), alignment, e, why);
     if (slot == nullptr)
         return nullptr;
     void* const p = arm(slot, {bytes, alignment});
@@ -144,18 +148,18 @@ void* allocator::allocate_checked(std::size_t bytes, std::size_t alignment, epoc
 
 allocator::disarmed allocator::disarm(void* p, request const* given, epoch_id const* by, bool keep) noexcept
 {
-    memory_checks const& checks = core_.checks();
+    memory_checks const& checks = state_.checks();
     if (!checks.uses_canaries())
         return disarm_twin(p, given, by, keep);
     disarmed as_it_is{.plain = p, .given = given != nullptr ? *given : request{0, 1}};
     as_it_is.given.bytes = checks.padded(as_it_is.given.bytes);
-    std::optional<located> const at = locate(core_, p);
+    std::optional<located> const at = locate(state_, p);
     if (!at) [[unlikely]]
         return as_it_is;
-    bool const elsewhere = by != nullptr && home_of(*at->page) != &core_.shelf_at(by->index);
+    bool const elsewhere = by != nullptr && home_of(*at->page) != &state_.epoch_slabs_at(by->index);
     if (at->guarded != nullptr) [[unlikely]] {
         if (at->guarded != p)
-            return as_it_is;   // inside
+            return as_it_is;   // interior pointer: reported by the free
         if (elsewhere) {
             misused(misuse::wrong_resource, p, at->page, 0, label_of(*by).view());
             return {};
@@ -173,30 +177,30 @@ allocator::disarmed allocator::disarm(void* p, request const* given, epoch_id co
     disarmed as_it_is{.plain = p, .given = given != nullptr ? *given : request{0, 1}};
     void* const slot = slot_of_twin(p);
     if (slot == nullptr) {
-        // Not of any heap, or no longer: the tool knows better what it was.
+        // In no heap, or not any more: the sanitizer's free reports it best.
         std::string name;
-        if (p != nullptr && !heap_core::owner_of(p, nullptr, name))
+        if (p != nullptr && !heap_state::owner_of(p, nullptr, name))
             std::free(p);
         return as_it_is;
     }
     as_it_is.plain = slot;
-    std::optional<located> const at = locate(core_, slot);
-    if (!at || at->slot.begin != slot || (by != nullptr && home_of(*at->page) != &core_.shelf_at(by->index)))
+    std::optional<located> const at = locate(state_, slot);
+    if (!at || at->slot.begin != slot || (by != nullptr && home_of(*at->page) != &state_.epoch_slabs_at(by->index)))
         return as_it_is;
     return may_free_twin(*this, p, *at, given, keep) ? as_it_is : disarmed{};
 }
 
-/// Checks the object of a handle that is being freed. What is wrong with it is reported, and it is freed all the same: its
-/// handle is stale already.
+/// Checks the object of a handle that is being freed. An error is reported, and the object is freed all the same, since
+/// its handle is stale already.
 void allocator::disarm_handle(std::uint32_t page, std::uint32_t slot) noexcept
 {
-    slab const& s = core_.pages().at(page);
+    slab_meta const& s = state_.pages().at(page);
     unsigned const bin = s.bin();
     void* const p = bin < bin_count ? s.base + std::size_t{slot} * bins[bin].size : s.base;
-    std::optional<located> const at = locate(core_, p);
+    std::optional<located> const at = locate(state_, p);
     if (!at)
         return;
-    if (core_.checks().uses_canaries())
+    if (state_.checks().uses_canaries())
         static_cast<void>(may_free(*this, p, *at, nullptr, false));
     else
         static_cast<void>(may_free_twin(*this, p, *at, nullptr, false));

@@ -61,7 +61,7 @@ epoch_domain::epoch_domain(allocator& heap, epoch_id e, options const& o) noexce
 }
 
 epoch_domain::epoch_domain(already_entered, allocator& heap, options const& o, bool share,
-                           std::source_location const& at, atomic<lane*>* binding) noexcept
+                           std::source_location const& at, atomic<thread_cache*>* binding) noexcept
     : heap_{&heap}, thread_{this_thread_id()}, depth_{1}, auto_close_{o.auto_close}, held_{true}
 {
     if (share) {
@@ -69,7 +69,7 @@ epoch_domain::epoch_domain(already_entered, allocator& heap, options const& o, b
         auto_close_ = false;
         do
             epoch_ = heap.current_epoch();
-        while (!heap.enter_epoch(epoch_, true, at, place_));   // advanced away under us: the new one then
+        while (!heap.enter_epoch(epoch_, true, at, place_));   // another thread advanced: try the new epoch
         return;
     }
     allocator::opened const opened = heap.open_epoch(o.label, true, at, binding);
@@ -84,7 +84,8 @@ epoch_domain::~epoch_domain()
     if (depth_ != 0) {
         report_misuse(misuse::destroyed_entered);
         forget();
-        leave({.epoch = epoch_, .place = place_, .close = auto_close_, .own = !shared_});
+        depth_ = 1;   // one exit stands for all
+        leave();
         return;
     }
     if (unentered_ && auto_close_)
@@ -97,10 +98,11 @@ void epoch_domain::push()
 {
     if (this_thread.scope_count == this_thread.scope_capacity)
         grow_scopes();
-    this_thread.scopes[this_thread.scope_count++] = {this, heap_->core().number(), heap_->label_id_of(epoch_)};
+    this_thread.scopes[this_thread.scope_count++] = {this, heap_->state().number(), heap_->label_id_of(epoch_)};
 }
 
-/// Takes the innermost entry of this domain off the thread's list; only from its end, unless `whatever_order`.
+/// Removes the innermost entry of this domain from the thread's list; only from the list's end, unless
+/// `whatever_order`.
 epoch_domain::order epoch_domain::pop(bool whatever_order) noexcept
 {
     entered_scope* const begin = this_thread.scopes;
@@ -142,7 +144,7 @@ void epoch_domain::exit()
     case order::broken: report_misuse(misuse::scope_order, heap_->label_of(innermost->epoch_).view()); return;
     case order::kept: break;
     }
-    leave(ordinary_exit());
+    leave();
 }
 
 void epoch_domain::pop_at_end() noexcept
@@ -164,16 +166,27 @@ void epoch_domain::forget() noexcept
         }
 }
 
-allocator::left epoch_domain::leave(allocator::leaving const& how) noexcept
+void epoch_domain::leave() noexcept
 {
-    depth_ = how.last ? 0 : depth_ - 1;
-    return held_ ? heap_->leave_epoch(how) : allocator::left{};
+    bool const last = --depth_ == 0;
+    if (held_)
+        heap_->exit_domain(epoch_, place_, last, last && auto_close_);
+}
+
+live_count epoch_domain::end_resource(atomic<thread_cache*>& binding, void const* owner,
+                                      allocator::leftovers what) noexcept
+{
+    depth_ = 0;
+    if (!held_)
+        return {};
+    return shared_ ? heap_->end_sharing_resource(epoch_, place_, binding, owner, what)
+                   : heap_->end_resource(epoch_, place_, auto_close_, binding, what);
 }
 
 void epoch_domain::report_misuse(misuse kind, std::string_view other) noexcept
 {
     shared_text::copy const label = heap_->label_of(epoch_);
-    heap_->core().misused({.kind = kind, .epoch_label = label.view(), .other = other});
+    heap_->state().misused({.kind = kind, .epoch_label = label.view(), .other = other});
 }
 
 }

@@ -1,12 +1,32 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// tslab.epoch: phases. The ring of epochs and their eras, labels, domains, and the allocator that ties all layers
-// together.
+// tslab.epoch: epochs. The epoch ring with its eras, labels, domains, and the allocator, the public class of a heap,
+// which connects all layers.
+module;
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <vector>
 export module tslab.epoch;
 
-export import :label;
-export import :ring;
-export import :allocator;
-export import :domain;
-export import :observer;
+import tslab.slab;
+import tslab.stats;
+import tslab.tls_cache;
+
+// In the order of their dependencies.
+// clang-format off
+#include "label.hpp"
+#include "ring.hpp"
+#include "allocator.hpp"
+#include "domain.hpp"
+// clang-format on

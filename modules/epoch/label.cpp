@@ -26,15 +26,15 @@ std::uint32_t label_registry::add(std::string_view label) noexcept
             return i + 1;
     if (known == named) {
         overflows_.add();
-        if (told_ != nullptr)
-            told_->labels_in_overflow.raise(overflows_.value());
+        if (published_ != nullptr)
+            published_->labels_in_overflow.raise(overflows_.value());
         return other;
     }
     names_[known].assign(words);
     used_.store(known + 1, std::memory_order_release);
-    if (told_ != nullptr) {
-        told_->labels[known].assign(words);
-        told_->labels_used.store(known + 1, std::memory_order_release);
+    if (published_ != nullptr) {
+        published_->labels[known].assign(words);
+        published_->labels_used.store(known + 1, std::memory_order_release);
     }
     return known + 1;
 }
@@ -42,8 +42,8 @@ std::uint32_t label_registry::add(std::string_view label) noexcept
 void label_registry::note_cut() noexcept
 {
     cut_.add_shared();
-    if (told_ != nullptr)
-        told_->labels_cut.add_shared();
+    if (published_ != nullptr)
+        published_->labels_cut.add_shared();
 }
 
 shared_text::copy label_registry::name_of(std::uint32_t number) const noexcept

@@ -16,7 +16,7 @@ epoch_record::oldest epoch_record::oldest_entry() const
         char const* const s = of.load(std::memory_order_relaxed);
         return std::string{s != nullptr ? s : ""};
     };
-    // Entries come and go meanwhile; one that is another afterwards is looked for anew.
+    // Entries change concurrently; if the one that was read has changed, the search is repeated.
     constexpr int patience = 100;
     for (int i = 0; i < patience; ++i) {
         open_entry const* first = nullptr;
@@ -32,7 +32,7 @@ epoch_record::oldest epoch_record::oldest_entry() const
             return {};
         oldest const found{{text(first->file), first->line.load(std::memory_order_relaxed), text(first->function)},
                            first->entered_ns.load(std::memory_order_relaxed)};
-        std::atomic_thread_fence(std::memory_order_acquire);   // the place before the order again
+        std::atomic_thread_fence(std::memory_order_acquire);   // the fields are read before the order is read again
         if (first->order.load(std::memory_order_relaxed) == least)
             return found;
     }

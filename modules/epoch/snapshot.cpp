@@ -1,15 +1,19 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Taking a snapshot in the process itself: resident pages are asked of the kernel, everything else is in reach.
+// Snapshots taken in the heap's own process: records are read directly, residency is asked of the kernel.
 module;
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -18,55 +22,57 @@ module tslab.epoch;
 import tslab.stats;
 import tslab.slab;
 import tslab.tls_cache;
-import :assembly;
+
+#include "assembly.hpp"
 
 namespace tslab {
 
 namespace {
 
-/// The larger of `now` and all that was ever told. What is allocated while pages are looked at makes frees come out too few.
-std::uint64_t largest_told(atomic<std::uint64_t>& told, std::uint64_t now) noexcept
+/// Returns the largest count published so far, `now` included: allocations made during the page walk can make `now` too
+/// small.
+std::uint64_t largest_published(atomic<std::uint64_t>& published, std::uint64_t now) noexcept
 {
-    std::uint64_t before = told.load(std::memory_order_relaxed);
-    while (before < now && !told.compare_exchange_weak(before, now, std::memory_order_relaxed)) {
+    std::uint64_t before = published.load(std::memory_order_relaxed);
+    while (before < now && !published.compare_exchange_weak(before, now, std::memory_order_relaxed)) {
     }
     return std::max(before, now);
 }
 
-/// A heap of this process, as assemble asks of it.
+/// A heap of this process, as `assemble` reads it.
 class own_heap {
 public:
-    own_heap(heap_core const& core, std::initializer_list<mutex const*> further_locks,
-             atomic<std::uint64_t>& frees_told)
-        : core_{core}, pins_{core}, further_locks_{further_locks}, frees_told_{frees_told}
+    own_heap(heap_state const& state, std::initializer_list<mutex const*> further_locks,
+             atomic<std::uint64_t>& frees_published)
+        : state_{state}, pins_{state}, further_locks_{further_locks}, frees_published_{frees_published}
     {
-        core.pages().for_each_run([this](unit_run r) { order_.add(r); });
+        state.pages().for_each_run([this](unit_run r) { order_.add(r); });
     }
 
-    [[nodiscard]] heap_face const& face() const noexcept { return core_.face(); }
-    [[nodiscard]] std::string const& name() const noexcept { return core_.name(); }
+    [[nodiscard]] heap_stats_page const& stats() const noexcept { return state_.stats(); }
+    [[nodiscard]] std::string const& name() const noexcept { return state_.name(); }
     [[nodiscard]] std::int64_t pid() const noexcept { return ::getpid(); }
     [[nodiscard]] bool live_known() const noexcept { return true; }
 
     template <class F> void for_each_thread(F visit) const
     {
-        for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
+        for (thread_record const* r = state_.first_record(); r != nullptr; r = r->next_of_heap)
             visit(
-                r->face, [r](unsigned c) { return r->classes.row(c); },
+                r->stats, [r](unsigned c) { return r->classes.row(c); },
                 [r](unsigned c, std::uint32_t group) { return r->classes.labels(c, group); },
                 r->times.load(std::memory_order_acquire),
                 [&] {
-                    lane_sums sums;
-                    core_.for_each_lane(*r, [&](lane const& l) {
+                    cache_sums sums;
+                    state_.for_each_cache(*r, [&](thread_cache const& l) {
                         sums.add([&l](unsigned bin) { return l.allocations(bin).value(); }, l.counted_frees.value());
                     });
                     return sums;
                 });
     }
-    template <class F> void for_each_lane_at_work(F visit) const
+    template <class F> void for_each_cache_at_work(F visit) const
     {
-        for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
-            core_.for_each_lane(*r, [&](lane const& l) {
+        for (thread_record const* r = state_.first_record(); r != nullptr; r = r->next_of_heap)
+            state_.for_each_cache(*r, [&](thread_cache const& l) {
                 std::uint64_t const era = l.era();
                 visit(l.slot(), era, [&l, era] {
                     std::uint64_t const n = l.allocations_of_era();
@@ -75,32 +81,39 @@ public:
             });
     }
 
-    [[nodiscard]] std::uint32_t prepared_epochs() const noexcept { return core_.prepared_slots(); }
-    [[nodiscard]] epoch_face const* epoch(std::uint32_t i) const noexcept { return &core_.shelf_at(i).face; }
-    [[nodiscard]] epoch_record::oldest oldest_entry(std::uint32_t i, epoch_face const&) const
+    [[nodiscard]] std::uint32_t prepared_epochs() const noexcept { return state_.prepared_slots(); }
+    [[nodiscard]] epoch_stats_page const* epoch(std::uint32_t i) const noexcept
     {
-        return static_cast<epoch_record const&>(core_.shelf_at(i)).oldest_entry();
+        return &state_.epoch_slabs_at(i).stats;
+    }
+    [[nodiscard]] epoch_record::oldest oldest_entry(std::uint32_t i, epoch_stats_page const&) const
+    {
+        return static_cast<epoch_record const&>(state_.epoch_slabs_at(i)).oldest_entry();
     }
 
     [[nodiscard]] std::uint32_t used_pages() const noexcept { return order_.size(); }
-    [[nodiscard]] slab const& at(std::uint32_t i) const noexcept { return page_heap::at(order_.page_of(i)); }
-    [[nodiscard]] std::uint32_t live(slab const& page, unsigned bin) const noexcept { return live_slots(page, bin); }
-    /// Whether a lane keeps it for an epoch to come, or for one that has not used it yet.
-    [[nodiscard]] bool is_kept(slab const& page, unsigned bin) const noexcept
+    [[nodiscard]] slab_meta const& at(std::uint32_t i) const noexcept { return page_heap::at(order_.page_of(i)); }
+    [[nodiscard]] std::uint32_t live(slab_meta const& page, unsigned bin) const noexcept
     {
-        lane const* const l = holder_of(page);
+        return live_slots(page, bin);
+    }
+    /// Whether a thread cache retains the slab for its next epoch, or carries it over into one that has not used it.
+    [[nodiscard]] bool is_kept(slab_meta const& page, unsigned bin) const noexcept
+    {
+        thread_cache const* const l = cache_owning(page);
         return l != nullptr && (l->attached() == nullptr || l->unused_in_era(bin)) && live_slots(page, bin) == 0;
     }
-    /// None for a slot that is not below `known`: its record may just be made.
-    [[nodiscard]] epoch_id home_of(slab const& page, std::uint32_t known) const noexcept
+    /// The epoch that a page belongs to; none for a slot that is not below `known`: its record may be under
+    /// construction.
+    [[nodiscard]] epoch_id home_of(slab_meta const& page, std::uint32_t known) const noexcept
     {
-        shelf const* const home = tslab::home_of(page);
-        std::uint32_t const slot = home != nullptr ? core_.slot_of(*home) : known;
+        epoch_slabs const* const home = tslab::home_of(page);
+        std::uint32_t const slot = home != nullptr ? state_.slot_of(*home) : known;
         return slot < known ? epoch_id{slot, home->era.load(std::memory_order_relaxed)} : epoch_id{};
     }
     [[nodiscard]] unsigned free_resident_class(std::uint32_t i) const noexcept
     {
-        return core_.pages().free_resident_class(order_.page_of(i));
+        return state_.pages().free_resident_class(order_.page_of(i));
     }
 
     [[nodiscard]] bool residency_known() const noexcept { return tslab::residency_known(); }
@@ -117,20 +130,20 @@ public:
     [[nodiscard]] std::uint64_t rss_bytes() const noexcept { return read_rss_bytes(); }
     [[nodiscard]] std::uint64_t metadata_bytes() const noexcept
     {
-        return core_.pages().metadata_bytes() + core_.meta().committed_bytes() + core_.told().committed_bytes();
+        return state_.pages().metadata_bytes() + state_.meta().committed_bytes() + state_.published().committed_bytes();
     }
     [[nodiscard]] std::uint64_t resident_metadata_bytes() const noexcept
     {
-        return core_.pages().resident_metadata_bytes() + core_.meta().resident_bytes_now() +
-               core_.told().resident_bytes_now();
+        return state_.pages().resident_metadata_bytes() + state_.meta().resident_bytes_now() +
+               state_.published().resident_bytes_now();
     }
     [[nodiscard]] std::uint64_t never_less(std::uint64_t frees) const noexcept
     {
-        return largest_told(frees_told_, frees);
+        return largest_published(frees_published_, frees);
     }
-    void add_held(snapshot&, std::vector<epoch_stats*> const&) const noexcept {}   // live_known
+    void add_held(snapshot&, std::vector<epoch_stats*> const&) const noexcept {}   // never called: live_known() is true
 
-    /// The locks of the heap: how often they were free or waited for, and how long where that was timed.
+    /// Adds the heap's locks: uncontended and contended acquisitions, and waiting times if they were measured.
     void sum_locks(snapshot& s) const
     {
         lock_timing_stats times;
@@ -139,7 +152,7 @@ public:
             s.global.lock_contended += m.contended_acquires();
             m.times().add_to(times);
         };
-        core_.for_each_lock(add);
+        state_.for_each_lock(add);
         for (mutex const* const m : further_locks_)
             add(*m);
         if (lock_timing() == 0)
@@ -147,18 +160,18 @@ public:
         s.global.lock_timing = times;
         for (unsigned c = 0; c <= class_count; ++c) {
             auto& of_class = s.classes[c].lock_timing.emplace();
-            for (thread_record const* r = core_.first_record(); r != nullptr; r = r->next_of_heap)
-                if (class_face const* const row = r->classes.row(c))
+            for (thread_record const* r = state_.first_record(); r != nullptr; r = r->next_of_heap)
+                if (class_stats_page const* const row = r->classes.row(c))
                     row->waits.add_to(of_class);
         }
     }
 
 private:
-    heap_core const& core_;
-    heap_core::pinned_units const pins_;   // its pages stay its own while they are looked at
+    heap_state const& state_;
+    heap_state::pinned_units const pins_;   // the heap returns no units during the walk
     page_order order_;
     std::initializer_list<mutex const*> further_locks_;
-    atomic<std::uint64_t>& frees_told_;
+    atomic<std::uint64_t>& frees_published_;
 };
 
 }
@@ -166,19 +179,14 @@ private:
 tslab::snapshot allocator::snapshot(snapshot_options const& o) const
 {
     std::initializer_list<mutex const*> const further{&advance_lock_, &prepare_lock_, &labels_.lock_for_counts()};
-    own_heap heap{core_, further, frees_told_};
+    own_heap heap{state_, further, frees_published_};
     return assemble(heap, o);
 }
 
 heap_map allocator::map() const
 {
-    own_heap heap{core_, {}, frees_told_};
+    own_heap heap{state_, {}, frees_published_};
     return assemble_map(heap);
-}
-
-std::vector<leak> allocator::leaks(std::chrono::duration<double> older_than) const
-{
-    return find_leaks(snapshot({.residency = false}), older_than.count());
 }
 
 }

@@ -160,16 +160,16 @@ std::optional<misuse> memory_checks::verify_guarded(std::byte const* begin, requ
                : std::optional{misuse::overflow};
 }
 
-slab* memory_checks::take_oldest() noexcept
+slab_meta* memory_checks::take_oldest() noexcept
 {
-    slab* const first = kept_[oldest_];
+    slab_meta* const first = kept_[oldest_];
     oldest_ = (oldest_ + 1) % quarantine_size;
     --kept_count_;
     --guarded_;
     return os().commit(first->base, guarded_pages * page_bytes) ? first : nullptr;
 }
 
-bool memory_checks::quarantine(slab& pages, slab*& out) noexcept
+bool memory_checks::quarantine(slab_meta& pages, slab_meta*& out) noexcept
 {
     out = nullptr;
     if (guarded_at(pages.base) == nullptr)
@@ -183,11 +183,11 @@ bool memory_checks::quarantine(slab& pages, slab*& out) noexcept
     return true;
 }
 
-slab* memory_checks::quarantined() noexcept
+slab_meta* memory_checks::quarantined() noexcept
 {
     lock_guard const guard{lock_};
     while (kept_count_ != 0)
-        if (slab* const first = take_oldest())
+        if (slab_meta* const first = take_oldest())
             return first;
     return nullptr;
 }

@@ -32,9 +32,9 @@ enum set : unsigned { resident_set, purged_set, large_set };
 
 }
 
-page_heap::page_heap(std::size_t reserve_bytes, bool huge_pages, page_figures* told)
+page_heap::page_heap(std::size_t reserve_bytes, bool huge_pages, page_figures* published)
     : mark_{address_window::owner_mark(heaps_made.fetch_add(1, std::memory_order_relaxed) + 1)},
-      told_{told != nullptr ? told : &own_figures_},
+      published_{published != nullptr ? published : &own_figures_},
       units_{process_window.links(), first_run_},
       least_units_{huge_pages ? huge_units : 1},
       huge_pages_{huge_pages}
@@ -72,9 +72,9 @@ page_heap::~page_heap()
 void page_heap::give_to_window(unit_run r) noexcept
 {
     for (std::uint32_t page = r.first * unit_pages; page < (r.first + r.count) * unit_pages; ++page)
-        retire_page(at(page), process_window.blocks_of(page));
+        retire_page(at(page), process_window.subslabs_of(page));
     if (!process_window.give(r, mark_))
-        told_->unmap_failures.fetch_add(1, std::memory_order_relaxed);
+        published_->unmap_failures.fetch_add(1, std::memory_order_relaxed);
 }
 
 /// As page_set::next_run, among the pages of this heap.
@@ -96,9 +96,9 @@ void page_heap::note_units(std::uint32_t more, std::uint32_t fewer) noexcept
 {
     std::uint32_t const n = unit_count_.load(std::memory_order_relaxed) + more - fewer;
     unit_count_.store(n, std::memory_order_relaxed);
-    told_->units.store(n, std::memory_order_relaxed);
-    told_->first_run.store(units_.head(), std::memory_order_relaxed);
-    told_->metadata_bytes.store(metadata_bytes(), std::memory_order_relaxed);
+    published_->units.store(n, std::memory_order_relaxed);
+    published_->first_run.store(units_.head(), std::memory_order_relaxed);
+    published_->metadata_bytes.store(metadata_bytes(), std::memory_order_relaxed);
 }
 
 /// What of the pages mapped last was never taken becomes as good as given back.
@@ -214,11 +214,13 @@ std::uint32_t page_heap::take_fresh(std::uint32_t pages, std::uint32_t step, boo
 
 void page_heap::publish_sizes() noexcept
 {
-    told_->free_resident.store(resident_.size(), std::memory_order_relaxed);
-    told_->free_purged.store(purged_.size(), std::memory_order_relaxed);
+    free_resident_.store(resident_.size(), std::memory_order_relaxed);
+    free_purged_.store(purged_.size(), std::memory_order_relaxed);
+    published_->free_resident.store(resident_.size(), std::memory_order_relaxed);
+    published_->free_purged.store(purged_.size(), std::memory_order_relaxed);
 }
 
-slab* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site const& site) noexcept
+slab_meta* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site const& site) noexcept
 {
     if (pages == 0 || pages > max_pages_ || alignment >> page_shift > max_pages_)
         return nullptr;
@@ -242,12 +244,12 @@ slab* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site cons
     }
     publish_sizes();
     note_fewest();
-    slab& s = at(first);
+    slab_meta& s = at(first);
     s.base = address_of(first);
     return &s;
 }
 
-void page_heap::give(slab& first, std::uint32_t pages, bool large, lock_site const& site) noexcept
+void page_heap::give(slab_meta& first, std::uint32_t pages, bool large, lock_site const& site) noexcept
 {
     lock_guard const guard{lock_, site};
     resident_.insert(index_of(first), pages);
@@ -256,14 +258,14 @@ void page_heap::give(slab& first, std::uint32_t pages, bool large, lock_site con
     publish_sizes();
 }
 
-void page_heap::give_chain(slab* s, std::uint32_t pages, lock_site const& site) noexcept
+void page_heap::give_chain(slab_meta* s, std::uint32_t pages, lock_site const& site) noexcept
 {
     // Bounded, so that nobody waits long for the lock.
     constexpr int most_at_once = 64;
     while (s != nullptr) {
         lock_guard const guard{lock_, site};
         for (int n = 0; s != nullptr && n < most_at_once; ++n) {
-            slab* const next = s->next;   // read while the slab is still out of reach
+            slab_meta* const next = s->next;   // read while the slab is still out of reach
             resident_.insert(index_of(*s), pages);
             s = next;
         }
@@ -271,141 +273,11 @@ void page_heap::give_chain(slab* s, std::uint32_t pages, lock_site const& site) 
     }
 }
 
-void page_heap::note_fewest() noexcept
-{
-    for (std::uint32_t& fewest : fewest_)
-        fewest = std::min(fewest, resident_.size());
-    told_->unwanted.store(fewest_[static_cast<std::size_t>(watcher::of_time)], std::memory_order_relaxed);
-}
-
-std::uint32_t page_heap::unwanted_pages(watcher who) noexcept
-{
-    lock_guard const guard{lock_};
-    std::uint32_t const unwanted = std::exchange(fewest_[static_cast<std::size_t>(who)], resident_.size());
-    note_fewest();
-    return unwanted;
-}
-
-void page_heap::give_purged(slab& first, std::uint32_t pages, lock_site const& site) noexcept
+void page_heap::give_purged(slab_meta& first, std::uint32_t pages, lock_site const& site) noexcept
 {
     lock_guard const guard{lock_, site};
     purged_.insert(index_of(first), pages);
     publish_sizes();
-}
-
-bool page_heap::purge_of_slab(std::byte* begin, std::uint32_t pages, unsigned c, bool look, purge_result& done) noexcept
-{
-    std::size_t const bytes = std::size_t{pages} << page_shift;
-    purge_result one{.calls = 1};
-    bool const dropped = os().purge(begin, bytes);
-    (dropped ? one.bytes : one.failures) += dropped ? bytes : 1;
-    if (look && residency_known()) {
-        one.asked = bytes;
-        one.gone = bytes - resident_bytes(begin, bytes);
-    }
-    page_figures::class_purges& of = told_->purges[c];
-    of.calls.add_shared();
-    of.bytes.add_shared(one.bytes);
-    of.failures.add_shared(one.failures);
-    told_->madvise_calls.fetch_add(one.calls, std::memory_order_relaxed);
-    told_->madvise_bytes.fetch_add(one.bytes, std::memory_order_relaxed);
-    told_->madvise_failures.fetch_add(one.failures, std::memory_order_relaxed);
-    done += one;
-    return dropped;
-}
-
-unsigned page_heap::class_of_page(std::uint32_t i) noexcept
-{
-    std::uint8_t const was = at(i).was.load(std::memory_order_relaxed);
-    return was == tag_none || was == tag_large ? large_class : class_of_bin(was - 1U);
-}
-
-unsigned page_heap::class_of_free_page(std::uint32_t i) const noexcept __attribute__((no_thread_safety_analysis))
-{
-    return was_large_.seems_to_contain(i) ? large_class : class_of_page(i);
-}
-
-unsigned page_heap::free_resident_class(std::uint32_t i) const noexcept __attribute__((no_thread_safety_analysis))
-{
-    return resident_.seems_to_contain(i) ? class_of_free_page(i) : class_count + 1;
-}
-
-/// For pages in nobody's hands: nothing about them changes meanwhile.
-void page_heap::count_purged(page_run run, bool dropped) noexcept
-{
-    std::array<std::uint64_t, class_count + 1> pages{};
-    for (std::uint32_t i = run.first; dropped && i < run.first + run.count; ++i)
-        ++pages[class_of_free_page(i)];
-    page_figures::class_purges& first = told_->purges[class_of_free_page(run.first)];
-    first.calls.add_shared();
-    first.failures.add_shared(dropped ? 0 : 1);
-    for (unsigned c = 0; c <= class_count; ++c)
-        if (pages[c] != 0)
-            told_->purges[c].bytes.add_shared(pages[c] << page_shift);
-}
-
-purge_result page_heap::purged_of(unsigned c) const noexcept
-{
-    page_figures::class_purges const& of = told_->purges[c];
-    return {.calls = of.calls.value(), .bytes = of.bytes.value(), .failures = of.failures.value()};
-}
-
-purge_result page_heap::purge(bool look, std::uint64_t most) noexcept
-{
-    look = look && residency_known();
-    purge_result done;
-    std::array<page_run, 64> runs;
-    std::uint64_t staying = ~std::uint64_t{0};   // of the pages that are free and resident, the first so many
-    for (std::uint32_t from = 0; done.failures == 0;) {
-        std::size_t n = 0;
-        {
-            lock_guard const guard{lock_};
-            if (staying == ~std::uint64_t{0})
-                staying = resident_.size() - std::min<std::uint64_t>(most, resident_.size());
-            while (n < runs.size()) {
-                page_run run = next_run(resident_, from, no_page);
-                if (run.count == 0)
-                    break;
-                from = run.first + run.count;
-                auto const passed_over = static_cast<std::uint32_t>(std::min<std::uint64_t>(staying, run.count));
-                staying -= passed_over;
-                run = {run.first + passed_over, run.count - passed_over};
-                if (run.count == 0)
-                    continue;
-                resident_.erase(run.first, run.count);
-                runs[n++] = run;
-            }
-            publish_sizes();
-            note_fewest();
-        }
-        if (n == 0)
-            break;
-        // The pages are in no set and no hand: nobody can take them while the kernel drops them.
-        std::array<bool, 64> dropped{};
-        for (std::size_t i = 0; i < n; ++i) {
-            std::size_t const bytes = std::size_t{runs[i].count} << page_shift;
-            void* const begin = address_of(runs[i].first);
-            dropped[i] = os().purge(begin, bytes);
-            if (look) {
-                done.asked += bytes;
-                done.gone += bytes - resident_bytes(begin, bytes);
-            }
-            count_purged(runs[i], dropped[i]);
-            ++done.calls;
-            if (dropped[i])
-                done.bytes += bytes;
-            else
-                ++done.failures;
-        }
-        lock_guard const guard{lock_};
-        for (std::size_t i = 0; i < n; ++i)
-            (dropped[i] ? purged_ : resident_).insert(runs[i].first, runs[i].count);
-        publish_sizes();
-    }
-    told_->madvise_calls.fetch_add(done.calls, std::memory_order_relaxed);
-    told_->madvise_bytes.fetch_add(done.bytes, std::memory_order_relaxed);
-    told_->madvise_failures.fetch_add(done.failures, std::memory_order_relaxed);
-    return done;
 }
 
 // Modelled: tests/models/chunks.pml, step withdraw
@@ -473,9 +345,9 @@ bool page_heap::commit_generations(std::uint32_t page) noexcept
     return has_generations(page) || process_window.commit_generations(page / unit_pages);
 }
 
-bool page_heap::commit_blocks(std::uint32_t page) noexcept
+bool page_heap::commit_subslabs(std::uint32_t page) noexcept
 {
-    return page / unit_pages < process_window.block_units() || process_window.commit_blocks(page / unit_pages);
+    return page / unit_pages < process_window.subslab_units() || process_window.commit_subslabs(page / unit_pages);
 }
 
 std::uint64_t page_heap::resident_metadata_bytes() const noexcept
@@ -486,10 +358,10 @@ std::uint64_t page_heap::resident_metadata_bytes() const noexcept
         n += resident_bytes(&at(page), r.count * address_window::slab_bytes_of_unit) +
              r.count * address_window::word_bytes_of_unit;
         auto const up_to = [&r](std::uint32_t end) { return std::clamp(end, r.first, r.first + r.count) - r.first; };
-        n +=
-            resident_bytes(blocks_at(page), up_to(process_window.block_units()) * address_window::block_bytes_of_unit) +
-            resident_bytes(&generation(page, 0),
-                           up_to(process_window.generation_units()) * address_window::generation_bytes_of_unit);
+        n += resident_bytes(subslabs_at(page),
+                            up_to(process_window.subslab_units()) * address_window::subslab_bytes_of_unit) +
+             resident_bytes(&generation(page, 0),
+                            up_to(process_window.generation_units()) * address_window::generation_bytes_of_unit);
     });
     return n;
 }

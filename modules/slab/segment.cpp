@@ -23,6 +23,8 @@ module tslab.slab;
 
 import tslab.stats;
 
+#include "segment_file.hpp"
+
 namespace tslab {
 
 namespace {
@@ -37,114 +39,6 @@ constinit std::array<std::uint32_t, segment::most_chunks> published_chunks{};
 constinit std::array<std::uint32_t, segment::most_chunks> private_chunks{};
 constinit segment the_published{true, published_chunks.data()};
 constinit segment the_private{false, private_chunks.data()};
-
-bool wanted() noexcept
-{
-    char const* const said = ::secure_getenv("TSLAB_PUBLISH");
-    return said == nullptr || std::string_view{said} != "0";
-}
-
-bool may_be_as_large_as(std::size_t bytes) noexcept
-{
-    rlimit limit{};
-    return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes);
-}
-
-/// The name TSLAB_STATS_FILE gives: "%p" stands for the process's number. Empty when it gives none. Throws std::bad_alloc.
-std::string file_name()
-{
-    char const* const said = ::secure_getenv("TSLAB_STATS_FILE");
-    std::string name = said != nullptr ? said : "";
-    if (std::size_t const at = name.find("%p"); at != std::string::npos)
-        name.replace(at, 2, std::to_string(::getpid()));
-    return name;
-}
-
-int create_memfd() noexcept
-{
-    return granted(os_call::make_file) ? ::memfd_create("tslab", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
-}
-
-/// Whether a file is the segment of this process: of another copy of the library in it, as a plugin may have one.
-bool is_of_this_process(std::string const& name) noexcept
-{
-    int const file = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    segment_header header;
-    header.magic = 0;
-    bool const whole = file >= 0 && ::pread(file, &header, sizeof(header), 0) == sizeof(header);
-    if (file >= 0)
-        ::close(file);
-    return whole && header.magic == segment_header::magic_number && header.pid == ::getpid();
-}
-
-/// A new file; what was there, from a process that may have died, is kept under another name, unless it is of this process: then
-/// `name` becomes one with a number behind it. -1 when it cannot be made. Throws std::bad_alloc.
-int create_file(std::string& name)
-{
-    constexpr int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-    constexpr int most_copies = 100;
-    std::string const plain = name;
-    for (int copy = 2; copy <= most_copies; ++copy) {
-        int const descriptor = granted(os_call::make_file) ? ::open(name.c_str(), flags, 0600) : -1;
-        if (descriptor >= 0 || errno != EEXIST)
-            return descriptor;
-        struct stat there{};
-        if (::lstat(name.c_str(), &there) != 0 || !S_ISREG(there.st_mode))
-            return -1;
-        if (is_of_this_process(name)) {
-            name = plain + '.' + std::to_string(copy);
-            continue;
-        }
-        std::string const kept = name + ".old";
-        if (!granted(os_call::rename_file) || ::rename(name.c_str(), kept.c_str()) != 0)
-            return -1;
-        return ::open(name.c_str(), flags, 0600);
-    }
-    return -1;
-}
-
-/// Of a memfd: it does not become smaller, and only the mapping that exists may write. A kernel without the latter seals the rest.
-bool seal(int descriptor) noexcept
-{
-    return granted(os_call::seal_file) &&
-           (::fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0 ||
-            ::fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) == 0);
-}
-
-/// Makes sure that a part of the file has memory or blocks behind it.
-bool reserve_space(int descriptor, std::size_t begin, std::size_t bytes) noexcept
-{
-    while (!granted(os_call::take_space) ||
-           ::fallocate(descriptor, 0, static_cast<off_t>(begin), static_cast<off_t>(bytes)) != 0)
-        if (errno != EINTR)
-            return false;
-    return true;
-}
-
-bool map_over(void* begin, std::size_t bytes, int descriptor, std::size_t offset) noexcept
-{
-    return granted(os_call::map_file) &&
-           ::mmap(begin, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, descriptor,
-                  static_cast<off_t>(offset)) != MAP_FAILED;
-}
-
-/// Maps the end of a mapping and what follows in its file. A sealed memfd admits no new mapping that may write, but a mapping that exists may
-/// be had a second time and be longer there (mremap with an old size of 0): the first page at `begin` is `last_page`.
-bool map_what_follows(std::byte* last_page, void* begin, std::size_t bytes) noexcept
-{
-    return granted(os_call::map_file) &&
-           ::mremap(last_page, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, begin) != MAP_FAILED;
-}
-
-bool set_size(int descriptor, std::size_t bytes) noexcept
-{
-    return granted(os_call::set_file_size) && ::ftruncate(descriptor, static_cast<off_t>(bytes)) == 0;
-}
-
-bool examine(int descriptor, struct stat& found) noexcept
-{
-    return granted(os_call::examine_file) && ::fstat(descriptor, &found) == 0;
-}
 
 }
 
@@ -378,7 +272,7 @@ void segment::note_missing() noexcept { header().missing.fetch_add(1, std::memor
 // state will do, for the child has none of those threads.
 void segment::copy_for_fork() noexcept __attribute__((no_thread_safety_analysis, no_sanitize("thread")))
 {
-    if (!published())
+    if (!is_published())
         return;
     void* const memory =
         ::mmap(nullptr, used_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -406,7 +300,7 @@ void segment::drop_copy() noexcept __attribute__((no_thread_safety_analysis))
 
 void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
 {
-    if (!published())
+    if (!is_published())
         return;
     std::free(std::exchange(path_, nullptr));   // the parent's
     std::size_t const have = committed_.load(std::memory_order_relaxed);
@@ -470,105 +364,6 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
         ::close(parents);
     header().pid = ::getpid();
     header().started_ns = wall_clock_ns();
-}
-
-segment_part::segment_part(bool publish, std::uint64_t layout)
-{
-    if (!open(publish, layout))
-        throw std::bad_alloc{};
-}
-
-bool segment_part::open(bool publish, std::uint64_t layout) noexcept
-{
-    lock_guard const guard{lock_};
-    layout_ = layout;
-    if (publish && published_segment().enter(layout)) {
-        told_.in = true;
-        if (take_chunk(told_, published_segment())) {
-            first_told_ = reinterpret_cast<segment_chunk*>(told_.next - sizeof(segment_chunk));
-            return true;
-        }
-        published_segment().note_missing();
-        leave(told_, published_segment());
-    }
-    private_.in = private_segment().enter(layout);
-    if (private_.in && take_chunk(private_, private_segment()))
-        return true;
-    leave(private_, private_segment());
-    return false;
-}
-
-void segment_part::leave(share& of, segment& from) noexcept
-{
-    if (!of.in)
-        return;
-    from.put_chunks(of.chunks);
-    from.leave();
-    of = {};
-}
-
-void segment_part::close() noexcept
-{
-    lock_guard const guard{lock_};
-    leave(told_, published_segment());
-    leave(private_, private_segment());
-    first_told_ = nullptr;
-    committed_.store(0, std::memory_order_relaxed);
-}
-
-bool segment_part::take_chunk(share& of, segment& from) noexcept
-{
-    std::uint32_t chunks = of.chunks;
-    std::byte* const memory = from.take_chunk(chunks);
-    if (memory == nullptr)
-        return false;
-    std::atomic_ref{of.chunks}.store(chunks, std::memory_order_release);   // see resident_bytes_now
-    auto* const chunk = ::new (memory) segment_chunk;
-    of.next = memory + sizeof(segment_chunk);
-    of.end = memory + segment_chunk::bytes;
-    committed_.store(committed_.load(std::memory_order_relaxed) + segment_chunk::bytes, std::memory_order_relaxed);
-    if (&of == &told_ && first_told_ != nullptr) {
-        chunk->next.store(first_told_->next.load(std::memory_order_relaxed), std::memory_order_relaxed);
-        first_told_->next.store(chunk, std::memory_order_release);   // whoever sees it sees the one behind it
-    }
-    return true;
-}
-
-void* segment_part::allocate_in(share& of, segment& from, std::size_t bytes, std::size_t alignment) noexcept
-{
-    for (bool const again : {false, true}) {
-        auto const next = (reinterpret_cast<std::uintptr_t>(of.next) + alignment - 1) & ~(alignment - 1);
-        if (of.next != nullptr && next + bytes <= reinterpret_cast<std::uintptr_t>(of.end)) {
-            of.next = reinterpret_cast<std::byte*>(next + bytes);
-            return reinterpret_cast<void*>(next);
-        }
-        if (again || !take_chunk(of, from))
-            break;
-    }
-    return nullptr;
-}
-
-void* segment_part::allocate(std::size_t bytes, std::size_t alignment) noexcept
-{
-    lock_guard const guard{lock_};
-    if (told_.in) {
-        if (void* const p = allocate_in(told_, published_segment(), bytes, alignment))
-            return p;
-        published_segment().note_missing();
-    }
-    if (!private_.in && !(private_.in = private_segment().enter(layout_)))
-        return nullptr;
-    return allocate_in(private_, private_segment(), bytes, alignment);
-}
-
-std::uint64_t segment_part::resident_bytes_now() const noexcept
-{
-    // No lock: a snapshot takes none that it would count. acquire: whoever sees a chunk finds those before it.
-    auto const chunks_of = [](share const& of) noexcept {
-        return std::atomic_ref{const_cast<std::uint32_t&>(of.chunks)}.load(std::memory_order_acquire);
-    };
-    return published_segment().resident_bytes_of(chunks_of(told_)) +
-           private_segment().resident_bytes_of(chunks_of(private_));
 }
 
 }

@@ -3,21 +3,43 @@
 //
 // tslab.slab: pages and what is cut from them. Size classes, the slab word, the address range, handles,
 // the caches of empty slabs, the operating system seam and the reports of misuse.
+module;
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string_view>
+#include <utility>
+#if !defined(__has_feature)
+#define __has_feature(x) 0
+#endif
 export module tslab.slab;
 
-export import :size_class;
-export import :os;
-export import :environment;
-export import :memory_group;
-export import :report;
-export import :mutex;
-export import :descriptor;
-export import :checks;
-export import :handle;
-export import :page_set;
-export import :unused_pages;
-export import :window;
-export import :page_heap;
-export import :slab_cache;
-export import :arena;
-export import :segment;
+import tslab.stats;
+
+// In the order of their dependencies.
+// clang-format off
+#include "size_class.hpp"
+#include "os.hpp"
+#include "environment.hpp"
+#include "memory_group.hpp"
+#include "report.hpp"
+#include "mutex.hpp"
+#include "descriptor.hpp"
+#include "checks.hpp"
+#include "handle.hpp"
+#include "page_set.hpp"
+#include "unused_pages.hpp"
+#include "window.hpp"
+#include "page_heap.hpp"
+#include "slab_cache.hpp"
+#include "arena.hpp"
+#include "segment.hpp"
+// clang-format on

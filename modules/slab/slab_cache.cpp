@@ -11,9 +11,9 @@ import tslab.stats;
 namespace tslab {
 
 slab_cache::slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes, bool huge_pages,
-                       page_figures* told, atomic<std::uint32_t>* told_cached)
-    : pages_{reserve_bytes, huge_pages, told},
-      told_cached_{told_cached},
+                       page_figures* published, atomic<std::uint32_t>* published_cached)
+    : pages_{reserve_bytes, huge_pages, published},
+      published_cached_{published_cached},
       policy_{policy},
       capacity_{policy == reclaim_policy::eager ? 0 : capacity}
 {
@@ -23,19 +23,19 @@ void slab_cache::note_count(class_cache& cache) noexcept
 {
     cache.fewest = std::min(cache.fewest, cache.slabs.size());
     cache.count.store(cache.slabs.size(), std::memory_order_relaxed);
-    if (told_cached_ != nullptr)
-        told_cached_[&cache - shelves_.data()].store(cache.slabs.size(), std::memory_order_relaxed);
+    if (published_cached_ != nullptr)
+        published_cached_[&cache - per_class_.data()].store(cache.slabs.size(), std::memory_order_relaxed);
 }
 
-slab* slab_cache::take_cached(unsigned c, std::uint32_t most, std::uint32_t& taken, lock_site const& site) noexcept
+slab_meta* slab_cache::take_cached(unsigned c, std::uint32_t most, std::uint32_t& taken, lock_site const& site) noexcept
 {
-    class_cache& cache = shelves_[c];
-    slab* chain = nullptr;
+    class_cache& cache = per_class_[c];
+    slab_meta* chain = nullptr;
     taken = 0;
     if (cache.count.load(std::memory_order_relaxed) == 0)   // a hint: the list decides, under its lock
         return nullptr;
     lock_guard const guard{cache.lock, site};
-    for (slab* s = nullptr; taken < most && (s = cache.slabs.pop()) != nullptr; ++taken) {
+    for (slab_meta* s = nullptr; taken < most && (s = cache.slabs.pop()) != nullptr; ++taken) {
         s->next = chain;
         chain = s;
     }
@@ -43,10 +43,10 @@ slab* slab_cache::take_cached(unsigned c, std::uint32_t most, std::uint32_t& tak
     return chain;
 }
 
-slab* slab_cache::take(unsigned bin, class_counters& counts, lock_site const& site, bool again) noexcept
+slab_meta* slab_cache::take(unsigned bin, class_counters& counts, lock_site const& site, bool again) noexcept
 {
     std::uint32_t taken = 0;
-    slab* s = take_cached(class_of_bin(bin), 1, taken, site);
+    slab_meta* s = take_cached(class_of_bin(bin), 1, taken, site);
     if (s != nullptr || !again)
         counts[s != nullptr ? class_event::cache_hit : class_event::cache_miss].add();
     if (s != nullptr) {
@@ -60,7 +60,7 @@ slab* slab_cache::take(unsigned bin, class_counters& counts, lock_site const& si
     return s;
 }
 
-bool slab_cache::turn_into(slab& s, unsigned bin) noexcept
+bool slab_cache::turn_into(slab_meta& s, unsigned bin) noexcept
 {
     if (s.bin() == bin)
         return true;
@@ -72,15 +72,15 @@ bool slab_cache::turn_into(slab& s, unsigned bin) noexcept
 
 /// Makes free pages a slab.
 // Modelled: tests/models/chunks.pml, step cut
-slab* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
+slab_meta* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
 {
     bin_geometry const& b = bins[bin];
-    slab* const first = pages_.take(b.pages, b.slab_bytes(), site);
+    slab_meta* const first = pages_.take(b.pages, b.slab_bytes(), site);
     if (first == nullptr)
         return nullptr;
     std::uint32_t const index = pages_.index_of(*first);
     if ((bin >= class_count && !pages_.commit_generations(index)) ||
-        (has_blocks(bin) && !pages_.commit_blocks(index))) {
+        (has_subslabs(bin) && !pages_.commit_subslabs(index))) {
         pages_.give(*first, b.pages, false, site);
         return nullptr;
     }
@@ -88,7 +88,7 @@ slab* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
     return first;
 }
 
-void slab_cache::recut(slab& s, unsigned bin) noexcept
+void slab_cache::recut(slab_meta& s, unsigned bin) noexcept
 {
     make_plain(s);
     shape(s, bin);
@@ -96,24 +96,24 @@ void slab_cache::recut(slab& s, unsigned bin) noexcept
 
 /// Makes pages in the caller's hands a slab. What they were before is kept in `was` until whoever gets the slab has looked for
 /// late frees.
-void slab_cache::shape(slab& s, unsigned bin) noexcept
+void slab_cache::shape(slab_meta& s, unsigned bin) noexcept
 {
     bin_geometry const& b = bins[bin];
     std::uint32_t const index = pages_.index_of(s);
-    if (has_blocks(bin)) {
-        slab* block = pages_.blocks_at(index);
-        // release, here and below: after the tag was taken off (see first_block).
-        s.local.store(reinterpret_cast<std::uintptr_t>(block), std::memory_order_release);
-        for (unsigned k = 0; k < b.blocks; ++k, block += block_stride(bin)) {
-            block->local.store(b.full_mask, std::memory_order_relaxed);
-            block->owner.store(&nowhere, std::memory_order_relaxed);
-            block->base = s.base + std::size_t{k} * (b.offset_mask + 1);
-            block->prev = &s;
+    if (has_subslabs(bin)) {
+        slab_meta* subslab = pages_.subslabs_at(index);
+        // release, here and below: after the tag was taken off (see first_subslab).
+        s.local_free.store(reinterpret_cast<std::uintptr_t>(subslab), std::memory_order_release);
+        for (unsigned k = 0; k < b.subslabs; ++k, subslab += subslab_stride(bin)) {
+            subslab->local_free.store(b.full_mask, std::memory_order_relaxed);
+            subslab->owner.store(&nowhere, std::memory_order_relaxed);
+            subslab->base = s.base + std::size_t{k} * (b.offset_mask + 1);
+            subslab->prev = &s;
             if (with_checks && clears_slots_)
-                memory_checks::clear(block->base, b.size, b.slots);
+                memory_checks::clear(subslab->base, b.size, b.slots);
         }
     } else {
-        s.local.store(b.full_mask, std::memory_order_release);
+        s.local_free.store(b.full_mask, std::memory_order_release);
         if (with_checks && clears_slots_)
             memory_checks::clear(s.base, b.size, b.slots);
     }
@@ -125,24 +125,24 @@ void slab_cache::shape(slab& s, unsigned bin) noexcept
     s.tag.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
 }
 
-bool slab_cache::put(slab& s, lock_site const& site) noexcept
+bool slab_cache::put(slab_meta& s, lock_site const& site) noexcept
 {
     s.next = nullptr;
     return put_chain(&s, site) == 1;
 }
 
-std::uint32_t slab_cache::put_chain(slab* s, lock_site const& site) noexcept
+std::uint32_t slab_cache::put_chain(slab_meta* s, lock_site const& site) noexcept
 {
     if (s == nullptr)
         return 0;
     unsigned const c = class_of_bin(s->bin());
-    class_cache& cache = shelves_[c];
+    class_cache& cache = per_class_[c];
     std::uint32_t const most = capacity(c);
     std::uint32_t kept = 0;
     if (cache.count.load(std::memory_order_relaxed) < most) {
         lock_guard const guard{cache.lock, site};
         for (; s != nullptr && cache.slabs.size() < most; ++kept) {
-            slab* const next = s->next;
+            slab_meta* const next = s->next;
             s->where.store(residence::cached, std::memory_order_relaxed);
             cache.slabs.push(*s);
             s = next;
@@ -153,24 +153,24 @@ std::uint32_t slab_cache::put_chain(slab* s, lock_site const& site) noexcept
     return kept;
 }
 
-/// Whether a page, or a block it was cut into, has the trace of a late free that nobody has looked for yet.
-bool slab_cache::has_late_frees(slab const& page) const noexcept
+/// Whether a page, or a subslab it was cut into, has the trace of a late free that nobody has looked for yet.
+bool slab_cache::has_late_frees(slab_meta const& page) const noexcept
 {
-    if (page.shared.load(std::memory_order_relaxed) != 0)
+    if (page.remote_free.load(std::memory_order_relaxed) != 0)
         return true;
     unsigned const bin = page.last_bin();
-    if (bin >= bin_count || !has_blocks(bin))
+    if (bin >= bin_count || !has_subslabs(bin))
         return false;
-    slab const* block = pages_.blocks_at(pages_.index_of(page));
-    for (unsigned k = bins[bin].blocks; k-- > 0; block += block_stride(bin))
-        if (block->shared.load(std::memory_order_relaxed) != 0)
+    slab_meta const* subslab = pages_.subslabs_at(pages_.index_of(page));
+    for (unsigned k = bins[bin].subslabs; k-- > 0; subslab += subslab_stride(bin))
+        if (subslab->remote_free.load(std::memory_order_relaxed) != 0)
             return true;
     return false;
 }
 
 /// Gives the pages of a slab to the page heap: those that went to the kernel while objects lived in others as such.
 // Modelled: tests/models/survivors.pml, step give_pages
-void slab_cache::give_pages(slab& s, unsigned bin, lock_site const& site) noexcept
+void slab_cache::give_pages(slab_meta& s, unsigned bin, lock_site const& site) noexcept
 {
     bin_geometry const& b = bins[bin];
     std::uint64_t const purged = purged_slots(s);
@@ -188,7 +188,7 @@ void slab_cache::give_pages(slab& s, unsigned bin, lock_site const& site) noexce
 }
 
 // Modelled: tests/models/survivors.pml, step purge_unused
-void slab_cache::purge_unused(slab& s, bool look, purge_result& done) noexcept
+void slab_cache::purge_unused(slab_meta& s, bool look, purge_result& done) noexcept
 {
     unsigned const bin = s.bin();
     bin_geometry const& b = bins[bin];
@@ -211,14 +211,14 @@ void slab_cache::purge_unused(slab& s, bool look, purge_result& done) noexcept
 /// Takes the identity of a slab from its pages, which nobody can reach.
 // Modelled: tests/models/chunks.pml, step discard
 // Modelled: tests/models/large.pml, step discard
-void slab_cache::make_plain(slab& s) noexcept
+void slab_cache::make_plain(slab_meta& s) noexcept
 {
     unsigned const bin = s.bin();
     std::uint32_t const pages = bins[bin].pages;
     std::uint32_t const index = pages_.index_of(s);
     s.tag.store(tag_none, std::memory_order_relaxed);
     for (std::uint32_t i = 1; i < pages; ++i) {
-        slab& page = pages_.at(index + i);
+        slab_meta& page = pages_.at(index + i);
         page.tag.store(tag_none, std::memory_order_relaxed);
         if (!has_late_frees(page))
             page.was.store(s.was.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -227,21 +227,21 @@ void slab_cache::make_plain(slab& s) noexcept
     s.where.store(residence::unused, std::memory_order_relaxed);
 }
 
-void slab_cache::discard(slab& s, lock_site const& site) noexcept
+void slab_cache::discard(slab_meta& s, lock_site const& site) noexcept
 {
     s.next = nullptr;
     discard_chain(&s, site);
 }
 
 /// Makes a chain of slabs of one class free pages.
-void slab_cache::discard_chain(slab* first, lock_site const& site) noexcept
+void slab_cache::discard_chain(slab_meta* first, lock_site const& site) noexcept
 {
     if (first == nullptr)
         return;
     unsigned const bin = first->bin();
-    slab* whole = nullptr;
+    slab_meta* whole = nullptr;
     while (first != nullptr) {
-        slab& s = *first;
+        slab_meta& s = *first;
         first = s.next;
         make_plain(s);
         if (s.partly_purged) [[unlikely]] {
@@ -256,14 +256,14 @@ void slab_cache::discard_chain(slab* first, lock_site const& site) noexcept
 
 void slab_cache::decay() noexcept
 {
-    for (class_cache& cache : shelves_) {
+    for (class_cache& cache : per_class_) {
         if (cache.count.load(std::memory_order_relaxed) == 0)   // a hint: what comes later is of the next period
             continue;
-        slab* unwanted = nullptr;
+        slab_meta* unwanted = nullptr;
         {
             lock_guard const guard{cache.lock};
             for (std::uint32_t n = cache.fewest; n > 0; --n) {
-                slab& s = *cache.slabs.back();   // the one that has been there longest
+                slab_meta& s = *cache.slabs.back();   // the one that has been there longest
                 cache.slabs.remove(s);
                 s.next = unwanted;
                 unwanted = &s;
@@ -275,7 +275,7 @@ void slab_cache::decay() noexcept
     }
 }
 
-purge_result slab_cache::settle(bool asked) noexcept
+purge_result slab_cache::purge_if_due(bool asked) noexcept
 {
     std::uint64_t const resident = pages_.free_resident_pages();
     bool const wanted = purges_at_once() || (is_cached() && asked);
@@ -284,9 +284,9 @@ purge_result slab_cache::settle(bool asked) noexcept
 
 void slab_cache::empty() noexcept
 {
-    for (class_cache& cache : shelves_) {
+    for (class_cache& cache : per_class_) {
         for (;;) {
-            slab* s = nullptr;
+            slab_meta* s = nullptr;
             {
                 lock_guard const guard{cache.lock};
                 if ((s = cache.slabs.pop()) == nullptr)

@@ -46,101 +46,30 @@ constexpr unsigned most_collisions = 64;     // with mappings of others, for one
 
 }
 
-void unit_list::relink(std::uint32_t before, std::uint32_t to) noexcept
-{
-    // release: who follows the link sees the run it leads to.
-    (before != 0 ? links_[before - 1].next : head_).store(to, std::memory_order_release);
-}
-
-void unit_list::set(std::uint32_t first, std::uint32_t count, std::uint32_t next) noexcept
-{
-    links_[first].count.store(count, std::memory_order_relaxed);
-    links_[first].next.store(next, std::memory_order_relaxed);
-}
-
-void unit_list::insert(unit_run r) noexcept
-{
-    std::uint32_t before = 0;
-    std::uint32_t at = head_.load(std::memory_order_relaxed);
-    while (at != 0 && at - 1 < r.first) {
-        before = at;
-        at = links_[at - 1].next.load(std::memory_order_relaxed);
-    }
-    unit_run const behind = run_at(at);
-    bool const joins_behind = behind.count != 0 && r.first + r.count == behind.first;
-    std::uint32_t const next = joins_behind ? links_[behind.first].next.load(std::memory_order_relaxed) : at;
-    if (joins_behind)
-        r.count += behind.count;
-    if (unit_run const ahead = run_at(before); ahead.count != 0 && ahead.first + ahead.count == r.first) {
-        // In this order: who sees what follows sees so many. release: and who sees so many may look at their links.
-        links_[ahead.first].count.store(ahead.count + r.count, std::memory_order_release);
-        links_[ahead.first].next.store(next, std::memory_order_release);
-        return;
-    }
-    set(r.first, r.count, next);
-    relink(before, r.first + 1);
-}
-
-void unit_list::erase(unit_run r) noexcept
-{
-    std::uint32_t before = 0;
-    std::uint32_t at = head_.load(std::memory_order_relaxed);
-    unit_run of = run_at(at);
-    while (of.first + of.count <= r.first) {
-        before = at;
-        at = links_[at - 1].next.load(std::memory_order_relaxed);
-        of = run_at(at);
-    }
-    std::uint32_t next = links_[of.first].next.load(std::memory_order_relaxed);
-    if (std::uint32_t const rest = of.first + of.count - (r.first + r.count); rest != 0) {
-        set(r.first + r.count, rest, next);
-        next = r.first + r.count + 1;
-    }
-    if (of.first == r.first) {
-        relink(before, next);
-        return;
-    }
-    // In this order: who sees fewer sees where the rest is.
-    links_[of.first].next.store(next, std::memory_order_release);
-    links_[of.first].count.store(r.first - of.first, std::memory_order_release);
-}
-
-unit_run unit_list::first_fit(std::uint32_t count, std::uint32_t step) const noexcept
-{
-    for (std::uint32_t at = head_.load(std::memory_order_relaxed); at != 0;
-         at = links_[at - 1].next.load(std::memory_order_relaxed)) {
-        unit_run const r = run_at(at);
-        std::uint32_t const skip = (step - r.first % step) % step;
-        if (r.count >= skip && r.count - skip >= count)
-            return {r.first + skip, count};
-    }
-    return {};
-}
-
-void address_map::attach(std::uintptr_t base, std::size_t page_space, slab* slabs, slab* blocks) noexcept
+void address_map::attach(std::uintptr_t base, std::size_t page_space, slab_meta* slabs, slab_meta* subslabs) noexcept
 {
     slabs_ = slabs;
-    blocks_ = blocks;
+    subslabs_ = subslabs;
     for (unsigned bin = 0; bin < bin_count; ++bin) {
         bin_geometry const& b = bins[bin];
         bin_entry& e = entries_[bin];
-        e.first = reinterpret_cast<std::uintptr_t>(has_blocks(bin) ? blocks : slabs);
-        e.block_mask = (page_space - 1) & ~std::uintptr_t{b.offset_mask};
+        e.first = reinterpret_cast<std::uintptr_t>(has_subslabs(bin) ? subslabs : slabs);
+        e.subslab_mask = (page_space - 1) & ~std::uintptr_t{b.offset_mask};
         e.offset_mask = b.offset_mask;
         e.reciprocal = b.reciprocal;
         e.size = b.size;
-        e.shift = has_blocks(bin) ? block_ratio : page_ratio;
+        e.shift = has_subslabs(bin) ? subslab_ratio : page_ratio;
         e.full_mask = b.full_mask;
         e.absent_mask = b.absent_mask;
         e.base = base;
     }
 }
 
-void address_map::set_high(std::size_t bytes, bool of_blocks) noexcept
+void address_map::set_high(std::size_t bytes, bool of_subslabs) noexcept
 {
     // release: who sees the pages sees that their descriptors may be read.
     for (unsigned bin = 0; bin < bin_count; ++bin)
-        if (has_blocks(bin) == of_blocks)
+        if (has_subslabs(bin) == of_subslabs)
             entries_[bin].high.store(bytes, std::memory_order_release);
 }
 
@@ -160,8 +89,8 @@ void address_window::lay_out(std::uintptr_t base, std::size_t page_space) noexce
         std::size_t step = 64 * sizeof(std::uint64_t);
         if (i == slabs_part)
             step = 64 * slab_bytes_of_unit;
-        else if (i == blocks_part)
-            step = 64 * block_bytes_of_unit;
+        else if (i == subslabs_part)
+            step = 64 * subslab_bytes_of_unit;
         else if (i == generations_part)
             step = 64 * generation_bytes_of_unit;
         else if (i == links_part)
@@ -178,11 +107,11 @@ void address_window::lay_out(std::uintptr_t base, std::size_t page_space) noexce
         words_[i] = reinterpret_cast<std::uint64_t*>(tables_[words_part + i].begin);
         summaries_[i] = reinterpret_cast<std::uint64_t*>(tables_[summaries_part + i].begin);
     }
-    map_.attach(base, page_space, reinterpret_cast<slab*>(tables_[slabs_part].begin),
-                reinterpret_cast<slab*>(tables_[blocks_part].begin));
+    map_.attach(base, page_space, reinterpret_cast<slab_meta*>(tables_[slabs_part].begin),
+                reinterpret_cast<slab_meta*>(tables_[subslabs_part].begin));
     if (this == &process_window) {
         page_descriptors = map_.slabs_;
-        block_descriptors = map_.blocks_;
+        subslab_descriptors = map_.subslabs_;
     }
     covered_ = frontier_ = 0;
 }
@@ -210,7 +139,7 @@ bool address_window::cover(std::uint32_t units) noexcept
         std::uint32_t const end = std::min(want, max_units_);
         bool all = true;
         for (unsigned i = 0; i < part_count && all; ++i)
-            all = i == generations_part || i == blocks_part || grow(tables_[i], end);
+            all = i == generations_part || i == subslabs_part || grow(tables_[i], end);
         if (!all)
             continue;
         covered_ = end;
@@ -328,7 +257,7 @@ void address_window::close() noexcept
     free_head_.store(0, std::memory_order_relaxed);
     mapped_head_.store(0, std::memory_order_relaxed);
     generation_units_.store(0, std::memory_order_relaxed);
-    block_units_.store(0, std::memory_order_relaxed);
+    subslab_units_.store(0, std::memory_order_relaxed);
 }
 
 /// Free units, out of every list; count 0 when there are none.
@@ -353,7 +282,7 @@ void address_window::own(unit_run r, std::uint64_t owner) noexcept
     // Before the owner is told: what came too late for the last one is nobody's to report, and must not be taken for a free of
     // what comes now.
     for (std::uint32_t page = r.first * unit_pages; page < (r.first + r.count) * unit_pages; ++page)
-        prepare_page(slabs()[page], blocks_of(page));
+        prepare_page(slabs()[page], subslabs_of(page));
     for (std::uint32_t u = r.first; u < r.first + r.count; ++u)
         owners_[u].store(owner, std::memory_order_release);   // see owner_of_unit
 }
@@ -408,8 +337,8 @@ void address_window::drop_descriptors(unit_run r) noexcept
     std::uint32_t const page = r.first * unit_pages;
     static_assert(slab_bytes_of_unit % 4096 == 0);
     os().purge(slabs() + page, r.count * slab_bytes_of_unit);
-    if (std::uint32_t const end = std::min(block_units(), r.first + r.count); end > r.first)
-        os().purge(blocks() + std::size_t{page} * max_blocks, (end - r.first) * block_bytes_of_unit);
+    if (std::uint32_t const end = std::min(subslab_units(), r.first + r.count); end > r.first)
+        os().purge(subslabs() + std::size_t{page} * max_subslabs, (end - r.first) * subslab_bytes_of_unit);
 }
 
 /// False where the system refuses. Then they have no memory any more, as if they were unmapped.
@@ -465,12 +394,12 @@ bool address_window::commit_generations(std::uint32_t unit) noexcept
     return commit(generations_part, generation_units_, unit);
 }
 
-bool address_window::commit_blocks(std::uint32_t unit) noexcept
+bool address_window::commit_subslabs(std::uint32_t unit) noexcept
 {
     lock_guard const guard{lock_};
-    if (!commit(blocks_part, block_units_, unit))
+    if (!commit(subslabs_part, subslab_units_, unit))
         return false;
-    map_.set_high(std::size_t{block_units_.load(std::memory_order_relaxed)} << unit_shift, true);
+    map_.set_high(std::size_t{subslab_units_.load(std::memory_order_relaxed)} << unit_shift, true);
     return true;
 }
 

@@ -3,17 +3,32 @@
 //
 // tslab.stats: what is counted, and the plain types in which it is told.
 // The lowest layer: it knows neither slabs nor epochs, so every other layer may count.
+module;
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <vector>
+#if defined(__has_feature)   // the sanitizer must see every access
+#if __has_feature(thread_sanitizer)
+#define TSLAB_NO_INLINE_ASSEMBLY
+#endif
+#endif
 export module tslab.stats;
 
-export import :atomic;
-export import :counter;
-export import :clock;
-export import :residency;
-export import :histogram;
-export import :snapshot;
-export import :heap_map;
-export import :fields;
-export import :json;
-export import :text;
-export import :leaks;
-export import :doctor;
+// In the order of their dependencies.
+// clang-format off
+#include "atomic.hpp"
+#include "counter.hpp"
+#include "clock.hpp"
+#include "residency.hpp"
+#include "histogram.hpp"
+#include "snapshot.hpp"
+#include "heap_map.hpp"
+// clang-format on

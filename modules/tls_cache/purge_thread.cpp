@@ -20,14 +20,15 @@ module tslab.tls_cache;
 
 import tslab.stats;
 import tslab.slab;
-import :purge_thread;
+
+#include "purge_thread.hpp"
 
 namespace tslab {
 
 namespace {
 
 constexpr std::uint64_t second_ns = 1'000'000'000;
-constexpr std::uint64_t tick_ns = 10'000'000;   // the coarse clock may be as far behind
+constexpr std::uint64_t tick_ns = 10'000'000;   // the coarse clock may lag by as much
 constexpr std::uint64_t longest_look_ns =
     second_ns;   // between two looks at the group; and no two purges for it within that time
 constexpr std::size_t stack_bytes = std::size_t{256} << 10;
@@ -38,7 +39,7 @@ void wake(int event) noexcept
     [[maybe_unused]] auto const written = ::write(event, &one, sizeof one);
 }
 
-/// Sleeps until `due`, or until one of them is signalled. Returns whether it was the group's tasks waiting for memory.
+/// Sleeps until `due`, or until `event` or the group signals. Returns true if tasks of the group stalled for memory.
 bool sleep_until(std::uint64_t due, int event, memory_group::descriptors group) noexcept
 {
     std::uint64_t const now = now_ns_coarse();
@@ -46,9 +47,9 @@ bool sleep_until(std::uint64_t due, int event, memory_group::descriptors group) 
     constexpr std::uint64_t longest_ns = 3600 * second_ns;
     auto const ms = static_cast<int>((std::min(wait, longest_ns) + tick_ns) / 1'000'000);
     std::array<pollfd, 3> fds{pollfd{event, POLLIN, 0}, pollfd{group.limits, POLLPRI, 0},
-                              pollfd{group.stalls, POLLPRI, 0}};   // a negative descriptor is passed over
+                              pollfd{group.stalls, POLLPRI, 0}};   // poll ignores a negative descriptor
     if (::poll(fds.data(), fds.size(), ms) < 0 && errno != EINTR) {
-        timespec const pause{.tv_sec = 1, .tv_nsec = 0};   // a system that denies it: no reason to burn the processor
+        timespec const pause{.tv_sec = 1, .tv_nsec = 0};   // poll is denied: do not spin
         ::nanosleep(&pause, nullptr);
         return false;
     }
@@ -68,7 +69,7 @@ purge_thread& background() noexcept
     return *one;
 }
 
-void purge_thread::add(heap_core& h) noexcept
+void purge_thread::add(heap_state& h) noexcept
 {
     lock_guard const guard{lock_};
     h.next_purged_ = heaps_;
@@ -77,11 +78,11 @@ void purge_thread::add(heap_core& h) noexcept
     watching_ += h.purges_on_pressure_ ? 1 : 0;
     if (!running_.load(std::memory_order_relaxed))
         return start();
-    h.face().background.store(background_state::on, std::memory_order_relaxed);
-    wake(wake_);   // it may be waiting for longer than this heap would like
+    h.stats().background.store(background_state::on, std::memory_order_relaxed);
+    wake(wake_);   // it may sleep for longer than this heap's interval
 }
 
-void purge_thread::remove(heap_core& h) noexcept
+void purge_thread::remove(heap_state& h) noexcept
 {
     bool ends = false;
     pthread_t thread{};
@@ -90,7 +91,7 @@ void purge_thread::remove(heap_core& h) noexcept
         lock_guard const guard{lock_};
         if (!std::exchange(h.in_background_, false))
             return;
-        for (heap_core** at = &heaps_; *at != nullptr; at = &(*at)->next_purged_)
+        for (heap_state** at = &heaps_; *at != nullptr; at = &(*at)->next_purged_)
             if (*at == &h) {
                 *at = h.next_purged_;
                 break;
@@ -116,7 +117,7 @@ void purge_thread::remove(heap_core& h) noexcept
     ::close(event);
     lock_guard const pass{pass_lock_};
     lock_guard const guard{lock_};
-    if (!running_.load(std::memory_order_relaxed))   // else a heap has come meanwhile, and the group is its thread's
+    if (!running_.load(std::memory_order_relaxed))   // else a heap was added meanwhile, and its thread uses the group
         close_group();
 }
 
@@ -128,8 +129,8 @@ void purge_thread::close_group() noexcept
 
 void purge_thread::tell(background_state state) noexcept
 {
-    for (heap_core* h = heaps_; h != nullptr; h = h->next_purged_)
-        h->face().background.store(state, std::memory_order_relaxed);
+    for (heap_state* h = heaps_; h != nullptr; h = h->next_purged_)
+        h->stats().background.store(state, std::memory_order_relaxed);
 }
 
 void purge_thread::start() noexcept
@@ -157,7 +158,7 @@ bool purge_thread::create_thread() noexcept
     int error = EAGAIN;
     if (granted(os_call::start_thread)) {
         error = ::pthread_create(&thread_, &attributes, entry, argument);
-        if (error == EINVAL)   // the program's thread-local objects do not fit
+        if (error == EINVAL)   // the program's thread-local objects do not fit the stack
             error = ::pthread_create(&thread_, nullptr, entry, argument);
     }
     ::pthread_attr_destroy(&attributes);
@@ -188,9 +189,9 @@ void purge_thread::run(std::uint32_t generation) noexcept
             return;
         event = wake_;
     }
-    std::uint64_t purged_ns = 0;   // when it last purged for the group
+    std::uint64_t purged_ns = 0;   // when it last purged because of the group
     bool wanted = false;           // the group is short of memory
-    bool kept = true;              // some heap had something in the last round
+    bool kept = true;              // some heap had purgeable memory in the last round
     while (begin_round(generation)) {
         memory_group::descriptors watched = open_group();
         round r{.now = now_ns_coarse()};
@@ -206,13 +207,13 @@ void purge_thread::run(std::uint32_t generation) noexcept
         kept = r.keeps;
         if (watching)
             r.due = std::min(r.due, r.now + longest_look_ns);
-        if (wanted || !kept)   // what the group says would change nothing, and stay unread
+        if (wanted || !kept)   // a signal of the group would change nothing, and stay pending
             watched = {-1, -1};
         wanted = sleep_until(r.due, event, watched) || wanted;
     }
 }
 
-/// False when the thread is to end.
+/// Begins a round; returns false if the thread must end.
 bool purge_thread::begin_round(std::uint32_t generation) noexcept
 {
     lock_guard const guard{lock_};
@@ -223,7 +224,7 @@ bool purge_thread::begin_round(std::uint32_t generation) noexcept
 bool purge_thread::work_on_next(round& r, std::uint32_t generation) noexcept
 {
     lock_guard const pass{pass_lock_};
-    heap_core* h = nullptr;
+    heap_state* h = nullptr;
     bool pressed = false;
     {
         lock_guard const guard{lock_};
@@ -233,8 +234,8 @@ bool purge_thread::work_on_next(round& r, std::uint32_t generation) noexcept
         next_ = h->next_purged_;
         pressed = r.pressed && h->purges_on_pressure_;
         if (h->purges_on_pressure_)
-            h->face().pressure.store(group_.is_open() ? pressure_state::watching : pressure_state::unavailable,
-                                     std::memory_order_relaxed);
+            h->stats().pressure.store(group_.is_open() ? pressure_state::watching : pressure_state::unavailable,
+                                      std::memory_order_relaxed);
     }
     if (pressed)
         h->purge_at_once();
@@ -246,7 +247,7 @@ bool purge_thread::work_on_next(round& r, std::uint32_t generation) noexcept
     return true;
 }
 
-/// Opens the group's files, if a heap asks for that and it was not tried before.
+/// Opens the group's files if a heap requests it, once; returns what to poll.
 memory_group::descriptors purge_thread::open_group() noexcept
 {
     lock_guard const pass{pass_lock_};
@@ -284,7 +285,7 @@ void purge_thread::after_fork(bool in_child) noexcept
         pass_lock_.unlock();
         return;
     }
-    // The thread did not come along. A heap of the child starts another when it comes to its decay.
+    // The thread exists only in the parent. A heap of the child starts another one at its next decay.
     ++generation_;
     if (running_.exchange(false, std::memory_order_relaxed))
         ::close(std::exchange(wake_, -1));

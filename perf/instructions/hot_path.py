@@ -18,8 +18,8 @@ FUNCTIONS = {
     "epoch_resource::do_allocate": "14epoch_resource11do_allocate",
     "epoch_resource::do_deallocate": "14epoch_resource13do_deallocate",
     "epoch_resource::refill": "14epoch_resource6refill",
-    "lane::refill": "4lane6refill",
-    "lane::restock": "4lane7restockE",
+    "thread_cache::refill": "12thread_cache6refill",
+    "thread_cache::restock": "12thread_cache7restockE",
 }
 KINDS = ("load", "store", "read-modify-write", "atomic", "arithmetic", "multiply", "divide", "address", "move", "stack",
          "branch", "call", "return")

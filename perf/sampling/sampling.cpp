@@ -53,7 +53,7 @@ void contending(tslab::allocator& heap, unsigned, std::uint64_t allocations, ran
         heap.free(slot.exchange(nullptr));
 }
 
-/// The class with the fewest slots, in batches by threads that end after each: their slabs are left on the epoch's shelf with a
+/// The class with the fewest slots, in batches by threads that end after each: their slabs are left on the epoch's epoch's slabs with a
 /// few objects, which others free just when the next ones look there for free slots. Now and then the epoch is closed.
 void adversarial(tslab::allocator& heap, unsigned, std::uint64_t allocations, random_source& random)
 {

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// tslab.boost: the adapter by which Boost containers and Boost.JSON take their memory from any std::pmr resource.
-// Boost 1.81's pmr is a class of its own, so a std::pmr::memory_resource cannot be passed where it is wanted.
+// tslab.boost: an adapter with which Boost containers and Boost.JSON use any std::pmr resource. Boost 1.81's
+// pmr::memory_resource is a class of its own, so a std::pmr::memory_resource cannot be passed where it is expected.
 module;
 #include <boost/container/pmr/memory_resource.hpp>
 #include <cstddef>
@@ -11,10 +11,10 @@ export module tslab.boost;
 
 export namespace tslab {
 
-/// A boost::container::pmr::memory_resource over a std::pmr one, which must outlive it. As thread safe as that one is.
-/// Two adapters are equal when their resources are. Alignments below that of std::max_align_t are raised to it, both ways:
-/// Boost.JSON (1.81, detail/string_impl.hpp) asks for a key at alignment 1 and frees it at the default, which corrupts the
-/// pools of the standard library and mallocs that go by it.
+/// A boost::container::pmr::memory_resource over a std::pmr one, which must outlive it. Thread safe if that one is. Two
+/// adapters are equal if their resources are. Throws what that one throws. Alignments below that of std::max_align_t
+/// are raised to it, in both directions: Boost.JSON (1.81, detail/string_impl.hpp) allocates a key at alignment 1 and
+/// frees it at the default, which corrupts the standard library's pools and mallocs that rely on the alignment.
 class boost_resource final : public boost::container::pmr::memory_resource {
 public:
     explicit boost_resource(std::pmr::memory_resource* upstream) noexcept : upstream_{upstream} {}

@@ -16,7 +16,7 @@
 #include <thread>
 #include <utility>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace {
 
@@ -281,7 +281,7 @@ BOOST_AUTO_TEST_CASE(one_in_so_many_is_guarded)
     for (std::size_t i = 0; i < n; ++i) {
         void* const p = r.allocate(64, 64);
         guarded += (reinterpret_cast<std::uintptr_t>(p) + 64) % tslab::page_bytes == 0 &&
-                   h.heap.core().slab_at(p)->tag.load() == tslab::tag_large;
+                   h.heap.state().slab_at(p)->tag.load() == tslab::tag_large;
         r.deallocate(p, 64, 64);
     }
     BOOST_TEST(guarded > n / 50 / 2);

@@ -15,7 +15,7 @@
 #include <string>
 #include <utility>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace {
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <thread>
 #include <utility>
-import tslab;
+import tslab.internal;
 
 namespace {
 
@@ -52,7 +52,7 @@ tslab::check_mode mode_with(char const* word)
 {
     variable const checks{"TSLAB_CHECKS", word};
     tslab::allocator heap;
-    return heap.core().checks().mode();
+    return heap.state().checks().mode();
 }
 
 /// Whether each of some objects of a heap lies on guarded pages.
@@ -62,7 +62,7 @@ bool guards_all()
     bool all = true;
     for (int i = 0; i < 5; ++i) {
         void* const p = heap.malloc(64);
-        all = heap.core().slab_at(p)->tag.load() == tslab::tag_large && all;
+        all = heap.state().slab_at(p)->tag.load() == tslab::tag_large && all;
         heap.free(p);
     }
     return all;
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(the_environment_says_which_checks_where_the_program_does_no
 #endif
     variable const off{"TSLAB_CHECKS", "off"};
     tslab::allocator heap{{.checks = tslab::check_mode::forward}};
-    BOOST_TEST((heap.core().checks().mode() == tslab::check_mode::forward));   // the program's word counts
+    BOOST_TEST((heap.state().checks().mode() == tslab::check_mode::forward));   // the program's word counts
 }
 
 BOOST_AUTO_TEST_CASE(the_environment_says_how_many_are_guarded)

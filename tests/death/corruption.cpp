@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <thread>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace {
 

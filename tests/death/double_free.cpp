@@ -10,7 +10,7 @@
 #include <string>
 #include <thread>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace {
 

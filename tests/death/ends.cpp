@@ -12,7 +12,7 @@
 #include <source_location>
 #include <string>
 #include <thread>
-import tslab;
+import tslab.internal;
 
 namespace {
 

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
-import tslab;
+import tslab.internal;
 
 namespace {
 
@@ -25,7 +25,7 @@ std::string interior(std::size_t size)
 
 constexpr std::size_t page = 4096;
 
-std::byte* begin_of_slab(tslab::allocator& heap, void* p) { return heap.core().slab_at(p)->base; }
+std::byte* begin_of_slab(tslab::allocator& heap, void* p) { return heap.state().slab_at(p)->base; }
 
 /// Frees `offset` bytes behind the first of a slab of the class of `size`.
 auto free_in_slab(std::size_t size, std::size_t offset)
@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(inside_an_object_of_every_class_through_a_resource)
 }
 
 // Where the slots do not fill a block, the rest begins where one more slot would.
-BOOST_AUTO_TEST_CASE(the_tail_of_a_block_is_no_slot)
+BOOST_AUTO_TEST_CASE(the_tail_of_a_subslab_is_no_slot)
 {
     int classes = 0;
     for (std::size_t const size : tslab::class_sizes) {

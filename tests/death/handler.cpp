@@ -18,7 +18,7 @@
 #include <string_view>
 #include <thread>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace {
 

@@ -14,7 +14,7 @@
 #include <string>
 #include <thread>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace {
 
@@ -218,7 +218,7 @@ BOOST_AUTO_TEST_CASE(a_free_from_inside_an_allocation)
                  [](death::notes& note) { interrupt_an_allocation(note, [] { the_heap->free(the_object); }); });
 }
 
-// A resource's own lane announces nothing on its common way. In what changes its lists, a second call is found.
+// A resource's own thread cache announces nothing on its fast path. In what changes its lists, a second call is found.
 namespace {
 
 tslab::epoch_resource* the_resource = nullptr;
@@ -244,14 +244,14 @@ void interrupt_a_resource(death::notes& note, void (*call)())
 
 }
 
-BOOST_AUTO_TEST_CASE(an_allocation_of_a_resource_from_inside_its_own_slow_way)
+BOOST_AUTO_TEST_CASE(an_allocation_of_a_resource_from_inside_its_own_slow_path)
 {
     TSLAB_ABORTS("tslab: call from inside a tslab operation (a signal handler?) (heap \"h\")", [](death::notes& note) {
         interrupt_a_resource(note, [] { static_cast<void>(the_resource->allocate(64)); });
     });
 }
 
-BOOST_AUTO_TEST_CASE(a_free_of_a_resource_from_inside_its_own_slow_way)
+BOOST_AUTO_TEST_CASE(a_free_of_a_resource_from_inside_its_own_slow_path)
 {
     TSLAB_ABORTS("tslab: call from inside a tslab operation (a signal handler?) (heap \"h\")", [](death::notes& note) {
         interrupt_a_resource(note, [] { the_resource->deallocate(filled.front(), 64); });

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <string>
 #include <thread>
-import tslab;
+import tslab.internal;
 
 namespace {
 

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What heaps take of the address space: little when they hold little, about what they hold when they hold much, and what they
-// held goes to others. Each case in a process of its own, since limits and locks are a process's.
+// The address space that heaps take: little for a small heap, about its size for a large one, and other heaps get what
+// an ended one had. Each case runs in a process of its own, since limits and locks belong to a process.
 #define BOOST_TEST_MODULE address_space
 #include <boost/test/unit_test.hpp>
 
@@ -29,7 +29,7 @@ namespace {
 
 constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 constexpr std::uint64_t kib = std::uint64_t{1} << 10;
-// A tool that keeps notes of its own about memory makes its own figures.
+// Memory checkers map memory of their own, which changes the figures.
 constexpr bool figures_count = __has_feature(address_sanitizer) == 0 && __has_feature(thread_sanitizer) == 0;
 
 struct usage {
@@ -47,7 +47,7 @@ usage now()
     return {a * 4096, b * 4096};
 }
 
-/// Runs `f` in a process of its own; what it returns is what went wrong.
+/// Runs `f` in a process of its own; a result other than 0 names the failure.
 std::string in_child(std::function<std::string()> const& f)
 {
     int ends[2];
@@ -90,7 +90,7 @@ std::unique_ptr<tslab::allocator> make(std::size_t i, tslab::allocator_options o
     return std::make_unique<tslab::allocator>(o);
 }
 
-/// Of pages, descriptors and records: the segments are another matter.
+/// Address space of pages, descriptors and records, without the segments.
 std::uint64_t own_space(usage const& u, std::size_t heaps)
 {
     std::uint64_t const segment = 0;   // one for the process
@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(two_thousand_heaps_of_one_object_take_a_mebibyte_of_address
                        heaps[i].reset();
                    heaps[1]->free(heaps[1]->malloc(1000));
                    heaps.clear();
-                   // Nothing but the tables stays, and what one heap had the next one gets.
+                   // Only the tables stay mapped, and the next heap gets what one heap had.
                    wrong += too_much("address space left", now().space - before.space, 64 * mib);
                    return wrong;
                }) == "");

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// advance: the next epoch opens, the old one refuses, and objects stay where they are; also from many threads.
+// advance: the next epoch opens, the old one refuses allocations, and objects stay in place; also from many threads.
 #define BOOST_TEST_MODULE advance
 #include <boost/test/unit_test.hpp>
 
@@ -31,7 +31,7 @@ BOOST_AUTO_TEST_CASE(an_epoch_advanced_away_from_drains_by_the_frees_and_the_nex
     void* const p = heap.malloc(100);
     heap.advance();
     BOOST_TEST((stats_of(heap, old).lifecycle == tslab::lifecycle::closing));
-    heap.free(p);   // this thread's claims were asked for: it hands them back at this operation
+    heap.free(p);   // a closer has revoked this thread's caches: this operation flushes them
     BOOST_TEST((stats_of(heap, old).lifecycle == tslab::lifecycle::drained));
     BOOST_TEST(heap.snapshot().global.epoch_closes == 1u);
     BOOST_TEST(heap.snapshot().global.epoch_drains == 1u);
@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(a_stale_or_impossible_epoch_is_never_served)
         heap.advance();
         heap.close(e);
     }
-    BOOST_TEST(heap.current_epoch().index == old.index);   // the slot is back, the era is not
+    BOOST_TEST(heap.current_epoch().index == old.index);   // the same slot with a new era
     for (tslab::epoch_id e : {old, tslab::epoch_id{old.index, 0}, tslab::epoch_id{old.index, ~std::uint64_t{0}},
                               tslab::epoch_id{old.index, heap.current_epoch().era + 1}, tslab::epoch_id{4, 1},
                               tslab::epoch_id{3, 0}, tslab::epoch_id{~0u, 1}, tslab::epoch_id{65'536, 5}}) {

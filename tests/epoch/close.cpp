@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// close and trim: what comes back, what is reported, and every odd way to ask for it.
+// close and trim: what is reclaimed, what is reported, and unusual calls.
 #define BOOST_TEST_MODULE close
 #include <boost/test/unit_test.hpp>
 
@@ -35,10 +35,10 @@ std::vector<void*> fill(tslab::allocator& heap, tslab::epoch_id e, std::size_t n
     return all;
 }
 
-/// Lets something else happen in the middle of an operation: when it asks the system for memory the next time.
+/// Runs a function in the middle of an operation: at its next request for memory from the system.
 class interruption {
 public:
-    /// When memory for records is needed, or for pages and what describes them.
+    /// Requests for records, or for pages and their descriptors.
     enum class at : std::uint8_t { records, pages };
     explicit interruption(at when = at::records)
     {
@@ -81,11 +81,11 @@ private:
     static inline tslab::os_calls calls_{};
 };
 
-std::uint64_t lanes_of(tslab::allocator& heap)
+std::uint64_t caches_of(tslab::allocator& heap)
 {
     std::uint64_t n = 0;
-    for (tslab::thread_record const* r = heap.core().first_record(); r != nullptr; r = r->next_of_heap)
-        heap.core().for_each_lane(*r, [&n](tslab::lane const&) { ++n; });
+    for (tslab::thread_record const* r = heap.state().first_record(); r != nullptr; r = r->next_of_heap)
+        heap.state().for_each_cache(*r, [&n](tslab::thread_cache const&) { ++n; });
     return n;
 }
 
@@ -140,10 +140,11 @@ BOOST_AUTO_TEST_CASE(eager_leaves_nothing_resident_and_cached_keeps_its_32_pages
             BOOST_TEST(resident == 0u);
             BOOST_TEST(s.global.slabs_cached == 0u);
             BOOST_TEST(r.madvise_bytes == slabs * slab_bytes);
-            BOOST_TEST(r.madvise_calls == 1u);   // neighbours in one call
+            BOOST_TEST(r.madvise_calls == 1u);   // neighbours go in one call
             break;
         case reclaim_policy::cached:
-            // 32 pages in the heap's cache, 16 in the thread's lane and the slab it used last, about 16 in its warm slots.
+            // 32 pages in the heap's cache, 16 in the thread cache and its current slab, about 16 among the thread's
+            // empty slabs.
             BOOST_TEST(s.classes[c].cache_size == 32u / tslab::bins[c].pages);
             BOOST_TEST(kept > (32 + 16) * tslab::page_bytes);
             BOOST_TEST(kept <= (32 + 16 + 16) * tslab::page_bytes + slab_bytes);
@@ -259,7 +260,7 @@ BOOST_AUTO_TEST_CASE(the_claims_of_the_closing_threads_own_resource_come_back_at
     BOOST_CHECK_THROW((void)mine.allocate(64), tslab::epoch_closed);
     mine.deallocate(p, 64);
     BOOST_TEST(stats_of(heap, mine.epoch()).slabs == 0u);
-    BOOST_TEST((stats_of(heap, mine.epoch()).lifecycle == lifecycle::closing));   // the resource is inside
+    BOOST_TEST((stats_of(heap, mine.epoch()).lifecycle == lifecycle::closing));   // the resource holds it
 }
 
 BOOST_AUTO_TEST_CASE(the_claims_of_another_threads_resource_come_back_when_it_ends)
@@ -273,7 +274,7 @@ BOOST_AUTO_TEST_CASE(the_claims_of_another_threads_resource_come_back_when_it_en
     });
     auto const e = theirs->epoch();
     BOOST_TEST(heap.close(e).deferred_claims == 1u);
-    BOOST_TEST(heap.close(e).deferred_claims == 1u);   // still
+    BOOST_TEST(heap.close(e).deferred_claims == 1u);   // unchanged
     BOOST_TEST(heap.snapshot().global.epoch_close_deferred == 2u);
     owner([&] { theirs.reset(); });
     BOOST_TEST((stats_of(heap, e).lifecycle == lifecycle::drained));
@@ -396,26 +397,27 @@ BOOST_AUTO_TEST_CASE(a_large_allocation_whose_epoch_is_closed_while_its_pages_ar
     BOOST_TEST(s.global.out_of_memory == 0u);
     BOOST_TEST(s.global.live_objects == 0u);
     BOOST_TEST(s.global.large_pages == 0u);
-    auto const pages = heap.core().pages().used_pages();
-    void* const p = heap.malloc(bytes);   // of the pages that were made for it
+    auto const pages = heap.state().pages().used_pages();
+    void* const p = heap.malloc(bytes);   // from the pages that were mapped for it
     BOOST_TEST(p != nullptr);
-    BOOST_TEST(heap.core().pages().used_pages() == pages);
+    BOOST_TEST(heap.state().pages().used_pages() == pages);
     heap.free(p);
 }
 
-BOOST_AUTO_TEST_CASE(an_epoch_closed_while_a_thread_makes_its_lane_for_it_is_closed_and_the_lane_serves_another)
+BOOST_AUTO_TEST_CASE(
+    an_epoch_closed_while_a_thread_makes_its_thread_cache_for_it_is_closed_and_the_thread_cache_serves_another)
 {
     interruption const interrupted;
     tslab::allocator heap{{.epoch_count = 2048, .publish = false}};
     support::worker closer;
     closer([&] { heap.free(heap.malloc(1)); });
-    heap.free(heap.malloc(std::size_t{8} << 20));   // so that no slab needs memory that is not there
+    heap.free(heap.malloc(std::size_t{8} << 20));   // so that no slab needs unmapped memory
     std::vector<std::unique_ptr<tslab::epoch_domain>> all;
     for (int i = 0; i < 2000; ++i)
         all.push_back(std::make_unique<tslab::epoch_domain>(heap));
     std::size_t at = 0;
     std::vector<void*> objects;
-    for (; at < all.size(); ++at) {   // until the lane of one needs memory
+    for (; at < all.size(); ++at) {   // until the thread cache of one needs memory
         auto const e = all[at]->epoch();
         interrupted.by([&] { closer([&] { heap.close(e); }); });
         objects.push_back(heap.malloc(8, e));
@@ -427,16 +429,16 @@ BOOST_AUTO_TEST_CASE(an_epoch_closed_while_a_thread_makes_its_lane_for_it_is_clo
     BOOST_TEST(objects.back() == nullptr);
     BOOST_TEST((stats_of(heap, all[at]->epoch()).lifecycle == lifecycle::drained));
     BOOST_TEST(heap.snapshot().global.slow_path_epoch_closed == 1u);
-    auto const lanes = lanes_of(heap);
+    auto const caches = caches_of(heap);
     objects.push_back(heap.malloc(8, all[at + 1]->epoch()));
     BOOST_TEST(objects.back() != nullptr);
-    BOOST_TEST(lanes_of(heap) == lanes);
+    BOOST_TEST(caches_of(heap) == caches);
     for (void* p : objects)
         heap.free(p);
     BOOST_TEST(heap.snapshot().global.live_objects == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(a_resource_whose_epoch_is_closed_while_its_lane_is_made_has_none)
+BOOST_AUTO_TEST_CASE(a_resource_whose_epoch_is_closed_while_its_thread_cache_is_made_has_none)
 {
     interruption const interrupted;
     tslab::allocator heap{{.epoch_count = 2, .publish = false}};
@@ -452,10 +454,10 @@ BOOST_AUTO_TEST_CASE(a_resource_whose_epoch_is_closed_while_its_lane_is_made_has
     BOOST_TEST(!heap.is_active(all.back()->epoch()));
     BOOST_CHECK_THROW((void)all.back()->allocate(8), tslab::epoch_closed);
     BOOST_CHECK_THROW((void)all.front()->allocate(8), tslab::epoch_closed);
-    auto const lanes = lanes_of(heap);
+    auto const caches = caches_of(heap);
     tslab::epoch_resource next{heap, {.share_epoch = true}};
     next.deallocate(next.allocate(8), 8);
-    BOOST_TEST(lanes_of(heap) == lanes);   // it has the one that was made in vain
+    BOOST_TEST(caches_of(heap) == caches);   // it uses the one that was made before
     all.clear();
     BOOST_TEST(heap.snapshot().global.misuses == 0u);
 }
@@ -475,7 +477,7 @@ BOOST_AUTO_TEST_CASE(threads_closing_the_same_epoch_at_once_close_it_once)
             threads.emplace_back([&] { drained += heap.close(e).drained; });
         for (auto& t : threads)
             t.join();
-        BOOST_REQUIRE(drained >= 1);   // who closed it learns that it is gone, whoever came last; see the counts below
+        BOOST_REQUIRE(drained >= 1);   // a close that finds the epoch gone reports that; see the counts below
     }
     BOOST_TEST(heap.snapshot().global.epoch_closes == rounds);
     BOOST_TEST(heap.snapshot().global.epoch_drains == rounds);

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The contract, rule by rule: for each of the seventeen rules at least one case that fails when the rule is broken.
-// The units' own tests go into depth; these say what a user may rely on.
+// The contract, rule by rule: for each of the seventeen rules at least one case that fails if the rule is broken. The
+// units' own tests are more detailed; these state what a user may rely on.
 #define BOOST_TEST_MODULE contract
 #include <boost/test/unit_test.hpp>
 
@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(rule_02_no_allocation_of_the_new_phase_lands_in_a_page_of_a
         for (int i = 0; i < 500; ++i) {
             void* const p = heap.malloc(120);
             BOOST_REQUIRE(p != nullptr);
-            if (phase < 3)   // from then on no slot is free and the newcomer shares
+            if (phase < 3)   // later no slot is free, and the new epoch is shared
                 BOOST_TEST(!occupied.contains(page_of(p)));
             mine.push_back(p);
         }
@@ -342,8 +342,9 @@ BOOST_AUTO_TEST_CASE(rule_04_close_reports_slabs_nanoseconds_rss_and_madvise)
     BOOST_TEST(r.madvise_bytes == hook.purge_bytes - purged_before);
     BOOST_TEST(r.madvise_calls == hook.purges - calls_before);
     BOOST_TEST(r.madvise_failures == 0u);
-    // Of the slab that stays, the pages that its object does not touch.
-    auto const at = static_cast<std::size_t>(static_cast<std::byte*>(all[keep]) - heap.core().slab_at(all[keep])->base);
+    // The pages of the remaining slab that its object does not touch.
+    auto const at =
+        static_cast<std::size_t>(static_cast<std::byte*>(all[keep]) - heap.state().slab_at(all[keep])->base);
     std::size_t const touched = (at + 767) / tslab::page_bytes - at / tslab::page_bytes + 1;
     BOOST_TEST(r.madvise_bytes == slabs * tslab::bins[7].slab_bytes() - touched * tslab::page_bytes);
     BOOST_TEST(r.nanoseconds > 0u);
@@ -858,12 +859,12 @@ BOOST_AUTO_TEST_CASE(rule_15_misuse_of_pointers_is_refused_counted_by_kind_and_r
     BOOST_TEST(seen.count() == 0u);
 
     BOOST_TEST(heap.snapshot().global.misuses == 13u);
-    BOOST_TEST(heap.core().misuses(misuse::interior_pointer) == 5u);
-    BOOST_TEST(heap.core().misuses(misuse::double_free) == 3u);
-    BOOST_TEST(heap.core().misuses(misuse::foreign_pointer) == 2u);
-    BOOST_TEST(heap.core().misuses(misuse::wrong_heap) == 1u);
-    BOOST_TEST(heap.core().misuses(misuse::wrong_size) == 1u);
-    BOOST_TEST(heap.core().misuses(misuse::wrong_resource) == 1u);
+    BOOST_TEST(heap.state().misuses(misuse::interior_pointer) == 5u);
+    BOOST_TEST(heap.state().misuses(misuse::double_free) == 3u);
+    BOOST_TEST(heap.state().misuses(misuse::foreign_pointer) == 2u);
+    BOOST_TEST(heap.state().misuses(misuse::wrong_heap) == 1u);
+    BOOST_TEST(heap.state().misuses(misuse::wrong_size) == 1u);
+    BOOST_TEST(heap.state().misuses(misuse::wrong_resource) == 1u);
     BOOST_TEST(heap.snapshot().global.live_objects == 0u);
     BOOST_TEST(other.snapshot().global.live_objects == 1u);
     other.free(foreign);
@@ -922,7 +923,7 @@ BOOST_AUTO_TEST_CASE(rule_16_fork_leaves_parent_and_child_consistent)
 {
     tslab::allocator heap;
     tslab::epoch_id const e = heap.current_epoch();
-    support::worker idle;   // holds claims and does not come along
+    support::worker idle;   // holds slabs and exists only in the parent
     std::vector<void*> theirs;
     idle([&] {
         for (int i = 0; i < 100; ++i)
@@ -1056,7 +1057,7 @@ BOOST_AUTO_TEST_CASE(rule_17_counters_are_exact_once_threads_are_quiet)
     std::uint64_t idle = s.global.free_resident_pages + s.global.free_purged_pages;
     for (auto const& c : s.classes)
         idle += c.cached_slabs * c.pages_per_slab;
-    BOOST_TEST(pages + idle + s.global.large_pages == heap.core().pages().used_pages());
+    BOOST_TEST(pages + idle + s.global.large_pages == heap.state().pages().used_pages());
     for (auto [p, n] : left)
         heap.free(p);
     BOOST_TEST(heap.snapshot().global.frees == total);

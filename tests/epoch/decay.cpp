@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Memory that nobody wants goes, by time and by work; what is wanted stays; and what idle threads keep is within reach.
+// Unused memory is purged, by time and by work; used memory stays; and what idle threads retain can be reached.
 #define BOOST_TEST_MODULE decay
 #include <boost/test/unit_test.hpp>
 
@@ -17,13 +17,13 @@
 
 #include "recorder.hpp"
 
-import tslab;
+import tslab.internal;
 
 using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto never = std::chrono::hours{24};   // no test takes as long
+constexpr auto never = std::chrono::hours{24};   // longer than any test
 
 /// Allocates `total` bytes of `size` in the current epoch, writes to them, and frees them.
 void use(tslab::allocator& heap, std::size_t total, std::size_t size)
@@ -35,7 +35,7 @@ void use(tslab::allocator& heap, std::size_t total, std::size_t size)
         heap.free(p);
 }
 
-/// Little work, for as long as `undone()` says so, 20 seconds at most. True if it ended before.
+/// Works a little until `undone()` is false, 20 seconds at most. True if it ended in time.
 bool work_until(tslab::allocator& heap, std::function<bool()> const& done)
 {
     auto const end = std::chrono::steady_clock::now() + 20s;
@@ -51,7 +51,7 @@ bool work_until(tslab::allocator& heap, std::function<bool()> const& done)
     return false;
 }
 
-/// Bytes that are resident in pages without a live object, as far as the heap's own books go.
+/// Resident bytes of pages without a live object, by the heap's own figures.
 std::uint64_t kept_bytes(tslab::allocator& heap)
 {
     tslab::snapshot const s = heap.snapshot({.residency = false});
@@ -61,7 +61,7 @@ std::uint64_t kept_bytes(tslab::allocator& heap)
     return pages * tslab::page_bytes;
 }
 
-/// Threads that each do one task and are idle then, until this ends.
+/// Threads that each do one task and are then idle until this object ends.
 class idle_threads {
 public:
     template <class F> idle_threads(int n, F task) : done_{n}
@@ -171,10 +171,10 @@ BOOST_AUTO_TEST_CASE(an_explicit_close_takes_what_idle_threads_keep)
     tslab::allocator heap{{.name = "idle", .slab_cache = 16, .decay = never}};
     idle_threads const threads{4, [&] { use_every_class(heap); }};
     heap.close(heap.current_epoch());
-    // What the heap's own caches keep, and what the closing thread, to which the others' lanes came back.
+    // What the heap's caches hold, and the closing thread, which flushed the others' caches.
     std::uint64_t most = 0;
     for (tslab::class_stats const& c : heap.snapshot().classes)
-        most += (c.cache_capacity * c.pages_per_slab + tslab::thread_record::warm_pages) * tslab::page_bytes;
+        most += (c.cache_capacity * c.pages_per_slab + tslab::thread_record::batch_pages) * tslab::page_bytes;
     BOOST_TEST(kept_bytes(heap) <= most);
 }
 
@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(an_idle_thread_does_not_make_an_allocation_fail)
     }
 }
 
-// Threads that keep and take all the time, while another one trims, closes and runs out of memory.
+// Threads retain and take slabs all the time, while another one trims, closes and runs out of memory.
 BOOST_AUTO_TEST_CASE(busy_threads_are_reached_without_harm)
 {
     tslab::allocator heap{{.name = "reached", .decay = 1ms}};

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Domains: entering, leaving, nesting, wrapping; when they close their epoch; every misuse; and what a leak is told by.
+// Domains: entering, leaving, nesting, wrapping an epoch; when they close their epoch; every misuse; and what a leak
+// report names.
 #define BOOST_TEST_MODULE domain
 #include <boost/test/unit_test.hpp>
 
@@ -219,7 +220,7 @@ BOOST_AUTO_TEST_CASE(the_source_of_the_oldest_open_entry_is_told)
     d.exit();
     BOOST_TEST(line() == 0u);
 
-    // The older one leaves first: from a thread of its own, since the scopes of one thread nest.
+    // The older one leaves first, on a thread of its own, since the scopes of one thread nest.
     support::worker other;
     std::optional<epoch_domain> theirs;
     other([&] {
@@ -336,7 +337,7 @@ BOOST_AUTO_TEST_CASE(a_domain_of_a_gone_epoch_holds_nothing)
         slots.push_back(heap.advance().index);
         heap.close(old);
     }
-    BOOST_TEST(std::count(slots.begin(), slots.end(), e.index) == 2);   // the slot still goes round
+    BOOST_TEST(std::count(slots.begin(), slots.end(), e.index) == 2);   // the slot is reused as before
 }
 
 BOOST_AUTO_TEST_CASE(a_domain_of_a_gone_epoch_and_a_new_era_in_its_slot_do_not_meet)
@@ -399,7 +400,7 @@ BOOST_AUTO_TEST_CASE(a_heap_that_ends_with_open_domains_or_live_objects_reports_
         if (r.kind == misuse::heap_live)
             BOOST_TEST(r.bytes == 70'000u + tslab::class_sizes[tslab::class_of(100)]);
     }
-    // The domain must not be touched any more: its heap is gone. Its memory goes with this frame, unused.
+    // The domain must not be used any more: its heap has ended. Its memory ends with this frame.
     new (&d) std::optional<epoch_domain>;
     auto& scopes = tslab::this_thread.scope_count;
     scopes = 0;

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Snapshot figures after scripted runs: every gauge and counter has the one value it can have.
+// Figures of snapshots after scripted runs: every gauge and counter has its one possible value.
 #define BOOST_TEST_MODULE figures
 #include <boost/test/unit_test.hpp>
 
@@ -116,10 +116,10 @@ BOOST_AUTO_TEST_CASE(a_scripted_run_has_exact_figures_per_class)
     heap.close(e);
     s = heap.snapshot();
     BOOST_TEST(s.global.slabs_in_use == 0u);
-    BOOST_TEST(stats_of(s, e).allocations == objects);   // a drained epoch's total stays until its slot is used again
+    BOOST_TEST(stats_of(s, e).allocations == objects);   // a drained epoch's total stays until its slot is reused
     BOOST_TEST(s.global.slab_pages == 0u);
     BOOST_TEST(cached_pages(s) + s.global.free_purged_pages + s.global.free_resident_pages ==
-               heap.core().pages().used_pages());
+               heap.state().pages().used_pages());
     std::uint64_t recycled = 0;
     for (auto const& c : s.classes)
         recycled += c.empty_slab_recycled + c.empty_slab_overflowed;
@@ -322,9 +322,9 @@ BOOST_AUTO_TEST_CASE(what_a_closed_epoch_gets_back_later_is_counted_as_taken_bac
     support::worker other;
     void* mine = nullptr;
     other([&] { mine = heap.malloc(64); });
-    heap.advance();   // closes it without looking at anything
+    heap.advance();   // closes it without scanning a slab
     BOOST_TEST(heap.snapshot().global.epoch_close_scanned_slabs == 0u);
-    other([&] { heap.free(mine); });   // this thread hands its claims back
+    other([&] { heap.free(mine); });   // its own thread flushes the cache
     auto const s = heap.snapshot();
     BOOST_TEST(s.global.epoch_close_scanned_slabs == 1u);
     BOOST_TEST(s.global.epoch_close_recycled_slabs == 1u);
@@ -348,7 +348,7 @@ BOOST_AUTO_TEST_CASE(a_slab_is_recycled_once_however_it_travels)
 {
     tslab::allocator heap;
     heap.free(heap.malloc(64));
-    heap.trim(heap.current_epoch());   // into the thread's warm slots
+    heap.trim(heap.current_epoch());   // into the thread's cache of empty slabs
     BOOST_TEST(heap.snapshot().classes[0].empty_slab_recycled == 1u);
     heap.trim();   // into the heap's cache, and back to the page heap
     BOOST_TEST(heap.snapshot().classes[0].empty_slab_recycled == 1u);

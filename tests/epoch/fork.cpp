@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// fork: parent and child go on, each with counters of its own; what other threads held is within the child's reach.
+// fork: parent and child continue, each with its own counters; the child can reclaim what other threads held.
 #define BOOST_TEST_MODULE fork
 #include <boost/test/unit_test.hpp>
 
@@ -21,7 +21,7 @@ using support::stats_of;
 
 namespace {
 
-/// Runs `f` in a forked child; what it returns, or 1000 + the signal that ended it.
+/// Runs `f` in a forked child; returns its result, or 1000 + the signal that ended it.
 int in_child(std::function<int()> const& f)
 {
     pid_t const child = ::fork();
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(the_child_frees_and_closes_what_threads_held_that_did_not_c
                                        s.global.slabs_in_use == 0, s.global.closing_epochs == 0,
                                        s.global.misuses == 0});
                }) == 0);
-    // The parent's threads are still there and know nothing of it.
+    // The parent's threads continue unaware of the fork.
     a([&] { heap.free(heap.malloc(50, e)); });
     for (void* p : theirs)
         heap.free(p);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Handles through the heap: every result, every way an allocation can end behind a handle's back, and flipped bits.
+// Handles: every result of a free, every way an allocation can end without its handle, and flipped bits.
 #define BOOST_TEST_MODULE handles
 #include <boost/test/unit_test.hpp>
 
@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(a_handle_outlives_its_epochs_close_and_its_page)
     handle const late = take(heap, 64);
     BOOST_TEST((heap.free(early) == free_result::ok));
     heap.close(e);
-    BOOST_TEST((heap.free(late) == free_result::ok));   // the last one takes the slab back
+    BOOST_TEST((heap.free(late) == free_result::ok));   // the last free recycles the slab
     BOOST_TEST(heap.snapshot().global.slabs_in_use == 0u);
     heap.trim();
     BOOST_TEST((heap.free(early) == free_result::already_free));
@@ -240,7 +240,7 @@ BOOST_AUTO_TEST_CASE(random_bits_and_flipped_bits_never_crash_and_free_only_what
         if (issued && random() % 4 == 0) {
             auto const [p, n] = live[bits];
             auto const good = static_cast<std::size_t>(std::count(p, p + n, bits & 0xff));
-            BOOST_REQUIRE(good == n);   // nobody else was given the slot
+            BOOST_REQUIRE(good == n);   // no other thread was given the slot
         }
         free_result const r = heap.free(handle{bits});
         BOOST_REQUIRE((r == free_result::ok) == issued);

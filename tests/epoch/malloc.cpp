@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// malloc and free: every size, data intact, null for null, large allocations, and what running out comes to.
+// malloc and free: every size, data intact, null for null, large allocations, and running out of memory.
 #define BOOST_TEST_MODULE malloc
 #include <boost/test/unit_test.hpp>
 
@@ -164,8 +164,8 @@ BOOST_AUTO_TEST_CASE(several_heaps_do_not_mix)
         all.emplace_back(&heap, heap.malloc(static_cast<std::size_t>(i)));
     }
     for (auto [heap, p] : all) {
-        BOOST_REQUIRE(heap->core().pages().reserves(p));
-        BOOST_REQUIRE(!(heap == &a ? b : a).core().pages().reserves(p));
+        BOOST_REQUIRE(heap->state().pages().reserves(p));
+        BOOST_REQUIRE(!(heap == &a ? b : a).state().pages().reserves(p));
         heap->free(p);
     }
     BOOST_TEST(a.snapshot().global.allocations == 334u);

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Slabs of several pages: an object on a later page is found, checked, freed and told as one on the first; the pages come
-// back together and serve other classes, and memory that is free anywhere is found when it runs out.
+// Slabs of several pages: an object on a later page is found, checked, freed and reported as one on the first; the
+// pages are recycled together and serve other classes, and free memory anywhere is found when memory runs out.
 #define BOOST_TEST_MODULE many_pages
 #include <boost/test/unit_test.hpp>
 
@@ -51,12 +51,12 @@ BOOST_AUTO_TEST_CASE(objects_on_every_page_are_freed_by_pointer_by_size_and_by_o
             std::memset(all.back(), static_cast<int>(i), b.size);
         }
         BOOST_TEST((std::set<void*>{all.begin(), all.end()}.size()) == all.size());
-        std::set<tslab::slab*> slabs;
+        std::set<tslab::slab_meta*> slabs;
         for (unsigned i = 0; i < all.size(); ++i) {
             auto const* const p = static_cast<unsigned char const*>(all[i]);
             BOOST_REQUIRE(std::count(p, p + b.size, i & 0xff) == static_cast<std::ptrdiff_t>(b.size));
-            slabs.insert(heap.core().slab_at(p));
-            BOOST_REQUIRE(heap.core().slab_at(p + b.size - 1) == heap.core().slab_at(p));
+            slabs.insert(heap.state().slab_at(p));
+            BOOST_REQUIRE(heap.state().slab_at(p + b.size - 1) == heap.state().slab_at(p));
         }
         BOOST_TEST(slabs.size() == 3u);
         for (unsigned i = 0; i < all.size(); ++i)
@@ -106,8 +106,8 @@ BOOST_AUTO_TEST_CASE(misuse_of_objects_on_every_page_is_found)
             other.free(p);
             expect(misuse::wrong_heap, p);
         }
-        std::byte* const begin = heap.core().slab_at(all[0])->base;
-        for (std::size_t page = 0; page < b.pages; ++page)   // where pages begin, unless a slot does
+        std::byte* const begin = heap.state().slab_at(all[0])->base;
+        for (std::size_t page = 0; page < b.pages; ++page)   // page begins that are not slot begins
             if (page * page_bytes % b.size != 0) {
                 heap.free(begin + page * page_bytes);
                 expect(misuse::interior_pointer, begin + page * page_bytes);
@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(a_freed_object_on_a_later_page_of_memory_that_was_given_bac
             BOOST_REQUIRE(seen.count(misuse::double_free) == 1u);
             seen.clear();
         }
-        // A small class has the pages now: what is no slot of it is told so.
+        // A small class has the pages now: an address that is no slot of it is reported as that.
         auto const small = take(heap, 42U * b.pages, 96);
         heap.free(static_cast<std::byte*>(all[0]) + 16);
         BOOST_TEST(seen.count(misuse::interior_pointer) == 1u);
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(a_slab_is_kept_by_one_object_on_any_page_and_comes_back_who
         for (unsigned const keep : {0U, b.slots / 2U, b.slots - 1U}) {
             std::uint64_t const first = std::uint64_t{keep} * b.size / page_bytes;
             std::uint64_t const last = (std::uint64_t{keep} * b.size + b.size - 1) / page_bytes;
-            std::uint64_t const touched = (last - first + 1) * page_bytes;   // the others go with the close
+            std::uint64_t const touched = (last - first + 1) * page_bytes;   // the others are purged by the close
             auto const e = heap.current_epoch();
             auto const all = take(heap, b.slots, b.size);
             for (void* const p : all)
@@ -250,7 +250,7 @@ BOOST_AUTO_TEST_CASE(a_slab_of_many_pages_that_gets_no_generations_is_not_lost)
         hook.fail_commit = false;
         heap.trim();
         auto const s = heap.snapshot();
-        BOOST_TEST(s.global.free_purged_pages == heap.core().pages().used_pages());
+        BOOST_TEST(s.global.free_purged_pages == heap.state().pages().used_pages());
         BOOST_TEST(heap.allocate(tslab::class_sizes[c], heap.current_epoch(), h) != nullptr);
         BOOST_TEST((heap.free(h) == tslab::free_result::ok));
     }
@@ -299,17 +299,17 @@ BOOST_AUTO_TEST_CASE(pages_serve_any_class_after_any_other)
     }
 }
 
-// Of a heap of 16 MiB, one page in two is given back and one is not: neighbours all the same.
+// In a heap of 16 MiB every second page is purged: they are neighbours all the same.
 BOOST_AUTO_TEST_CASE(neighbouring_free_pages_are_found_whatever_became_of_them)
 {
     tslab::allocator heap{{.reclaim = reclaim_policy::never, .reserve_bytes = std::size_t{16} << 20}};
     auto const first = take(heap, 2048 * 64, 64);   // the first half
     give(heap, first);
-    heap.core().empty_caches(heap.core().record());
-    heap.core().pages().purge();   // given back, but for the addresses
+    heap.state().empty_caches(heap.state().record());
+    heap.state().pages().purge();   // purged; the addresses stay
     std::vector<void*> some = take(heap, 512 * 64, 64);
     give(heap, some);
-    heap.close(heap.current_epoch());   // a quarter is resident, a quarter given back, a half was never used
+    heap.close(heap.current_epoch());   // a quarter is resident, a quarter purged, a half was never used
     void* const whole = heap.malloc(std::size_t{16} << 20);
     BOOST_REQUIRE(whole != nullptr);
     std::memset(whole, 1, std::size_t{16} << 20);
@@ -323,7 +323,7 @@ BOOST_AUTO_TEST_CASE(neighbouring_free_pages_are_found_whatever_became_of_them)
     heap.free(p);
 }
 
-// What the slabs of a lane at work hold empty serves other classes of the same thread, and other lanes.
+// Empty slabs of an attached thread cache serve other classes of the same thread, and other caches.
 BOOST_AUTO_TEST_CASE(empty_slabs_of_an_open_epoch_serve_other_classes_when_memory_runs_out)
 {
     tslab::allocator heap{{.reserve_bytes = std::size_t{32} << 20}};
@@ -344,7 +344,7 @@ BOOST_AUTO_TEST_CASE(empty_slabs_of_an_open_epoch_serve_other_classes_when_memor
     BOOST_TEST(stats_of(heap, open.epoch()).slabs == 1u);   // that of the live object
     heap.free(large);
     open.deallocate(live, 100);
-    for (unsigned const c : {0U, 8U, 13U}) {   // and it goes on
+    for (unsigned const c : {0U, 8U, 13U}) {   // and it works on
         void* const p = open.allocate(tslab::class_sizes[c]);
         open.deallocate(p, tslab::class_sizes[c]);
     }

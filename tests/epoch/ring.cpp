@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ring: its size, how it wraps, what it does with occupied slots, and thousands of epochs at once.
+// The ring: its size, wrapping around, occupied slots, and thousands of epochs at once.
 #define BOOST_TEST_MODULE ring
 #include <boost/test/unit_test.hpp>
 
@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(an_exhausted_ring_shares_the_current_epoch_and_counts)
     BOOST_TEST((heap.advance() == current));
     BOOST_TEST(heap.snapshot().global.ring_exhausted == 3u);
     BOOST_TEST(heap.snapshot().global.epoch_advances == 0u);
-    tslab::close_report const r = heap.close(current);   // it must stay: there is no other
+    tslab::close_report const r = heap.close(current);   // it must stay ACTIVE: there is no other
     BOOST_TEST(r.found);
     BOOST_TEST(!r.closed);
     BOOST_TEST(heap.is_active(current));
@@ -182,7 +182,7 @@ BOOST_AUTO_TEST_CASE(without_memory_for_the_record_of_another_epoch_the_current_
     do
         all.push_back(std::make_unique<tslab::epoch_domain>(heap));
     while (!all.back()->shares_epoch() && all.size() < 4095);
-    BOOST_TEST(all.back()->shares_epoch());   // slots are free: it is the memory that is out
+    BOOST_TEST(all.back()->shares_epoch());   // slots are free: memory is out
     BOOST_TEST(all.size() < 4095u);
     BOOST_TEST((all.back()->epoch() == current));
     BOOST_TEST((heap.advance() == current));

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What lives on when its epoch is closed or trimmed keeps the pages it touches and no others, by mincore; the slab is used
-// again, or comes back, as any other; and each page that goes is counted once.
+// Objects that outlive the close or trim of their epoch keep the pages they touch and no others, by mincore; their slab
+// is used again, or recycled, as any other; and each page that is purged is counted once.
 #define BOOST_TEST_MODULE survivors
 #include <boost/test/unit_test.hpp>
 
@@ -38,10 +38,10 @@ template <class F> void for_each_class(F f)
             BOOST_TEST_CONTEXT("class " << tslab::class_sizes[c]) { f(tslab::bins[c], c); }
 }
 
-/// Where checks are on nothing goes: what stands in free slots is looked at.
-bool purges(tslab::allocator& heap) { return !tslab::with_checks || !heap.core().checks().on(); }
+/// With checks on, no page is purged: the contents of free slots are checked.
+bool purges(tslab::allocator& heap) { return !tslab::with_checks || !heap.state().checks().on(); }
 
-/// A slab of one class, filled; objects in the order of their addresses.
+/// A filled slab of one class; objects in address order.
 struct filled_slab {
     tslab::bin_geometry const& b;
     std::vector<stress::object> objects;
@@ -68,7 +68,7 @@ struct filled_slab {
             }
     }
     [[nodiscard]] std::vector<unsigned char> resident() const { return tslab::resident_pages(base, b.slab_bytes()); }
-    /// The pages that objects touch that are still there.
+    /// The pages that live objects touch.
     [[nodiscard]] std::vector<unsigned char> touched() const
     {
         std::vector<unsigned char> pages(b.pages, 0);
@@ -85,7 +85,7 @@ struct filled_slab {
     }
 };
 
-/// Those of the slots that a slab of the class has.
+/// Those of the given slots that a slab of the class has.
 std::set<unsigned> slots_of(tslab::bin_geometry const& b, std::set<unsigned> const& wanted)
 {
     std::set<unsigned> there;
@@ -98,13 +98,13 @@ std::size_t count(std::vector<unsigned char> const& pages)
     return static_cast<std::size_t>(std::ranges::count(pages, 1));
 }
 
-/// What is handed to the kernel, page by page, and one call that it refuses, as well as all later ones for the same pages.
+/// Records the pages that are purged, and makes the kernel refuse one call and all later ones for the same pages.
 class purge_watch {
 public:
     purge_watch()
     {
         pages.clear();
-        calls = refused = refused_bytes = 0;
+        calls = refused = 0;
         relent();
         real_ = &tslab::os();
         calls_ = *real_;
@@ -115,18 +115,17 @@ public:
     purge_watch(purge_watch const&) = delete;
     purge_watch& operator=(purge_watch const&) = delete;
 
-    static inline std::map<std::uintptr_t, unsigned> pages;   ///< how often each went
+    static inline std::map<std::uintptr_t, unsigned> pages;   ///< how often each was purged
     static inline std::uint64_t calls, refuse_at;
-    static inline std::uint64_t refused;         ///< calls, so far
-    static inline std::uint64_t refused_bytes;   ///< resident ones of what they were for
-    /// From now on nothing is refused.
+    static inline std::uint64_t refused;   ///< calls, so far
+    /// Refuses no further call.
     static void relent()
     {
         refuse_at = ~std::uint64_t{0};
         stays_begin = stays_end = 0;
     }
 
-    /// How often the pages of a slab went: the least and the most.
+    /// How often the pages of a slab were purged: the least and the most.
     [[nodiscard]] static std::pair<unsigned, unsigned> times(filled_slab const& s)
     {
         std::pair<unsigned, unsigned> n{~0U, 0U};
@@ -147,7 +146,6 @@ private:
         }
         if (first < stays_end && first + bytes > stays_begin) {
             ++refused;
-            refused_bytes += tslab::resident_bytes(begin, bytes);
             return false;
         }
         for (std::size_t at = 0; at < bytes; at += page_bytes)
@@ -155,7 +153,7 @@ private:
         return real_->purge(begin, bytes);
     }
 
-    static inline std::uintptr_t stays_begin, stays_end;   ///< what was refused, and is refused again
+    static inline std::uintptr_t stays_begin, stays_end;   ///< the refused range, refused again later
     static inline tslab::os_calls const* real_ = nullptr;
     static inline tslab::os_calls calls_{};
 };
@@ -235,12 +233,12 @@ BOOST_AUTO_TEST_CASE(every_page_goes_once_however_often_it_is_closed)
     });
 }
 
-// The last object frees the slab; what went before is not counted as resident, and does not go again.
+// The last free recycles the slab; pages purged before are not counted as resident, and are not purged again.
 BOOST_AUTO_TEST_CASE(a_slab_that_comes_back_later_is_counted_as_it_is)
 {
     for_each_class([](tslab::bin_geometry const& b, unsigned) {
         for (bool const elsewhere : {false, true}) {
-            // `never`, so that what is free and resident stays to be looked at.
+            // `never`, so that free resident pages stay to be counted.
             tslab::allocator heap{
                 {.name = "never", .reclaim = reclaim_policy::never, .slab_cache = 0, .publish = false}};
             if (!purges(heap))
@@ -255,24 +253,25 @@ BOOST_AUTO_TEST_CASE(a_slab_that_comes_back_later_is_counted_as_it_is)
             BOOST_TEST((s.resident() == s.touched()));
             std::uint64_t const gone = b.slab_bytes() - count(s.touched()) * page_bytes;
             BOOST_TEST(trimmed.madvise_bytes >= gone);
-            std::uint64_t const resident_before = heap.core().pages().free_resident_pages();
-            std::uint64_t const purged_before = heap.core().pages().free_purged_pages();
+            std::uint64_t const resident_before = heap.state().pages().free_resident_pages();
+            std::uint64_t const purged_before = heap.state().pages().free_purged_pages();
             std::size_t const stays = count(s.touched());
             if (elsewhere)
                 on_other_thread([&] { s.free_but(heap, {}); });
             else
                 s.free_but(heap, {});
-            heap.core().flush_retained(*heap.core().record());
-            heap.core().slabs().empty();
-            BOOST_TEST(heap.core().pages().free_resident_pages() - resident_before == stays);
-            BOOST_TEST(heap.core().pages().free_purged_pages() - purged_before == b.pages - stays);
+            heap.state().flush_retained(*heap.state().record());
+            heap.state().slabs().empty();
+            BOOST_TEST(heap.state().pages().free_resident_pages() - resident_before == stays);
+            BOOST_TEST(heap.state().pages().free_purged_pages() - purged_before == b.pages - stays);
             BOOST_TEST(heap.trim().madvise_bytes == stays * page_bytes);
             BOOST_TEST(stress::wrong_with(heap) == "");
         }
     });
 }
 
-// Trimmed while it goes on: the slab is adopted, its pages come back as they are touched, and go again.
+// Trimmed while the epoch is in use: the slab is acquired, its pages become resident as they are touched, and are
+// purged again.
 BOOST_AUTO_TEST_CASE(an_open_epoch_goes_on_in_a_slab_that_was_trimmed)
 {
     for_each_class([](tslab::bin_geometry const& b, unsigned) {
@@ -309,7 +308,7 @@ BOOST_AUTO_TEST_CASE(an_open_epoch_goes_on_in_a_slab_that_was_trimmed)
     });
 }
 
-// An empty slab that waits in a cache with pages gone is a slab like any other when it is taken again.
+// An empty cached slab with purged pages is a slab like any other when it is taken again.
 BOOST_AUTO_TEST_CASE(a_cached_slab_with_pages_gone_is_used_again)
 {
     for_each_class([](tslab::bin_geometry const& b, unsigned) {
@@ -339,7 +338,7 @@ BOOST_AUTO_TEST_CASE(a_cached_slab_with_pages_gone_is_used_again)
     });
 }
 
-// A thread that hands back its claims after the epoch was closed under it does what the closer could not.
+// A thread that flushes its cache after the epoch was closed does what the closer could not.
 BOOST_AUTO_TEST_CASE(claims_handed_back_late_give_their_pages_too)
 {
     for_each_class([](tslab::bin_geometry const& b, unsigned) {
@@ -350,8 +349,8 @@ BOOST_AUTO_TEST_CASE(claims_handed_back_late_give_their_pages_too)
         filled_slab s{heap, b, e};
         s.free_but(heap, {1U});
         heap.advance();
-        BOOST_TEST(count(s.resident()) > count(s.touched()));   // no call into the kernel
-        heap.free(heap.malloc(64));                             // the thread passes by
+        BOOST_TEST(count(s.resident()) > count(s.touched()));   // no system call
+        heap.free(heap.malloc(64));                             // the thread's next operation
         BOOST_TEST((s.resident() == s.touched()));
         BOOST_TEST(s.intact());
         s.free_but(heap, {});
@@ -380,7 +379,7 @@ BOOST_AUTO_TEST_CASE(the_end_of_a_scope_gives_the_pages_between_its_survivors)
             for (void* const p : all)
                 scope.resource()->deallocate(p, b.size);
         }
-        std::byte* const base = heap.core().slab_at(kept)->base;
+        std::byte* const base = heap.state().slab_at(kept)->base;
         auto const first = static_cast<std::size_t>(kept - base) / page_bytes;
         auto const last = static_cast<std::size_t>(kept - base + b.size - 1) / page_bytes;
         BOOST_TEST(tslab::resident_bytes(base, b.slab_bytes()) == (last - first + 1) * page_bytes);
@@ -391,7 +390,7 @@ BOOST_AUTO_TEST_CASE(the_end_of_a_scope_gives_the_pages_between_its_survivors)
     });
 }
 
-// The kernel refuses some pages, whichever: what is noted of the rest is true, and the next close makes up for it.
+// The kernel refuses any of the pages: the note of the others is exact, and the next close purges the rest.
 BOOST_AUTO_TEST_CASE(a_refused_call_is_counted_and_made_up_for)
 {
     for_each_class([](tslab::bin_geometry const& b, unsigned c) {
@@ -407,6 +406,9 @@ BOOST_AUTO_TEST_CASE(a_refused_call_is_counted_and_made_up_for)
                 slabs.emplace_back(heap, b, e);
             for (filled_slab& s : slabs)
                 s.free_but(heap, slots_of(b, {1U, 2U, 6U, 9U}));
+            std::vector<std::vector<unsigned char>> before;
+            for (filled_slab const& s : slabs)
+                before.push_back(s.resident());
             watch.refuse_at = n;
             tslab::close_report const report = heap.close(e);
             refused = watch.refused != 0;
@@ -417,9 +419,18 @@ BOOST_AUTO_TEST_CASE(a_refused_call_is_counted_and_made_up_for)
             BOOST_TEST(heap.snapshot().classes[c].madvise_failures == report.madvise_failures);
             bool const complete =
                 std::ranges::all_of(slabs, [](filled_slab const& s) { return s.resident() == s.touched(); });
-            BOOST_TEST(complete == (watch.refused_bytes == 0U));   // what lies behind the last slot never came
+            if (!refused)
+                BOOST_TEST(complete);
+            // Page by page: what was resident and not purged is resident. Pages behind the last slot never were.
+            for (std::size_t k = 0; k < slabs.size(); ++k) {
+                std::vector<unsigned char> const after = slabs[k].resident();
+                for (std::uint32_t i = 0; i < b.pages; ++i) {
+                    auto const page = reinterpret_cast<std::uintptr_t>(slabs[k].base) + i * page_bytes;
+                    BOOST_TEST((after[i] == 1) == (before[k][i] == 1 && watch.pages[page] == 0U));
+                }
+            }
             if (n % 2 == 0)
-                heap.close(e);   // else the slabs come back with what went so far
+                heap.close(e);   // without it the slabs are recycled with the pages purged so far
             for (filled_slab& s : slabs) {
                 BOOST_TEST(s.intact());
                 if (n % 2 == 0)
@@ -436,7 +447,7 @@ BOOST_AUTO_TEST_CASE(a_refused_call_is_counted_and_made_up_for)
     });
 }
 
-// What lies on a page that another object of the slab touches stays, at whichever page the run is cut.
+// A page that another object of the slab touches stays, wherever the purged run begins or ends.
 BOOST_AUTO_TEST_CASE(runs_of_unused_pages_are_those_that_counting_finds)
 {
     stress::random_source r = stress::source_for(1);
@@ -465,7 +476,7 @@ BOOST_AUTO_TEST_CASE(runs_of_unused_pages_are_those_that_counting_finds)
                 end = run.first + run.count;
                 BOOST_REQUIRE(end <= b.pages);
                 std::fill_n(found.begin() + run.first, run.count, true);
-                // Were it refused, no page would be noted that did not go.
+                // If the call is refused, no resident page is noted as purged.
                 std::uint64_t const noted = before | (free & tslab::slots_before_page(b, run.first));
                 std::vector<bool> const said = pages_of(noted);
                 for (std::uint32_t p = 0; p < b.pages; ++p) {
@@ -499,7 +510,7 @@ struct held_bytes {
     std::uint64_t live = 0, slabs = 0, rss = 0;
 };
 
-/// Phases that fill some slabs each and leave one object, of the sizes in turn.
+/// Phases that each fill some slabs and leave one object; the sizes take turns.
 held_bytes leave_survivors(std::vector<std::size_t> const& sizes, unsigned phases, ends_by how, reclaim_policy policy)
 {
     tslab::allocator heap{{.name = "phases",
@@ -539,7 +550,7 @@ held_bytes leave_survivors(std::vector<std::size_t> const& sizes, unsigned phase
             bytes += *c.resident_bytes;
         return bytes;
     };
-    // Ordinary work goes on, and time passes.
+    // Ordinary work continues, and time passes.
     for (int i = 0; how == ends_by::decay && i < 500 && in_slabs() > 2 * held.live + (512U << 10); ++i) {
         std::this_thread::sleep_for(2ms);
         tslab::epoch_domain phase{heap};
@@ -585,7 +596,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_phases_with_one_survivor_each_hold_little_more_th
             held_bytes const h = leave_survivors(of.sizes, 100, how, policy);
             print(name, h);
             BOOST_TEST(h.slabs <= 2 * h.live + (512U << 10));
-#if !defined(TSLAB_SANITIZED)   // what a sanitizer remembers is resident as well
+#if !defined(TSLAB_SANITIZED)   // a sanitizer's own memory is resident as well
             BOOST_TEST(h.rss <= 2 * h.live + (2U << 20));
 #endif
         }

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The classes of 16, 32 and 48 bytes, whose slabs have several blocks with a word each: all that is promised of objects
-// holds for those of every block, and a slab changes hands, and is empty, only as a whole.
+// The classes of 16, 32 and 48 bytes, whose slabs have several subslabs with words of their own: every guarantee holds
+// for objects of each subslab, and a slab changes owners, and is empty, only as a whole.
 #define BOOST_TEST_MODULE tiny
 #include <boost/test/unit_test.hpp>
 
@@ -34,13 +34,13 @@ constexpr std::array<unsigned, 3> tiny{8, 9, 10};
 
 struct shape {
     unsigned c;
-    std::size_t size, slots, blocks, slab;
+    std::size_t size, slots, subslabs, slab;
 
     explicit shape(unsigned of_class)
         : c{of_class},
           size{tslab::bins[c].size},
           slots{tslab::bins[c].slots},
-          blocks{tslab::bins[c].blocks},
+          subslabs{tslab::bins[c].subslabs},
           slab{tslab::bins[c].slab_slots()}
     {
     }
@@ -48,7 +48,7 @@ struct shape {
 
 }
 
-BOOST_AUTO_TEST_CASE(every_slot_of_every_block_is_handed_out_once)
+BOOST_AUTO_TEST_CASE(every_slot_of_every_subslab_is_handed_out_once)
 {
     for (unsigned const c : tiny) {
         shape const s{c};
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(every_slot_of_every_block_is_handed_out_once)
         BOOST_TEST(now.full_slabs == 1u);
         BOOST_TEST(now.partial_slabs == 0u);
         BOOST_TEST(now.objects_per_slab == s.slab);
-        BOOST_TEST(now.slow_path_hits == s.blocks);   // one a block
+        BOOST_TEST(now.slow_path_hits == s.subslabs);   // one a subslab
         BOOST_TEST(now.new_slab_count == 1u);
         BOOST_TEST(now.live_bytes == s.slab * s.size);
         void* const next = heap.malloc(s.size);
@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(every_slot_of_every_block_is_handed_out_once)
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_freed_in_any_block_is_handed_out_before_a_new_slab)
+BOOST_AUTO_TEST_CASE(what_is_freed_in_any_subslab_is_handed_out_before_a_new_slab)
 {
     std::mt19937 random{5};
     for (unsigned const c : tiny) {
@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(what_is_freed_in_any_block_is_handed_out_before_a_new_slab)
     }
 }
 
-BOOST_AUTO_TEST_CASE(frees_of_other_threads_come_back_from_every_block)
+BOOST_AUTO_TEST_CASE(frees_of_other_threads_come_back_from_every_subslab)
 {
     for (unsigned const c : tiny) {
         shape const s{c};
@@ -123,11 +123,11 @@ BOOST_AUTO_TEST_CASE(frees_of_other_threads_come_back_from_every_block)
         auto const now = heap.snapshot().classes[c];
         BOOST_TEST(now.remote_frees == 5 * 3 * s.slab);
         BOOST_TEST(now.new_slab_count == 3u);
-        BOOST_TEST(now.collects == 4 * 3 * s.blocks);
+        BOOST_TEST(now.collects == 4 * 3 * s.subslabs);
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_double_free_is_found_in_every_block_by_whoever_frees)
+BOOST_AUTO_TEST_CASE(a_double_free_is_found_in_every_subslab_by_whoever_frees)
 {
     for (unsigned const c : tiny) {
         shape const s{c};
@@ -155,13 +155,13 @@ BOOST_AUTO_TEST_CASE(a_double_free_is_found_in_every_block_by_whoever_frees)
                 expect(all[i]);
             }
         });
-        heap.free(all[1]);   // still in the other word
+        heap.free(all[1]);   // still in remote_free
         expect(all[1]);
         BOOST_TEST(heap.snapshot().classes[c].live_objects == s.slab - (s.slab + 6) / 7 - (s.slab - 1 + 6) / 7);
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_pointer_into_a_slot_or_a_blocks_tail_is_refused)
+BOOST_AUTO_TEST_CASE(a_pointer_into_a_slot_or_a_subslabs_tail_is_refused)
 {
     for (unsigned const c : tiny) {
         shape const s{c};
@@ -183,11 +183,11 @@ BOOST_AUTO_TEST_CASE(a_pointer_into_a_slot_or_a_blocks_tail_is_refused)
         for (std::size_t i = 0; i < all.size(); i += 5)
             for (std::size_t const inside : {std::size_t{1}, std::size_t{8}, s.size / 2, s.size - 1})
                 refused(all[i] + inside);
-        std::byte* const page = heap.core().slab_at(all[0])->base;
-        std::size_t const block = tslab::page_bytes / s.blocks;
-        for (std::size_t k = 0; s.slots * s.size != block && k < s.blocks; ++k) {
-            refused(page + k * block + s.slots * s.size);
-            refused(page + (k + 1) * block - 1);
+        std::byte* const page = heap.state().slab_at(all[0])->base;
+        std::size_t const subslab = tslab::page_bytes / s.subslabs;
+        for (std::size_t k = 0; s.slots * s.size != subslab && k < s.subslabs; ++k) {
+            refused(page + k * subslab + s.slots * s.size);
+            refused(page + (k + 1) * subslab - 1);
         }
         BOOST_TEST(heap.snapshot().classes[c].live_objects == s.slab);
         r.release();
@@ -222,16 +222,16 @@ BOOST_AUTO_TEST_CASE(wrong_sizes_and_resources_are_refused)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_closed_epoch_keeps_a_slab_for_one_object_in_any_block)
+BOOST_AUTO_TEST_CASE(a_closed_epoch_keeps_a_slab_for_one_object_in_any_subslab)
 {
     for (unsigned const c : tiny) {
         shape const s{c};
-        for (std::size_t block = 0; block < s.blocks; ++block)
+        for (std::size_t subslab = 0; subslab < s.subslabs; ++subslab)
             for (bool const elsewhere : {false, true}) {
                 tslab::allocator heap{{.reclaim = tslab::reclaim_policy::eager}};
                 auto const e = heap.current_epoch();
                 auto const all = take(heap, 2 * s.slab, s.size);
-                std::size_t const keep = block * s.slots + 3;
+                std::size_t const keep = subslab * s.slots + 3;
                 for (std::size_t i = 0; i < all.size(); ++i)
                     if (i != keep)
                         heap.free(all[i]);
@@ -257,12 +257,12 @@ BOOST_AUTO_TEST_CASE(a_full_tiny_slab_nobody_holds_is_listed_by_its_first_free_a
 {
     for (unsigned const c : tiny) {
         shape const s{c};
-        for (std::size_t block = 0; block < s.blocks; ++block) {
+        for (std::size_t subslab = 0; subslab < s.subslabs; ++subslab) {
             tslab::allocator heap;
             std::vector<void*> all;
             on_other_thread([&] { all = take(heap, s.slab, s.size); });
             BOOST_TEST(heap.snapshot().classes[c].full_slabs == 1u);
-            void* const freed = all[block * s.slots + 1];
+            void* const freed = all[subslab * s.slots + 1];
             heap.free(freed);
             auto now = heap.snapshot().classes[c];
             BOOST_TEST(now.list_move_full_to_partial == 1u);
@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(a_full_tiny_slab_nobody_holds_is_listed_by_its_first_free_a
     }
 }
 
-BOOST_AUTO_TEST_CASE(an_adopted_slab_gives_the_free_slots_of_all_its_blocks)
+BOOST_AUTO_TEST_CASE(an_adopted_slab_gives_the_free_slots_of_all_its_subslabs)
 {
     for (unsigned const c : tiny) {
         shape const s{c};
@@ -316,7 +316,7 @@ BOOST_AUTO_TEST_CASE(an_adopted_slab_gives_the_free_slots_of_all_its_blocks)
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_last_frees_of_all_blocks_at_the_same_moment_take_the_slab_back_once)
+BOOST_AUTO_TEST_CASE(the_last_frees_of_all_subslabs_at_the_same_moment_take_the_slab_back_once)
 {
     for (unsigned const c : tiny) {
         shape const s{c};
@@ -324,20 +324,20 @@ BOOST_AUTO_TEST_CASE(the_last_frees_of_all_blocks_at_the_same_moment_take_the_sl
         std::vector<void*> all;
         std::size_t rounds = scaled(300);
         auto const prepare = [&]() noexcept {
-            on_other_thread([&] { all = take(heap, s.slab, s.size); });   // its end leaves the slab to nobody
+            on_other_thread([&] { all = take(heap, s.slab, s.size); });   // its end orphans the slab
         };
         std::atomic<std::size_t> drains{0};
         prepare();
-        std::barrier together{static_cast<std::ptrdiff_t>(s.blocks)};
+        std::barrier together{static_cast<std::ptrdiff_t>(s.subslabs)};
         std::vector<std::thread> threads;
-        for (std::size_t block = 0; block < s.blocks; ++block)
-            threads.emplace_back([&, block] {
+        for (std::size_t subslab = 0; subslab < s.subslabs; ++subslab)
+            threads.emplace_back([&, subslab] {
                 for (std::size_t i = 0; i < rounds; ++i) {
                     together.arrive_and_wait();
                     for (std::size_t k = 0; k < s.slots; ++k)
-                        heap.free(all[block * s.slots + k]);
+                        heap.free(all[subslab * s.slots + k]);
                     together.arrive_and_wait();
-                    if (block == 0) {
+                    if (subslab == 0) {
                         drains += heap.snapshot({.residency = false}).global.slabs_in_use == 0 ? 1 : 0;
                         if (i % 2 == 0)
                             heap.close(heap.current_epoch());
@@ -352,11 +352,11 @@ BOOST_AUTO_TEST_CASE(the_last_frees_of_all_blocks_at_the_same_moment_take_the_sl
         auto const now = heap.snapshot();
         BOOST_TEST(now.global.slabs_in_use == 0u);
         BOOST_TEST(now.global.misuses == 0u);
-        BOOST_TEST(now.classes[c].new_slab_count <= 16 * (s.blocks + 2));   // each thread keeps some
+        BOOST_TEST(now.classes[c].new_slab_count <= 16 * (s.subslabs + 2));   // each thread keeps some
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_release_gives_back_and_counts_what_lives_in_every_block)
+BOOST_AUTO_TEST_CASE(a_release_gives_back_and_counts_what_lives_in_every_subslab)
 {
     for (unsigned const c : tiny) {
         shape const s{c};
@@ -388,7 +388,7 @@ BOOST_AUTO_TEST_CASE(a_release_gives_back_and_counts_what_lives_in_every_block)
     }
 }
 
-BOOST_AUTO_TEST_CASE(sampled_allocations_lose_no_block)
+BOOST_AUTO_TEST_CASE(sampled_allocations_lose_no_subslab)
 {
     for (unsigned const c : tiny) {
         shape const s{c};

@@ -28,7 +28,7 @@
 #include <unistd.h>
 #include <utility>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace {
 
@@ -235,7 +235,7 @@ BOOST_AUTO_TEST_CASE(of_address_space_at_a_fork)
 {
     TSLAB_SURVIVES("", [](death::notes&) {
         allocator heap{{.name = "forking", .epoch_count = 8, .reserve_bytes = std::size_t{64} << 20}};
-        bool const published = heap.core().told().published();
+        bool const published = heap.state().published().is_published();
         void* const p = heap.malloc(300);
         rlimit const none{RLIM_INFINITY, RLIM_INFINITY};
         rlimit const all_that_there_is{address_space(), RLIM_INFINITY};
@@ -245,7 +245,7 @@ BOOST_AUTO_TEST_CASE(of_address_space_at_a_fork)
         if (child == 0) {
             tslab::snapshot const s = heap.snapshot();
             must(s.pid == ::getpid() && s.global.live_objects == 1 && s.global.allocations == 1, "the child's figures");
-            must(heap.core().told().published() == published, "the child is not published");
+            must(heap.state().published().is_published() == published, "the child is not published");
             heap.free(p);
             must(heap.snapshot().global.frees == 1, "the child's frees");
             ::_exit(0);
@@ -312,7 +312,7 @@ BOOST_AUTO_TEST_CASE(as_many_mappings_as_there_may_be)
     });
 }
 
-// What is told of a heap lies in memory that this limit does not count: being refused a lane must not take of it each time.
+// What is published of a heap lies in memory that this limit does not count: being refused a thread cache must not take of it each time.
 BOOST_AUTO_TEST_CASE(refusals_under_a_limit_take_no_memory)
 {
     TSLAB_SURVIVES("", [](death::notes&) {
@@ -323,10 +323,10 @@ BOOST_AUTO_TEST_CASE(refusals_under_a_limit_take_no_memory)
         std::vector<std::optional<tslab::epoch_resource>> resources(100);
         while (void* const p = heap.malloc(768))
             all.push_back(p);
-        // Lanes until there is no memory for another.
+        // Thread caches until there is no memory for another.
         for (auto& one : resources)
             one.emplace(heap);
-        std::uint64_t const before = heap.core().told().committed_bytes();
+        std::uint64_t const before = heap.state().published().committed_bytes();
         std::uint64_t refused = 0;
         for (int i = 0; i < 200'000; ++i)
             try {
@@ -335,7 +335,7 @@ BOOST_AUTO_TEST_CASE(refusals_under_a_limit_take_no_memory)
                 ++refused;
             }
         must(refused > 100'000, "nothing is refused");
-        std::uint64_t const after = heap.core().told().committed_bytes();
+        std::uint64_t const after = heap.state().published().committed_bytes();
         must(after - before <= std::uint64_t{1} << 20, "each refusal takes memory");
         for (auto& r : resources)
             r->release();
@@ -359,7 +359,7 @@ BOOST_AUTO_TEST_CASE(of_open_files_and_of_file_sizes)
                 limit(what, 4096);
             }
             allocator heap{{.name = "unpublished", .reserve_bytes = std::size_t{64} << 20}};
-            must(!heap.core().told().published(), "there is a file all the same");
+            must(!heap.state().published().is_published(), "there is a file all the same");
             std::vector<void*> all;
             for (std::size_t i = 0; i < 2000; ++i) {
                 all.push_back(heap.malloc(i));

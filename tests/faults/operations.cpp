@@ -298,7 +298,7 @@ BOOST_AUTO_TEST_CASE(a_heap_is_made_and_ends)
             bool const good = every_size(heap) && heap.snapshot().global.live_objects == 0;
             faults::calm const calm;
             auto const seen = tslab::observer{::getpid()}.read();
-            w.expect("heaps seen", seen.size(), heap.core().told().published() ? 2 : 1);
+            w.expect("heaps seen", seen.size(), heap.state().published().is_published() ? 2 : 1);
             return good;
         });
 }

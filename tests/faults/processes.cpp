@@ -152,7 +152,7 @@ BOOST_AUTO_TEST_CASE(a_fork)
             use(heap);
             return fork_with(heap, n, from_then_on);
         });
-    // Of what is told there is more than one extent.
+    // Of what is published there is more than one extent.
     refuse_each("fork, of many heaps", [](std::uint64_t n, bool from_then_on) {
         faults::seam const seam;
         stress::report_watch const watch{true};
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(a_fork)
         std::vector<std::unique_ptr<tslab::segment_part>> others;
         for (std::size_t bytes = 0; bytes <= std::size_t{1} << 20; bytes += tslab::segment_chunk::bytes)
             others.push_back(std::make_unique<tslab::segment_part>(true, tslab::layout_number()));
-        must(others.back()->published(), "the segment does not grow");
+        must(others.back()->is_published(), "the segment does not grow");
         use(heap);
         return fork_with(heap, n, from_then_on);
     });

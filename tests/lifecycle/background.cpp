@@ -117,7 +117,7 @@ public:
             auto* const at = static_cast<std::byte*>(purging.load());
             auto* const first = static_cast<std::byte*>(begin);
             released_while_purging += at != nullptr && at >= first && at < first + bytes ? 1 : 0;
-            real->release(begin, bytes);
+            return real->release(begin, bytes);
         };
         static constexpr auto grant = [](tslab::os_call which) noexcept {
             return !(which == tslab::os_call::start_thread && refuse_thread) &&
@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(a_group_near_its_limit_takes_all_that_is_kept_at_once)
     auto const fill = [&] {
         idle([&] {
             leave_something(heap);
-            heap.free(heap.malloc(100));   // with a lane that keeps slabs of the scope, and stays at work
+            heap.free(heap.malloc(100));   // with a thread cache that keeps slabs of the scope, and stays at work
             leave_something(indifferent);
         });
     };

@@ -115,8 +115,9 @@ void announce(std::uint32_t what)
 }
 
 /// Handlers that are there before tslab's: what is to be done before a fork is done after tslab has looked.
-[[maybe_unused]] int const handlers = ::pthread_atfork(
-    [] { announce(tslab::thread_record::inside | tslab::thread_record::restructuring); }, [] { announce(0); }, nullptr);
+[[maybe_unused]] int const handlers =
+    ::pthread_atfork([] { announce(tslab::thread_record::inside | tslab::thread_record::changing_lists); },
+                     [] { announce(0); }, nullptr);
 
 }
 
@@ -127,7 +128,7 @@ BOOST_AUTO_TEST_CASE(what_a_thread_had_just_announced_does_not_hold_up_the_child
     std::atomic<bool> stop{false};
     std::thread other{[&] {
         heap.free(heap.malloc(10));
-        record = heap.core().record();
+        record = heap.state().record();
         record.notify_one();
         stop.wait(false);
     }};

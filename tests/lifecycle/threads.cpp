@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_threads_come_and_go)
     std::uint64_t rss_early = 0;
     std::uint64_t metadata_early = 0;
     std::latch all_there{
-        batch};   // as many at once as there can be, at first: later none needs memory for a record or a lane
+        batch};   // as many at once as there can be, at first: later none needs memory for a record or a thread cache
     for (std::size_t done = 0; done < total; done += batch) {
         std::vector<std::thread> threads;
         for (std::size_t i = 0; i < batch; ++i)

@@ -1,18 +1,21 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A unit of the window that goes from one heap to another beside late frees. Heap A has a slab with two live objects. T[0] and
-// T[1] free them; whoever finds the slab empty takes it back, and the other may still be about to look at it, since it was the first to
-// free into it. T[2] frees the first object once more, at any time. P purges the free page, withdraws its unit, and gives it to
-// the store if no thread is in an operation, mapped or not; the memory of its descriptor goes, or stays; heap B takes it, cuts a slab of
-// its own, frees what it allocated there, and ends.
-// A thread's announcement may wait in its store buffer until it changes a word atomically or P's barrier forces it out.
+// A unit of the window passes from one heap to another while late frees arrive. Heap A has a slab with two live
+// objects, which T[0] and T[1] free; the one that finds the slab empty recycles it, and the other may still have to
+// read the slab's words, since its free was the first into the slab. T[2] frees the first object once more, at any
+// time. P purges the free page, withdraws its unit and, if no thread is in an operation, returns it to the window,
+// mapped or not; the memory of its descriptor is purged or stays. Heap B takes the unit, cuts a slab of its own, frees
+// what it allocated there, and ends.
+// A thread's announcement may wait in its store buffer until the thread changes a word atomically or P's barrier
+// flushes the buffer.
 //
 // Bound: 1 unit with 1 page, 2 heaps, 3 frees, P tries twice.
 // States: 83,949.
-// Which slots there are beyond two, lanes, large allocations and the sets of pages are left out.
-// Shown: a thread in an operation of A that saw the unit to be A's touches nothing that is B's; B's slab begins without a trace of
-// what came late; B finds its own objects; what is withdrawn is given back or restored; memory is touched only while it is mapped.
+// Left out: slots beyond two, thread caches, large allocations and the sets of pages.
+// Shown: a thread in an operation of A that saw the unit owned by A touches nothing that is B's; B's slab starts
+// without bits of late frees; B finds its own objects; a withdrawn unit is returned or restored; memory is touched only
+// while it is mapped.
 //
 // Variants: (none)
 //
@@ -26,7 +29,7 @@
 
 mtype = { nobody, of_a, of_b };
 
-// The unit, as the window tells of it.
+// The unit in the window's tables.
 mtype owner = of_a;
 bool mapped = true;
 bool in_store = false;
@@ -34,27 +37,27 @@ bool in_store = false;
 // The page's descriptor.
 bool is_slab = true;
 mtype home = of_a;
-bool shelved = true;           // its owner word is null: nobody holds it
+bool orphaned = true;   // its owner word is null: no cache owns it
 byte shared = 0;               // bits of free slots
 
 bool page_free = false;        // in A's set of free pages
 bool elected = false;
 bool with_b = false;
 bool b_lives = true;
-bool inside[3];                // what a thread has announced,
-bool visible[3];               // and what others see of it
+bool inside[3];   // what a thread has announced
+bool visible[3];   // what other threads see of that
 byte reports = 0;
 byte done = 0;
 
-// Step enter.  Code: modules/tls_cache/thread.cppm thread_record::enter
+// Step enter.  Code: modules/tls_cache/thread_record.hpp thread_record::enter
 inline enter() { inside[me] = true }
 inline flush(i) { visible[i] = inside[i] }
 inline leave() { d_step { inside[me] = false; visible[me] = false } }
 
-// Nothing of B's may be touched by who works for A.
+// A thread in an operation of A touches nothing of B's.
 inline touch() { assert(home != of_b && owner != of_b && b_lives) }   // not_ours
 
-// Step free_plain.  Code: modules/epoch/allocator.cppm allocator::free_plain
+// Step free_plain.  Code: modules/epoch/allocator.hpp allocator::free_plain
 proctype T(byte me; byte slot)
 {
     bool ours = false;
@@ -70,17 +73,17 @@ proctype T(byte me; byte slot)
     ours = owner == of_a && is_slab;
 #endif
     if
-    :: ours && (shared & slot) == 0 && shelved ->
-        // Step free_remote.  Code: modules/tls_cache/shelf.cpp free_remote
+    :: ours && (shared & slot) == 0 && orphaned ->
+        // Step free_remote.  Code: modules/tls_cache/remote_free.cpp free_remote
         d_step {
             touch();
             before = shared;
             shared = shared | slot;
             flush(me)
         };
-        // First into it, or last: it is looked at again.
+        // The first free into the subslab, or the last: the owner is read.
         if
-        :: d_step { shared == 3 && is_slab && shelved -> touch(); shelved = false; elected = true };
+        :: d_step { shared == 3 && is_slab && orphaned -> touch(); orphaned = false; elected = true };
             // Step discard.  Code: modules/slab/slab_cache.cpp slab_cache::discard
             is_slab = false;
             d_step { shared = 0; home = nobody };
@@ -102,7 +105,7 @@ proctype P()
         tries++;
         // Step withdraw.  Code: modules/slab/page_heap.cpp page_heap::withdraw
         page_free = false;
-        // Step give_back_units.  Code: modules/tls_cache/core.cpp heap_core::give_back_units
+        // Step give_back_units.  Code: modules/tls_cache/heap_state.cpp heap_state::give_back_units
 #ifndef MUTANT_NO_BARRIER
         d_step { flush(0); flush(1); flush(2) };
 #endif
@@ -122,17 +125,17 @@ proctype P()
         :: else ->
             // Step release.  Code: modules/slab/page_heap.cpp page_heap::release
 #ifndef MUTANT_DESCRIPTOR_NOT_CLEARED
-            d_step { is_slab = false; home = nobody; shelved = false; shared = 0 };
+            d_step { is_slab = false; home = nobody; orphaned = false; shared = 0 };
 #endif
             // Step give_units.  Code: modules/slab/window.cpp address_window::give
             owner = nobody;
             if
             :: mapped = false
-            :: skip                // the system refuses: it serves the next heap as it is
+            :: skip   // the system refuses: the unit serves the next heap while mapped
             fi;
-            // The memory of the descriptor goes, if the system does as it is told: zeroes, whose owner word is null.
+            // The memory of the descriptor is purged, if the system agrees: zeroes, whose owner word is null.
             if
-            :: d_step { is_slab = false; home = nobody; shelved = true; shared = 0 }
+            :: d_step { is_slab = false; home = nobody; orphaned = true; shared = 0 }
             :: skip
             fi;
             in_store = true;
@@ -157,8 +160,8 @@ proctype B()
         // Step cut.  Code: modules/slab/slab_cache.cpp slab_cache::cut
         assert(shared == 0);                               // leaks_into_next
         assert(mapped);
-        d_step { home = of_b; shelved = true; shared = 2; is_slab = true };
-        // One object, freed by a thread of B's.
+        d_step { home = of_b; orphaned = true; shared = 2; is_slab = true };
+        // One object, which a thread of B's frees.
         ours = owner == of_b && is_slab;
         assert(ours && (shared & 1) == 0);                 // own_free_refused
         shared = 3;
@@ -166,12 +169,12 @@ proctype B()
         owner = of_b;
 #endif
         // The heap's end.
-        d_step { is_slab = false; home = nobody; shelved = false; shared = 0 };
+        d_step { is_slab = false; home = nobody; orphaned = false; shared = 0 };
         owner = nobody;
         mapped = false;
         b_lives = false;
         d_step { in_store = true; with_b = false }
-    :: done == 4 && !in_store        // it never came
+    :: done == 4 && !in_store   // the unit never came to B
     fi
 }
 

@@ -1,20 +1,20 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Taking claims back from another thread: from one that runs, one that is interrupted in the middle of an operation for
-// ever, one that is idle and one that ends. Thread T has lanes of its own in two epochs, A and B; two closers close those at
-// any time. In a variant the second lane, R, belongs to a resource that T made; another thread ends the resource while T
-// frees objects of it.
+// Reclaiming the caches of another thread: one that runs, one that is interrupted in an operation for ever, one that is
+// idle, and one that ends. Thread T has caches of its own in two epochs, A and B; two closers close these at any time.
+// In a variant the second cache, R, belongs to a resource that T made; another thread ends the resource while T frees
+// objects of it.
 //
-// T's stores go through a store buffer (x86: first in, first out, T reads its own), since the protocol leaves out the fence
-// between T's store and T's load, and the closer's heavy barrier makes up for that. Read-modify-writes and locks empty the
-// buffer. Closers need no buffer: between their stores and their loads stands the heavy barrier or a lock.
+// T's stores pass through a store buffer (x86: first in, first out; T reads its own), since the protocol has no fence
+// between T's store and T's load, and the closer's heavy barrier replaces it. Read-modify-writes and locks flush the
+// buffer. Closers need no buffer: the heavy barrier or a lock is between their stores and their loads.
 //
-// Bound: T does 3 operations, each on a lane it chooses; a closer looks twice at a thread that is busy
-// (64 times in the code); 5 stores in the buffer.
+// Bound: T does 3 operations, each on a cache that it chooses; a closer reads the activity of a busy thread twice (64
+// times in the code); 5 stores in the buffer.
 // States: 2,372,441; WITHOUT_MEMBARRIER 1,319,563; WITH_RESOURCE 1,881,606.
-// Shown: nobody takes a lane that T is using; every closed lane is handed back exactly once, and no later than the end of T's
-// operation; no store of T is lost; closers never wait for T unless T holds a lock.
+// Shown: no thread flushes a cache that T is using; every closed cache is flushed exactly once, at the latest at the
+// end of T's operation; no store of T is lost; closers never wait for T unless T holds a lock.
 //
 // Variants: (none) WITHOUT_MEMBARRIER WITH_RESOURCE
 //
@@ -48,24 +48,24 @@
 #define INSIDE 1
 #define RESTRUCTURING 2
 
-// Memory that T writes without a lock: everything T's buffer may hold.
+// Memory that T writes without a lock: all that T's buffer may hold.
 #define ACTIVITY 0
 #define WANTED 1
-#define LOCAL 2 /* and the lanes after it: how many slots the lane has to hand out */
+#define LOCAL 2 /* and the caches after it: how many slots the cache has to hand out */
 byte memory[4];
 byte buffered_at[IN_BUFFER];
 byte buffered[IN_BUFFER];
 byte in_buffer = 0;
 
-bool open[LANES];     // the lane's key admits T
+bool open[LANES];     // the cache's key admits T
 bool attached[LANES];
 bool bound[LANES];
-bool lock[LANES];     // of the shelf that the lane is attached to
+bool lock[LANES];   // of the epoch that the cache is attached to
 byte shared[LANES];   // slots freed by fetch_or
-byte shelved[LANES];  // slots handed back
+byte orphaned[LANES];   // slots returned to the epoch
 
-// What nobody in the program knows.
-bool using[LANES];    // T has seen the key open and is not yet out of its operation
+// State of the model only.
+bool using[LANES];   // T has seen the key open and is still in its operation
 byte live[LANES];     // objects
 byte handed_back[LANES];
 byte finished = 0;    // closers
@@ -127,32 +127,32 @@ end:
     od
 }
 
-// Step light_barrier.  Code: modules/tls_cache/thread.cppm light_barrier
+// Step light_barrier.  Code: modules/tls_cache/this_thread.hpp light_barrier
 inline light_barrier()
 {
 #ifdef WITHOUT_MEMBARRIER
     d_step { empty_buffer(); i = 0 }
 #else
-    skip // the compiler keeps the order, the processor need not
+    skip   // the compiler keeps the order; the processor may not
 #endif
 }
 
-// Step heavy_barrier.  Code: modules/tls_cache/registry.cpp heavy_barrier
+// Step heavy_barrier.  Code: modules/tls_cache/thread_registry.cpp heavy_barrier
 inline heavy_barrier()
 {
 #if !defined(WITHOUT_MEMBARRIER) && !defined(MUTANT_NO_HEAVY_BARRIER)
     d_step { empty_buffer(); i = 0 }
 #else
-    skip // a fence of the closer's own: T's buffer stays as it is
+    skip   // the closer's own fence: T's buffer is not flushed
 #endif
 }
 
 inline t_locks(l) { atomic { !lock[l]; lock[l] = true; empty_buffer(); i = 0 } }
 inline t_unlocks(l) { d_step { empty_buffer(); i = 0; lock[l] = false } }
 
-// Under the lock, by whoever gets there first.
-// Step hand_back.  Code: modules/tls_cache/shelf.cpp shelf::hand_back
-inline hand_back(l)
+// Under the lock, by the first thread that gets it.
+// Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
+inline flush_cache(l)
 {
     d_step {
         assert(handed_back[l] == 0);  // handed_back_twice
@@ -161,14 +161,14 @@ inline hand_back(l)
         open[l] = false;
         bound[l] = false;
         attached[l] = false;
-        shelved[l] = shelved[l] + memory[LOCAL + l] + shared[l];
+        orphaned[l] = orphaned[l] + memory[LOCAL + l] + shared[l];
         memory[LOCAL + l] = 0;
         shared[l] = 0
     }
 }
 
-// Step hand_back_lane.  Code: modules/tls_cache/core.cpp heap_core::hand_back_lane
-inline hand_back_lane(l, only_wanted)
+// Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
+inline flush_revoked_cache(l, only_wanted)
 {
     if
     :: !attached[l]
@@ -176,9 +176,9 @@ inline hand_back_lane(l, only_wanted)
         t_locks(l);
         if
 #ifdef MUTANT_NO_LOOK_UNDER_LOCK
-        :: true -> hand_back(l)
+        :: true -> flush_cache(l)
 #else
-        :: attached[l] && (!only_wanted || (!open[l] && !bound[l])) -> hand_back(l)
+        :: attached[l] && (!only_wanted || (!open[l] && !bound[l])) -> flush_cache(l)
         :: else
 #endif
         fi;
@@ -186,14 +186,14 @@ inline hand_back_lane(l, only_wanted)
     fi
 }
 
-// Step enter.  Code: modules/tls_cache/thread.cppm enter
+// Step enter.  Code: modules/tls_cache/thread_record.hpp enter
 inline enter()
 {
     store(ACTIVITY, INSIDE);
     light_barrier()
 }
 
-// Step leave.  Code: modules/tls_cache/thread.cppm leave
+// Step leave.  Code: modules/tls_cache/thread_record.hpp leave
 inline leave()
 {
 #ifndef MUTANT_LEAVE_TOO_EARLY
@@ -203,14 +203,14 @@ inline leave()
 #ifndef MUTANT_LEAVE_WITHOUT_LOOK
     load(WANTED, word);
     if
-    :: word -> hand_back_wanted()
+    :: word -> flush_requested_caches()
     :: else
     fi
 #endif
 }
 
-// Step hand_back_wanted.  Code: modules/tls_cache/core.cpp thread_record::hand_back_wanted
-inline hand_back_wanted()
+// Step flush_requested_caches.  Code: modules/tls_cache/reclaim.cpp thread_record::flush_requested_caches
+inline flush_requested_caches()
 {
 #ifdef MUTANT_PLAIN_STORE_OF_WANTED
     store(WANTED, false);
@@ -223,7 +223,7 @@ inline hand_back_wanted()
     do
     :: n < LANES ->
         if
-        :: !open[n] -> hand_back_lane(n, true)
+        :: !open[n] -> flush_revoked_cache(n, true)
         :: else
         fi;
         n++
@@ -236,8 +236,8 @@ inline hand_back_wanted()
     store(ACTIVITY, 0)
 }
 
-// What T does when the lane is its own: a plain load and a plain store of the lane's words.
-// Step plain_words.  Code: modules/tls_cache/lane.cppm allocate_from; modules/tls_cache/lane.cppm put_back
+// T's operation on a cache that it may use: a plain load and a plain store of the cache's words.
+// Step plain_words.  Code: modules/tls_cache/thread_cache.hpp allocate_from; modules/tls_cache/thread_cache.hpp put_back
 inline plain_words(l, by)
 {
     load(LOCAL + l, word);
@@ -251,9 +251,9 @@ inline plain_words(l, by)
 #endif
 }
 
-// An allocation from, or a free into, T's own lane in an epoch.
-// Step lane_for.  Code: modules/tls_cache/core.cppm lane_for; modules/tls_cache/core.cpp heap_core::attach_lane
-inline own_lane_operation(l)
+// An allocation from, or a free into, T's own thread cache in an epoch.
+// Step cache_for.  Code: modules/tls_cache/heap_state.hpp cache_for; modules/tls_cache/heap_state.hpp heap_state::attach_cache
+inline own_cache_operation(l)
 {
 #ifdef MUTANT_LOOK_BEFORE_ANNOUNCING
     trusted = open[l];
@@ -276,7 +276,7 @@ inline own_lane_operation(l)
         :: true -> goto stopped  // interrupted, for ever
         fi
     :: !trusted ->
-        hand_back_lane(l, true); // attach_lane: of an epoch that was closed meanwhile. It is refused then.
+        flush_revoked_cache(l, true);   // attach_cache: its epoch was closed meanwhile; the operation is refused
 #ifdef MUTANT_LEAVE_TOO_EARLY
         store(ACTIVITY, 0)
 #endif
@@ -284,8 +284,8 @@ inline own_lane_operation(l)
     leave()
 }
 
-// heap.free of an object of the resource, on the thread that made the resource. Its lane is T's as well.
-// Step free_slot.  Code: modules/tls_cache/core.cppm free_slot
+// heap.free of an object of the resource, on the thread that made the resource and owns its cache.
+// Step free_slot.  Code: modules/tls_cache/heap_state.hpp free_slot
 inline resource_object_freed()
 {
     enter();
@@ -300,7 +300,7 @@ inline resource_object_freed()
             i = 0;
             if
             :: live[R] > 0 && attached[R] -> live[R]--; shared[R]++
-            :: live[R] > 0 && !attached[R] -> live[R]--; shelved[R]++
+            :: live[R] > 0 && !attached[R] -> live[R]--; orphaned[R]++
             :: else
             fi
         }
@@ -319,11 +319,11 @@ proctype T()
     :: left > 0 ->
         left--;
         if
-        :: own_lane_operation(A)
+        :: own_cache_operation(A)
 #ifdef WITH_RESOURCE
         :: resource_object_freed()
 #else
-        :: own_lane_operation(B)
+        :: own_cache_operation(B)
 #endif
         fi;
         trusted = false;
@@ -331,12 +331,12 @@ proctype T()
         n = 0
     :: true -> break  // idle from now on
     :: true ->        // it ends
-        // Step thread_ends.  Code: modules/tls_cache/core.cpp heap_core::thread_ends
+        // Step thread_ends.  Code: modules/tls_cache/thread_record.cpp heap_state::thread_ends
         store(ACTIVITY, RESTRUCTURING);
         light_barrier();
         n = 0;
         do
-        :: n < LANES -> hand_back_lane(n, false); n++
+        :: n < LANES -> flush_revoked_cache(n, false); n++
         :: else -> break
         od;
         store(ACTIVITY, 0);
@@ -350,7 +350,7 @@ over:
     skip
 }
 
-// Step revoke_lanes.  Code: modules/tls_cache/shelf.cpp shelf::revoke_lanes
+// Step revoke_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::revoke_caches
 inline revoke(l)
 {
     open[l] = false;
@@ -361,8 +361,8 @@ inline revoke(l)
 #endif
 }
 
-// Step take_idle_lanes.  Code: modules/tls_cache/shelf.cpp shelf::take_idle_lanes
-inline take_idle_lanes(l)
+// Step reclaim_idle_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_idle_caches
+inline reclaim_idle_caches(l)
 {
     busy = false;
     if
@@ -373,16 +373,16 @@ inline take_idle_lanes(l)
         busy = (memory[ACTIVITY] & INSIDE) != 0;
 #endif
         if
-        :: !busy -> hand_back(l)
+        :: !busy -> flush_cache(l)
         :: else
         fi
     :: else
     fi
 }
 
-// Begun with the lock held and ended with it held.
-// Step take_back_locked.  Code: modules/tls_cache/shelf.cpp shelf::take_back_locked
-inline take_back_locked(l)
+// The lock is held at entry and at return.
+// Step reclaim_locked.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_locked
+inline reclaim_locked(l)
 {
     if
     :: attached[l] && !bound[l] ->
@@ -395,33 +395,33 @@ inline take_back_locked(l)
 #endif
     :: else
     fi;
-    take_idle_lanes(l);
+    reclaim_idle_caches(l);
     tries = 0;
     do
     :: busy && tries < PATIENCE ->
         tries++;
         lock[l] = false;
         atomic { !lock[l]; lock[l] = true };
-        take_idle_lanes(l)
+        reclaim_idle_caches(l)
     :: else -> break
     od;
     skip
 }
 
-// Step take_back.  Code: modules/tls_cache/shelf.cpp shelf::take_back
+// Step reclaim_epoch.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_epoch
 proctype closer(byte l)
 {
     bool busy = false;
     byte tries = 0;
 
     atomic { !lock[l]; lock[l] = true };
-    take_back_locked(l);
+    reclaim_locked(l);
     d_step { lock[l] = false; finished++ }
 }
 
 #ifdef WITH_RESOURCE
-// The resource ends, on a thread that did not make it.
-// Step leave_epoch.  Code: modules/epoch/epochs.cpp allocator::leave_epoch
+// The resource ends on a thread that did not make it.
+// Step flush_ended.  Code: modules/epoch/leave.cpp allocator::flush_ended
 proctype resource_ends()
 {
     bool busy = false;
@@ -431,10 +431,10 @@ proctype resource_ends()
     if
     :: attached[R] && bound[R] ->
 #ifdef MUTANT_RESOURCE_TAKEN_AT_ONCE
-        hand_back(R)
+        flush_cache(R)
 #else
-        bound[R] = false;  // from here on it is like a lane of T's own in a closed epoch
-        take_back_locked(R)
+        bound[R] = false;   // from here on it is like T's own cache in a closed epoch
+        reclaim_locked(R)
 #endif
     :: else
     fi;
@@ -466,12 +466,12 @@ init
     atomic { run T(); run closer(A); run closer(B) };
 #endif
 
-    // Closers get here even if T never goes on.
+    // Closers get here even if T never continues.
     finished == LANES && in_buffer == 0 && (t_rests || t_stopped);
     l = 0;
     do
     :: l < LANES ->
-        assert(shelved[l] + shared[l] + memory[LOCAL + l] + live[l] == SLOTS);  // lost_store
+        assert(orphaned[l] + shared[l] + memory[LOCAL + l] + live[l] == SLOTS);  // lost_store
         if
         :: t_rests -> assert(handed_back[l] == 1 && !attached[l])  // not_handed_back
         :: else

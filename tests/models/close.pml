@@ -1,21 +1,23 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Close against allocate and free. One slab of three slots, in an epoch that closer C closes at any time. Two threads free the
-// two objects that live in the slab from the start; a free may be as late as it likes. In the first variant thread T's lane
-// holds the slab; T announces itself, looks at the lane's key, allocates the last slot and frees it. In the others the slab is
-// on the epoch's shelf. ADOPT: X allocates in the epoch, adopts the slab and frees its object. REUSE: X takes the slab once it
-// was taken back, uses it in a second epoch that is closed and leaves it on that one's shelf with an object in it, which is
-// freed then, while frees of the slab's first life are still on their way. MOVE: X adopts the slab; if all of it is free by then, X
-// gives it back without a lock, fills it in the second epoch, leaves it on that one's shelf and frees what is in it.
+// Close against allocate and free. One slab of three slots, in an epoch that closer C closes at any time. Two threads
+// free the two objects that live in the slab from the start; a free may be arbitrarily late. In the first variant
+// thread T's cache owns the slab; T announces itself, reads the cache's key, allocates the last slot and frees it. In
+// the others the slab is on the epoch's list. ADOPT: X allocates in the epoch, acquires the slab and frees its object.
+// REUSE: X takes the slab after it was recycled, uses it in a second epoch that is closed, and leaves it on that
+// epoch's list with an object in it, which is then freed while frees of the slab's first life are still pending. MOVE:
+// X acquires the slab; if all of it is free by then, X recycles it without a lock, fills it in the second epoch, leaves
+// it on that epoch's list and frees what is in it.
 //
-// Bound: one slab, 3 slots, 4 threads, each with one free, or one allocation and one free; one close; a closer looks twice at a
-// thread that is busy. A lane that goes back to its own thread keeps nothing (in the code it may keep an empty slab).
+// Bound: one slab, 3 slots, 4 threads, each with one free, or one allocation and one free; one close; a closer reads
+// the activity of a busy thread twice. A cache that its own thread flushes retains nothing (in the code it may retain
+// an empty slab).
 // States: 2,313,414; ADOPT 2,753,840; REUSE 85,882; MOVE 1,363,741.
-// The store buffer is left out here: that announcing and looking keep their order is shown by claims.pml.
-// Shown: a slot has one holder; a slab is taken back only when empty, and by exactly one who was elected; who was not elected
-// changes nothing of it; lists are changed under their shelf's lock only and fit the slab's own word on where it is; when all
-// is quiet the slab is in the cache, and the epoch has drained exactly once.
+// The store buffer is left out: claims.pml shows that the announcement precedes the load of the key.
+// Shown: a slot has one holder; a slab is recycled only when empty, by exactly one thread that has claimed it; a thread
+// that lost the claim changes nothing of it; lists are changed under their epoch's lock only and agree with the slab's
+// `where`; when all is quiet the slab is in the cache, and the epoch has drained exactly once.
 //
 // Variants: (none) ADOPT REUSE MOVE
 //
@@ -39,41 +41,41 @@
 #endif
 #define FULL 7
 #define PATIENCE 1
-// What comes of an election.
+// Results of a claim.
 #define LOST 0
 #define WON 1
 #define LET_GO 2
-mtype = { unused, cached, held, shelved_partial, shelved_full };
+mtype = { unused, cached, owned, orphan_partial, orphan_full };
 mtype = { opened, closing, drained };
 
 // The words of the slab.
-byte shared_word = 0;
-byte local_word = 4;                // slots 0 and 1 live
-#define NONE 0                 /* null: on a shelf */
+byte remote_word = 0;
+byte local_free_word = 4;                // slots 0 and 1 live
+#define NONE 0                 /* null: on a epoch_slabs */
 #define LANE_T 1
 #define LANE_X 2
 #define RECLAIMING 3
 #define NOWHERE 4
 byte owner = LANE_T;
-byte home = 0;                 // a shelf's number + 1
-mtype where = held;
+byte home = 0;   // an epoch's number + 1
+mtype where = owned;
 
-// Shelves: 0 is the one that is closed, 1 that of the second epoch.
+// Epochs' slabs: 0 for the epoch that is closed, 1 for the second one.
 bool lock[2];
 mtype state[2];
-byte lanes[2];
+byte caches[2];
 byte slabs[2];
-mtype list[2];                 // on which list of the shelf the slab is: unused, shelved_partial or shelved_full
+mtype list[2];   // list of the epoch that the slab is on: unused, orphan_partial or orphan_full
 
-// Lanes and their threads, T's and X's.
+// Thread caches and their threads, T's and X's.
 bool open[3];
 bool attached[3];
 bool of_first_epoch[3];
 bool has_slab[3];
 bool activity[3];
-bool wanted_back[3];
+bool flush_requested[3];
 
-// What nobody in the program knows.
+// State of the model only.
 byte live = 3;                 // slots with an object
 bool using[3];
 byte released[2];
@@ -81,7 +83,7 @@ byte done = 0;
 
 inline acquire(s) { atomic { !lock[s]; lock[s] = true } }
 
-// Step recycle.  Code: modules/tls_cache/core.cpp heap_core::recycle; modules/slab/slab_cache.cppm mark_empty
+// Step recycle.  Code: modules/tls_cache/slab_supply.cpp heap_state::recycle; modules/tls_cache/slab_supply.cpp mark_empty
 inline recycle()
 {
     d_step {
@@ -89,9 +91,9 @@ inline recycle()
         assert(live == 0);         // live_object_taken
         owner = NOWHERE
     };
-    local_word = FULL;
-    freed = shared_word;
-    shared_word = shared_word & (FULL - freed);
+    local_free_word = FULL;
+    freed = remote_word;
+    remote_word = remote_word & (FULL - freed);
     home = 0;
     where = cached
 }
@@ -103,15 +105,15 @@ inline remove_from(s, which)
     list[s] = unused
 }
 
-// Step settle.  Code: modules/tls_cache/shelf.cpp shelf::settle
-inline settle(s)
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+inline try_drain(s)
 {
     d_step {
         if
 #ifdef MUTANT_DRAINED_WITH_LANES
         :: state[s] == closing && slabs[s] == 0 ->
 #else
-        :: state[s] == closing && lanes[s] == 0 && slabs[s] == 0 ->
+        :: state[s] == closing && caches[s] == 0 && slabs[s] == 0 ->
 #endif
             state[s] = drained;
             is_drained = true
@@ -120,34 +122,34 @@ inline settle(s)
     }
 }
 
-// Step slot_drained.  Code: modules/tls_cache/core.cpp heap_core::slot_drained
+// Step slot_drained.  Code: modules/tls_cache/epoch_slabs.cpp heap_state::slot_drained
 inline slot_drained(s)
 {
     d_step {
         assert(released[s] == 0);
-        assert(lanes[s] == 0 && list[s] == unused);  // drained_too_early
+        assert(caches[s] == 0 && list[s] == unused);  // drained_too_early
         released[s]++;
         is_drained = false
     }
 }
 
-// Step claim.  Code: modules/slab/descriptor.cppm claim_freed
+// Step claim.  Code: modules/slab/descriptor.hpp claim_freed
 inline claim_slab(result)
 {
-    mine = local_word;
-    freed = shared_word;
+    mine = local_free_word;
+    freed = remote_word;
     if
     :: freed != 0 ->
         assert((mine & freed) == 0);  // falsely_reported: nobody frees twice here
-        local_word = mine | freed;
-        shared_word = shared_word & (FULL - freed)
+        local_free_word = mine | freed;
+        remote_word = remote_word & (FULL - freed)
     :: else
     fi;
     result = mine | freed
 }
 
-// Step elect.  Code: modules/tls_cache/shelf.cpp elect
-inline elect(result)
+// Step claim_for_reclaim.  Code: modules/tls_cache/orphans.hpp claim_for_reclaim
+inline claim_for_reclaim(result)
 {
     do
     :: true ->
@@ -169,7 +171,7 @@ inline elect(result)
         break;
 #endif
         if
-        :: shared_word == FULL -> break
+        :: remote_word == FULL -> break
         :: else
         fi;
         owner = NONE;
@@ -181,7 +183,7 @@ inline elect(result)
         break;
 #endif
         if
-        :: shared_word != FULL -> result = LET_GO; break
+        :: remote_word != FULL -> result = LET_GO; break
         :: else
         fi
 #endif
@@ -189,7 +191,7 @@ inline elect(result)
     skip
 }
 
-// Step relist.  Code: modules/tls_cache/shelf.cpp relist
+// Step relist.  Code: modules/tls_cache/remote_free.cpp relist
 inline relist()
 {
     at = home;
@@ -198,18 +200,18 @@ inline relist()
         acquire(at - 1);
 #ifdef MUTANT_HOME_BEFORE_LIST
         is_home = (home == at);
-        on_list = (where == shelved_full);
+        on_list = (where == orphan_full);
 #else
-        on_list = (where == shelved_full);
+        on_list = (where == orphan_full);
         is_home = (home == at);
 #endif
         if
 #ifdef MUTANT_RELIST_UNCHECKED
         :: true ->
 #else
-        :: on_list && is_home && shared_word != 0 ->
+        :: on_list && is_home && remote_word != 0 ->
 #endif
-            d_step { remove_from(at - 1, shelved_full); where = shelved_partial; list[at - 1] = shelved_partial }
+            d_step { remove_from(at - 1, orphan_full); where = orphan_partial; list[at - 1] = orphan_partial }
         :: else
         fi;
         d_step { lock[at - 1] = false; on_list = false; is_home = false }
@@ -217,20 +219,20 @@ inline relist()
     fi
 }
 
-// Step shelved_slab_changed.  Code: modules/tls_cache/shelf.cpp shelved_slab_changed
-inline shelved_slab_changed()
+// Step orphan_changed.  Code: modules/tls_cache/remote_free.cpp orphan_changed
+inline orphan_changed()
 {
     if
-    :: shared_word != FULL -> relist()
+    :: remote_word != FULL -> relist()
     :: else ->
-        elect(election);
+        claim_for_reclaim(reclaim_claim);
         if
-        :: election == LET_GO -> relist()
+        :: reclaim_claim == LET_GO -> relist()
 #ifndef MUTANT_LOSER_TOUCHES
-        :: election == LOST
-        :: election == WON ->
+        :: reclaim_claim == LOST
+        :: reclaim_claim == WON ->
 #else
-        :: election != LET_GO ->
+        :: reclaim_claim != LET_GO ->
 #endif
             at = home;
             assert(at != 0);               // on_no_shelf
@@ -238,7 +240,7 @@ inline shelved_slab_changed()
             d_step { remove_from(at - 1, where); slabs[at - 1]-- };
             recycle();
 #ifndef MUTANT_NO_SETTLE_AFTER_LAST_FREE
-            settle(at - 1);
+            try_drain(at - 1);
 #endif
             lock[at - 1] = false;
             if
@@ -249,16 +251,16 @@ inline shelved_slab_changed()
     fi
 }
 
-// Step free_remote.  Code: modules/tls_cache/shelf.cpp free_remote
+// Step free_remote.  Code: modules/tls_cache/remote_free.cpp free_remote
 inline free_remote(slot)
 {
-    assert((shared_word & slot) == 0);   // falsely_reported
-    assert((local_word & slot) == 0);
+    assert((remote_word & slot) == 0);   // falsely_reported
+    assert((local_free_word & slot) == 0);
     assert(owner != NOWHERE);
 #ifdef MUTANT_OWNER_LOOKED_AT_FIRST
     own = owner;
 #endif
-    d_step { before = shared_word; shared_word = shared_word | slot; live = live & (FULL - slot) };
+    d_step { before = remote_word; remote_word = remote_word | slot; live = live & (FULL - slot) };
     if
     :: before != 0 && (before | slot) != FULL
     :: else ->
@@ -266,75 +268,75 @@ inline free_remote(slot)
         own = owner;
 #endif
         if
-        :: own == NONE -> shelved_slab_changed()
-        :: else   // a lane: it is told that there is something to find, see words.pml
+        :: own == NONE -> orphan_changed()
+        :: else   // a thread cache: freed_into is set, see words.pml
         fi
     fi;
-    own = 0; before = 0; at = 0; election = 0; freed = 0
+    own = 0; before = 0; at = 0; reclaim_claim = 0; freed = 0
 }
 
-// Step put_down.  Code: modules/tls_cache/shelf.cpp shelf::put_down
-inline put_down(s)
+// Step orphan_slab.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::orphan_slab
+inline orphan_slab(s)
 {
     claim_slab(got);
     if
     :: got == FULL -> recycle()
     :: else ->
         home = s + 1;
-        d_step { assert(list[s] == unused); list[s] = shelved_partial; where = shelved_partial; slabs[s]++ };
+        d_step { assert(list[s] == unused); list[s] = orphan_partial; where = orphan_partial; slabs[s]++ };
 #ifdef MUTANT_OWNER_BEFORE_SLOTS
         owner = NONE;
-        got = shared_word;
+        got = remote_word;
 #endif
-        mine = local_word;
-        shared_word = shared_word | mine;
-        local_word = 0;
+        mine = local_free_word;
+        remote_word = remote_word | mine;
+        local_free_word = 0;
 #ifndef MUTANT_OWNER_BEFORE_SLOTS
         owner = NONE;
 #ifdef MUTANT_NO_LOOK_AFTER_PUTTING_DOWN
         got = mine;
 #else
-        got = shared_word;
+        got = remote_word;
 #endif
 #endif
-        election = LOST;
+        reclaim_claim = LOST;
         if
-        :: got == FULL -> elect(election)
+        :: got == FULL -> claim_for_reclaim(reclaim_claim)
         :: else
         fi;
         if
-        :: election == WON ->
-            d_step { remove_from(s, shelved_partial); slabs[s]-- };
+        :: reclaim_claim == WON ->
+            d_step { remove_from(s, orphan_partial); slabs[s]-- };
             recycle()
-        :: election != WON && got == 0 ->
-            d_step { remove_from(s, shelved_partial); where = shelved_full; list[s] = shelved_full }
+        :: reclaim_claim != WON && got == 0 ->
+            d_step { remove_from(s, orphan_partial); where = orphan_full; list[s] = orphan_full }
         :: else
         fi
     fi;
-    election = 0; got = 0; mine = 0; freed = 0
+    reclaim_claim = 0; got = 0; mine = 0; freed = 0
 }
 
-// Step hand_back.  Code: modules/tls_cache/shelf.cpp shelf::hand_back
-inline hand_back(l, s)
+// Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
+inline flush_cache(l, s)
 {
     d_step { assert(attached[l] && lock[s]); assert(!using[l]); open[l] = false };  // taken_while_in_use
     if
-    :: has_slab[l] -> put_down(s); has_slab[l] = false
+    :: has_slab[l] -> orphan_slab(s); has_slab[l] = false
     :: else
     fi;
-    d_step { lanes[s]--; attached[l] = false }
+    d_step { caches[s]--; attached[l] = false }
 }
 
-// Step hand_back_lane.  Code: modules/tls_cache/core.cpp heap_core::hand_back_lane
-inline hand_back_lane(l, s, only_wanted)
+// Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
+inline flush_revoked_cache(l, s, only_wanted)
 {
     if
     :: attached[l] ->
         acquire(s);
         if
         :: attached[l] && (!only_wanted || !open[l]) ->
-            hand_back(l, s);
-            settle(s)
+            flush_cache(l, s);
+            try_drain(s)
         :: else
         fi;
         lock[s] = false;
@@ -346,8 +348,8 @@ inline hand_back_lane(l, s, only_wanted)
     fi
 }
 
-// Announce, then look.
-// Step enter.  Code: modules/tls_cache/thread.cppm enter; modules/tls_cache/core.cppm lane_for
+// The announcement precedes the load of the key.
+// Step enter.  Code: modules/tls_cache/thread_record.hpp enter; modules/tls_cache/heap_state.hpp cache_for
 inline enter_and_look(l)
 {
 #ifndef MUTANT_NO_ANNOUNCEMENT
@@ -360,32 +362,32 @@ inline enter_and_look(l)
 #endif
 }
 
-// Step leave.  Code: modules/tls_cache/thread.cppm leave; modules/tls_cache/core.cpp thread_record::hand_back_wanted
+// Step leave.  Code: modules/tls_cache/thread_record.hpp leave; modules/tls_cache/thread_record.hpp thread_record::flush_requested_caches
 inline leave(l, s)
 {
     d_step { using[l] = false; activity[l] = false };
     if
-    :: wanted_back[l] ->
-        wanted_back[l] = false;
+    :: flush_requested[l] ->
+        flush_requested[l] = false;
         if
-        :: !open[l] -> hand_back_lane(l, s, true)
+        :: !open[l] -> flush_revoked_cache(l, s, true)
         :: else
         fi
     :: else
     fi
 }
 
-// Step allocate_from.  Code: modules/tls_cache/lane.cppm allocate_from
+// Step allocate_from.  Code: modules/tls_cache/thread_cache.hpp allocate_from
 inline allocate_from(l, slot)
 {
-    mine = local_word;
+    mine = local_free_word;
     if
-    :: mine != 0 && (shared_word & mine) == 0 ->
+    :: mine != 0 && (remote_word & mine) == 0 ->
         slot = (mine & 1 -> 1 : (mine & 2 -> 2 : 4));
         d_step {
             assert(owner == l);             // not_ours
             assert((live & slot) == 0);      // handed_out_twice
-            local_word = mine & (FULL - slot);
+            local_free_word = mine & (FULL - slot);
             live = live | slot
         }
     :: else
@@ -393,12 +395,12 @@ inline allocate_from(l, slot)
     mine = 0
 }
 
-// Step adopt.  Code: modules/tls_cache/shelf.cpp shelf::adopt; modules/tls_cache/shelf.cpp shelf::repair_adoption
-inline adopt(l, s)
+// Step acquire_partial.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::acquire_partial; modules/tls_cache/epoch_slabs.cpp epoch_slabs::repair_partial
+inline acquire_partial(l, s)
 {
     acquire(s);
     do
-    :: list[s] == shelved_partial ->
+    :: list[s] == orphan_partial ->
         d_step { claimed = (owner == NONE); if :: claimed -> owner = l :: else fi };
         got = 0;
         if
@@ -407,19 +409,20 @@ inline adopt(l, s)
         fi;
         if
         :: got != 0 ->
-            d_step { remove_from(s, shelved_partial); slabs[s]--; where = held; has_slab[l] = true };
+            d_step { remove_from(s, orphan_partial); slabs[s]--; where = owned; has_slab[l] = true };
             break
         :: else ->
-            // What is listed as having free slots has some: they go under the lock only. So the look that repair_adoption
-            // takes when it has claimed a slab without any is never needed, and no mutant without it can be refuted.
+            // A slab on the partial list has free slots: they are taken under the lock only. So the second look of
+            // repair_partial, after it claimed a slab without any, is never needed, and no mutant without it can be
+            // refuted.
             assert(!claimed);          // listed_without_free_slot
-            d_step { remove_from(s, shelved_partial); where = shelved_full; list[s] = shelved_full };
+            d_step { remove_from(s, orphan_partial); where = orphan_full; list[s] = orphan_full };
             if
             :: claimed ->
                 owner = NONE;
                 if
-                :: shared_word != 0 ->
-                    d_step { remove_from(s, shelved_full); where = shelved_partial; list[s] = shelved_partial }
+                :: remote_word != 0 ->
+                    d_step { remove_from(s, orphan_full); where = orphan_partial; list[s] = orphan_partial }
                 :: else
                 fi
             :: else
@@ -431,35 +434,35 @@ inline adopt(l, s)
     d_step { lock[s] = false; got = 0; mine = 0; freed = 0; claimed = false }
 }
 
-// A free of an object of T's or X's own: into the lane if it still holds the slab, else as another thread's.
-// Step free_slot.  Code: modules/tls_cache/core.cppm free_slot; modules/tls_cache/lane.cppm put_back
+// A free of an object of T's or X's own: into its cache if that still owns the slab, else a remote free.
+// Step free_slot.  Code: modules/tls_cache/heap_state.hpp free_slot; modules/tls_cache/thread_cache.hpp put_back
 inline free_own(l, s, slot)
 {
     enter_and_look(l);
     if
     :: trusted && owner == l ->
-        mine = local_word;
-        assert(((mine | shared_word) & slot) == 0);  // falsely_reported
-        d_step { assert(owner == l); local_word = mine | slot; live = live & (FULL - slot); mine = 0 }  // not_ours
+        mine = local_free_word;
+        assert(((mine | remote_word) & slot) == 0);  // falsely_reported
+        d_step { assert(owner == l); local_free_word = mine | slot; live = live & (FULL - slot); mine = 0 }  // not_ours
     :: else -> free_remote(slot)
     fi;
     leave(l, s)
 }
 
 #define VARIABLES \
-    byte mine = 0; byte freed = 0; byte got = 0; byte election = 0; byte at = 0; byte before = 0; byte own = 0; \
+    byte mine = 0; byte freed = 0; byte got = 0; byte reclaim_claim = 0; byte at = 0; byte before = 0; byte own = 0; \
     byte slot = 0; bool trusted = false; bool is_drained = false; bool claimed = false; bool seen_open = true; \
     bool on_list = false; bool is_home = false
 
 #ifdef T_HAS_IT
-// Step allocate_slot.  Code: modules/epoch/allocator.cppm allocate_slot
+// Step allocate_slot.  Code: modules/epoch/allocator.hpp allocate_slot
 proctype T()
 {
     VARIABLES;
     enter_and_look(LANE_T);
     if
     :: trusted -> allocate_from(LANE_T, slot)
-    :: else -> hand_back_lane(LANE_T, 0, true)
+    :: else -> flush_revoked_cache(LANE_T, 0, true)
     fi;
     leave(LANE_T, 0);
     if
@@ -477,28 +480,28 @@ proctype freer(byte bit_to_free)
     done++
 }
 
-// Step sweep.  Code: modules/tls_cache/shelf.cpp shelf::sweep
+// Step sweep.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::sweep
 inline sweep(s)
 {
     if
-    :: list[s] == shelved_partial && shared_word == FULL ->
-        elect(election);
+    :: list[s] == orphan_partial && remote_word == FULL ->
+        claim_for_reclaim(reclaim_claim);
         if
-        :: election == WON ->
-            d_step { remove_from(s, shelved_partial); slabs[s]-- };
+        :: reclaim_claim == WON ->
+            d_step { remove_from(s, orphan_partial); slabs[s]-- };
             recycle()
         :: else
         fi;
-        election = 0
+        reclaim_claim = 0
     :: else
     fi
 }
 
-// Step revoke_lanes.  Code: modules/tls_cache/shelf.cpp shelf::revoke_lanes
+// Step revoke_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::revoke_caches
 inline revoke(l)
 {
     if
-    :: attached[l] && of_first_epoch[l] -> open[l] = false; wanted_back[l] = true
+    :: attached[l] && of_first_epoch[l] -> open[l] = false; flush_requested[l] = true
     :: else
     fi
 }
@@ -509,21 +512,21 @@ inline take_if_idle(l, s)
     :: attached[l] && of_first_epoch[l] ->
         if
         :: activity[l] -> busy = true
-        :: else -> hand_back(l, s)
+        :: else -> flush_cache(l, s)
         fi
     :: else
     fi
 }
 
-// Step take_idle_lanes.  Code: modules/tls_cache/shelf.cpp shelf::take_idle_lanes
-inline take_idle_lanes()
+// Step reclaim_idle_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_idle_caches
+inline reclaim_idle_caches()
 {
     busy = false;
     take_if_idle(LANE_T, 0);
     take_if_idle(LANE_X, 0)
 }
 
-// Step take_back_locked.  Code: modules/tls_cache/shelf.cpp shelf::take_back_locked; modules/tls_cache/shelf.cpp shelf::take_back
+// Step reclaim_locked.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_locked; modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_epoch
 proctype C()
 {
     VARIABLES;
@@ -534,17 +537,17 @@ proctype C()
     sweep(0);
     revoke(LANE_T);
     revoke(LANE_X);
-    take_idle_lanes();
+    reclaim_idle_caches();
     do
     :: busy && tries < PATIENCE ->
         tries++;
         lock[0] = false;
         acquire(0);
-        take_idle_lanes()
+        reclaim_idle_caches()
     :: else -> break
     od;
     skip;
-    settle(0);
+    try_drain(0);
     lock[0] = false;
     if
     :: is_drained -> slot_drained(0)
@@ -554,19 +557,19 @@ proctype C()
 }
 
 #ifdef ADOPT
-// Step next_block.  Code: modules/tls_cache/lane.cpp lane::next_block
+// Step next_subslab.  Code: modules/tls_cache/thread_cache.cpp thread_cache::next_subslab
 proctype X()
 {
     VARIABLES;
     enter_and_look(LANE_X);
     if
     :: trusted ->
-        adopt(LANE_X, 0);
+        acquire_partial(LANE_X, 0);
         if
         :: has_slab[LANE_X] -> allocate_from(LANE_X, slot)
         :: else
         fi
-    :: else -> hand_back_lane(LANE_X, 0, true)
+    :: else -> flush_revoked_cache(LANE_X, 0, true)
     fi;
     leave(LANE_X, 0);
     if
@@ -578,19 +581,19 @@ proctype X()
 #endif
 
 #ifdef REUSE
-// Step take_slab.  Code: modules/tls_cache/core.cpp heap_core::take_slab; modules/tls_cache/lane.cpp lane::hold
+// Step take_slab.  Code: modules/tls_cache/slab_supply.cpp heap_state::take_slab; modules/tls_cache/thread_cache.cpp thread_cache::take_ownership
 proctype X()
 {
     VARIABLES;
     where == cached;
-    where = held;
+    where = owned;
     owner = LANE_X;
     has_slab[LANE_X] = true;
     enter_and_look(LANE_X);
     allocate_from(LANE_X, slot);
     leave(LANE_X, 1);
-    // X's thread ends with an object alive; somebody frees that later.
-    hand_back_lane(LANE_X, 1, false);
+    // X's thread ends with a live object, which another thread frees later.
+    flush_revoked_cache(LANE_X, 1, false);
     free_remote(slot);
     done++
 }
@@ -603,8 +606,8 @@ proctype X()
     bool moved = false;
     enter_and_look(LANE_X);
     if
-    :: trusted -> adopt(LANE_X, 0)
-    :: else -> hand_back_lane(LANE_X, 0, true)
+    :: trusted -> acquire_partial(LANE_X, 0)
+    :: else -> flush_revoked_cache(LANE_X, 0, true)
     fi;
     if
     :: has_slab[LANE_X] ->
@@ -613,10 +616,10 @@ proctype X()
         :: got == FULL ->
             has_slab[LANE_X] = false;
             recycle();
-            where = held;
-            d_step { owner = LANE_X; local_word = 0; live = FULL };
+            where = owned;
+            d_step { owner = LANE_X; local_free_word = 0; live = FULL };
             acquire(1);
-            put_down(1);
+            orphan_slab(1);
             lock[1] = false;
             moved = true
         :: else
@@ -643,7 +646,7 @@ init
         state[0] = opened;
         state[1] = closing;
 #ifdef T_HAS_IT
-        lanes[0] = 1;
+        caches[0] = 1;
         open[LANE_T] = true;
         attached[LANE_T] = true;
         of_first_epoch[LANE_T] = true;
@@ -651,21 +654,21 @@ init
 #else
         owner = NONE;
         home = 1;
-        where = shelved_partial;
-        list[0] = shelved_partial;
+        where = orphan_partial;
+        list[0] = orphan_partial;
         slabs[0] = 1;
-        local_word = 0;
-        shared_word = 4;
+        local_free_word = 0;
+        remote_word = 4;
         open[LANE_X] = true;
 #endif
 #if defined(ADOPT) || defined(MOVE)
         attached[LANE_X] = true;
         of_first_epoch[LANE_X] = true;
-        lanes[0] = 1;
+        caches[0] = 1;
 #endif
 #ifdef REUSE
         attached[LANE_X] = true;
-        lanes[1] = 1;
+        caches[1] = 1;
 #endif
     };
     atomic {
@@ -680,7 +683,7 @@ init
     };
     done == THREADS;
     assert(live == 0);
-    assert(where == cached && owner == NOWHERE && local_word == FULL && shared_word == 0);  // not_taken_back
+    assert(where == cached && owner == NOWHERE && local_free_word == FULL && remote_word == 0);  // not_taken_back
     assert(state[0] == drained && released[0] == 1);                             // not_drained
 #ifdef REUSE
     assert(state[1] == drained && released[1] == 1);

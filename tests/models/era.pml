@@ -1,16 +1,19 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ring slots that are used again. Main advances: it claims a free slot, opens the next era in it and closes the epoch before. S
-// opens an epoch of its own beside it and closes it, so that two slots may have the same era. U allocates in the epoch that
-// was current when it looked, then again by the same name or a new one, and frees what it got as late as it likes; its lanes go
-// from epoch to epoch, and its table says which lane it had in a slot last. D closes an epoch by a name it learnt long ago.
+// Ring slots that are reused. Main advances: it claims a free slot, opens the next era in it and closes the epoch
+// before. S opens an epoch of its own beside it and closes it, so that two slots may have the same era. U allocates in
+// the epoch that was current when it looked, then again by the same name or a new one, and frees the objects
+// arbitrarily late; its caches pass from epoch to epoch, and its table names the last cache that it had in a slot. D
+// closes an epoch by an old name.
 //
-// Bound: 2 slots, 4 threads, 2 lanes; 3 advances, 1 scope, 2 allocations, 1 late close. Eras do not wrap (64 bits).
+// Bound: 2 slots, 4 threads, 2 thread caches; 3 advances, 1 scope, 2 allocations, 1 late close. Eras do not wrap (64
+// bits).
 // States: 5,761,707.
-// The store buffer is left out: see claims.pml. A slab is told by the number of its objects: see words.pml and close.pml.
-// Shown: an allocation is made in the epoch that was named or refused; a close by an old name closes nothing else; an
-// era is never given twice in a slot; a slot is released once for each epoch, and holds nothing then.
+// The store buffer is left out: see claims.pml. A slab is represented by the number of its objects: see words.pml and
+// close.pml.
+// Shown: an allocation is made in the named epoch or refused; a close by an old name closes nothing else; an era is
+// never given twice in a slot; a slot is released once for each epoch, and holds nothing then.
 //
 // Variants: (none)
 //
@@ -30,32 +33,32 @@ bool lock[SLOTS];
 byte era[SLOTS];
 mtype state[SLOTS];
 bool free_slot[SLOTS];
-byte slabs[SLOTS];             // on the shelf, each with one object
+byte slabs[SLOTS];             // on the epoch's list, each with one object
 byte eras = 0;
 byte current_slot = NO;
 byte current_era = 0;
 
-// U's record and lanes.
+// U's record and thread caches.
 bool activity = false;
-bool wanted_back = false;
+bool flush_requested = false;
 byte table[SLOTS];
 byte key[2];
 byte attached[2];
-byte lane_slot[2];
-byte held[2];                  // objects in the lane's slab
+byte cache_slot[2];
+byte owned[2];                  // objects in the cache's slab
 bool returned[2];
 bool spare[2];
 
-// What nobody in the program knows.
+// State of the model only.
 byte last_era[SLOTS];
-byte lane_era[2];
-bool out[SLOTS];               // the slot is in somebody's hands, not in the set of free ones
+byte cache_era[2];
+bool out[SLOTS];   // the slot is claimed, not in the set of free ones
 byte finished = 0;
 bool main_done = false;
 
 inline acquire(s) { atomic { !lock[s]; lock[s] = true } }
 
-// Step slot_set.  Code: modules/tls_cache/slot_set.cppm claim
+// Step slot_set.  Code: modules/tls_cache/slot_set.hpp claim
 inline claim(s)
 {
     atomic {
@@ -71,29 +74,29 @@ inline claim(s)
     }
 }
 
-inline has_lanes(s, result) { result = attached[0] == s || attached[1] == s }
+inline has_caches(s, result) { result = attached[0] == s || attached[1] == s }
 
-// Step settle.  Code: modules/tls_cache/shelf.cpp shelf::settle
-inline settle(s)
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+inline try_drain(s)
 {
     atomic {
-        has_lanes(s, lanes);
+        has_caches(s, caches);
         is_drained = false;
         if
 #ifdef MUTANT_DRAINED_AGAIN
-        :: (state[s] == closing || state[s] == drained) && !lanes && slabs[s] == 0 -> state[s] = drained; is_drained = true
+        :: (state[s] == closing || state[s] == drained) && !caches && slabs[s] == 0 -> state[s] = drained; is_drained = true
 #elif defined(MUTANT_RELEASED_WITH_OBJECTS)
-        :: state[s] == closing && !lanes -> state[s] = drained; is_drained = true
+        :: state[s] == closing && !caches -> state[s] = drained; is_drained = true
 #else
-        :: state[s] == closing && !lanes && slabs[s] == 0 -> state[s] = drained; is_drained = true
+        :: state[s] == closing && !caches && slabs[s] == 0 -> state[s] = drained; is_drained = true
 #endif
         :: else
         fi;
-        lanes = false
+        caches = false
     }
 }
 
-// Step slot_drained.  Code: modules/tls_cache/core.cpp heap_core::slot_drained
+// Step slot_drained.  Code: modules/tls_cache/epoch_slabs.cpp heap_state::slot_drained
 inline unlock_settled(s)
 {
     lock[s] = false;
@@ -128,46 +131,46 @@ inline begin_epoch(s, now)
     }
 }
 
-inline revoke_lane(l, s)
+inline revoke_cache(l, s)
 {
     if
-    :: attached[l] == s -> key[l] = CLOSED; wanted_back = true
+    :: attached[l] == s -> key[l] = CLOSED; flush_requested = true
     :: else
     fi
 }
 
-// Step begin_closing.  Code: modules/tls_cache/shelf.cpp shelf::begin_closing
+// Step begin_closing.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::begin_closing
 inline begin_closing(s)
 {
     if
     :: state[s] == opened -> state[s] = closing
     :: else
     fi;
-    revoke_lane(0, s);
-    revoke_lane(1, s)
+    revoke_cache(0, s);
+    revoke_cache(1, s)
 }
 
-// Step hand_back.  Code: modules/tls_cache/shelf.cpp shelf::hand_back
-inline hand_back(l)
+// Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
+inline flush_cache(l)
 {
     d_step {
         key[l] = CLOSED;
-        slabs[attached[l]] = slabs[attached[l]] + held[l];
-        held[l] = 0;
+        slabs[attached[l]] = slabs[attached[l]] + owned[l];
+        owned[l] = 0;
         attached[l] = NO
     };
     returned[l] = true
 }
 
-// Step hand_back_lane.  Code: modules/tls_cache/core.cpp heap_core::hand_back_lane
-inline hand_back_lane(l)
+// Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
+inline flush_revoked_cache(l)
 {
     home = attached[l];
     if
     :: home != NO ->
         acquire(home);
         if
-        :: attached[l] == home && key[l] == CLOSED -> hand_back(l); settle(home)
+        :: attached[l] == home && key[l] == CLOSED -> flush_cache(l); try_drain(home)
         :: else
         fi;
         unlock_settled(home)
@@ -176,7 +179,7 @@ inline hand_back_lane(l)
     home = 0
 }
 
-// Step take_over_returned.  Code: modules/tls_cache/core.cpp heap_core::take_over_returned
+// Step take_over_returned.  Code: modules/tls_cache/thread_record.cpp heap_state::take_over_returned
 inline take_over(l)
 {
     if
@@ -184,7 +187,7 @@ inline take_over(l)
         d_step {
             returned[l] = false;
             if
-            :: table[lane_slot[l]] == l -> table[lane_slot[l]] = NO
+            :: table[cache_slot[l]] == l -> table[cache_slot[l]] = NO
             :: else
             fi;
             spare[l] = true
@@ -193,7 +196,7 @@ inline take_over(l)
     fi
 }
 
-// Step attach.  Code: modules/tls_cache/shelf.cpp shelf::attach; modules/tls_cache/shelf.cpp shelf::link
+// Step attach.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::attach; modules/tls_cache/epoch_slabs.cpp epoch_slabs::link
 inline attach(l, s, e)
 {
     acquire(s);
@@ -205,7 +208,7 @@ inline attach(l, s, e)
 #else
     :: era[s] == e && state[s] == opened ->
 #endif
-        d_step { attached[l] = s; lane_slot[l] = s; lane_era[l] = era[s]; key[l] = e };
+        d_step { attached[l] = s; cache_slot[l] = s; cache_era[l] = era[s]; key[l] = e };
         lock[s] = false;
         table[s] = l
     :: else ->
@@ -215,11 +218,11 @@ inline attach(l, s, e)
     fi
 }
 
-// Step attach_lane.  Code: modules/tls_cache/core.cpp heap_core::attach_lane; modules/tls_cache/core.cpp heap_core::take_lane
-inline attach_lane(l, s, e)
+// Step attach_cache.  Code: modules/tls_cache/thread_record.cpp heap_state::attach_cache; modules/tls_cache/thread_record.cpp heap_state::take_cache
+inline attach_cache(l, s, e)
 {
     if
-    :: table[s] != NO -> l = table[s]; hand_back_lane(l)
+    :: table[s] != NO -> l = table[s]; flush_revoked_cache(l)
     :: else
     fi;
     l = NO;
@@ -241,21 +244,21 @@ inline attach_lane(l, s, e)
     fi
 }
 
-// Step lane_for.  Code: modules/tls_cache/core.cppm lane_for
+// Step cache_for.  Code: modules/tls_cache/heap_state.hpp cache_for
 inline allocate(s, e, got)
 {
     activity = true;
     l = table[s];
     if
     :: l != NO && key[l] == e
-    :: else -> attach_lane(l, s, e)
+    :: else -> attach_cache(l, s, e)
     fi;
     got = false;
     if
     :: l != NO ->
         atomic {
-            assert(lane_slot[l] == s && lane_era[l] == e && attached[l] == s);  // not_the_named_epoch
-            held[l]++;
+            assert(cache_slot[l] == s && cache_era[l] == e && attached[l] == s);  // not_the_named_epoch
+            owned[l]++;
             got = true
         }
     :: else
@@ -264,48 +267,48 @@ inline allocate(s, e, got)
     leave()
 }
 
-// Step hand_back_wanted.  Code: modules/tls_cache/core.cpp thread_record::hand_back_wanted
+// Step flush_requested_caches.  Code: modules/tls_cache/reclaim.cpp thread_record::flush_requested_caches
 inline leave()
 {
     activity = false;
     if
-    :: wanted_back ->
-        wanted_back = false;
+    :: flush_requested ->
+        flush_requested = false;
         if
-        :: key[0] == CLOSED -> hand_back_lane(0)
+        :: key[0] == CLOSED -> flush_revoked_cache(0)
         :: else
         fi;
         if
-        :: key[1] == CLOSED -> hand_back_lane(1)
+        :: key[1] == CLOSED -> flush_revoked_cache(1)
         :: else
         fi
     :: else
     fi
 }
 
-// The last touch of an object: into the lane if that still holds it, else from the shelf.
+// The free of an object: into its cache if that still owns the slab, else to the epoch's slabs.
 inline free_object(s, e)
 {
     activity = true;
     if
-    :: held[0] > 0 && key[0] != CLOSED && lane_slot[0] == s && lane_era[0] == e -> held[0]--
-    :: held[1] > 0 && key[1] != CLOSED && lane_slot[1] == s && lane_era[1] == e -> held[1]--
+    :: owned[0] > 0 && key[0] != CLOSED && cache_slot[0] == s && cache_era[0] == e -> owned[0]--
+    :: owned[1] > 0 && key[1] != CLOSED && cache_slot[1] == s && cache_era[1] == e -> owned[1]--
     :: else ->
-        // The lane is closed and still attached: the object goes with it when it is handed back, so wait for that here.
+        // The cache is closed and still attached: the object leaves with it when it is flushed, so wait for that here.
         if
-        :: attached[0] == s && key[0] == CLOSED && held[0] > 0 -> hand_back_lane(0)
-        :: attached[1] == s && key[1] == CLOSED && held[1] > 0 -> hand_back_lane(1)
+        :: attached[0] == s && key[0] == CLOSED && owned[0] > 0 -> flush_revoked_cache(0)
+        :: attached[1] == s && key[1] == CLOSED && owned[1] > 0 -> flush_revoked_cache(1)
         :: else
         fi;
         acquire(s);
         atomic { assert(slabs[s] > 0); slabs[s]-- };
-        settle(s);
+        try_drain(s);
         unlock_settled(s)
     fi;
     leave()
 }
 
-#define COMMON bool lanes = false; bool is_drained = false; byte home = 0; byte l = 0
+#define COMMON bool caches = false; bool is_drained = false; byte home = 0; byte l = 0
 
 proctype U()
 {
@@ -346,7 +349,7 @@ inline advance()
         :: before != NO ->
             acquire(before);
             begin_closing(before);
-            settle(before);
+            try_drain(before);
             unlock_settled(before)
         :: else
         fi
@@ -366,7 +369,7 @@ proctype main()
     finished++
 }
 
-// Step open_epoch.  Code: modules/epoch/epochs.cpp allocator::open_epoch; modules/epoch/epochs.cpp allocator::leave_epoch
+// Step open_epoch.  Code: modules/epoch/epochs.cpp allocator::open_epoch; modules/epoch/leave.cpp allocator::exit_domain
 proctype S()
 {
     COMMON;
@@ -379,7 +382,7 @@ proctype S()
         lock[s] = false;
         acquire(s);
         begin_closing(s);
-        settle(s);
+        try_drain(s);
         unlock_settled(s)
     :: else
     fi;
@@ -389,12 +392,12 @@ proctype S()
 inline take_if_idle(l, s)
 {
     if
-    :: attached[l] == s && !activity && key[l] == CLOSED -> hand_back(l)
+    :: attached[l] == s && !activity && key[l] == CLOSED -> flush_cache(l)
     :: else
     fi
 }
 
-// Step take_back.  Code: modules/tls_cache/shelf.cpp shelf::take_back; modules/epoch/epochs.cpp allocator::take_back
+// Step reclaim_epoch.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_epoch; modules/tls_cache/reclaim.cpp allocator::reclaim_epoch
 proctype D(byte s; byte e)
 {
     COMMON;
@@ -407,11 +410,11 @@ proctype D(byte s; byte e)
     :: era[s] == e && state[s] != drained && (current_slot != s || current_era != e) ->
 #endif
         atomic { assert(last_era[s] == e); state[s] = closing };   // another_one_closed
-        revoke_lane(0, s);
-        revoke_lane(1, s);
+        revoke_cache(0, s);
+        revoke_cache(1, s);
         take_if_idle(0, s);
         take_if_idle(1, s);
-        settle(s)
+        try_drain(s)
     :: else
     fi;
     unlock_settled(s);

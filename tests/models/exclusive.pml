@@ -1,18 +1,19 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The lane of a resource that shares its epoch. It must be able to give back what it handed out and nothing else, so it gives up
-// only its empty slabs when claims are wanted back, stays attached, and is opened again by its thread. Thread T made the
-// resource: it allocates and frees by it, announcing nothing, or by the general way, then ends it, or hands it to O, which ends it while T frees by the
-// general way, or ends itself. F frees objects of T's meanwhile, and M and C take claims back: M without closing, C closes.
+// The cache of a resource that shares its epoch. The resource must be able to release what it allocated and nothing
+// else, so a reclaim flushes only its empty slabs; the cache stays attached, and its thread reopens it. Thread T made
+// the resource: it allocates and frees through it without announcing itself, or by the shared path, then ends it, or
+// passes it to O, which ends it while T frees by the shared path, or T's thread ends. F frees objects of T's meanwhile,
+// and M and C reclaim: M trims, C closes.
 //
-// Bound: one lane; 2 slabs of 2 slots; 5 threads: T with 2 operations on the resource and 1 afterwards, F with 1 free, one trim, one
-// close.
+// Bound: one cache; 2 slabs of 2 slots; 5 threads: T with 2 operations on the resource and 1 afterwards, F with 1 free,
+// one trim, one close.
 // States: 661,497.
-// Store buffers are left out: see claims.pml. So are slabs that go from the shelf to other lanes: see close.pml.
-// Shown: nobody takes the lane while T may be using it, nor what is not empty while the resource lives; no allocation that begins
-// after the close is served, and the lane is not opened after it; no store is lost; the epoch drains exactly once, when the
-// lane is gone and the last object is freed.
+// Left out: store buffers, see claims.pml; slabs that other caches acquire from the epoch, see close.pml.
+// Shown: no thread flushes the cache while T may be using it, nor a slab that is not empty while the resource lives; no
+// allocation that begins after the close is served, and the cache is not reopened after it; no store is lost; the epoch
+// drains exactly once, when the cache is gone and the last object is freed.
 //
 // Variants: (none)
 //
@@ -32,31 +33,31 @@
 #define OPERATIONS 2
 mtype = { opened, closing, drained };
 // Where a slab is.
-mtype = { cached, held, shelved };
-// What the lane's key says.
+mtype = { cached, owned, orphaned };
+// Values of the cache's key.
 mtype = { nobody, owner_only };
 
-// The shelf.
+// The epoch's slabs.
 bool lock = false;
 mtype state = opened;
 bool attached = true;
 byte slabs = 0;
 
-// The lane, T's record.
+// The thread cache, T's record.
 mtype key = owner_only;
 bool bound = true;
 bool exclusive = true;
 bool inside = false;
-bool wanted_back = false;
+bool flush_requested = false;
 
 // The slabs: how many slots are in each word.
 mtype where[2];
-byte local_word[2];
-byte shared_word[2];
+byte local_free_word[2];
+byte remote_word[2];
 
-// What nobody in the program knows.
+// State of the model only.
 byte live[2];
-bool using = false;            // T relies on the lane at this moment
+bool using = false;   // T relies on the cache at this moment
 bool ended = false;            // the resource
 bool close_done = false;
 bool t_done = false;
@@ -65,8 +66,8 @@ byte done = 0;
 
 inline acquire() { atomic { !lock; lock = true } }
 
-// Step settle.  Code: modules/tls_cache/shelf.cpp shelf::settle
-inline settle()
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+inline try_drain()
 {
     d_step {
         if
@@ -83,42 +84,42 @@ inline settle()
     }
 }
 
-// What is under the lock alone, or the lane's own, is one step; who frees elsewhere comes between two of them.
+// What the lock or the cache's thread protects is one step; a remote free may come between two of them.
 inline recycle(s)
 {
     d_step {
         assert(where[s] != cached);
         assert(live[s] == 0);                  // live_object_taken
-        local_word[s] = SLOTS;
-        shared_word[s] = 0;
+        local_free_word[s] = SLOTS;
+        remote_word[s] = 0;
         where[s] = cached
     }
 }
 
-// Step claim_freed.  Code: modules/slab/descriptor.cppm claim_freed
+// Step claim_freed.  Code: modules/slab/descriptor.hpp claim_freed
 inline claim(s)
 {
-    freed = shared_word[s];
-    d_step { local_word[s] = local_word[s] + freed; shared_word[s] = shared_word[s] - freed; freed = 0 }
+    freed = remote_word[s];
+    d_step { local_free_word[s] = local_free_word[s] + freed; remote_word[s] = remote_word[s] - freed; freed = 0 }
 }
 
-inline put_down(s)
+inline orphan_slab(s)
 {
     if
-    :: where[s] == held ->
+    :: where[s] == owned ->
         claim(s);
         if
-        :: local_word[s] == SLOTS -> recycle(s)
+        :: local_free_word[s] == SLOTS -> recycle(s)
         :: else ->
-            // That the last free and this come together is close.pml's.
+            // A last free that races with this is in close.pml.
             d_step {
-                shared_word[s] = shared_word[s] + local_word[s];
-                local_word[s] = 0;
-                where[s] = shelved;
+                remote_word[s] = remote_word[s] + local_free_word[s];
+                local_free_word[s] = 0;
+                where[s] = orphaned;
                 slabs++
             };
             if
-            :: shared_word[s] == SLOTS -> slabs--; recycle(s)
+            :: remote_word[s] == SLOTS -> slabs--; recycle(s)
             :: else
             fi
         fi
@@ -126,8 +127,8 @@ inline put_down(s)
     fi
 }
 
-// Step hand_back.  Code: modules/tls_cache/shelf.cpp shelf::hand_back
-inline hand_back(by_t, t_ends)
+// Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
+inline flush_cache(by_t, t_ends)
 {
     d_step {
         assert(by_t || !using);                                      // in_use
@@ -135,23 +136,23 @@ inline hand_back(by_t, t_ends)
         key = nobody;
         bound = false
     };
-    put_down(0);
-    put_down(1);
+    orphan_slab(0);
+    orphan_slab(1);
     d_step { exclusive = false; attached = false }
 }
 
 inline give_up_slab(s)
 {
     if
-    :: where[s] == held ->
+    :: where[s] == owned ->
 #ifndef MUTANT_OTHERS_FREES_NOT_CLAIMED
         claim(s);
 #endif
         if
 #ifdef MUTANT_NOT_EMPTY_GIVEN_UP
-        :: local_word[s] != 0 -> recycle(s)
+        :: local_free_word[s] != 0 -> recycle(s)
 #else
-        :: local_word[s] == SLOTS -> recycle(s)
+        :: local_free_word[s] == SLOTS -> recycle(s)
 #endif
         :: else
         fi
@@ -159,32 +160,32 @@ inline give_up_slab(s)
     fi
 }
 
-// Step give_up.  Code: modules/tls_cache/shelf.cpp shelf::give_up
-inline give_up(by_t)
+// Step flush_empty_slabs.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_empty_slabs
+inline flush_empty_slabs(by_t)
 {
     if
 #ifndef MUTANT_EVERYTHING_GIVEN_UP
     :: exclusive ->
         d_step {
             assert(by_t || !using);                                  // in_use
-            were_empty[0] = where[0] == held && live[0] == 0;
-            were_empty[1] = where[1] == held && live[1] == 0;
+            were_empty[0] = where[0] == owned && live[0] == 0;
+            were_empty[1] = where[1] == owned && live[1] == 0;
             key = nobody
         };
         give_up_slab(0);
         give_up_slab(1);
         d_step {
-            assert(!(were_empty[0] && where[0] == held) && !(were_empty[1] && where[1] == held));  // kept_what_is_empty
+            assert(!(were_empty[0] && where[0] == owned) && !(were_empty[1] && where[1] == owned));  // kept_what_is_empty
             were_empty[0] = false;
             were_empty[1] = false
         }
 #endif
-    :: else -> hand_back(by_t, false)
+    :: else -> flush_cache(by_t, false)
     fi
 }
 
-// Step hand_back_lane.  Code: modules/tls_cache/core.cpp heap_core::hand_back_lane
-inline hand_back_lane(only_wanted, t_ends)
+// Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
+inline flush_revoked_cache(only_wanted, t_ends)
 {
     if
     :: attached ->
@@ -195,8 +196,8 @@ inline hand_back_lane(only_wanted, t_ends)
 #else
         :: attached && (!only_wanted || (key == nobody && !bound)) ->
 #endif
-            hand_back(true, t_ends);
-            settle()
+            flush_cache(true, t_ends);
+            try_drain()
         :: else
         fi;
         lock = false
@@ -204,22 +205,22 @@ inline hand_back_lane(only_wanted, t_ends)
     fi
 }
 
-// Step leave.  Code: modules/tls_cache/thread.cppm leave; modules/tls_cache/core.cpp thread_record::hand_back_wanted
+// Step leave.  Code: modules/tls_cache/thread_record.hpp leave; modules/tls_cache/thread_record.hpp thread_record::flush_requested_caches
 inline leave()
 {
     inside = false;
     if
-    :: wanted_back ->
-        wanted_back = false;
+    :: flush_requested ->
+        flush_requested = false;
         if
-        :: key == nobody -> hand_back_lane(true, false)
+        :: key == nobody -> flush_revoked_cache(true, false)
         :: else
         fi
     :: else
     fi
 }
 
-// Step reopen.  Code: modules/tls_cache/shelf.cpp shelf::reopen
+// Step reopen.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reopen
 inline reopen()
 {
     acquire();
@@ -238,33 +239,33 @@ inline reopen()
     lock = false
 }
 
-// The resource's own way back to its lane.
-// Step hand_back_bound.  Code: modules/epoch/epochs.cpp allocator::hand_back
-inline hand_back_bound()
+// The resource's own thread makes its cache usable again.
+// Step flush_bound_cache.  Code: modules/epoch/leave.cpp allocator::flush_cache
+inline flush_bound_cache()
 {
     acquire();
     if
-    :: bound -> give_up(true); settle()
+    :: bound -> flush_empty_slabs(true); try_drain()
     :: else
     fi;
     lock = false
 }
 
-// A load and a store of the lane's word, which nobody may change in between.
+// A load and a store of the cache's word, which no other thread may change in between.
 inline plain(s, by)
 {
-    word = local_word[s];
-    d_step { local_word[s] = word + by; live[s] = live[s] - by; word = 0 }
+    word = local_free_word[s];
+    d_step { local_free_word[s] = word + by; live[s] = live[s] - by; word = 0 }
 }
 
-// Step usable_lane.  Code: pmr/epoch_resource.cpp epoch_resource::usable_lane
+// Step usable_cache.  Code: pmr/epoch_resource.cpp epoch_resource::usable_cache
 inline allocate_by_resource()
 {
     late = close_done;
     if
     :: key == owner_only
     :: else ->
-        hand_back_bound();
+        flush_bound_cache();
         if
         :: bound -> reopen()
         :: else
@@ -275,12 +276,12 @@ inline allocate_by_resource()
     :: using ->
         assert(!late);                         // served_after_close
         if
-        :: where[0] == held && local_word[0] > 0 -> plain(0, -1)
-        :: where[1] == held && local_word[1] > 0 -> plain(1, -1)
-        :: where[0] == cached && !(where[1] == held && local_word[1] > 0) ->
-            d_step { where[0] = held; local_word[0] = SLOTS - 1; live[0] = 1 }
-        :: where[1] == cached && !(where[0] == held && local_word[0] > 0) ->
-            d_step { where[1] = held; local_word[1] = SLOTS - 1; live[1] = 1 }
+        :: where[0] == owned && local_free_word[0] > 0 -> plain(0, -1)
+        :: where[1] == owned && local_free_word[1] > 0 -> plain(1, -1)
+        :: where[0] == cached && !(where[1] == owned && local_free_word[1] > 0) ->
+            d_step { where[0] = owned; local_free_word[0] = SLOTS - 1; live[0] = 1 }
+        :: where[1] == cached && !(where[0] == owned && local_free_word[0] > 0) ->
+            d_step { where[1] = owned; local_free_word[1] = SLOTS - 1; live[1] = 1 }
         :: else
         fi
     :: else
@@ -288,16 +289,16 @@ inline allocate_by_resource()
     d_step { using = false; late = false }
 }
 
-// The object of F is never freed by T.
-#define FREE_OF_T(s) (where[s] == held && live[s] > (s == 0 && !f_done -> 1 : 0))
+// T never frees F's object.
+#define FREE_OF_T(s) (where[s] == owned && live[s] > (s == 0 && !f_done -> 1 : 0))
 bool f_done = false;
 
-// Into the lane, open or not: T's own resource may use it as long as it is bound.
+// Into the cache, open or not: T's own resource may use it as long as it is bound.
 // Step deallocate_slow.  Code: pmr/epoch_resource.cpp epoch_resource::deallocate_slow
 inline free_by_resource()
 {
     if
-    :: key == nobody && bound -> hand_back_bound()
+    :: key == nobody && bound -> flush_bound_cache()
     :: else
     fi;
     using = bound;
@@ -309,15 +310,15 @@ inline free_by_resource()
     using = false
 }
 
-// The last free of a slab on the shelf takes it back.
+// The last free of a slab on the epoch's list recycles it.
 inline free_shared(s)
 {
-    d_step { shared_word[s]++; live[s]--; last = where[s] == shelved && shared_word[s] == SLOTS };
+    d_step { remote_word[s]++; live[s]--; last = where[s] == orphaned && remote_word[s] == SLOTS };
     if
     :: last ->
         acquire();
         if
-        :: where[s] == shelved -> slabs--; recycle(s); settle()
+        :: where[s] == orphaned -> slabs--; recycle(s); try_drain()
         :: else
         fi;
         lock = false;
@@ -326,12 +327,12 @@ inline free_shared(s)
     fi
 }
 
-// heap.free of an object of the resource: announced, and only then is the key looked at.
-// Step free_slot.  Code: modules/tls_cache/core.cppm free_slot
+// heap.free of an object of the resource: the announcement precedes the load of the key.
+// Step free_slot.  Code: modules/tls_cache/heap_state.hpp free_slot
 inline free_by_heap(s)
 {
     inside = true;
-    d_step { using = where[s] == held && attached && key != nobody };
+    d_step { using = where[s] == owned && attached && key != nobody };
     if
     :: using -> plain(s, 1)
     :: else -> free_shared(s)
@@ -340,14 +341,15 @@ inline free_by_heap(s)
     leave()
 }
 
-// Its own lane is handed back, or another thread's is made like one of its own in a closed epoch. That the code first waits a while for
-// the other thread to be outside, with the key closed and the lane still bound, is left out: what it does then is the last branch.
-// Step end_elsewhere.  Code: modules/tls_cache/shelf.cpp shelf::end_elsewhere; modules/epoch/epochs.cpp allocator::leave_epoch
+// The thread's own cache is flushed; another thread's becomes one of that thread's own in a closed epoch. Left out: the
+// code first waits a while for the other thread to be outside, with the key closed and the cache still bound; what it
+// does then is the last branch.
+// Step end_elsewhere.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::end_elsewhere
 inline resource_ends(by_t)
 {
     acquire();
     if
-    :: bound && by_t -> ended = true; hand_back(true, false)
+    :: bound && by_t -> ended = true; flush_cache(true, false)
     :: bound && !by_t ->
         ended = true;
         key = nobody;
@@ -356,19 +358,19 @@ inline resource_ends(by_t)
 #endif
         exclusive = false;
 #ifndef MUTANT_NOT_WANTED_AT_END
-        wanted_back = true;
+        flush_requested = true;
 #endif
         if
 #ifdef MUTANT_ENDED_AT_ONCE
-        :: true -> hand_back(false, false)
+        :: true -> flush_cache(false, false)
 #else
         :: inside
-        :: else -> hand_back(false, false)
+        :: else -> flush_cache(false, false)
 #endif
         fi
     :: else -> ended = true
     fi;
-    settle();
+    try_drain();
     lock = false
 }
 
@@ -399,12 +401,12 @@ proctype T()
         :: true
         fi;
         if
-        :: skip                        // idle from now on
-        :: hand_back_lane(false, true) // it ends: heap_core::thread_ends
+        :: skip   // idle from here on
+        :: flush_revoked_cache(false, true) // it ends: heap_state::thread_ends
         fi
     fi;
     t_done = true;
-    // Whoever gets them frees T's objects, late.
+    // The threads that get T's objects free them late.
     do
     :: live[1] > 0 -> free_shared(1)
     :: live[0] > (f_done -> 0 : 1) -> free_shared(0)
@@ -427,12 +429,12 @@ proctype O()
 proctype F()
 {
     VARIABLES;
-    d_step { f_done = true; shared_word[0]++; live[0]--; last = where[0] == shelved && shared_word[0] == SLOTS };
+    d_step { f_done = true; remote_word[0]++; live[0]--; last = where[0] == orphaned && remote_word[0] == SLOTS };
     if
     :: last ->
         acquire();
         if
-        :: where[0] == shelved -> slabs--; recycle(0); settle()
+        :: where[0] == orphaned -> slabs--; recycle(0); try_drain()
         :: else
         fi;
         lock = false
@@ -442,9 +444,9 @@ proctype F()
     done++
 }
 
-// Claims are taken back: by M, and by C, which closes. A lane that is bound is left to its thread, which finds its key closed.
-// Step take_idle_lanes.  Code: modules/tls_cache/shelf.cpp shelf::take_idle_lanes; modules/tls_cache/shelf.cpp shelf::take_back_locked
-inline take_back(close)
+// M and C reclaim, C closes. A bound cache is left to its thread, which finds its key closed.
+// Step reclaim_idle_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_idle_caches; modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_locked
+inline reclaim_epoch(close)
 {
     acquire();
     if
@@ -462,21 +464,21 @@ inline take_back(close)
         key = nobody;
 #endif
         if
-        :: !bound -> wanted_back = true
+        :: !bound -> flush_requested = true
         :: else
         fi;
 #ifdef MUTANT_TAKEN_WHILE_BOUND
         if
-        :: !inside -> give_up(false)
+        :: !inside -> flush_empty_slabs(false)
 #else
         if
-        :: !bound && !inside -> give_up(false)
+        :: !bound && !inside -> flush_empty_slabs(false)
 #endif
         :: else
         fi
     :: else
     fi;
-    settle();
+    try_drain();
     lock = false
 }
 
@@ -484,33 +486,33 @@ proctype M()
 {
     VARIABLES;
     if
-    :: wanted_back = true      // another lane of T's, in another epoch
+    :: flush_requested = true      // another thread cache of T's, in another epoch
     :: true
     fi;
-    take_back(false);
+    reclaim_epoch(false);
     done++
 }
 
 proctype C()
 {
     VARIABLES;
-    take_back(true);
+    reclaim_epoch(true);
     d_step { close_done = true; done++ }
 }
 
 init
 {
     d_step {
-        where[0] = held;
+        where[0] = owned;
         where[1] = cached;
-        local_word[0] = SLOTS - 1;
-        local_word[1] = SLOTS;
+        local_free_word[0] = SLOTS - 1;
+        local_free_word[1] = SLOTS;
         live[0] = 1
     };
     atomic { run T(); run O(); run F(); run M(); run C() };
     done == 5;
     assert(live[0] == 0 && live[1] == 0);
     assert(state == drained && drains == 1);             // not_drained
-    assert(where[0] == cached && where[1] == cached && local_word[0] == SLOTS && local_word[1] == SLOTS &&
-           shared_word[0] == 0 && shared_word[1] == 0)   // lost_store
+    assert(where[0] == cached && where[1] == cached && local_free_word[0] == SLOTS && local_free_word[1] == SLOTS &&
+           remote_word[0] == 0 && remote_word[1] == 0)   // lost_store
 }

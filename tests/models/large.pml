@@ -1,19 +1,20 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Large allocations, and pages that are one thing after another: a slab of an epoch, a large allocation of a later one, another
-// one in the same ring slot or in another. When it begins, the last object of the slab has been freed: G was elected and takes it
-// back, while L, which was the first to free into it, is still about to move it to another list. U and V allocate, one after the
-// other if there are no other pages, in the ring slot where the slab was or in a second one; N opens epochs in the first, C
-// closes there. TWICE: two threads free what U got, and L is not there. DROP: U's epoch gives everything back, and one frees it afterwards.
+// Large allocations, and pages with changing uses: a slab of an epoch, a large allocation of a later one, another one
+// in the same ring slot or in another. At the start the last object of the slab has been freed: G has claimed the slab
+// and recycles it, while L, whose free was the first into it, still has to move it to another list. U and V allocate,
+// one after the other if there are no other pages, in the ring slot where the slab was or in a second one; N opens
+// epochs in the first, C closes there. TWICE: two threads free what U got, and L is absent. DROP: U's epoch releases
+// everything, and one thread frees it afterwards.
 //
-// Bound: the pages of one allocation, 2 ring slots, 7 threads, 2 allocations, 2 frees (3 in TWICE), 2 epochs in the first slot after
-// the slab's (1 in TWICE).
+// Bound: the pages of one allocation, 2 ring slots, 7 threads, 2 allocations, 2 frees (3 in TWICE), 2 epochs in the
+// first slot after the slab's (1 in TWICE).
 // States: 215,601; TWICE 298,354; DROP 639,621.
-// Which large allocations are a resource's, guards and generations are left out.
-// Shown: an allocation is made in the epoch that was named or refused; lists are changed under their shelf's lock and have what they
-// should; a thread that comes late to a slab that is none any more leaves the pages alone; as many frees are reported as
-// there are too many; every epoch drains exactly once, and empty.
+// Left out: the owners of large allocations, guards and generations.
+// Shown: an allocation is made in the named epoch or refused; lists are changed under their epoch's lock and are
+// correct; a thread that comes late to a slab that no longer exists changes nothing; each free in excess is reported;
+// every epoch drains exactly once, and empty.
 //
 // Variants: (none) TWICE DROP
 //
@@ -35,14 +36,14 @@
 
 mtype = { opened, closing, drained };
 mtype = { none, slab, large };                 // what the descriptor's tag says
-mtype = { unused, cached, shelved_full, is_large };    // where the pages are, and on which list
+mtype = { unused, cached, orphan_full, is_large };   // where the pages are, and the list they are on
 
 // The descriptor of the first page.
 mtype tag = slab;
-mtype where = shelved_full;
-byte home = 1;                 // a shelf's number + 1
+mtype where = orphan_full;
+byte home = 1;   // an epoch's number + 1
 
-// Shelves.
+// Epochs' slabs.
 bool lock[2];
 byte era[2];
 mtype state[2];
@@ -51,9 +52,9 @@ mtype list[2];
 
 bool pages_free = false;
 
-// What nobody in the program knows.
+// State of the model only.
 byte allocations = 0;
-byte frees = 0;                // and what was dropped
+byte frees = 0;   // frees, and drops
 byte reports = 0;
 byte drains[2];
 bool got = false;              // U has its allocation, or was refused
@@ -62,8 +63,8 @@ byte done = 0;
 
 inline acquire(s) { atomic { !lock[s]; lock[s] = true } }
 
-// Step settle.  Code: modules/tls_cache/shelf.cpp shelf::settle
-inline settle(s)
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+inline try_drain(s)
 {
     d_step {
         if
@@ -89,8 +90,8 @@ inline unlist(s, from)
     }
 }
 
-// The first look is who frees; what is looked at under the lock decides.
-// Step free_large.  Code: modules/tls_cache/shelf.cpp free_large
+// The first look is the freer's; what is read under the lock decides.
+// Step free_large.  Code: modules/tls_cache/remote_free.cpp free_large
 inline free_large()
 {
     at = home;
@@ -121,7 +122,7 @@ inline free_large()
             where = unused;
             home = 0;
 #ifndef MUTANT_NO_SETTLE_AFTER_FREE
-            settle(at - 1);
+            try_drain(at - 1);
 #endif
             lock[at - 1] = false;
             d_step { frees++; pages_free = true }
@@ -131,7 +132,7 @@ inline free_large()
     d_step { at = 0; is_it = false }
 }
 
-// Step take_large.  Code: modules/epoch/allocator.cpp allocator::take_large; modules/tls_cache/shelf.cpp shelf::add_large
+// Step take_large.  Code: modules/epoch/allocate.cpp allocator::take_large; modules/tls_cache/epoch_slabs.cpp epoch_slabs::add_large
 inline allocate(s, e)
 {
     d_step { pages_free -> pages_free = false };
@@ -162,14 +163,14 @@ inline allocate(s, e)
     fi
 }
 
-// Whoever was elected to take the slab back. Nobody else may, and nothing in it is live.
+// The thread that has claimed the slab. No other thread may recycle it, and nothing in it is live.
 proctype G()
 {
     acquire(0);
-    unlist(0, shelved_full);
+    unlist(0, orphan_full);
     home = 0;
     where = cached;
-    settle(0);
+    try_drain(0);
     lock[0] = false;
     // Step discard.  Code: modules/slab/slab_cache.cpp slab_cache::discard
     tag = none;
@@ -178,8 +179,8 @@ proctype G()
     done++
 }
 
-// Whoever freed first has looked at `home` and waits for the lock.
-// Step relist.  Code: modules/tls_cache/shelf.cpp relist
+// The thread with the first free has read `home` and waits for the lock.
+// Step relist.  Code: modules/tls_cache/remote_free.cpp relist
 proctype L()
 {
     bool ours = false;
@@ -187,12 +188,12 @@ proctype L()
 #ifdef MUTANT_RELIST_LOOKS_AT_HOME_ONLY
     ours = home == 1;
 #else
-    ours = where == shelved_full;
+    ours = where == orphan_full;
     ours = ours && home == 1;
 #endif
     if
-    :: ours -> assert(tag == slab && list[0] == shelved_full)   // no_slab
-    :: else                                             // its bin is asked for, and its words
+    :: ours -> assert(tag == slab && list[0] == orphan_full)   // no_slab
+    :: else   // its bin and its words are read
     fi;
     lock[0] = false;
     done++
@@ -212,7 +213,7 @@ proctype N()
 }
 
 // Closes the first slot's epochs.
-// Step take_back.  Code: modules/tls_cache/shelf.cpp shelf::take_back
+// Step reclaim_epoch.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_epoch
 proctype C()
 {
     byte e = 2;
@@ -220,7 +221,7 @@ proctype C()
     :: e <= LAST_ERA ->
         atomic { era[0] == e && !lock[0] -> lock[0] = true };
         state[0] = closing;
-        settle(0);
+        try_drain(0);
         lock[0] = false;
         e++
     :: else -> break
@@ -240,7 +241,7 @@ proctype U()
     nothing = !served;
 #ifdef DROP
     // Everything at once, under the lock.
-    // Step drop_all.  Code: modules/tls_cache/shelf.cpp shelf::drop_all
+    // Step drop_all.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::drop_all
     if
     :: served ->
         at = home;
@@ -248,7 +249,7 @@ proctype U()
         unlist(at - 1, is_large);
         tag = none;
         where = unused;
-        settle(at - 1);
+        try_drain(at - 1);
         pages_free = true;
         lock[at - 1] = false;
         frees++
@@ -273,7 +274,7 @@ proctype V()
     done++
 }
 
-// Of what U got.
+// A free of U's allocation.
 proctype freer()
 {
     VARIABLES;
@@ -294,7 +295,7 @@ init
         state[0] = closing;
         state[1] = opened;
         pages[0] = 1;
-        list[0] = shelved_full;
+        list[0] = orphan_full;
         list[1] = unused
     };
     atomic {

@@ -1,18 +1,19 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Taking what an idle thread keeps. Thread T keeps empty slabs in lists of its own, takes some of them into use and puts them back,
-// each time in a section that it announces in `activity`. Two threads reach T: they take all that T keeps, unless T is in a section.
-// In a variant a third thread forks meanwhile: it waits for T's section, then takes the lock under which T is reached.
+// Flushing what an idle thread retains. Thread T retains empty slabs in lists of its own, takes some of them into use
+// and puts them back, each time in a section that it announces in `activity`. Two threads reach T: they take all that T
+// retains, unless T is in a section. In a variant a third thread forks meanwhile: it waits for T's section, then takes
+// the lock under which T is reached.
 //
-// T's stores go through a store buffer, as in claims.pml: the section has no fence between the announcement and the look at
-// `reached`. The heavy barrier of who reaches T, or forks, empties the buffer. Locks empty it too.
+// T's stores pass through a store buffer, as in claims.pml: the section has no fence between the announcement and the
+// load of `reached`. The heavy barrier of a thread that reaches T, or forks, flushes the buffer. Locks flush it too.
 //
-// Bound: 2 slabs, 3 sections of T, each of which may be repeated when T finds itself reached; 2 threads that reach T once each and look
-// once (64 times in the code); 1 fork; 4 stores in the buffer.
+// Bound: 2 slabs, 3 sections of T, each of which may be repeated when T finds itself reached; 2 threads that reach T
+// once each and read its activity once (64 times in the code); 1 fork; 4 stores in the buffer.
 // States: 31,956; WITHOUT_MEMBARRIER 16,100; WITH_FORK 129,125.
-// Shown: a list is changed by one thread at a time; no slab is lost or in two places; T waits for nothing but the end of a reach or a
-// fork, and those for nothing but the end of a section: nobody waits for ever.
+// Shown: a list is changed by one thread at a time; no slab is lost or in two places; T waits only for the end of a
+// reach or a fork, and those wait only for the end of a section: no thread waits for ever.
 //
 // Variants: (none) WITHOUT_MEMBARRIER WITH_FORK
 //
@@ -42,8 +43,8 @@ bool reach_lock = false;
 bool fork_under_way = false;
 byte cached = 0;          // slabs in the heap's cache, under its lock
 
-// What nobody in the program knows.
-bool in_section = false;  // T trusts that its lists are its own
+// State of the model only.
+bool in_section = false;   // T relies on its lists being its own
 byte in_use = 0;          // slabs that T took
 bool t_stopped = false;
 byte reaches = 0;         // ended
@@ -107,7 +108,7 @@ inline light_barrier()
 #ifdef WITHOUT_MEMBARRIER
     d_step { empty_buffer(); i = 0 }
 #else
-    skip // the compiler keeps the order, the processor need not
+    skip   // the compiler keeps the order; the processor may not
 #endif
 }
 
@@ -120,7 +121,7 @@ inline heavy_barrier()
 #endif
 }
 
-// Step announce.  Code: modules/tls_cache/thread.cppm restructuring_section
+// Step announce.  Code: modules/tls_cache/fork_exclusion.hpp fork_exclusion
 inline announce()
 {
 #ifdef MUTANT_LOOK_BEFORE_ANNOUNCING
@@ -137,14 +138,14 @@ inline announce()
 #endif
 }
 
-// Step wait_outside.  Code: modules/tls_cache/registry.cpp restructuring_section::wait_outside
+// Step wait_outside.  Code: modules/tls_cache/fork.cpp fork_exclusion::wait_outside
 inline wait_outside()
 {
     store(ACTIVITY, 0);
     !fork_under_way;
     if
     :: reached ->
-        // A lock: what T has stored is seen by others from here on.
+        // A lock: other threads see T's stores from here on.
         atomic { !reach_lock; empty_buffer(); i = 0; reach_lock = true };
         reach_lock = false
     :: else
@@ -188,7 +189,7 @@ proctype T()
     t_stopped = true
 }
 
-// Step flush_retained.  Code: modules/tls_cache/core.cpp heap_core::flush_retained
+// Step flush_retained.  Code: modules/tls_cache/retained.cpp heap_state::flush_retained
 inline flush_retained()
 {
     assert(!in_section);   // taken_in_section
@@ -198,7 +199,7 @@ inline flush_retained()
     atomic { cached = cached + taken; taken = 0 }
 }
 
-// Step reach_threads.  Code: modules/tls_cache/core.cpp heap_core::reach_threads
+// Step reach_threads.  Code: modules/tls_cache/retained.cpp heap_state::reach_threads
 proctype reacher()
 {
     byte taken;
@@ -230,7 +231,7 @@ proctype reacher()
 }
 
 #ifdef WITH_FORK
-// Step before_fork.  Code: modules/tls_cache/registry.cpp thread_registry::before_fork
+// Step before_fork.  Code: modules/tls_cache/fork.cpp thread_registry::before_fork
 proctype forker()
 {
     fork_under_way = true;

@@ -97,7 +97,7 @@ def check_references(source, folder):
     if not steps:
         problems.append("no model names any code")
     told = {}
-    for path in sorted(p for part in ("modules", "pmr") for p in (source / part).rglob("*.cpp*")):
+    for path in sorted(p for part in ("modules", "pmr") for p in (source / part).rglob("*.[ch]pp*")):
         for models in re.findall(r"// Modelled: (.*)$", path.read_text(), re.M):
             for said in models.split(";"):
                 match = re.fullmatch(r"tests/models/([\w.]+), step (\w+)", said.strip())

@@ -1,16 +1,17 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pages between live objects. One slab of three slots, each on a page of its own, on the shelf of an epoch; purger P gives the
-// kernel the pages of free slots while the slab stays where it is. First variant: the epoch is closed, and two threads free the two
-// objects that live there. ADOPT: the epoch is open; one of the two objects is freed by another thread, the other one stays; X
-// adopts the slab, allocates, frees, hands it back and purges in its turn. DROP: D gives back all that the epoch holds, and Y
-// uses the slab again at once.
+// The pages between live objects. One slab of three slots, each on a page of its own, on an epoch's list; purger P
+// gives the kernel the pages of free slots while the slab stays on its list. First variant: the epoch is closed, and
+// two threads free the two objects that live there. ADOPT: the epoch is open; another thread frees one of the two
+// objects, the other one stays; X acquires the slab, allocates, frees, flushes it and purges in its turn. DROP: D
+// releases all that the epoch holds, and Y uses the slab again at once.
 //
 // Bound: one slab, 3 slots, 3 threads, each with one free, one allocation and one free, or one purge.
-// The system call is one step for all pages; which slots are free was read before it.
-// Shown: no page goes under an object; what is noted of pages that went is true whenever it counts; the slab is taken back exactly
-// once, by whoever finds it empty, and the epoch drains; a slab with free slots is left where it can be adopted.
+// The system call is one step for all pages; the free slots were read before it.
+// Shown: no page under an object is purged; the note of purged pages is true whenever it counts; the slab is recycled
+// exactly once, by a thread that finds it empty, and the epoch drains; a slab with free slots stays where it can be
+// acquired.
 //
 // Variants: (none) ADOPT DROP
 //
@@ -26,28 +27,28 @@
 #define LOST 0
 #define WON 1
 #define LET_GO 2
-mtype = { unused, cached, held, shelved_partial, shelved_full };
+mtype = { unused, cached, owned, orphan_partial, orphan_full };
 mtype = { opened, closing, drained };
 
 // The words of the slab.
-byte shared_word = 4;
-byte local_word = 0;
+byte remote_word = 4;
+byte local_free_word = 0;
 #define NONE 0
 #define LANE_X 2
 #define RECLAIMING 3
 #define NOWHERE 4
 #define LANE_Y 5
 byte owner = NONE;
-mtype where = shelved_partial;
-byte noted = 0;                // slots whose pages are said to have gone
+mtype where = orphan_partial;
+byte noted = 0;   // slots whose pages are noted as purged
 
-// The shelf.
+// The epoch's slabs.
 bool lock = false;
 mtype state;
 byte slabs = 1;
-mtype list = shelved_partial;  // which of its lists the slab is on
+mtype list = orphan_partial;   // the list that the slab is on
 
-// What nobody in the program knows.
+// State of the model only.
 byte live = 3;                 // slots with an object
 byte gone = 0;                 // pages that are not resident
 byte released = 0;
@@ -56,7 +57,7 @@ byte done = 0;
 inline acquire() { atomic { !lock; lock = true } }
 inline touch(slot) { gone = gone & (FULL - slot) }
 
-// Step recycle.  Code: modules/tls_cache/core.cpp heap_core::recycle
+// Step recycle.  Code: modules/tls_cache/slab_supply.cpp heap_state::recycle
 inline recycle()
 {
     d_step {
@@ -64,8 +65,8 @@ inline recycle()
         assert(live == 0);         // live_object_taken
         owner = NOWHERE
     };
-    local_word = FULL;
-    shared_word = 0;
+    local_free_word = FULL;
+    remote_word = 0;
     where = cached
 }
 
@@ -82,8 +83,8 @@ inline remove_from(which)
     list = unused
 }
 
-// Step settle.  Code: modules/tls_cache/shelf.cpp shelf::settle
-inline settle()
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+inline try_drain()
 {
     d_step {
         if
@@ -93,8 +94,8 @@ inline settle()
     }
 }
 
-// Step elect.  Code: modules/tls_cache/shelf.cpp elect
-inline elect(result)
+// Step claim_for_reclaim.  Code: modules/tls_cache/orphans.hpp claim_for_reclaim
+inline claim_for_reclaim(result)
 {
     do
     :: true ->
@@ -109,58 +110,58 @@ inline elect(result)
         :: else
         fi;
         if
-        :: shared_word == FULL -> break
+        :: remote_word == FULL -> break
         :: else
         fi;
         owner = NONE;
         if
-        :: shared_word != FULL -> result = LET_GO; break
+        :: remote_word != FULL -> result = LET_GO; break
         :: else
         fi
     od;
     skip
 }
 
-// Step relist.  Code: modules/tls_cache/shelf.cpp relist
+// Step relist.  Code: modules/tls_cache/remote_free.cpp relist
 inline relist()
 {
     acquire();
     if
-    :: where == shelved_full && shared_word != 0 ->
-        d_step { remove_from(shelved_full); where = shelved_partial; list = shelved_partial }
+    :: where == orphan_full && remote_word != 0 ->
+        d_step { remove_from(orphan_full); where = orphan_partial; list = orphan_partial }
     :: else
     fi;
     lock = false
 }
 
-// Step shelved_slab_changed.  Code: modules/tls_cache/shelf.cpp shelved_slab_changed
-inline shelved_slab_changed()
+// Step orphan_changed.  Code: modules/tls_cache/remote_free.cpp orphan_changed
+inline orphan_changed()
 {
     if
-    :: shared_word != FULL -> relist()
+    :: remote_word != FULL -> relist()
     :: else ->
-        elect(election);
+        claim_for_reclaim(reclaim_claim);
         if
-        :: election == LET_GO -> relist()
-        :: election == LOST
-        :: election == WON ->
+        :: reclaim_claim == LET_GO -> relist()
+        :: reclaim_claim == LOST
+        :: reclaim_claim == WON ->
             acquire();
             d_step { remove_from(where); slabs-- };
             recycle();
-            settle();
+            try_drain();
             lock = false;
             give_pages()
         fi
     fi
 }
 
-// Step free_remote.  Code: modules/tls_cache/shelf.cpp free_remote
+// Step free_remote.  Code: modules/tls_cache/remote_free.cpp free_remote
 inline free_remote(slot)
 {
     d_step {
         assert((gone & slot) == 0);       // purged_under_object
-        before = shared_word;
-        shared_word = shared_word | slot;
+        before = remote_word;
+        remote_word = remote_word | slot;
         live = live & (FULL - slot)
     };
     if
@@ -168,20 +169,20 @@ inline free_remote(slot)
     :: else ->
         own = owner;
         if
-        :: own == NONE -> shelved_slab_changed()
+        :: own == NONE -> orphan_changed()
         :: else
         fi
     fi;
-    own = 0; before = 0; election = 0
+    own = 0; before = 0; reclaim_claim = 0
 }
 
-// Under the lock; who has the slab already takes it back, or has it adopted.
-// Step claim_for_purge.  Code: modules/tls_cache/shelf.cpp shelf::claim_for_purge
+// Under the lock; a thread that owns the slab already recycles it, or has acquired it.
+// Step claim_for_purge.  Code: modules/tls_cache/survivors.cpp epoch_slabs::claim_for_purge
 inline claim_for_purge()
 {
     claimed = false;
     if
-    :: list == shelved_partial && owner == NONE && (shared_word & (FULL - noted)) != 0 ->
+    :: list == orphan_partial && owner == NONE && (remote_word & (FULL - noted)) != 0 ->
 #ifdef MUTANT_PURGES_WITHOUT_OWNING
         claimed = true
 #else
@@ -196,7 +197,7 @@ inline claim_for_purge()
     fi
 }
 
-// Step end_purge.  Code: modules/tls_cache/shelf.cpp shelf::end_purge_of
+// Step end_purge.  Code: modules/tls_cache/survivors.cpp epoch_slabs::end_purge_of
 inline end_purge()
 {
 #ifndef MUTANT_PURGES_WITHOUT_OWNING
@@ -204,10 +205,10 @@ inline end_purge()
 #endif
 #ifndef MUTANT_ENDS_WITHOUT_LOOK
     if
-    :: shared_word == FULL ->
-        elect(election);
+    :: remote_word == FULL ->
+        claim_for_reclaim(reclaim_claim);
         if
-        :: election == WON ->
+        :: reclaim_claim == WON ->
             d_step { remove_from(where); slabs-- };
             recycle();
             give_pages()
@@ -216,24 +217,24 @@ inline end_purge()
     :: else ->
 #ifndef MUTANT_NOT_RELISTED
         if
-        :: shared_word != 0 && where == shelved_full ->
-            d_step { remove_from(shelved_full); where = shelved_partial; list = shelved_partial }
+        :: remote_word != 0 && where == orphan_full ->
+            d_step { remove_from(orphan_full); where = orphan_partial; list = orphan_partial }
         :: else
         fi
 #else
         skip
 #endif
     fi;
-    election = 0;
+    reclaim_claim = 0;
 #endif
 #ifndef MUTANT_NO_SETTLE_AFTER_PURGE
-    settle()
+    try_drain()
 #else
     skip
 #endif
 }
 
-// Step purge_unused.  Code: modules/slab/slab_cache.cpp slab_cache::purge_unused; modules/tls_cache/shelf.cpp shelf::purge_unused
+// Step purge_unused.  Code: modules/slab/slab_cache.cpp slab_cache::purge_unused; modules/slab/slab_cache.cpp epoch_slabs::purge_unused
 inline purge_unused()
 {
     acquire();
@@ -241,13 +242,13 @@ inline purge_unused()
     lock = false;
     if
     :: claimed ->
-        free = shared_word;
+        free = remote_word;
         d_step {
             assert((live & free) == 0);    // purged_under_object
             gone = gone | free
         };
 #ifdef MUTANT_NOTES_WHAT_CAME_MEANWHILE
-        noted = noted | shared_word;
+        noted = noted | remote_word;
 #else
         noted = noted | free;
 #endif
@@ -259,42 +260,42 @@ inline purge_unused()
     free = 0; claimed = false
 }
 
-// Step adopt.  Code: modules/tls_cache/shelf.cpp shelf::adopt; modules/tls_cache/shelf.cpp shelf::repair_adoption
-inline adopt()
+// Step acquire_partial.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::acquire_partial; modules/tls_cache/epoch_slabs.cpp epoch_slabs::repair_partial
+inline acquire_partial()
 {
     acquire();
     if
-    :: list == shelved_partial ->
+    :: list == orphan_partial ->
         d_step { claimed = (owner == NONE); if :: claimed -> owner = LANE_X :: else fi };
         if
         :: claimed ->
-            d_step { local_word = shared_word; shared_word = 0 };
+            d_step { local_free_word = remote_word; remote_word = 0 };
 #ifndef MUTANT_ADOPTED_WITH_ITS_NOTE
             noted = 0;
 #endif
-            d_step { remove_from(shelved_partial); slabs--; where = held }
+            d_step { remove_from(orphan_partial); slabs--; where = owned }
         :: else ->
-            d_step { remove_from(shelved_partial); where = shelved_full; list = shelved_full }
+            d_step { remove_from(orphan_partial); where = orphan_full; list = orphan_full }
         fi
     :: else
     fi;
     lock = false
 }
 
-// Step put_down.  Code: modules/tls_cache/shelf.cpp shelf::put_down
-inline put_down()
+// Step orphan_slab.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::orphan_slab
+inline orphan_slab()
 {
     acquire();
-    d_step { local_word = local_word | shared_word; shared_word = 0 };
-    d_step { list = shelved_partial; where = shelved_partial; slabs++ };
-    d_step { shared_word = shared_word | local_word };
-    local_word = 0;
+    d_step { local_free_word = local_free_word | remote_word; remote_word = 0 };
+    d_step { list = orphan_partial; where = orphan_partial; slabs++ };
+    d_step { remote_word = remote_word | local_free_word };
+    local_free_word = 0;
     owner = NONE;
-    assert(shared_word != FULL);           // an object stays
+    assert(remote_word != FULL);           // an object stays
     lock = false
 }
 
-#define VARIABLES byte free = 0; byte before = 0; byte own = 0; byte election = 0; byte slot = 0; bool claimed = false
+#define VARIABLES byte free = 0; byte before = 0; byte own = 0; byte reclaim_claim = 0; byte slot = 0; bool claimed = false
 
 proctype freer(byte bit_to_free)
 {
@@ -314,23 +315,23 @@ proctype P()
 proctype X()
 {
     VARIABLES;
-    adopt();
+    acquire_partial();
     if
     :: claimed ->
         claimed = false;
-        slot = (local_word & 1 -> 1 : 4);
+        slot = (local_free_word & 1 -> 1 : 4);
         d_step {
             assert((live & slot) == 0);
-            local_word = local_word & (FULL - slot);
+            local_free_word = local_free_word & (FULL - slot);
             live = live | slot;
             touch(slot)
         };
         d_step {
             assert((gone & slot) == 0);    // purged_under_object
-            local_word = local_word | slot;
+            local_free_word = local_free_word | slot;
             live = live & (FULL - slot)
         };
-        put_down();
+        orphan_slab();
         purge_unused()
     :: else
     fi;
@@ -339,7 +340,7 @@ proctype X()
 #endif
 
 #ifdef DROP
-// Step drop_all.  Code: modules/tls_cache/shelf.cpp shelf::drop_all
+// Step drop_all.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::drop_all
 proctype D()
 {
     VARIABLES;
@@ -347,7 +348,7 @@ proctype D()
     live = 0;
 #ifndef MUTANT_DROPS_WHAT_IS_PURGED
     if
-    :: list != unused && owner == RECLAIMING -> shared_word = FULL
+    :: list != unused && owner == RECLAIMING -> remote_word = FULL
     :: list != unused && owner != RECLAIMING ->
         d_step { remove_from(where); slabs-- };
         recycle()
@@ -365,10 +366,10 @@ proctype Y()
 {
     VARIABLES;
     where == cached;
-    d_step { where = held; noted = 0; owner = LANE_Y; local_word = 3; live = 4; touch(4) };
+    d_step { where = owned; noted = 0; owner = LANE_Y; local_free_word = 3; live = 4; touch(4) };
     d_step {
         assert((gone & 4) == 0);           // purged_under_object
-        local_word = FULL;
+        local_free_word = FULL;
         live = 0;
         owner = NOWHERE;
         where = cached
@@ -405,12 +406,12 @@ init
     };
     done == THREADS;
 #ifdef ADOPT
-    assert(live == 2 && owner == NONE && local_word == 0 && shared_word == 5);
-    assert(where == shelved_partial && list == shelved_partial && slabs == 1);    // left_on_full_list
+    assert(live == 2 && owner == NONE && local_free_word == 0 && remote_word == 5);
+    assert(where == orphan_partial && list == orphan_partial && slabs == 1);    // left_on_full_list
     assert((noted & (FULL - gone)) == 0);                                         // noted_but_resident
 #else
     assert(live == 0);
-    assert(where == cached && owner == NOWHERE && local_word == FULL && shared_word == 0 && slabs == 0);   // not_taken_back
+    assert(where == cached && owner == NOWHERE && local_free_word == FULL && remote_word == 0 && slabs == 0);   // not_taken_back
 #ifndef DROP
     assert(state == drained && released == 1);                                   // not_drained
 #endif

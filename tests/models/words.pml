@@ -1,16 +1,18 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The two words of a slab. The owner allocates from `local`, frees into it, and collects from `shared` what three other threads
-// free there, each a slot of its own. The slab is what the owner hands out from, or among its ready ones, or neither: then
-// `freed_into` must tell. Variants: two of the threads free the same slot (TWICE), or the owner frees a slot that another
+// The two words of a slab. The owner allocates from `local_free`, frees into it, and collects from `remote_free` the
+// frees of three other threads, each of a slot of its own. The slab is the owner's current one, or on its partial
+// stack, or neither: then `freed_into` must tell the owner. Variants: two of the threads free the same slot (TWICE), or
+// the owner frees a slot that another
 // thread frees as well (OWNER_TOO).
 //
-// Bound: one slab, 3 slots, 4 threads, 3 operations of the owner before the others are done and as many as it takes afterwards.
+// Bound: one slab, 3 slots, 4 threads, 3 operations of the owner before the others are done, and as many as are needed
+// afterwards.
 // States: 432,965; TWICE 318,536; OWNER_TOO 141,999.
-// Shown: a slot has one holder; no freed slot is lost, and without a close the owner finds them all; a slot freed twice is
-// reported exactly once as long as it is not handed out in between, and one that is in both words before an allocation begins
-// is not handed out; nobody is accused who freed once.
+// Shown: a slot has one holder; no freed slot is lost, and without a close the owner finds them all; a slot freed twice
+// is reported exactly once unless it is allocated in between, and one that is in both words before an allocation begins
+// is not allocated; no slot that was freed once is reported.
 //
 // Variants: (none) TWICE OWNER_TOO
 //
@@ -27,48 +29,48 @@
 
 #define FULL 7
 #define OPERATIONS 3
-// The slots of which nobody frees an object twice. A second free so late that it comes between an allocation's look and its
-// store is a free of the new object, as every free after that: nothing can tell them apart.
+// The slots with no object that is freed twice. A second free so late that it comes between an allocation's load and
+// its store is a free of the new object, as every later free is: nothing can distinguish them.
 #if defined(TWICE) || defined(OWNER_TOO)
 #define FREED_ONCE 6
 #else
 #define FREED_ONCE 7
 #endif
 
-byte local_word = 0;
-byte shared_word = 0;
+byte local_free_word = 0;
+byte remote_word = 0;
 bool freed_into = false;
 #ifdef MUTANT_LOOK_PASSES_EXCHANGE
-bool resetting = false;   // the owner's exchange has read freed_into, and its store is still on its way: no other comes between
+bool resetting = false;   // the owner's exchange has read freed_into; no other change precedes its store
 #endif
 
 // The owner's own.
-bool current = true;    // hands out from the slab
-bool ready = false;     // the slab is among those known to have free slots
+bool current = true;   // the owner allocates from the slab
+bool ready = false;   // the slab is on the partial stack
 byte to_scan = 0;
 
-// What nobody in the program knows.
+// State of the model only.
 byte live = FULL;
-byte mine = 0;          // slots that the owner has handed out to itself
+byte mine = 0;   // slots that the owner has allocated
 byte reports = 0;
-byte handed_out = 0;    // slots handed out since the beginning
-byte freers = 0;        // that are done
+byte handed_out = 0;   // slots allocated since the start
+byte freers = 0;   // freers that are done
 
 #define FIRST_OF(m) ((m & 1) -> 1 : ((m & 2) -> 2 : 4))
 #define COUNT(m) ((m & 1) + ((m >> 1) & 1) + ((m >> 2) & 1))
 
-// Step claim_freed.  Code: modules/slab/descriptor.cppm claim_freed; modules/tls_cache/core.cppm claim
+// Step claim_freed.  Code: modules/slab/descriptor.hpp claim_freed; modules/tls_cache/heap_state.hpp claim
 inline claim_freed()
 {
-    own = local_word;
-    freed = shared_word;
+    own = local_free_word;
+    freed = remote_word;
     if
     :: freed != 0 ->
-        local_word = own | freed;
+        local_free_word = own | freed;
 #ifdef MUTANT_CLAIM_BY_STORE
-        shared_word = 0;
+        remote_word = 0;
 #else
-        shared_word = shared_word & (FULL - freed);
+        remote_word = remote_word & (FULL - freed);
 #endif
 #ifndef MUTANT_TWICE_NOT_REPORTED
         reports = reports + COUNT((own & freed))
@@ -77,18 +79,18 @@ inline claim_freed()
     fi
 }
 
-// Step open_block.  Code: modules/tls_cache/lane.cpp lane::open_block
-inline open_block()
+// Step open_subslab.  Code: modules/tls_cache/thread_cache.cpp thread_cache::open_subslab
+inline open_subslab()
 {
     if
-    :: shared_word != 0 -> claim_freed()
+    :: remote_word != 0 -> claim_freed()
     :: else
     fi;
-    found = local_word != 0
+    found = local_free_word != 0
 }
 
-// Step scan_held.  Code: modules/tls_cache/lane.cpp lane::scan_held
-inline scan_held()
+// Step scan_owned.  Code: modules/tls_cache/thread_cache.cpp thread_cache::scan_owned
+inline scan_owned()
 {
     if
     :: freed_into ->
@@ -103,12 +105,12 @@ inline scan_held()
     if
     :: to_scan > 0 ->
         to_scan--;
-        freed = shared_word;
+        freed = remote_word;
 #ifdef MUTANT_LOOK_PASSES_EXCHANGE
         atomic { freed_into = freed_into && !resetting; resetting = false };
 #endif
         if
-        :: COUNT(freed) * 2 >= 3 -> open_block()
+        :: COUNT(freed) * 2 >= 3 -> open_subslab()
         :: else
         fi
     :: else
@@ -118,29 +120,29 @@ inline scan_held()
 #endif
 }
 
-// Step next_block.  Code: modules/tls_cache/lane.cpp lane::next_block; modules/tls_cache/lane.cpp lane::next_ready
-inline next_block()
+// Step next_subslab.  Code: modules/tls_cache/thread_cache.cpp thread_cache::next_subslab; modules/tls_cache/thread_cache.cpp thread_cache::open_partial
+inline next_subslab()
 {
     found = false;
     if
-    :: current -> open_block(); current = found
+    :: current -> open_subslab(); current = found
     :: else
     fi;
     if
-    :: !found && ready -> ready = false; open_block(); current = found
-    :: !found && !ready && (to_scan != 0 || freed_into) -> scan_held(); current = found
+    :: !found && ready -> ready = false; open_subslab(); current = found
+    :: !found && !ready && (to_scan != 0 || freed_into) -> scan_owned(); current = found
     :: else
     fi
 }
 
-// Step allocate_from.  Code: modules/tls_cache/lane.cppm allocate_from
+// Step allocate_from.  Code: modules/tls_cache/thread_cache.hpp allocate_from
 inline allocate_from()
 {
-    atomic { own = local_word; in_shared = shared_word };   // what is in both words now is known to be freed twice
+    atomic { own = local_free_word; in_shared = remote_word };   // what is in both words now was freed twice
 #ifdef MUTANT_SHARED_NOT_LOOKED_AT
     freed = 0;
 #else
-    freed = shared_word;
+    freed = remote_word;
 #endif
     if
     :: own != 0 && (freed & own) == 0 ->
@@ -148,7 +150,7 @@ inline allocate_from()
         atomic {
             assert((in_shared & own) == 0);      // handed_out_in_both_words
             assert((live & slot & FREED_ONCE) == 0);  // handed_out_twice
-            local_word = own & (own - 1);
+            local_free_word = own & (own - 1);
             live = live | slot;
             mine = mine | slot;
             handed_out = handed_out | slot
@@ -157,7 +159,7 @@ inline allocate_from()
     fi
 }
 
-// Step find_slot.  Code: modules/tls_cache/lane.cpp lane::find_slot; modules/tls_cache/lane.cpp lane::refill
+// Step find_slot.  Code: modules/tls_cache/thread_cache.cpp thread_cache::find_slot; modules/tls_cache/thread_cache.cpp thread_cache::refill
 inline allocate()
 {
     slot = 0;
@@ -167,7 +169,7 @@ inline allocate()
     fi;
     do
     :: slot == 0 ->
-        next_block();
+        next_subslab();
         if
         :: found -> allocate_from()
         :: else -> break                         // another slab serves it
@@ -177,16 +179,16 @@ inline allocate()
     own = 0; freed = 0; found = false; in_shared = 0
 }
 
-// Step put_back.  Code: modules/tls_cache/lane.cppm put_back; modules/tls_cache/lane.cpp lane::restock
+// Step put_back.  Code: modules/tls_cache/thread_cache.hpp put_back; modules/tls_cache/thread_cache.hpp thread_cache::restock
 inline put_back(s)
 {
-    own = local_word;
-    freed = shared_word;
+    own = local_free_word;
+    freed = remote_word;
     if
     :: ((own | freed) & s) != 0 ->
         atomic { reports++; mine = mine & (FULL - s) }
     :: else ->
-        atomic { local_word = own | s; live = live & (FULL - s); mine = mine & (FULL - s) };
+        atomic { local_free_word = own | s; live = live & (FULL - s); mine = mine & (FULL - s) };
 #ifndef MUTANT_NOT_MADE_READY
         if
         :: !current && !ready && (own == 0 || (own | s) == FULL) -> ready = true
@@ -197,11 +199,11 @@ inline put_back(s)
     own = 0; freed = 0
 }
 
-// Step note_freed_into.  Code: modules/tls_cache/shelf.cpp note_freed_into
+// Step note_freed_into.  Code: modules/tls_cache/remote_free.cpp note_freed_into
 inline note_freed_into()
 {
     if
-    :: freed_into                                // said already
+    :: freed_into   // set already
 #ifdef MUTANT_LOOK_PASSES_EXCHANGE
     :: else -> atomic { !resetting -> freed_into = true }
 #else
@@ -210,26 +212,26 @@ inline note_freed_into()
     fi
 }
 
-// Step free_remote.  Code: modules/tls_cache/shelf.cpp free_remote
+// Step free_remote.  Code: modules/tls_cache/remote_free.cpp free_remote
 proctype freer(byte s)
 {
     byte before;
     if
-    :: (shared_word & s) != 0 -> reports++; goto over
+    :: (remote_word & s) != 0 -> reports++; goto over
     :: else
     fi;
     if
-    :: (local_word & s) != 0 -> reports++; goto over
+    :: (local_free_word & s) != 0 -> reports++; goto over
     :: else
     fi;
 #ifdef MUTANT_FLAG_BEFORE_FREE
     note_freed_into();
 #endif
 #ifdef MUTANT_FREE_BY_STORE
-    before = shared_word;
-    atomic { shared_word = before | s; live = live & (FULL - s); mine = mine & (FULL - s) };
+    before = remote_word;
+    atomic { remote_word = before | s; live = live & (FULL - s); mine = mine & (FULL - s) };
 #else
-    atomic { before = shared_word; shared_word = before | s; live = live & (FULL - s); mine = mine & (FULL - s) };
+    atomic { before = remote_word; remote_word = before | s; live = live & (FULL - s); mine = mine & (FULL - s) };
 #endif
     if
 #ifndef MUTANT_BEFORE_NOT_LOOKED_AT
@@ -292,7 +294,8 @@ active proctype owner()
     :: else -> break
     od;
 #if defined(TWICE) || defined(OWNER_TOO)
-    // All that is free and not yet found out is in both words. The next claim, here of whoever gives the slab back, reports it.
+    // Every double free that is not yet reported is in both words. The next claim, here by the thread that recycles the
+    // slab, reports it.
     skip;
     claim_freed();
     if

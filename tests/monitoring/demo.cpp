@@ -84,7 +84,7 @@ void serve_request(tslab::allocator& heap)
     (void)heap.close(request.epoch());
 }
 
-/// A request while another phase is open: it takes a ring slot that none of the later ones needs, so that what is told of its
+/// A request while another phase is open: it takes a ring slot that none of the later ones needs, so that what is published of its
 /// close stays to be seen.
 void serve_request_beside_another(tslab::allocator& heap)
 {

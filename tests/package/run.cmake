@@ -18,7 +18,7 @@ foreach(i RANGE ${CMAKE_ARGC})
     endif()
 endforeach()
 
-file(REMOVE_RECURSE ${PREFIX} ${CONSUMER_BUILD_DIR})
+file(REMOVE_RECURSE ${PREFIX} ${CONSUMERS_BUILD_DIR})
 run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${PREFIX})
 
 file(GLOB_RECURSE compiled_interfaces ${PREFIX}/*.pcm ${PREFIX}/*.bmi)
@@ -26,6 +26,21 @@ if(compiled_interfaces)
     message(FATAL_ERROR "compiled module interfaces were installed: ${compiled_interfaces}")
 endif()
 
-run(${CMAKE_COMMAND} -S ${CONSUMER} -B ${CONSUMER_BUILD_DIR} -G Ninja -D CMAKE_PREFIX_PATH=${PREFIX} ${configuration})
-run(${CMAKE_COMMAND} --build ${CONSUMER_BUILD_DIR} -- --quiet)
-run(${CMAKE_CTEST_COMMAND} --test-dir ${CONSUMER_BUILD_DIR} --output-on-failure --no-tests=error)
+# consume(<folder> <most steps, 0: any> <argument>...): configures, builds and tests the project in the folder.
+function(consume folder most_steps)
+    set(build ${CONSUMERS_BUILD_DIR}/${folder})
+    run(${CMAKE_COMMAND} -S ${CONSUMERS}/${folder} -B ${build} -G Ninja -D CMAKE_PREFIX_PATH=${PREFIX} ${configuration} ${ARGN})
+    execute_process(COMMAND ${CMAKE_COMMAND} -E env "NINJA_STATUS=[%f/%t] " ${CMAKE_COMMAND} --build ${build}
+        OUTPUT_VARIABLE log RESULT_VARIABLE failed)
+    string(REGEX MATCHALL "\\[[0-9]+/[0-9]+\\]" steps "${log}")
+    list(LENGTH steps count)
+    message(STATUS "${folder}: ${count} steps")
+    if(failed OR (most_steps AND (count EQUAL 0 OR count GREATER most_steps)))
+        message(FATAL_ERROR "${folder} failed to build, or not in ${most_steps} steps:\n${log}")
+    endif()
+    run(${CMAKE_CTEST_COMMAND} --test-dir ${build} --output-on-failure --no-tests=error)
+endfunction()
+
+consume(core 15 -D CMAKE_DISABLE_FIND_PACKAGE_Boost=ON)
+consume(umbrella 20)
+consume(consumer 0)

@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(a_leak_names_heap_label_objects_bytes_file_and_line)
     BOOST_TEST(!r.fatal);
     BOOST_TEST(heap.snapshot().global.leaked_objects == 8u);
     BOOST_TEST(heap.snapshot().global.misuses == 1u);
-    BOOST_TEST(heap.core().misuses(misuse::leak) == 1u);
+    BOOST_TEST(heap.state().misuses(misuse::leak) == 1u);
     for (void* p : left)
         heap.free(p);
 }

@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(what_is_drained_and_closed_is_not_resident_when_eager)
                 for (std::size_t i = 0; i < scaled(3000); ++i) {
                     std::size_t const n = m.size();
                     std::size_t const alignment = m.alignment();
-                    bool const raw = alignment <= tslab::common_alignment && i % 2 == 0;
+                    bool const raw = alignment <= tslab::fast_alignment && i % 2 == 0;
                     void* const p = raw ? heap.malloc(n, e) : r->allocate(n, alignment);
                     m.add(p, n, alignment, raw ? 1 : 0);
                     low = std::min(low, reinterpret_cast<std::uintptr_t>(p));

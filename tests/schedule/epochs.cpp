@@ -69,7 +69,7 @@ public:
                     give(take(64, e_));
                     give(take(64, e_));
                     await([this] { return closed_.load(std::memory_order_acquire); });
-                    expect(heap.core().shelf_at(e_.index).state.load(std::memory_order_relaxed) ==
+                    expect(heap.state().epoch_slabs_at(e_.index).state.load(std::memory_order_relaxed) ==
                                tslab::lifecycle::drained,
                            "a thread keeps the claims that a close wanted");
                 },

@@ -126,7 +126,7 @@ private:
     std::vector<object> first_;
 };
 
-/// Two threads free what lives in a slab whose lane another thread holds, and a third closes the epoch.
+/// Two threads free what lives in a slab whose thread cache another thread holds, and a third closes the epoch.
 class frees_against_close : public heap_scenario {
 public:
     frees_against_close(std::size_t n, std::size_t bytes, bool again) : n_{n}, size_{bytes}, again_{again} {}
@@ -135,7 +135,7 @@ public:
         tslab::epoch_id const e = heap.current_epoch();
         all_ = take_many(n_, size_, e);
         if (again_)
-            heap.close(e);   // the slab is on the shelf before anything begins
+            heap.close(e);   // the slab is on the epoch's list before anything begins
         auto const half = [this](std::size_t from) {
             for (std::size_t i = from; i < n_; i += 2)
                 give(all_[i]);
@@ -210,8 +210,8 @@ private:
     object last_;
 };
 
-/// Who frees the last object of a slab on a shelf comes late: when he looks for the list it is on, it has been adopted, emptied,
-/// used again, and put on the shelf of another epoch.
+/// Who frees the last object of a slab on an epoch's list comes late: when he looks for the list it is on, it has been adopted, emptied,
+/// used again, and put on the epoch's list of another epoch.
 class late_to_a_list : public heap_scenario {
 public:
     late_to_a_list() : heap_scenario{4, tslab::reclaim_policy::eager} {}
@@ -264,7 +264,7 @@ private:
     tslab::atomic<int> lent_{0};
 };
 
-/// A thread adopts from the shelf while two others free there. `live`: those that live in the slab then; the first block's, its
+/// A thread adopts from the epoch's slabs while two others free there. `live`: those that live in the slab then; the first block's, its
 /// last object and some in between stay.
 class frees_against_adoption : public heap_scenario {
 public:
@@ -297,11 +297,11 @@ private:
     std::vector<object> all_;
 };
 
-/// Two threads free in different blocks of a slab that is full and on the shelf: each is the first in his block. A third one
+/// Two threads free in different blocks of a slab that is full and on the epoch's list: each is the first in his block. A third one
 /// allocates there.
-class first_frees_of_blocks : public heap_scenario {
+class first_frees_of_subslabs : public heap_scenario {
 public:
-    explicit first_frees_of_blocks(std::size_t bytes) : size_{bytes} {}
+    explicit first_frees_of_subslabs(std::size_t bytes) : size_{bytes} {}
     bodies threads() override
     {
         tslab::epoch_id const e = heap.current_epoch();
@@ -418,7 +418,7 @@ BOOST_AUTO_TEST_CASE(frees_and_a_slab_that_changes_hands)
 {
     must_hold(make<reuse_during_an_election>(), 3 * usual_runs);
 }
-BOOST_AUTO_TEST_CASE(frees_and_a_slab_on_another_shelf) { must_hold(make<late_to_a_list>(), usual_runs); }
+BOOST_AUTO_TEST_CASE(frees_and_a_slab_on_another_epoch) { must_hold(make<late_to_a_list>(), usual_runs); }
 BOOST_AUTO_TEST_CASE(frees_and_an_adoption)
 {
     must_hold(make<frees_against_adoption>(object_bytes, objects_of_slab - 1), usual_runs);
@@ -426,27 +426,27 @@ BOOST_AUTO_TEST_CASE(frees_and_an_adoption)
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_AUTO_TEST_SUITE(blocks)
+BOOST_AUTO_TEST_SUITE(subslabs)
 
-BOOST_AUTO_TEST_CASE(frees_of_blocks_and_a_close)
+BOOST_AUTO_TEST_CASE(frees_of_subslabs_and_a_close)
 {
     must_hold(make<frees_against_close>(std::size_t{6}, std::size_t{16}, false), usual_runs);
 }
-BOOST_AUTO_TEST_CASE(frees_of_blocks_and_an_adoption)
+BOOST_AUTO_TEST_CASE(frees_of_subslabs_and_an_adoption)
 {
     must_hold(make<frees_against_adoption>(std::size_t{16}, std::size_t{4}), fewer_runs);
     must_hold(make<frees_against_adoption>(std::size_t{48}, std::size_t{3}), fewer_runs);
 }
-BOOST_AUTO_TEST_CASE(first_frees_of_blocks_and_an_adoption)
+BOOST_AUTO_TEST_CASE(first_frees_of_subslabs_and_an_adoption)
 {
-    must_hold(make<first_frees_of_blocks>(std::size_t{32}), fewer_runs);
+    must_hold(make<first_frees_of_subslabs>(std::size_t{32}), fewer_runs);
 }
-BOOST_AUTO_TEST_CASE(frees_of_blocks_that_come_late)
+BOOST_AUTO_TEST_CASE(frees_of_subslabs_that_come_late)
 {
     must_hold(make<late_to_an_election>(std::size_t{16}, std::size_t{64}), fewer_runs);
     must_hold(make<late_to_an_election>(std::size_t{64}, std::size_t{32}), fewer_runs);
 }
-BOOST_AUTO_TEST_CASE(frees_and_blocks_that_change_hands)
+BOOST_AUTO_TEST_CASE(frees_and_subslabs_that_change_hands)
 {
     must_hold(make<reuse_during_an_election>(std::size_t{48}, std::size_t{48}), fewer_runs);
     must_hold(make<reuse_during_an_election>(std::size_t{16}, std::size_t{64}), fewer_runs);

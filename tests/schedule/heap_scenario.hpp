@@ -48,7 +48,7 @@ protected:
     {
         object const o = note(heap.malloc(size, e), size);
         if (o.p != nullptr) {
-            tslab::shelf const& home = heap.core().shelf_at(e.index);
+            tslab::epoch_slabs const& home = heap.state().epoch_slabs_at(e.index);
             expect(home.era.load(std::memory_order_relaxed) == e.era &&
                        home.state.load(std::memory_order_relaxed) != tslab::lifecycle::drained,
                    "an object was served in an epoch that is gone");
@@ -92,13 +92,13 @@ protected:
     void note_taken() { ++taken_; }
 
     /// The word that says who holds the slab of an object is of interest.
-    void attract_owner_of(object const& o) { attract(&heap.core().slab_at(o.p)->owner, "owner"); }
+    void attract_owner_of(object const& o) { attract(&heap.state().slab_at(o.p)->owner, "owner"); }
     /// So are, to one thread, all words by which it changes hands or place.
     void attract_slab_of(object const& o, std::size_t thread)
     {
-        tslab::slab const& s = *heap.core().slab_at(o.p);
+        tslab::slab_meta const& s = *heap.state().slab_at(o.p);
         attract(&s.owner, "owner", thread);
-        attract(&heap.core().pages().map().find_block(o.p, s.bin())->shared, "shared", thread);
+        attract(&heap.state().pages().map().find_subslab(o.p, s.bin())->remote_free, "shared", thread);
         attract(&s.home, "home", thread);
         attract(&s.where, "where", thread);
     }
@@ -121,8 +121,8 @@ protected:
         stress::close_everything(heap);
         std::string const wrong = stress::wrong_with(heap);
         expect(wrong.empty(), wrong);
-        for (std::uint32_t i = 0; i < heap.core().prepared_slots(); ++i)
-            expect(holds_nothing(heap.core().shelf_at(i)), "a list of an empty epoch is not empty");
+        for (std::uint32_t i = 0; i < heap.state().prepared_slots(); ++i)
+            expect(holds_nothing(heap.state().epoch_slabs_at(i)), "a list of an empty epoch is not empty");
         tslab::global_stats const counted = heap.snapshot({.residency = false}).global;
         expect(counted.current_partial_mismatches == 0, "a slab without free slots was listed as one that has some");
         std::uint64_t const handed_out = counted.allocations;
@@ -152,7 +152,7 @@ private:
         return o.p != nullptr;
     }
     /// By its lists, which may tell something else than its counts.
-    static bool holds_nothing(tslab::shelf const& s)
+    static bool holds_nothing(tslab::epoch_slabs const& s)
     {
         auto const empty = [](tslab::slab_list const& l) { return l.front() == nullptr && l.size() == 0; };
         return std::ranges::all_of(s.partial, empty) && std::ranges::all_of(s.full, empty) && empty(s.large);

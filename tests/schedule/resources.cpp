@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Interleavings of what resources and lanes do for themselves: exclusive lanes against closes and trims, resources that end on
-// another thread, release, lanes that keep slabs from one epoch to the next, snapshots of all of it.
+// Interleavings of what resources and thread caches do for themselves: exclusive thread caches against closes and trims, resources that end on
+// another thread, release, thread caches that keep slabs from one epoch to the next, snapshots of all of it.
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -26,9 +26,9 @@ using schedule::object_bytes;
 using schedule::objects_of_slab;
 using schedule::usual_runs;
 
-/// A resource that shares the current epoch, and so has an exclusive lane, is used while its epoch is trimmed and closed and
+/// A resource that shares the current epoch, and so has an exclusive thread cache, is used while its epoch is trimmed and closed and
 /// one of its objects is freed elsewhere. What its own epoch would not have: others' objects, which are not its.
-class exclusive_lane : public heap_scenario {
+class exclusive_cache : public heap_scenario {
 public:
     bodies threads() override
     {
@@ -72,8 +72,8 @@ private:
     tslab::atomic<bool> is_lent_{false}, closed_{false};
 };
 
-/// A resource ends on another thread while the one that made it frees one of its objects by the general way, and then does
-/// nothing more with the heap: its lane must have come back without its end. `shared`: the lane is an exclusive one.
+/// A resource ends on another thread while the one that made it frees one of its objects by the shared path, and then does
+/// nothing more with the heap: its thread cache must have come back without its end. `remote_free`: the thread cache is an exclusive one.
 class end_elsewhere : public heap_scenario {
 public:
     explicit end_elsewhere(bool shared) : shared_{shared} {}
@@ -83,12 +83,12 @@ public:
                     resource_.emplace(heap, tslab::resource_options{.share_epoch = shared_});
                     std::vector<object> const mine{take_from(*resource_, object_bytes),
                                                    take_from(*resource_, object_bytes)};
-                    tslab::shelf const& home = heap.core().shelf_at(resource_->epoch().index);
+                    tslab::epoch_slabs const& home = heap.state().epoch_slabs_at(resource_->epoch().index);
                     made_.store(true, std::memory_order_release);
                     for (object const& o : mine)
                         give(o);
                     await([this] { return ended_.load(std::memory_order_acquire); });
-                    expect(home.lane_count == 0, "a thread keeps a lane whose resource has ended");
+                    expect(home.cache_count == 0, "a thread keeps a lane whose resource has ended");
                 },
                 [this] {
                     await([this] { return made_.load(std::memory_order_acquire); });
@@ -146,7 +146,7 @@ private:
 };
 
 /// A thread goes from epoch to epoch and takes its empty slabs along, as far as they are empty: one object of each is freed
-/// elsewhere, and late. Its epochs are closed by itself and by another thread, and it ends with a lane that keeps slabs.
+/// elsewhere, and late. Its epochs are closed by itself and by another thread, and it ends with a thread cache that keeps slabs.
 class kept_slabs : public heap_scenario {
 public:
     bodies threads() override
@@ -178,7 +178,7 @@ public:
                         });
                         if (!mine)
                             break;
-                        tslab::shelf const& home = heap.core().shelf_at(epoch_.index);
+                        tslab::epoch_slabs const& home = heap.state().epoch_slabs_at(epoch_.index);
                         expect(home.era.load(std::memory_order_relaxed) == epoch_.era &&
                                    home.state.load(std::memory_order_relaxed) != tslab::lifecycle::drained,
                                "an epoch is drained and has a live object");
@@ -201,9 +201,9 @@ private:
     tslab::atomic<bool> is_lent_{false}, ended_{false};
 };
 
-/// Snapshots while exclusive lanes, handles and large objects come and go and their epoch is closed: nothing in them is
+/// Snapshots while exclusive thread caches, handles and large objects come and go and their epoch is closed: nothing in them is
 /// impossible, and nothing counted goes back.
-class snapshot_of_lanes : public heap_scenario {
+class snapshot_of_caches : public heap_scenario {
 public:
     bodies threads() override
     {
@@ -250,9 +250,9 @@ private:
 
 BOOST_AUTO_TEST_SUITE(resources)
 
-BOOST_AUTO_TEST_CASE(an_exclusive_lane_and_a_close) { must_hold(make<exclusive_lane>(), usual_runs); }
+BOOST_AUTO_TEST_CASE(an_exclusive_thread_cache_and_a_close) { must_hold(make<exclusive_cache>(), usual_runs); }
 BOOST_AUTO_TEST_CASE(a_resource_that_ends_elsewhere) { must_hold(make<end_elsewhere>(false), usual_runs); }
-BOOST_AUTO_TEST_CASE(an_exclusive_lane_whose_resource_ends_elsewhere)
+BOOST_AUTO_TEST_CASE(an_exclusive_thread_cache_whose_resource_ends_elsewhere)
 {
     must_hold(make<end_elsewhere>(true), usual_runs);
 }
@@ -262,6 +262,6 @@ BOOST_AUTO_TEST_CASE(a_release_in_a_shared_epoch_and_a_close)
     must_hold(make<release_against_close>(true), usual_runs);
 }
 BOOST_AUTO_TEST_CASE(slabs_that_are_kept_from_epoch_to_epoch) { must_hold(make<kept_slabs>(), usual_runs); }
-BOOST_AUTO_TEST_CASE(snapshots_of_lanes_that_come_and_go) { must_hold(make<snapshot_of_lanes>(), usual_runs); }
+BOOST_AUTO_TEST_CASE(snapshots_of_thread_caches_that_come_and_go) { must_hold(make<snapshot_of_caches>(), usual_runs); }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -66,7 +66,7 @@ public:
                     for (int i = 0; i < 3; ++i) {
                         tslab::epoch_id const e = heap.current_epoch();
                         give(take(size, e));
-                        heap.trim(e);   // its slab is too large for a lane to keep
+                        heap.trim(e);   // its slab is too large for a thread cache to keep
                     }
                 },
                 [this] {
@@ -102,9 +102,9 @@ BOOST_AUTO_TEST_CASE(a_free_that_meets_a_large_allocation_of_a_resource_is_refus
     tslab::epoch_resource r{heap, {.share_epoch = true}};
     constexpr std::size_t size = 100'000;   // no bit where the slot has its own
     void* const p = r.allocate(size);
-    tslab::slab& s = *heap.core().slab_at(p);
-    BOOST_TEST(!tslab::free_remote(heap.core(), s, 0, 0, heap.core().record()));
-    BOOST_TEST(s.shared.load(std::memory_order_relaxed) == 0u);
+    tslab::slab_meta& s = *heap.state().slab_at(p);
+    BOOST_TEST(!tslab::free_remote(heap.state(), s, 0, 0, heap.state().record()));
+    BOOST_TEST(s.remote_free.load(std::memory_order_relaxed) == 0u);
     r.deallocate(p, size);
 }
 BOOST_AUTO_TEST_CASE(the_end_of_a_resource_and_its_thread_s_empty_slabs)

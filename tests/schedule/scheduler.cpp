@@ -73,7 +73,7 @@ std::array<std::atomic<std::uint64_t>, tslab::misuse_count> reported{};
 
 void count_report(tslab::misuse_report const& r) { reported[static_cast<std::size_t>(r.kind)].fetch_add(1); }
 
-// What is told when the program dies in a run.
+// What is published when the program dies in a run.
 constinit std::atomic<std::uint64_t> seed_now{0};
 constinit std::atomic<bool> dying{false};
 

@@ -13,7 +13,7 @@
 #include <string>
 #include <thread>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace schedule {
 

@@ -51,10 +51,10 @@ protected:
         if (o.p == nullptr)
             return;
         o.fill();
-        expect(tslab::process_window.owner_of(o.p) != 0 && other_->core().pages().reserves(o.p) &&
-                   !heap.core().pages().reserves(o.p),
+        expect(tslab::process_window.owner_of(o.p) != 0 && other_->state().pages().reserves(o.p) &&
+                   !heap.state().pages().reserves(o.p),
                "an object lies in units of another heap");
-        other_->core().slab_at(o.p)->owner.load(std::memory_order_relaxed);   // a turn may end here
+        other_->state().slab_at(o.p)->owner.load(std::memory_order_relaxed);   // a turn may end here
         expect(o.intact(), "an object of the other heap was changed");
         other_->free(o.p);
     }
@@ -70,7 +70,7 @@ protected:
     [[nodiscard]] std::uint32_t units() const
     {
         std::uint32_t n = 0;
-        heap.core().pages().for_each_run([&n](unit_run r) { n += r.count; });
+        heap.state().pages().for_each_run([&n](unit_run r) { n += r.count; });
         return n;
     }
 
@@ -85,7 +85,7 @@ public:
     {
         tslab::epoch_id const e = heap.current_epoch();
         all_ = take_many(2, bytes, e);
-        heap.trim(e);   // no lane claims the slab
+        heap.trim(e);   // no thread cache claims the slab
         attract_owner_of(all_[0]);
         return {[this] { give(all_[0]); }, [this] { give(all_[1]); },
                 [this] {

@@ -40,7 +40,7 @@ BOOST_AUTO_TEST_CASE(another_table_is_used_by_a_heap_and_the_real_one_comes_back
         BOOST_TEST(&tslab::os() != real);
         {
             tslab::allocator heap{{.reclaim = tslab::reclaim_policy::eager}};
-            BOOST_TEST(hook.reserves >= 2u);   // records, what is told
+            BOOST_TEST(hook.reserves >= 2u);   // records, what is published
             BOOST_TEST(hook.maps >= 2u);       // descriptors
             heap.free(heap.malloc(10));
             BOOST_TEST(hook.commits + hook.maps >= 5u);

@@ -20,13 +20,13 @@ using tslab::page_bytes;
 
 namespace {
 constexpr std::size_t small_heap = std::size_t{16} << 20;
-std::uintptr_t address(tslab::slab const* s) { return reinterpret_cast<std::uintptr_t>(s->base); }
+std::uintptr_t address(tslab::slab_meta const* s) { return reinterpret_cast<std::uintptr_t>(s->base); }
 }
 
 BOOST_AUTO_TEST_CASE(room_for_huge_pages_is_made_in_whole_ones_and_serves_like_any_other)
 {
     tslab::page_heap pages{std::size_t{64} << 20, true};
-    tslab::slab* const s = pages.take(1, tslab::page_bytes);
+    tslab::slab_meta* const s = pages.take(1, tslab::page_bytes);
     BOOST_REQUIRE(s != nullptr);
     BOOST_TEST(reinterpret_cast<std::uintptr_t>(s->base) % (2U << 20) == 0u);
     // Its whole huge page may be touched, one byte behind may not yet be.
@@ -47,7 +47,7 @@ BOOST_AUTO_TEST_CASE(finds_the_descriptor_of_every_byte_of_a_page_and_nothing_ou
 {
     tslab::page_heap heap{small_heap};
     BOOST_TEST(heap.max_pages() == 4096u);
-    tslab::slab* const s = heap.take(3, page_bytes);
+    tslab::slab_meta* const s = heap.take(3, page_bytes);
     BOOST_REQUIRE(s != nullptr);
     BOOST_TEST(address(s) % page_bytes == 0u);
     std::memset(s->base, 1, 3 * page_bytes);
@@ -69,8 +69,8 @@ BOOST_AUTO_TEST_CASE(finds_the_descriptor_of_every_byte_of_a_page_and_nothing_ou
 BOOST_AUTO_TEST_CASE(takes_a_page_that_was_given_before_a_fresh_one)
 {
     tslab::page_heap heap{small_heap};
-    tslab::slab* const a = heap.take(1, page_bytes);
-    tslab::slab* const b = heap.take(1, page_bytes);
+    tslab::slab_meta* const a = heap.take(1, page_bytes);
+    tslab::slab_meta* const b = heap.take(1, page_bytes);
     BOOST_TEST(a != b);
     heap.give(*a, 1);
     BOOST_TEST(heap.free_resident_pages() == 1u);
@@ -88,11 +88,11 @@ BOOST_AUTO_TEST_CASE(hands_out_aligned_runs_and_keeps_what_it_skipped)
 {
     tslab::page_heap heap{small_heap};
     (void)heap.take(1, page_bytes);
-    tslab::slab* const s = heap.take(3, 64 * 1024);
+    tslab::slab_meta* const s = heap.take(3, 64 * 1024);
     BOOST_REQUIRE(s != nullptr);
     BOOST_TEST(address(s) % (64 * 1024) == 0u);
     BOOST_TEST(heap.free_purged_pages() == 15u);   // never touched, so as good as given back
-    tslab::slab* const between = heap.take(15, page_bytes);
+    tslab::slab_meta* const between = heap.take(15, page_bytes);
     BOOST_TEST(address(between) < address(s));
     BOOST_TEST(heap.free_purged_pages() == 0u);
     heap.give(*s, 3);
@@ -104,13 +104,13 @@ BOOST_AUTO_TEST_CASE(neighbours_given_one_by_one_go_to_the_kernel_in_one_call)
 {
     support::os_hook hook;
     tslab::page_heap heap{small_heap};
-    std::vector<tslab::slab*> pages;
+    std::vector<tslab::slab_meta*> pages;
     for (int i = 0; i < 300; ++i) {
         pages.push_back(heap.take(1, page_bytes));
         std::memset(pages.back()->base, 1, page_bytes);
     }
     std::mt19937 random{7};
-    std::vector<tslab::slab*> order{pages.begin(), pages.begin() + 100};
+    std::vector<tslab::slab_meta*> order{pages.begin(), pages.begin() + 100};
     order.insert(order.end(), pages.begin() + 150, pages.begin() + 250);   // two runs of 100
     std::shuffle(order.begin(), order.end(), random);
     for (auto* s : order)
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(purges_more_runs_than_one_batch_holds)
 {
     support::os_hook hook;
     tslab::page_heap heap{small_heap};
-    std::vector<tslab::slab*> pages;
+    std::vector<tslab::slab_meta*> pages;
     for (int i = 0; i < 1000; ++i)
         pages.push_back(heap.take(1, page_bytes));
     for (std::size_t i = 0; i < pages.size(); i += 2)
@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_purge_that_fails_is_counted_and_the_pages_stay_usable)
 {
     support::os_hook hook;
     tslab::page_heap heap{small_heap};
-    tslab::slab* const a = heap.take(10, page_bytes);
+    tslab::slab_meta* const a = heap.take(10, page_bytes);
     heap.give(*a, 10);
     hook.fail_purge = true;
     auto const failed = heap.purge();
@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(what_is_purged_is_told_by_class_and_what_became_of_it)
 {
     support::os_hook hook;
     tslab::page_heap heap{small_heap};
-    tslab::slab* const a = heap.take(6, page_bytes);
+    tslab::slab_meta* const a = heap.take(6, page_bytes);
     std::memset(a->base, 3, 6 * page_bytes);
     // Two slabs of class 1, one of class 4, a large allocation over a page that was a slab of class 4 before, a handle's slab.
     a[0].was = 1 + 1;
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(what_is_purged_is_told_by_class_and_what_became_of_it)
     BOOST_TEST(heap.purged_of(tslab::large_class).bytes == 2 * page_bytes);
     BOOST_TEST(heap.free_resident_class(heap.index_of(a[0])) > tslab::large_class);   // no longer resident
     // Taken again, they are no longer what they were.
-    tslab::slab* const again = heap.take(6, page_bytes);
+    tslab::slab_meta* const again = heap.take(6, page_bytes);
     BOOST_TEST(again == a);
     again[3].was = 2 + 1;
     heap.give(again[3], 1);
@@ -222,18 +222,18 @@ BOOST_AUTO_TEST_CASE(a_commit_that_fails_is_null_and_works_again_later)
         BOOST_TEST(heap.take(1, page_bytes) == nullptr);
         hook.commits_left = ~std::uint64_t{0};
     }
-    tslab::slab* const s = heap.take(1, page_bytes);
+    tslab::slab_meta* const s = heap.take(1, page_bytes);
     BOOST_REQUIRE(s != nullptr);
     std::memset(s->base, 1, page_bytes);
-    BOOST_TEST(s->shared.load() == 0u);
+    BOOST_TEST(s->remote_free.load() == 0u);
     BOOST_TEST(heap.index_of(*s) % tslab::unit_pages == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(an_exhausted_reservation_is_null_until_something_is_given_back)
 {
     tslab::page_heap heap{small_heap};
-    std::vector<tslab::slab*> all;
-    while (tslab::slab* const s = heap.take(1, page_bytes))
+    std::vector<tslab::slab_meta*> all;
+    while (tslab::slab_meta* const s = heap.take(1, page_bytes))
         all.push_back(s);
     BOOST_TEST(all.size() == 4096u);
     BOOST_TEST(heap.take(1, page_bytes) == nullptr);
@@ -275,8 +275,8 @@ BOOST_AUTO_TEST_CASE(heaps_do_not_know_each_others_pages_and_what_is_gone_is_rem
     support::os_hook hook;
     tslab::page_heap first{small_heap};
     tslab::page_heap second{small_heap};
-    tslab::slab* const a = first.take(1, page_bytes);
-    tslab::slab* const b = second.take(1, page_bytes);
+    tslab::slab_meta* const a = first.take(1, page_bytes);
+    tslab::slab_meta* const b = second.take(1, page_bytes);
     BOOST_REQUIRE((a != nullptr && b != nullptr));
     BOOST_TEST(first.find(a->base) == a);
     BOOST_TEST(second.find(a->base) == nullptr);
@@ -294,14 +294,14 @@ BOOST_AUTO_TEST_CASE(free_units_beyond_the_slack_can_be_withdrawn_restored_and_r
     support::os_hook hook;
     tslab::page_heap heap{0};
     constexpr std::uint32_t pages = 64 * 256;   // 64 MiB
-    tslab::slab* const s = heap.take(pages, page_bytes);
-    tslab::slab* const stays = heap.take(1, page_bytes);
+    tslab::slab_meta* const s = heap.take(pages, page_bytes);
+    tslab::slab_meta* const stays = heap.take(1, page_bytes);
     BOOST_REQUIRE((s != nullptr && stays != nullptr));
     std::byte* const base = s->base;
     std::uint32_t const index = heap.index_of(*s);
     s->tag = 3;
     s->owner = nullptr;
-    s->shared = 5;
+    s->remote_free = 5;
     heap.give(*s, pages);
     tslab::page_heap::unit_batch runs{};
     BOOST_TEST(heap.withdraw(runs) == 0u);   // it is resident yet
@@ -326,16 +326,16 @@ BOOST_AUTO_TEST_CASE(free_units_beyond_the_slack_can_be_withdrawn_restored_and_r
     BOOST_TEST(heap.reserved_once(gone));
     BOOST_TEST(tslab::resident_bytes(gone, page_bytes) == 0u);
     // Its descriptor can be read, and says what that of a page says which was never used. What comes too late is not seen by who takes it next.
-    tslab::slab& late = tslab::page_heap::at(index + pages - 1);
+    tslab::slab_meta& late = tslab::page_heap::at(index + pages - 1);
     BOOST_TEST(late.tag.load() == tslab::tag_none);
     BOOST_TEST(late.owner.load() == nullptr);
-    late.shared = 1;
+    late.remote_free = 1;
     tslab::page_heap other{0};
-    tslab::slab* const again = other.take(pages - tslab::page_heap::slack_pages, page_bytes);
+    tslab::slab_meta* const again = other.take(pages - tslab::page_heap::slack_pages, page_bytes);
     BOOST_REQUIRE(again != nullptr);
     BOOST_TEST(other.find(gone) != nullptr);
     BOOST_TEST(!heap.reserved_once(gone));
-    BOOST_TEST(late.shared.load() == 0u);
+    BOOST_TEST(late.remote_free.load() == 0u);
     BOOST_TEST((late.owner.load() == &tslab::nowhere));
 }
 
@@ -372,7 +372,7 @@ BOOST_AUTO_TEST_CASE(random_takes_and_gives_never_overlap)
         if (random() % 2 == 0) {
             std::uint32_t const pages = 1 + random() % (random() % 10 == 0 ? 60 : 4);
             std::size_t const alignment = page_bytes << (random() % 6);
-            tslab::slab* const s = heap.take(pages, alignment);
+            tslab::slab_meta* const s = heap.take(pages, alignment);
             if (s == nullptr)
                 continue;
             BOOST_REQUIRE(address(s) % alignment == 0u);
@@ -400,7 +400,7 @@ BOOST_AUTO_TEST_CASE(random_takes_and_gives_never_overlap)
 BOOST_AUTO_TEST_CASE(a_bounded_purge_takes_the_pages_with_the_highest_addresses)
 {
     tslab::page_heap heap{small_heap};
-    std::vector<tslab::slab*> pages;
+    std::vector<tslab::slab_meta*> pages;
     for (int i = 0; i < 40; ++i)
         pages.push_back(heap.take(1, page_bytes));
     for (int i = 0; i < 40; i += 2)   // no two are neighbours
@@ -419,11 +419,11 @@ BOOST_AUTO_TEST_CASE(unwanted_are_the_fewest_pages_that_were_free_since_the_last
 {
     using watcher = tslab::page_heap::watcher;
     tslab::page_heap heap{small_heap};
-    tslab::slab* const s = heap.take(10, page_bytes);
+    tslab::slab_meta* const s = heap.take(10, page_bytes);
     heap.give(*s, 10);
     BOOST_TEST(heap.unwanted_pages(watcher::of_time) == 0u);   // none was free when the heap began
     BOOST_TEST(heap.unwanted_pages(watcher::of_time) == 10u);
-    tslab::slab* const few = heap.take(4, page_bytes);
+    tslab::slab_meta* const few = heap.take(4, page_bytes);
     heap.give(*few, 4);
     BOOST_TEST(heap.unwanted_pages(watcher::of_time) == 6u);
     BOOST_TEST(heap.unwanted_pages(watcher::of_time) == 10u);
@@ -436,9 +436,9 @@ BOOST_AUTO_TEST_CASE(unwanted_are_the_fewest_pages_that_were_free_since_the_last
 BOOST_AUTO_TEST_CASE(a_chain_of_slabs_is_given_back_whole)
 {
     tslab::page_heap heap{small_heap};
-    tslab::slab* chain = nullptr;
+    tslab::slab_meta* chain = nullptr;
     for (int i = 0; i < 150; ++i) {
-        tslab::slab* const s = heap.take(2, 2 * page_bytes);
+        tslab::slab_meta* const s = heap.take(2, 2 * page_bytes);
         BOOST_REQUIRE(s != nullptr);
         s->next = chain;
         chain = s;

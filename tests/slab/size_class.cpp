@@ -47,7 +47,7 @@ BOOST_AUTO_TEST_CASE(every_class_has_its_index_its_size_and_its_slabs)
         BOOST_TEST(b.size == sizes[c]);
         BOOST_TEST(b.pages == tslab::class_shapes[c].pages);
         BOOST_TEST(b.slab_bytes() == b.pages * page_bytes);
-        BOOST_TEST(b.slab_slots() == b.slots * b.blocks);
+        BOOST_TEST(b.slab_slots() == b.slots * b.subslabs);
         BOOST_TEST(b.slab_slots() >= (b.size <= 4096 ? 16u : b.size <= 8192 ? 8u : 4u));
         // No more than a sixteenth of a slab is in no slot.
         BOOST_TEST((b.slab_bytes() - std::uint64_t{b.slab_slots()} * b.size) * 16 <= b.slab_bytes());
@@ -64,17 +64,17 @@ BOOST_AUTO_TEST_CASE(every_class_has_its_index_its_size_and_its_slabs)
     BOOST_TEST(tslab::bin_count == class_count + tslab::handle_class_count);
 }
 
-BOOST_AUTO_TEST_CASE(a_full_mask_has_one_bit_for_each_slot_that_fits_a_block)
+BOOST_AUTO_TEST_CASE(a_full_mask_has_one_bit_for_each_slot_that_fits_a_subslab)
 {
     for (auto const& bin : bins) {
-        std::uint64_t const block = std::uint64_t{bin.offset_mask} + 1;
-        BOOST_TEST(std::has_single_bit(block));
-        BOOST_TEST(block * bin.blocks == bin.slab_bytes());
+        std::uint64_t const subslab = std::uint64_t{bin.offset_mask} + 1;
+        BOOST_TEST(std::has_single_bit(subslab));
+        BOOST_TEST(subslab * bin.subslabs == bin.slab_bytes());
         BOOST_TEST(std::popcount(bin.full_mask) == int(bin.slots));
         BOOST_TEST(std::bit_width(bin.full_mask) == int(bin.slots));
         BOOST_TEST((bin.full_mask ^ bin.absent_mask) == ~std::uint64_t{0});
-        BOOST_TEST(std::uint64_t{bin.slots} * bin.size <= block);
-        BOOST_TEST((std::uint64_t{bin.slots} + 1) * bin.size > block);   // nothing that would fit is left out
+        BOOST_TEST(std::uint64_t{bin.slots} * bin.size <= subslab);
+        BOOST_TEST((std::uint64_t{bin.slots} + 1) * bin.size > subslab);   // nothing that would fit is left out
     }
 }
 
@@ -88,8 +88,8 @@ BOOST_AUTO_TEST_CASE(a_handle_bin_has_the_geometry_of_its_pointer_bin)
         BOOST_TEST(bins[bin].size == bins[c].size);
         BOOST_TEST(bins[bin].full_mask == bins[c].full_mask);
         BOOST_TEST(bins[bin].pages == bins[c].pages);
-        BOOST_TEST(bins[bin].blocks == 1);   // a handle names the slot within the slab
-        BOOST_TEST(!tslab::has_blocks(bin));
+        BOOST_TEST(bins[bin].subslabs == 1);   // a handle names the slot within the slab
+        BOOST_TEST(!tslab::has_subslabs(bin));
     }
     for (std::size_t n = 0; n <= tslab::max_handle_size; ++n)
         BOOST_TEST(tslab::handle_bin_of(n) == class_count + expected_class(n, 1, tslab::handle_class_count));
@@ -114,14 +114,14 @@ BOOST_AUTO_TEST_CASE(every_slot_of_a_class_has_its_alignment_and_no_more)
     for (unsigned c = 0; c < class_count; ++c) {
         auto const& bin = bins[c];
         BOOST_TEST(tslab::class_alignment(c) == alignments[c]);
-        for (unsigned block = 0; block < bin.blocks; ++block)
+        for (unsigned subslab = 0; subslab < bin.subslabs; ++subslab)
             for (unsigned slot = 0; slot < bin.slots; ++slot)
-                BOOST_TEST((block * (std::uint64_t{bin.offset_mask} + 1) + std::uint64_t{slot} * bin.size) %
+                BOOST_TEST((subslab * (std::uint64_t{bin.offset_mask} + 1) + std::uint64_t{slot} * bin.size) %
                                alignments[c] ==
                            0u);
         BOOST_TEST((alignments[c] == page_bytes || bin.size % (2 * alignments[c]) != 0));
     }
-    BOOST_TEST(tslab::common_alignment == 16u);
+    BOOST_TEST(tslab::fast_alignment == 16u);
 }
 
 BOOST_AUTO_TEST_CASE(class_of_finds_the_smallest_class_for_every_size)
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(little_is_lost_between_two_classes)
     for (std::size_t i = 1; i < sorted.size(); ++i) {
         std::uint32_t const below = sorted[i - 1];
         std::uint32_t const gap = sorted[i] - below;
-        // Four classes to a doubling. Below that 16 bytes more is the least that keeps common_alignment; above, whole pages that
+        // Four classes to a doubling. Below that 16 bytes more is the least that keeps fast_alignment; above, whole pages that
         // an object does not reach are not touched.
         if (below < 64)
             BOOST_TEST(gap == 16u);

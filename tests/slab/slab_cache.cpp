@@ -19,9 +19,9 @@ namespace {
 
 constexpr std::size_t small_heap = std::size_t{16} << 20;
 
-std::vector<tslab::slab*> take(tslab::slab_cache& cache, unsigned bin, int n, tslab::class_counters& counts)
+std::vector<tslab::slab_meta*> take(tslab::slab_cache& cache, unsigned bin, int n, tslab::class_counters& counts)
 {
-    std::vector<tslab::slab*> all;
+    std::vector<tslab::slab_meta*> all;
     for (int i = 0; i < n; ++i) {
         all.push_back(cache.take(bin, counts));
         BOOST_REQUIRE(all.back() != nullptr);
@@ -31,7 +31,7 @@ std::vector<tslab::slab*> take(tslab::slab_cache& cache, unsigned bin, int n, ts
 }
 
 /// Puts a slab back and counts what came of it, as its user does.
-void put(tslab::slab_cache& cache, tslab::slab& s, tslab::class_counters& counts)
+void put(tslab::slab_cache& cache, tslab::slab_meta& s, tslab::class_counters& counts)
 {
     counts[cache.put(s) ? class_event::recycled : class_event::overflowed].add();
 }
@@ -45,62 +45,62 @@ BOOST_AUTO_TEST_CASE(a_slab_comes_out_empty_whatever_state_it_went_in)
     tslab::slab_cache cache{reclaim_policy::cached, 32, small_heap};
     tslab::class_counters counts;
     for (unsigned bin = 0; bin < tslab::bin_count; ++bin) {
-        if (tslab::has_blocks(bin))
+        if (tslab::has_subslabs(bin))
             continue;
-        tslab::slab* const s = cache.take(bin, counts);
+        tslab::slab_meta* const s = cache.take(bin, counts);
         for (int round = 0; round < 2; ++round) {
             BOOST_TEST(s->bin() == bin);
-            BOOST_TEST(s->local.load() == tslab::bins[bin].full_mask);
-            BOOST_TEST(s->shared.load() == 0u);
+            BOOST_TEST(s->local_free.load() == tslab::bins[bin].full_mask);
+            BOOST_TEST(s->remote_free.load() == 0u);
             BOOST_TEST(s->owner.load() == &tslab::nowhere);
             BOOST_TEST(s->home.load() == nullptr);
-            s->local = 5;
-            s->shared = 9;
+            s->local_free = 5;
+            s->remote_free = 9;
             s->owner = &cache;
             s->home = &cache;
             std::uint64_t twice = 0;
-            tslab::mark_empty(*s, bin, [&](tslab::slab& block, std::uint64_t slots) {
-                BOOST_TEST(&block == s);
+            tslab::mark_empty(*s, bin, [&](tslab::slab_meta& subslab, std::uint64_t slots) {
+                BOOST_TEST(&subslab == s);
                 twice = slots;
             });
             BOOST_TEST(twice == 1u);   // 5 and 9: bit 0 was in both
             put(cache, *s, counts);
             BOOST_TEST((s->where.load() == tslab::residence::cached));
-            BOOST_TEST(s->local.load() == tslab::bins[bin].full_mask);   // a late free finds its bit set
+            BOOST_TEST(s->local_free.load() == tslab::bins[bin].full_mask);   // a late free finds its bit set
             BOOST_TEST(cache.take(bin, counts) == s);
         }
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_slab_of_blocks_comes_out_with_every_slot_of_every_block_free)
+BOOST_AUTO_TEST_CASE(a_slab_of_subslabs_comes_out_with_every_slot_of_every_subslab_free)
 {
     tslab::slab_cache cache{reclaim_policy::cached, 32, small_heap};
     tslab::class_counters counts;
     for (unsigned bin = 0; bin < tslab::bin_count; ++bin) {
-        if (!tslab::has_blocks(bin))
+        if (!tslab::has_subslabs(bin))
             continue;
         auto const& geometry = tslab::bins[bin];
-        tslab::slab* const s = cache.take(bin, counts);
+        tslab::slab_meta* const s = cache.take(bin, counts);
         BOOST_REQUIRE(s != nullptr);
         for (int round = 0; round < 2; ++round) {
-            unsigned blocks = 0;
-            tslab::for_each_block(*s, bin, [&](tslab::slab& block) {
-                BOOST_TEST(&tslab::slab_of(block, bin) == s);
-                BOOST_TEST(block.base == s->base + blocks * tslab::page_bytes / geometry.blocks);
-                BOOST_TEST(cache.pages().map().find_block(block.base, bin) == &block);
-                BOOST_TEST(block.local.load() == geometry.full_mask);
-                BOOST_TEST(block.shared.load() == 0u);
-                BOOST_TEST(block.owner.load() == &tslab::nowhere);
-                block.local = 5;
-                block.shared = blocks == 1 ? 9 : 0;
-                block.owner = &cache;
-                ++blocks;
+            unsigned subslabs = 0;
+            tslab::for_each_subslab(*s, bin, [&](tslab::slab_meta& subslab) {
+                BOOST_TEST(&tslab::slab_of(subslab, bin) == s);
+                BOOST_TEST(subslab.base == s->base + subslabs * tslab::page_bytes / geometry.subslabs);
+                BOOST_TEST(cache.pages().map().find_subslab(subslab.base, bin) == &subslab);
+                BOOST_TEST(subslab.local_free.load() == geometry.full_mask);
+                BOOST_TEST(subslab.remote_free.load() == 0u);
+                BOOST_TEST(subslab.owner.load() == &tslab::nowhere);
+                subslab.local_free = 5;
+                subslab.remote_free = subslabs == 1 ? 9 : 0;
+                subslab.owner = &cache;
+                ++subslabs;
             });
-            BOOST_TEST(blocks == geometry.blocks);
-            BOOST_TEST(tslab::live_slots(*s, bin) == geometry.slab_slots() - 2 * blocks - 1);
+            BOOST_TEST(subslabs == geometry.subslabs);
+            BOOST_TEST(tslab::live_slots(*s, bin) == geometry.slab_slots() - 2 * subslabs - 1);
             unsigned found = 0;
-            tslab::mark_empty(*s, bin, [&](tslab::slab& block, std::uint64_t slots) {
-                BOOST_TEST(&block == tslab::first_block(*s, bin) + tslab::block_stride(bin));
+            tslab::mark_empty(*s, bin, [&](tslab::slab_meta& subslab, std::uint64_t slots) {
+                BOOST_TEST(&subslab == tslab::first_subslab(*s, bin) + tslab::subslab_stride(bin));
                 BOOST_TEST(slots == 1u);
                 ++found;
             });
@@ -117,14 +117,16 @@ BOOST_AUTO_TEST_CASE(a_slab_of_many_pages_is_found_from_every_one_of_them_and_co
     tslab::class_counters counts;
     for (unsigned c = 0; c < tslab::class_count; ++c) {
         std::uint32_t const pages = tslab::bins[c].pages;
-        tslab::slab* const s = cache.take(c, counts);
+        tslab::slab_meta* const s = cache.take(c, counts);
         BOOST_REQUIRE(s != nullptr);
         std::uint32_t const first = cache.pages().index_of(*s);
         BOOST_TEST(first % pages == 0u);
         for (std::uint32_t i = 0; i < pages; ++i)
             BOOST_TEST(cache.pages().first_page_of(&cache.pages().at(first + i)) == s);
-        BOOST_TEST(cache.pages().map().find_block(s->base + pages * tslab::page_bytes - 1, c) ==
-                   (tslab::has_blocks(c) ? tslab::first_block(*s, c) + tslab::max_blocks - tslab::block_stride(c) : s));
+        BOOST_TEST(cache.pages().map().find_subslab(s->base + pages * tslab::page_bytes - 1, c) ==
+                   (tslab::has_subslabs(c)
+                        ? tslab::first_subslab(*s, c) + tslab::max_subslabs - tslab::subslab_stride(c)
+                        : s));
         cache.put(*s);
         for (std::uint32_t i = 0; i < pages; ++i)
             BOOST_TEST(cache.pages().at(first + i).tag.load() == tslab::tag_none);
@@ -141,7 +143,7 @@ BOOST_AUTO_TEST_CASE(an_empty_slab_is_cut_anew_for_every_class_with_as_many_page
             std::uint32_t const pages = tslab::bins[from].pages;
             if (from == to || tslab::bins[to].pages != pages)
                 continue;
-            tslab::slab* const s = cache.take(from, counts);
+            tslab::slab_meta* const s = cache.take(from, counts);
             BOOST_REQUIRE(s != nullptr);
             std::byte* const base = s->base;
             std::uint32_t const first = cache.pages().index_of(*s);
@@ -149,15 +151,15 @@ BOOST_AUTO_TEST_CASE(an_empty_slab_is_cut_anew_for_every_class_with_as_many_page
             BOOST_TEST(s->bin() == to);
             BOOST_TEST(s->base == base);
             BOOST_TEST(cache.pages().index_of(*s) == first);
-            unsigned blocks = 0;
-            tslab::for_each_block(*s, to, [&](tslab::slab const& block) {
-                BOOST_TEST(block.local.load() == tslab::bins[to].full_mask);
-                BOOST_TEST(block.shared.load() == 0u);
-                BOOST_TEST(block.owner.load() == static_cast<void const*>(&tslab::nowhere));
-                BOOST_TEST(block.base == base + blocks * (tslab::bins[to].offset_mask + std::size_t{1}));
-                ++blocks;
+            unsigned subslabs = 0;
+            tslab::for_each_subslab(*s, to, [&](tslab::slab_meta const& subslab) {
+                BOOST_TEST(subslab.local_free.load() == tslab::bins[to].full_mask);
+                BOOST_TEST(subslab.remote_free.load() == 0u);
+                BOOST_TEST(subslab.owner.load() == static_cast<void const*>(&tslab::nowhere));
+                BOOST_TEST(subslab.base == base + subslabs * (tslab::bins[to].offset_mask + std::size_t{1}));
+                ++subslabs;
             });
-            BOOST_TEST(blocks == tslab::bins[to].blocks);
+            BOOST_TEST(subslabs == tslab::bins[to].subslabs);
             for (std::uint32_t i = 0; i < pages; ++i)
                 BOOST_TEST(cache.pages().first_page_of(&cache.pages().at(first + i)) == s);
             cache.put(*s);
@@ -178,9 +180,9 @@ BOOST_AUTO_TEST_CASE(keeps_32_slabs_a_class_and_lets_the_rest_go)
     BOOST_TEST(events(counts, class_event::recycled) == 32u);
     BOOST_TEST(events(counts, class_event::overflowed) == 18u);
     BOOST_TEST(cache.pages().free_resident_pages() == 18u);
-    std::set<tslab::slab*> const again = [&] {
+    std::set<tslab::slab_meta*> const again = [&] {
         auto const v = take(cache, 2, 32, counts);
-        return std::set<tslab::slab*>{v.begin(), v.end()};
+        return std::set<tslab::slab_meta*>{v.begin(), v.end()};
     }();
     BOOST_TEST(again.size() == 32u);
     BOOST_TEST(events(counts, class_event::cache_hit) == 32u);
@@ -194,10 +196,10 @@ BOOST_AUTO_TEST_CASE(classes_do_not_share_their_slabs_but_a_class_shares_its_two
 {
     tslab::slab_cache cache{reclaim_policy::cached, 32, small_heap};
     tslab::class_counters counts;
-    tslab::slab* const s = cache.take(1, counts);
+    tslab::slab_meta* const s = cache.take(1, counts);
     put(cache, *s, counts);
     BOOST_TEST(cache.take(3, counts) != s);
-    tslab::slab* const by_handle = cache.take(1 + tslab::class_count, counts);
+    tslab::slab_meta* const by_handle = cache.take(1 + tslab::class_count, counts);
     BOOST_TEST(by_handle == s);
     BOOST_TEST(by_handle->bin() == 1 + tslab::class_count);
     BOOST_TEST(cache.pages().has_generations(cache.pages().index_of(*s)));
@@ -214,7 +216,7 @@ BOOST_AUTO_TEST_CASE(eager_caches_nothing_and_hands_back_at_every_settle)
             put(cache, *s, counts);
         BOOST_TEST(cache.cached(0) == 0u);
         BOOST_TEST(cache.pages().free_resident_pages() == 10u);
-        BOOST_TEST(cache.settle(asked).bytes == 10 * tslab::page_bytes);
+        BOOST_TEST(cache.purge_if_due(asked).bytes == 10 * tslab::page_bytes);
         for (auto* s : all)
             BOOST_TEST(tslab::resident_bytes(s->base, 1) == 0u);
     }
@@ -229,11 +231,11 @@ BOOST_AUTO_TEST_CASE(cached_hands_overflow_back_when_asked)
             put(cache, *s, counts);
     };
     give(10);
-    BOOST_TEST(cache.settle(false).calls == 0u);
-    BOOST_TEST(cache.settle(true).bytes == 6 * tslab::page_bytes);
+    BOOST_TEST(cache.purge_if_due(false).calls == 0u);
+    BOOST_TEST(cache.purge_if_due(true).bytes == 6 * tslab::page_bytes);
     BOOST_TEST(cache.cached(0) == 4u);
     give(4 + 4 * int(tslab::class_count) + 1);
-    BOOST_TEST(cache.settle(false).bytes == 0u);   // however much it is: somebody may want it at once
+    BOOST_TEST(cache.purge_if_due(false).bytes == 0u);   // however much it is: somebody may want it at once
     BOOST_TEST(cache.cached(0) == 4u);
 }
 
@@ -264,8 +266,8 @@ BOOST_AUTO_TEST_CASE(never_keeps_every_page_until_a_trim)
     tslab::class_counters counts;
     for (auto* s : take(cache, 0, 100, counts))
         put(cache, *s, counts);
-    BOOST_TEST(cache.settle(false).calls == 0u);
-    BOOST_TEST(cache.settle(true).calls == 0u);
+    BOOST_TEST(cache.purge_if_due(false).calls == 0u);
+    BOOST_TEST(cache.purge_if_due(true).calls == 0u);
     BOOST_TEST(hook.purges == 0u);
     BOOST_TEST(cache.pages().free_resident_pages() == 96u);
     BOOST_TEST(cache.trim().bytes == 100 * tslab::page_bytes);
@@ -277,8 +279,8 @@ BOOST_AUTO_TEST_CASE(running_out_of_pages_is_null_and_a_put_ends_it)
 {
     tslab::slab_cache cache{reclaim_policy::cached, 2, small_heap};
     tslab::class_counters counts;
-    std::vector<tslab::slab*> all;
-    while (tslab::slab* const s = cache.take(5, counts))
+    std::vector<tslab::slab_meta*> all;
+    while (tslab::slab_meta* const s = cache.take(5, counts))
         all.push_back(s);
     BOOST_TEST(all.size() == 4096u / tslab::bins[5].pages);
     put(cache, *all.back(), counts);
@@ -309,7 +311,7 @@ BOOST_AUTO_TEST_CASE(a_cached_slab_without_memory_for_generations_becomes_free_p
     support::os_hook hook;
     tslab::slab_cache cache{reclaim_policy::cached, 2, small_heap};
     tslab::class_counters counts;
-    tslab::slab* const s = cache.take(tslab::class_of_bin(for_handles), counts);
+    tslab::slab_meta* const s = cache.take(tslab::class_of_bin(for_handles), counts);
     put(cache, *s, counts);
     BOOST_TEST(cache.cached(tslab::class_of_bin(for_handles)) == 1u);
     hook.fail_commit = true;

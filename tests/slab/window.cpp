@@ -270,18 +270,18 @@ BOOST_FIXTURE_TEST_CASE(descriptors_of_units_that_nobody_owns_take_no_memory, op
 {
     unit_run const a = window.take(32, 1, mine);
     unit_run const b = window.take(1, 1, mine);
-    BOOST_REQUIRE(window.commit_blocks(a.first + 31));
-    tslab::slab* const first = &window.slabs()[a.first * tslab::unit_pages];
-    tslab::slab* const blocks = window.blocks_of(a.first * tslab::unit_pages);
+    BOOST_REQUIRE(window.commit_subslabs(a.first + 31));
+    tslab::slab_meta* const first = &window.slabs()[a.first * tslab::unit_pages];
+    tslab::slab_meta* const subslabs = window.subslabs_of(a.first * tslab::unit_pages);
     constexpr std::size_t bytes = 32 * address_window::slab_bytes_of_unit;
-    constexpr std::size_t of_blocks = 32 * address_window::block_bytes_of_unit;
-    for (std::uint32_t i = 0; i < 32 * tslab::unit_pages * tslab::max_blocks; ++i)
-        blocks[i].owner.store(&tslab::nowhere);
+    constexpr std::size_t of_subslabs = 32 * address_window::subslab_bytes_of_unit;
+    for (std::uint32_t i = 0; i < 32 * tslab::unit_pages * tslab::max_subslabs; ++i)
+        subslabs[i].owner.store(&tslab::nowhere);
     BOOST_TEST(tslab::resident_bytes(first, bytes) == bytes);
-    BOOST_TEST(tslab::resident_bytes(blocks, of_blocks) == of_blocks);
+    BOOST_TEST(tslab::resident_bytes(subslabs, of_subslabs) == of_subslabs);
     window.give(a, mine);
     BOOST_TEST(tslab::resident_bytes(first, bytes) == 0u);
-    BOOST_TEST(tslab::resident_bytes(blocks, of_blocks) == 0u);
+    BOOST_TEST(tslab::resident_bytes(subslabs, of_subslabs) == 0u);
     BOOST_TEST(tslab::resident_bytes(first + 32 * tslab::unit_pages, tslab::page_bytes) != 0u);   // b's
     BOOST_TEST(first->tag.load() == tslab::tag_none);   // they can be read for ever
     unit_run const again = window.take(32, 1, yours);
@@ -364,8 +364,8 @@ BOOST_FIXTURE_TEST_CASE(any_pointer_whatsoever_is_looked_up_without_a_fault, ope
         auto* const at = reinterpret_cast<void*>(p);
         BOOST_TEST(map.covers(at) == (map.find(at) != nullptr));
         for (unsigned bin = 0; bin < tslab::bin_count; ++bin)
-            if (tslab::slab const* const s = map.find_block(at, bin))
-                BOOST_TEST(s->shared.load() == 0u);
+            if (tslab::slab_meta const* const s = map.find_subslab(at, bin))
+                BOOST_TEST(s->remote_free.load() == 0u);
         BOOST_TEST(!tslab::empty_map.covers(at));
         BOOST_TEST(tslab::empty_map.find(at) == nullptr);
     }

@@ -30,7 +30,7 @@
 #include <unistd.h>
 #include <utility>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace {
 

@@ -93,7 +93,7 @@ void check(json::value const& v, std::vector<expectation> const& table)
     }
 }
 
-tslab::slab& slab_of(tslab::allocator& heap, void const* p) { return *heap.core().slab_at(p); }
+tslab::slab_meta& slab_of(tslab::allocator& heap, void const* p) { return *heap.state().slab_at(p); }
 
 constexpr std::size_t in_slab = tslab::bins[7].slots;   // objects of 768 bytes
 constexpr std::int64_t page = 4096;
@@ -182,7 +182,7 @@ void one_thread_allocates_and_frees()
                        {"/waterfall/slack_bytes", 0},
                        {"/waterfall/untouched_bytes", 0}});
     free_all(heap, all);
-    // The lane keeps its current slab although it is empty, and four more; fifteen wait with the thread.
+    // The thread cache keeps its current slab although it is empty, and four more; fifteen wait with the thread.
     check(told(heap), {{"/total_frees", 612},
                        {"/live_objects", 0},
                        {"/classes/2/list_move_full_to_partial", 19},
@@ -221,7 +221,7 @@ void caches_overflow_and_pages_go_back()
     auto all = fill(heap, 10 * in_slab, e);
     for (void* const p : all)
         *static_cast<char*>(p) = 'x';
-    // Two pages a class are less than a slab, so one is the limit: one stays current, one is kept by the lane, one by the thread,
+    // Two pages a class are less than a slab, so one is the limit: one stays current, one is kept by the thread cache, one by the thread,
     // one cached, six are too many.
     free_all(heap, all);
     check(told(heap), {{"/classes/7/empty_slab_recycled", 2},
@@ -410,12 +410,12 @@ void others_free_and_hand_over()
     free_all(heap, {all.begin() + freed, all.end()});
 }
 
-/// A slab of two live objects that no lane holds, listed with free slots. Its thread has ended.
+/// A slab of two live objects that no thread cache holds, listed with free slots. Its thread has ended.
 std::vector<void*> shelve(tslab::allocator& heap, tslab::epoch_id e, std::size_t n = 2)
 {
     std::vector<void*> left;
     support::on_other_thread([&] { left = fill(heap, n, e); });
-    BOOST_TEST_REQUIRE((slab_of(heap, left.front()).where.load() == residence::shelved_partial));
+    BOOST_TEST_REQUIRE((slab_of(heap, left.front()).where.load() == residence::orphan_partial));
     return left;
 }
 
@@ -427,11 +427,11 @@ void repairs_are_told_by_reason()
     heap.set_label(e, "contended");
     // Listed with free slots, and full: as after a claim that raced with the listing.
     auto const full = shelve(heap, e);
-    tslab::slab& s = slab_of(heap, full[0]);
-    std::uint64_t const free = s.shared.exchange(0);
+    tslab::slab_meta& s = slab_of(heap, full[0]);
+    std::uint64_t const free = s.remote_free.exchange(0);
     void* p = heap.malloc(768, e);
     heap.free(p);
-    s.shared.store(free);
+    s.remote_free.store(free);
     check(told(heap), {{"/classes/7/current_partial_cas_attempts", 1},
                        {"/classes/7/current_partial_mismatches", 1},
                        {"/classes/7/current_partial_lost_races", 0},
@@ -451,7 +451,7 @@ void repairs_are_told_by_reason()
     // Listed, while somebody takes it back.
     worker other;   // has no slab of the class yet, so it looks for one to adopt
     auto const going = shelve(heap, e);
-    tslab::slab& g = slab_of(heap, going[0]);
+    tslab::slab_meta& g = slab_of(heap, going[0]);
     g.owner.store(&tslab::reclaiming);
     other([&] { p = heap.malloc(768, e); });
     g.owner.store(nullptr);
@@ -468,7 +468,7 @@ void repairs_are_told_by_reason()
     // Freed by two threads at once: in both words.
     void* const q = heap.malloc(64, e);
     heap.free(q);
-    slab_of(heap, q).shared.fetch_or(1);
+    slab_of(heap, q).remote_free.fetch_or(1);
     heap.trim(e);
     check(told(heap), {{"/sampled/repair_reason_other", 1}, {"/sampled/repair_count", 3}, {"/misuses/double_free", 1}});
     free_all(heap, full);
@@ -481,12 +481,12 @@ void an_election_that_is_lost_is_told()
     tslab::epoch_id const e = heap.current_epoch();
     heap.set_label(e, "contended");
     auto const left = shelve(heap, e);
-    tslab::slab& s = slab_of(heap, left[0]);
-    std::uint64_t const free = s.shared.load();
-    s.shared.store(tslab::bins[7].full_mask);   // as if its last object had been freed,
-    s.owner.store(&tslab::reclaiming);          // and whoever did so were taking it back
+    tslab::slab_meta& s = slab_of(heap, left[0]);
+    std::uint64_t const free = s.remote_free.load();
+    s.remote_free.store(tslab::bins[7].full_mask);   // as if its last object had been freed,
+    s.owner.store(&tslab::reclaiming);               // and whoever did so were taking it back
     heap.trim(e);
-    s.shared.store(free);
+    s.remote_free.store(free);
     s.owner.store(nullptr);
     support::on_other_thread([&] { heap.free(left[0]); });
     check(told(heap), {{"/classes/7/bitmap_free_cas_retries", 1},
@@ -508,12 +508,12 @@ void locks_that_are_held_are_told_and_timed()
     json::value const before = told(heap);
     worker other;
     void* p = nullptr;
-    other([&] { heap.free(heap.malloc(64, e)); });   // has its lane now
+    other([&] { heap.free(heap.malloc(64, e)); });   // has its thread cache now
     auto const number = [](json::value const& v, char const* at) { return v.at_pointer(at).to_number<std::int64_t>(); };
-    heap.core().shelf_at(e.index).lock.lock();
+    heap.state().epoch_slabs_at(e.index).lock.lock();
     std::thread waiter{[&] { other([&] { p = heap.malloc(768, e); }); }};   // to adopt a slab it needs the lock
     std::this_thread::sleep_for(40ms);
-    heap.core().shelf_at(e.index).lock.unlock();
+    heap.state().epoch_slabs_at(e.index).lock.unlock();
     waiter.join();
     json::value const v = told(heap);
     check(v, {{"/classes/7/lock_contended", 1},
@@ -543,10 +543,10 @@ void locks_that_are_held_are_told_and_timed()
     BOOST_TEST(number(before, "/total_lock_contended") == 0);
     other([&] { heap.free(p); });
     // A large allocation is entered into its epoch under the same lock.
-    heap.core().shelf_at(e.index).lock.lock();
+    heap.state().epoch_slabs_at(e.index).lock.lock();
     std::thread again{[&] { other([&] { p = heap.malloc(100'000, e); }); }};
     std::this_thread::sleep_for(40ms);
-    heap.core().shelf_at(e.index).lock.unlock();
+    heap.state().epoch_slabs_at(e.index).lock.unlock();
     again.join();
     json::value const w = told(heap);
     check(w, {{"/large/lock_contended", 1},
@@ -600,10 +600,10 @@ void every_1024th_allocation_is_timed()
     std::vector<void*> all;
     other([&] { all = fill(heap, 1023, e, 512); });
     other([&] { all.push_back(heap.malloc(512, e)); });
-    heap.core().pages().lock_for_fork().lock();
+    heap.state().pages().lock_for_fork().lock();
     std::thread waiter{[&] { other([&] { all.push_back(heap.malloc(512, e)); }); }};   // 32 slabs are full
     std::this_thread::sleep_for(40ms);
-    heap.core().pages().lock_for_fork().unlock();
+    heap.state().pages().lock_for_fork().unlock();
     waiter.join();
     json::value const v = told(heap);
     check(v, {{"/sampled/alloc_samples", 4}});
@@ -629,10 +629,10 @@ void waiting_is_told_apart_from_working()
     worker other;
     std::vector<void*> all;
     other([&] { all = fill(heap, 1024, e, 512); });   // 32 a slab: the next one begins a slab
-    heap.core().pages().lock_for_fork().lock();
+    heap.state().pages().lock_for_fork().lock();
     std::thread waiter{[&] { other([&] { all.push_back(heap.malloc(512, e)); }); }};
     std::this_thread::sleep_for(40ms);
-    heap.core().pages().lock_for_fork().unlock();
+    heap.state().pages().lock_for_fork().unlock();
     waiter.join();
     json::value const v = told(heap);
     auto const number = [&](char const* at) { return v.at_pointer(at).to_number<std::int64_t>(); };
@@ -650,7 +650,7 @@ void the_order_of_looking_changes_with_contention()
     tslab::epoch_id const e = heap.current_epoch();
     // 30 slabs that nobody holds, each with a free slot, every one being taken back by somebody.
     std::vector<void*> all;
-    std::set<tslab::slab*> slabs;
+    std::set<tslab::slab_meta*> slabs;
     support::on_other_thread([&] {
         all = fill(heap, in_slab * 30, e);
         for (std::size_t i = 0; i < all.size(); i += in_slab)
@@ -658,10 +658,10 @@ void the_order_of_looking_changes_with_contention()
     });
     for (std::size_t i = 1; i < all.size(); i += in_slab)
         slabs.insert(&slab_of(heap, all[i]));
-    for (tslab::slab* const s : slabs)
+    for (tslab::slab_meta* const s : slabs)
         s->owner.store(&tslab::reclaiming);
     auto const filled = fill(heap, in_slab * 64, e);   // 64 slow paths, the first of which loses to all of them
-    for (tslab::slab* const s : slabs)
+    for (tslab::slab_meta* const s : slabs)
         s->owner.store(nullptr);
     check(told(heap), {{"/classes/7/current_partial_lost_races", 30},   // 30 in 64: more than 30 %
                        {"/classes/7/scan_adapt_checks", 1},   // the other thread's 30 slow paths are no window
@@ -720,7 +720,7 @@ void every_kind_of_misuse_has_its_count()
     for (std::size_t k = 0; k < tslab::misuse_count; ++k) {
         auto const kind = static_cast<misuse>(k);
         for (std::size_t i = 0; i <= k; ++i)
-            heap.core().misused({.kind = kind, .fatal = false});
+            heap.state().misused({.kind = kind, .fatal = false});
         check(told(heap), {{"/misuses/" + std::string{tslab::name_of(kind)}, static_cast<std::int64_t>(k) + 1}});
     }
     check(told(heap),

@@ -6,7 +6,7 @@
 #define BOOST_TEST_MODULE stress_epochs
 #include "stress_roles.hpp"
 #include <boost/test/unit_test.hpp>
-import tslab;
+import tslab.internal;
 
 namespace {
 

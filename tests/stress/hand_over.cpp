@@ -10,7 +10,7 @@
 #include <condition_variable>
 #include <deque>
 #include <optional>
-import tslab;
+import tslab.internal;
 
 namespace {
 
@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(producers_and_consumers_of_raw_memory)
     tslab::global_stats const g = heap.snapshot().global;
     BOOST_TEST(b.done.refused.load() == 0U);
     // At most 4,096 + threads are live at once; slabs that were freed by others must be found again.
-    BOOST_TEST(heap.core().pages().used_pages() < 40'000U);
+    BOOST_TEST(heap.state().pages().used_pages() < 40'000U);
     BOOST_TEST(g.live_objects == 0U);
     finish(b);
 }
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(producers_and_consumers_through_one_resource)
     finish(b);
 }
 
-// The thread that made the resource allocates in its own lane; everybody else frees.
+// The thread that made the resource allocates in its own thread cache; everybody else frees.
 BOOST_AUTO_TEST_CASE(one_producer_in_its_own_resource)
 {
     stress::report_watch const watch;

@@ -11,7 +11,7 @@
 #include <map>
 #include <optional>
 #include <sys/resource.h>
-import tslab;
+import tslab.internal;
 
 namespace {
 
@@ -48,7 +48,17 @@ tslab::map_result map_at(void* begin, std::size_t bytes) noexcept
     mapped += done == tslab::map_result::mapped ? static_cast<std::int64_t>(bytes) : 0;
     return done;
 }
-bool purge(void* begin, std::size_t bytes) noexcept { return !fails(call::purge) && real.purge(begin, bytes); }
+/// Whether an address is in a page of a heap, and not in a descriptor or a record.
+bool is_page(void const* p) noexcept
+{
+    tslab::address_window const& w = tslab::process_window;
+    return reinterpret_cast<std::uintptr_t>(p) - w.map().base() < std::uint64_t{w.max_units()} << tslab::unit_shift;
+}
+/// What a heap counts: the purge of pages. That descriptors cannot be dropped costs memory and nothing else.
+bool purge(void* begin, std::size_t bytes) noexcept
+{
+    return !(is_page(begin) && fails(call::purge)) && real.purge(begin, bytes);
+}
 bool release(void* begin, std::size_t bytes) noexcept
 {
     if (auto const at = reservations.find(begin); at != reservations.end()) {

@@ -24,7 +24,7 @@
 #include <thread>
 #include <utility>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace {
 

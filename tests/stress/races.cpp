@@ -9,7 +9,7 @@
 #include <boost/test/unit_test.hpp>
 #include <map>
 #include <optional>
-import tslab;
+import tslab.internal;
 
 namespace {
 
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(of_racing_frees_of_a_pointer_exactly_one_goes_unreported)
     std::uint64_t frees = 0, null = 0;
     rounds(
         [&](random_source& r) {
-            // On a thread of its own that has ended, or in a closed epoch: no thread's lane holds the slabs.
+            // On a thread of its own that has ended, or in a closed epoch: no thread's thread cache holds the slabs.
             std::thread{[&] {
                 for (void*& p : pointers)   // may report a free of the last round, so not under the lock
                     p = heap.malloc(stress::mixed_size(r));

@@ -7,7 +7,7 @@
 #include "stress_roles.hpp"
 #include <boost/test/unit_test.hpp>
 #include <malloc.h>
-import tslab;
+import tslab.internal;
 
 namespace {
 
@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(two_hundred_rounds_leave_the_process_no_bigger)
 #if !defined(TSLAB_SANITIZED)   // what a sanitizer remembers of each round stays
             BOOST_TEST(at_end <= at_ten + at_ten / 100);
 #endif
-            BOOST_TEST(heap.core().pages().used_pages() < n / 10 + 1000);   // a few slabs of many pages for each class
+            BOOST_TEST(heap.state().pages().used_pages() < n / 10 + 1000);   // a few slabs of many pages for each class
             stress::close_everything(heap);
             BOOST_TEST(stress::wrong_with(heap) == "");
         }
@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(the_end_of_a_scope_gives_its_pages_back)
 
 namespace {
 
-/// Pages that the heap's caches, a thread's warm slots and its lane may keep of all classes.
+/// Pages that the heap's caches, a thread's warm slots and its thread cache may keep of all classes.
 std::size_t most_kept()
 {
     std::size_t n = 0;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A resource ends on a thread that did not make it, while the thread that did frees its objects by the general way: each free
-// counts once, nobody is accused, and the epoch drains. A resource that shares its epoch counts what lives in its lane besides.
+// A resource ends on a thread that did not make it, while the thread that did frees its objects by the shared path: each free
+// counts once, nobody is accused, and the epoch drains. A resource that shares its epoch counts what lives in its thread cache besides.
 #define BOOST_TEST_MODULE stress_resource_ends
 #include "stress_roles.hpp"
 #include <atomic>
@@ -11,7 +11,7 @@
 #include <memory>
 #include <thread>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace {
 

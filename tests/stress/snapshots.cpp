@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "stress_roles.hpp"
-import tslab;
+import tslab.internal;
 
 namespace {
 

@@ -6,7 +6,7 @@
 #define BOOST_TEST_MODULE stress_survivors
 #include "stress_roles.hpp"
 #include <boost/test/unit_test.hpp>
-import tslab;
+import tslab.internal;
 
 namespace {
 
@@ -82,7 +82,7 @@ void close_twice(bench& b, random_source& r)
     }
 }
 
-/// Phases that end in release(), with what they hold on the shelf or not.
+/// Phases that end in release(), with what they hold on the epoch's list or not.
 void release(bench& b, random_source& r)
 {
     while (b.going()) {

@@ -15,7 +15,7 @@
 #include <map>
 #include <new>
 #include <string>
-import tslab;
+import tslab.internal;
 
 namespace faults {
 

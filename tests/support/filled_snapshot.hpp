@@ -10,7 +10,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-import tslab;
+import tslab.internal;
 
 namespace support {
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 namespace support {
 

@@ -7,7 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-import tslab;
+import tslab.internal;
 
 namespace support {
 

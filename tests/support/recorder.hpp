@@ -15,7 +15,7 @@
 #include <thread>
 #include <utility>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 #if !defined(__has_feature)
 #define __has_feature(x) 0

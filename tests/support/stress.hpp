@@ -26,7 +26,7 @@
 #include <thread>
 #include <utility>
 #include <vector>
-import tslab;
+import tslab.internal;
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -344,7 +344,7 @@ inline std::string wrong_with(tslab::allocator& heap, tally const* done = nullpt
     for (tslab::class_stats const& c : s.classes)
         cached_pages += c.cached_slabs * c.pages_per_slab;
     expect("pages accounted for", cached_pages + g.free_resident_pages + g.free_purged_pages,
-           heap.core().pages().used_pages());
+           heap.state().pages().used_pages());
     expect("slab_pages", g.slab_pages, 0);
     std::uint64_t refcounts = 0;
     for (tslab::epoch_stats const& e : s.epochs)

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-import tslab;
+import tslab.internal;
 
 namespace support {
 

@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A thread that uses many heaps finds its record of each without a lock and without a walk, whichever heaps came and went, with
-// or without memory for the table, in a forked child, and when its list was another thread's before.
+// A thread that uses many heaps finds its record of each without a lock and without a walk: after heaps have ended and
+// new ones begun, with and without memory for the table, in a forked child, and when the thread got the list of an
+// ended one.
 #define BOOST_TEST_MODULE many_heaps
 #include <boost/test/unit_test.hpp>
 
@@ -35,19 +36,19 @@ void use(tslab::allocator& heap)
     heap.free(p);
 }
 
-/// Whether the calling thread has a record in each heap, and finds it: the one that was used.
+/// Whether the calling thread has a record in each heap, and finds the one it used.
 bool all_known(heaps const& all)
 {
     return std::all_of(all.begin(), all.end(), [](auto const& heap) {
-        tslab::thread_record const* const r = heap->core().known_record();
-        return r != nullptr && &r->heap == &heap->core() && r->list == tslab::this_thread.records;
+        tslab::thread_record const* const r = heap->state().known_record();
+        return r != nullptr && &r->heap == &heap->state() && r->list == tslab::this_thread.records;
     });
 }
 
 bool none_known(heaps const& all)
 {
     return std::none_of(all.begin(), all.end(),
-                        [](auto const& heap) { return heap->core().known_record() != nullptr; });
+                        [](auto const& heap) { return heap->state().known_record() != nullptr; });
 }
 
 double ns_each(heaps const& all, std::size_t n)
@@ -78,8 +79,8 @@ BOOST_AUTO_TEST_CASE(each_of_many_is_found)
     double const four = ns_each(all, 4);
     double const many = ns_each(all, all.size());
     BOOST_TEST_MESSAGE(four << " ns with four heaps, " << many << " ns with " << all.size());
-    BOOST_TEST(many < 50 * four);   // with a walk or a lock it is thousands of times as much
-    // Every second one ends; those that stay are found, and so are new ones, of which none has an old number.
+    BOOST_TEST(many < 50 * four);   // a walk or a lock would take thousands of times as long
+    // Every second heap ends; the others are still found, and so are new ones, none of which has an old number.
     for (std::size_t i = 0; i < all.size(); i += 2)
         all[i].reset();
     std::erase(all, nullptr);
@@ -118,13 +119,13 @@ BOOST_AUTO_TEST_CASE(the_table_does_not_grow_with_heaps_that_ended)
                     living.erase(living.begin());
             }
             BOOST_TEST(all_known(living));
-            BOOST_TEST(one->core().known_record() != nullptr);
+            BOOST_TEST(one->state().known_record() != nullptr);
         };
         auto const mapped = [] {
             using system = support::os_hook;
             return system::reserve_bytes + system::map_bytes - system::release_bytes;
         };
-        make_and_end(100);   // the tables of the window of addresses have what eight heaps need
+        make_and_end(100);   // the window's tables have room for eight heaps
         std::uint64_t const before = mapped();
         make_and_end(support::scaled(5000));
         BOOST_TEST(mapped() <= before + tslab::page_bytes);
@@ -136,7 +137,7 @@ BOOST_AUTO_TEST_CASE(without_memory_for_the_table_the_list_is_searched)
     support::os_hook const system;
     std::thread{[] {
         heaps all;
-        std::thread{[&] {   // which leaves its records: then none needs memory
+        std::thread{[&] {   // the thread's records stay: later threads need no memory
             for (int i = 0; i < 40; ++i)
                 all.push_back(tenant());
         }}
@@ -145,17 +146,17 @@ BOOST_AUTO_TEST_CASE(without_memory_for_the_table_the_list_is_searched)
             (address_space ? support::os_hook::fail_reserve_above : support::os_hook::commits_left) = 0;
             for (int round = 0; round < 3; ++round)
                 for (auto const& heap : all) {
-                    tslab::thread_record* const r = heap->core().record();
+                    tslab::thread_record* const r = heap->state().record();
                     BOOST_REQUIRE(r != nullptr);
-                    BOOST_REQUIRE(r == heap->core().record());
-                    BOOST_REQUIRE(&r->heap == &heap->core());
+                    BOOST_REQUIRE(r == heap->state().record());
+                    BOOST_REQUIRE(&r->heap == &heap->state());
                 }
             support::os_hook::fail_reserve_above = ~std::size_t{0};
             support::os_hook::commits_left = ~std::uint64_t{0};
         }
         BOOST_TEST(!all_known(all));
         all.push_back(tenant());
-        use(*all.back());   // with memory again, all come into the table
+        use(*all.back());   // with memory again, all records enter the table
         BOOST_TEST(all_known(all));
         for (auto const& heap : all)
             use(*heap);
@@ -195,7 +196,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_knows_them_too)
     BOOST_TEST(all_known(all));
 }
 
-// Threads come and go, each finds a list that another one left; heaps end while their records are in the lists of all.
+// Threads start and end, each with the list of an ended one, while heaps end whose records are in the lists.
 BOOST_AUTO_TEST_CASE(threads_and_heaps_come_and_go)
 {
     heaps lasting;

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// slot_set: the free slots of a ring, claimed going round and by any number of threads, each slot by one of them.
+// slot_set: the free slots of a ring. Any number of threads claim them, wrapping around; one thread claims each slot.
 #define BOOST_TEST_MODULE slot_set
 #include <boost/test/unit_test.hpp>
 
@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(threads_never_get_the_same_slot)
                 if (mine.size() < 20 && random() % 2 == 0) {
                     std::uint32_t const slot = f.set.claim(random() % n);
                     if (slot == slot_set::none)
-                        continue;   // the free ones moved about while it looked
+                        continue;   // other threads claimed and released slots meanwhile
                     wrong += slot >= n || holders[slot].fetch_add(1) != 0;
                     mine.push_back(slot);
                 } else if (!mine.empty()) {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <set>
-import tslab.stats;
+import tslab.inspect;
 
 namespace tslab::tool {
 

@@ -5,7 +5,7 @@
 #pragma once
 #include <cstddef>
 #include <vector>
-import tslab.stats;
+import tslab.inspect;
 
 namespace tslab::tool {
 

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-import tslab.stats;
+import tslab.inspect;
 
 namespace tslab::tool {
 
@@ -82,7 +82,7 @@ public:
     }
 
 private:
-    /// What is told as 0 while live objects are not known: no series is better than a false one.
+    /// What is published as 0 while live objects are not known: no series is better than a false one.
     static bool needs_live(std::string_view field) noexcept
     {
         return field.starts_with("live_") || field == "empty_held_bytes" || field == "empty_slabs_count" ||

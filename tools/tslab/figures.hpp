@@ -11,7 +11,7 @@
 #include <string_view>
 #include <type_traits>
 #include <vector>
-import tslab.stats;
+import tslab.inspect;
 
 namespace tslab::tool {
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <vector>
-import tslab.stats;
+import tslab.inspect;
 
 namespace tslab::tool {
 
@@ -31,7 +31,7 @@ namespace tslab::tool {
     return seconds > 0 ? static_cast<double>(amount) / seconds : 0;
 }
 
-/// Bytes of the empty slabs that caches and lanes keep.
+/// Bytes of the empty slabs that caches and thread caches keep.
 [[nodiscard]] std::uint64_t cached_bytes(tslab::snapshot const& s) noexcept;
 /// Bytes of the pages that slabs in use and large allocations have.
 [[nodiscard]] std::uint64_t held_bytes(tslab::snapshot const& s) noexcept;

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
-import tslab.stats;
+import tslab.inspect;
 
 namespace tslab::tool {
 

@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 #include <vector>
-import tslab.stats;
+import tslab.inspect;
 
 namespace tslab::tool {
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <vector>
-import tslab.stats;
+import tslab.inspect;
 
 namespace tslab::tool {
 

@@ -5,7 +5,7 @@
 #pragma once
 #include <iosfwd>
 #include <string>
-import tslab.stats;
+import tslab.inspect;
 
 namespace tslab::tool {
 

@@ -68,7 +68,7 @@ def parse(arguments):
                    help="another malloc, a shared library; may be given several times")
     p.add_argument("--json", metavar="FILE", help="write all figures")
     p.add_argument("--markdown", metavar="FILE", help="write the table")
-    p.add_argument("--plots", metavar="DIR", help="draw plots, SVG and PNG")
+    p.add_argument("--plots", metavar="DIR", help="draw plots, PNG")
     p.add_argument("--check", action="store_true", help="compare with the bars; exit 1 if one is not met")
     p.add_argument("--build", default=BUILD, metavar="DIR", help="[build/release]")
     p.add_argument("--tiny", action="store_true", help="as little as possible: only to see that it works")

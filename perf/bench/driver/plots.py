@@ -1,14 +1,16 @@
 # SPDX-FileCopyrightText: 2026 The tslab authors
 # SPDX-License-Identifier: Apache-2.0
-"""Plots, each as SVG and PNG."""
+"""Plots as PNG images of few colours, small enough to be committed beside the docs that show them."""
+import io
 import os
 
 import matplotlib
 import matplotlib.ticker
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
+from PIL import Image  # noqa: E402
 
-matplotlib.rcParams.update({"svg.hashsalt": "tslab", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 
 MARKERS = {"tslab": ("D", "#c0392b"), "glibc": ("o", "#7f8c8d"), "jemalloc": ("s", "#2980b9"), "tcmalloc": ("^", "#27ae60"),
            "mimalloc": ("v", "#8e44ad"), "unsynchronized": ("x", "#d35400"), "synchronized": ("+", "#d35400"),
@@ -25,11 +27,19 @@ def look_of(name, names):
     return OTHERS[others.index(name) % len(OTHERS)]
 
 
+WIDTH = 900     # pixels
+COLOURS = 128   # a palette; with fewer, a marker of few pixels loses its colour
+
+
 def save(figure, folder, name):
-    for kind in ("svg", "png"):
-        figure.savefig(os.path.join(folder, f"{name}.{kind}"), dpi=130, bbox_inches="tight",
-                       metadata={"Date": None} if kind == "svg" else None)
+    """Writes the figure as `name`.png, WIDTH pixels wide, with a palette of COLOURS."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=130, bbox_inches="tight")
     pyplot.close(figure)
+    image = Image.open(drawn).convert("RGB")
+    image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
+    image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+        os.path.join(folder, f"{name}.png"), optimize=True)
 
 
 def dots(table, names, cases, field, title, axis, reference):

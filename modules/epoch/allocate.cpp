@@ -1,0 +1,125 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Allocations that the inline path does not carry out: large ones, and those that are refused.
+module;
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+module tslab.epoch;
+
+import tslab.stats;
+import tslab.slab;
+import tslab.tls_cache;
+
+namespace tslab {
+
+unsigned allocator::class_of_rare(std::size_t bytes, std::size_t alignment) noexcept
+{
+    return class_of(bytes, alignment);
+}
+
+void* allocator::refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept
+{
+    thread_record* const me = state_.record();
+    if (e.index >= state_.slots() || e.era == closed_key) {   // no such ring slot, or no era
+        why = refusal::closed;
+        state_.counts_of(me, class_of_bin(bin))[class_event::epoch_closed].add();
+    } else {
+        why = refusal::out_of_memory;
+        state_.counts_of(me, class_of_bin(bin))[class_event::out_of_memory].add();
+        // If the record could not be made a moment ago and exists now, this is no call from inside an operation.
+        if (me != nullptr && me->activity.load(std::memory_order_relaxed) != 0)
+            state_.misused({.kind = misuse::reentry});
+    }
+    return nullptr;
+}
+
+refusal allocator::refused(thread_record& me, unsigned bin, bool closed, bool had_cache) noexcept
+{
+    class_counters& counts = me.classes[class_of_bin(bin)];
+    if (closed)
+        counts[class_event::epoch_closed].add();
+    else if (!had_cache)
+        counts[class_event::out_of_memory].add();   // a refill without memory has counted that itself
+    return closed ? refusal::closed : refusal::out_of_memory;
+}
+
+void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
+                                refusal& why) noexcept
+{
+    thread_record* const me = state_.record();
+    std::uint64_t const before = me != nullptr ? me->counts[heap_event::large_allocation].value() : 0;
+    if (before == 0 || before % stepping_counter::period != 0 || !state_.sampling())
+        return take_large(bytes, alignment, e, owner, me, why);
+    stopwatch const watch;
+    void* const p = take_large(bytes, alignment, e, owner, me, why);
+    if (p != nullptr)
+        me->note_allocation(watch.read());
+    return p;
+}
+
+void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner, thread_record* me,
+                            refusal& why) noexcept
+{
+    class_counters& counts = state_.counts_of(me, large_class);
+    why = refusal::out_of_memory;
+    if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) ||
+        !std::has_single_bit(alignment)) {
+        counts[class_event::out_of_memory].add();
+        return nullptr;
+    }
+    if (inside_operation()) {
+        state_.misused({.kind = misuse::reentry});
+        return nullptr;
+    }
+    if (!is_active(e)) {
+        why = refusal::closed;
+        counts[class_event::epoch_closed].add();
+        return nullptr;
+    }
+    std::size_t const pages = std::max<std::size_t>((bytes + page_bytes - 1) >> page_shift, 1);
+    fork_exclusion const section{me};
+    if (me != nullptr)
+        state_.decay_sometimes(*me);
+    auto const take = [&] {
+        return state_.pages().take(static_cast<std::uint32_t>(pages), std::max(alignment, page_bytes),
+                                   state_.epoch_slabs_at(e.index).site(me, large_class));
+    };
+    slab_meta* s = pages <= state_.pages().max_pages() ? take() : nullptr;
+    if (s == nullptr && pages <= state_.pages().max_pages()) {
+        state_.empty_caches(me);
+        s = take();
+        if (s == nullptr && state_.make_room(me))
+            s = take();
+    }
+    if (s == nullptr) {
+        counts[class_event::out_of_memory].add();
+        return nullptr;
+    }
+    state_.report_late_frees(*s);
+    s->was.store(tag_large, std::memory_order_relaxed);
+    s->local_free.store(bytes, std::memory_order_release);   // release: as in cut
+    s->owner.store(owner != nullptr ? large_owner(owner) : &nowhere, std::memory_order_relaxed);
+    s->pages.store(static_cast<std::uint32_t>(pages), std::memory_order_relaxed);
+    if (!state_.epoch_slabs_at(e.index).add_large(*s, e.era, me)) {
+        state_.pages().give(*s, static_cast<std::uint32_t>(pages), true);
+        why = refusal::closed;
+        counts[class_event::epoch_closed].add();
+        return nullptr;
+    }
+    state_.count(me, heap_event::large_allocation);
+    why = refusal::none;
+    return s->base;
+}
+
+}

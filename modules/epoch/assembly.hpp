@@ -1,0 +1,329 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Assembles a snapshot or a map from a heap's stats pages and descriptors, in its own process or in another one. Not
+// exported. Counters are summed over the threads' stats pages; slabs are counted by walking the descriptors. It takes
+// no lock that an allocation waits for; a ring slot that is reopened during the walk is detected by its era. A `Heap`
+// gives access to the data: own_heap in snapshot.cpp, seen_heap in observer.cpp.
+#pragma once
+#include "counter_sums.hpp"
+#include "page_walk.hpp"
+
+namespace tslab {
+
+template <class Heap>
+epoch_stats read_fields(Heap& heap, std::uint32_t index, epoch_stats_page const& r, std::uint64_t now,
+                        std::uint64_t wall)
+{
+    auto const since = [now](std::uint64_t then) { return now > then ? now - then : 0; };
+    epoch_stats e;
+    e.index = index;
+    e.era = r.era.load(std::memory_order_acquire);
+    e.lifecycle = std::min(r.state.load(std::memory_order_relaxed), lifecycle::drained);
+    e.state = e.lifecycle == lifecycle::active ? epoch_state::active : epoch_state::closing;
+    e.label = r.label.read().view();
+    e.label_id = std::min(r.label_id.load(std::memory_order_relaxed), label_buckets - 1);
+    e.refcount = r.holds.load(std::memory_order_relaxed);
+    e.enters = r.enters.value();
+    e.exits = r.exits.value();
+    e.allocations = r.allocations.value();
+    std::uint64_t const age = since(r.opened_ns.load(std::memory_order_relaxed));
+    e.age_seconds = static_cast<double>(age) * 1e-9;
+    e.open_since_ns = wall - age;
+    std::uint64_t const closing = r.closing_ns.load(std::memory_order_relaxed);
+    e.closing_seconds =
+        e.lifecycle == lifecycle::closing && closing != 0 ? static_cast<double>(since(closing)) * 1e-9 : 0;
+    epoch_record::oldest entry = heap.oldest_entry(index, r);
+    e.opened_at = std::move(entry.place);
+    if (entry.entered_ns != 0)   // known: at least one nanosecond ago
+        e.entered_seconds = static_cast<double>(std::max<std::uint64_t>(since(entry.entered_ns), 1)) * 1e-9;
+    e.rss_before_close = r.rss_before_close.load(std::memory_order_relaxed);
+    e.rss_after_close = r.rss_after_close.load(std::memory_order_relaxed);
+    e.madvise_bytes = r.closed_madvise_bytes.load(std::memory_order_relaxed);
+    e.madvise_asked_bytes = r.closed_asked_bytes.load(std::memory_order_relaxed);
+    e.madvise_gone_bytes = r.closed_gone_bytes.load(std::memory_order_relaxed);
+    return e;
+}
+
+/// Reads the fields of one era; reads again if the slot is being reopened. That takes some nanoseconds, or as long as
+/// the reopening thread is preempted; if it takes too long, the slot is left out (era 0).
+template <class Heap>
+epoch_stats read_epoch(Heap& heap, std::uint32_t index, epoch_stats_page const& r, std::uint64_t now,
+                       std::uint64_t wall)
+{
+    constexpr int spins = 100;
+    constexpr int yields = 100;
+    for (int i = 0; i < spins + yields; ++i) {
+        epoch_stats e = read_fields(heap, index, r, now, wall);
+        std::atomic_thread_fence(std::memory_order_acquire);   // the fields are read before the era is read again
+        if (e.era != 0 && r.era.load(std::memory_order_relaxed) == e.era)
+            return e;
+        if (i < spins)
+            spin_pause();
+        else
+            std::this_thread::yield();
+    }
+    return {};
+}
+
+/// Computes what follows from the rest: sums over classes, and labels from their epochs.
+inline void total_up(snapshot& s)
+{
+    global_stats& g = s.global;
+    for (class_stats const& c : s.classes) {
+        g.allocations += c.allocations;
+        g.live_objects += c.live_objects;
+        g.live_bytes += c.live_bytes;
+        g.slow_path_hits += c.slow_path_hits;
+        g.slow_path_cache_miss += c.slow_path_cache_miss;
+        g.slow_path_epoch_closed += c.slow_path_epoch_closed;
+        g.out_of_memory += c.out_of_memory;
+        g.slabs_allocated += c.new_slab_count;
+        g.slabs_recycled += c.empty_slab_recycled;
+        g.cache_overflows += c.empty_slab_overflowed;
+        g.bitmap_alloc_attempts += c.bitmap_alloc_attempts;
+        g.bitmap_alloc_cas_retries += c.contention.bitmap_alloc_cas_retries;
+        g.bitmap_free_attempts += c.bitmap_free_attempts;
+        g.bitmap_free_cas_retries += c.contention.bitmap_free_cas_retries;
+        g.current_partial_cas_attempts += c.current_partial_cas_attempts;
+        g.current_partial_lost_races += c.current_partial_lost_races;
+        g.current_partial_mismatches += c.current_partial_mismatches;
+    }
+    g.current_partial_cas_failures = g.current_partial_lost_races + g.current_partial_mismatches;
+    g.frees = g.allocations > g.live_objects ? g.allocations - g.live_objects : 0;
+
+    for (epoch_stats const& e : s.epochs) {
+        if (e.lifecycle != lifecycle::active && e.lifecycle != lifecycle::closing)
+            continue;
+        label_stats& l = s.labels[e.label_id];
+        ++l.epochs;
+        l.refcount += e.refcount;
+        l.live_objects += e.live_objects;
+        l.live_bytes += e.live_bytes;
+        l.held_bytes += (e.slab_pages + e.large_pages) * s.page_size;
+        if (e.resident_bytes)
+            l.resident_bytes = l.resident_bytes.value_or(0) + *e.resident_bytes;
+    }
+    for (label_stats& l : s.labels) {
+        if (s.waterfall && !l.resident_bytes)
+            l.resident_bytes = 0;
+        g.escapes += l.escapes;
+        g.escaped_bytes += l.escaped_bytes;
+    }
+}
+
+inline std::string_view text_of(std::array<char, 64> const& name) noexcept
+{
+    return {name.data(), static_cast<std::size_t>(std::find(name.begin(), name.end(), '\0') - name.begin())};
+}
+
+/// The names of labels by number; empty for an unused number.
+inline std::vector<std::string> label_names(heap_stats_page const& published)
+{
+    std::vector<std::string> names(label_buckets);
+    std::uint32_t const used = std::min(published.labels_used.load(std::memory_order_acquire), label_buckets - 2);
+    names.front() = "unlabeled";
+    names.back() = "other";
+    for (std::uint32_t i = 0; i < used; ++i)
+        names[i + 1] = published.labels[i].read().view();
+    return names;
+}
+
+inline close_stats read_last_close(last_close_record const& published)
+{
+    close_stats c;
+    for (int patience = 100; patience > 0; --patience) {
+        std::uint32_t const version = published.version.load(std::memory_order_acquire);
+        c = {.timestamp_ns = published.timestamp_ns.load(std::memory_order_relaxed),
+             .index = static_cast<std::uint32_t>(published.index.load(std::memory_order_relaxed)),
+             .era = published.era.load(std::memory_order_relaxed),
+             .label = std::string{published.label.read().view()}};
+        std::size_t i = 0;
+        for (std::uint64_t* const to :
+             {&c.nanoseconds, &c.rss_before, &c.rss_after, &c.scanned_slabs, &c.recycled_slabs, &c.madvise_calls,
+              &c.madvise_bytes, &c.madvise_failures, &c.madvise_asked_bytes, &c.madvise_gone_bytes})
+            *to = published.figures[i++].load(std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_acquire);   // the figures are read before the version is read again
+        if (version % 2 == 0 && published.version.load(std::memory_order_relaxed) == version)
+            return c;
+        spin_pause();
+    }
+    return {};
+}
+
+/// Assembles a snapshot of a heap. Throws std::bad_alloc.
+template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
+{
+    snapshot s;
+    heap_stats_page const& published = heap.stats();
+    s.name = heap.name();
+    s.timestamp_ns = wall_clock_ns();
+    s.pid = heap.pid();
+    s.page_size = page_bytes;
+    s.epoch_count = published.epoch_count;
+    std::uint64_t const current = published.current.load(std::memory_order_acquire);
+    s.current_epoch = static_cast<std::uint32_t>(current & 0xffff);
+    s.current_era = current >> 16;
+    constexpr std::array policies{"eager", "cached", "never"};
+    s.reclaim = policies[std::min<std::size_t>(published.reclaim, policies.size() - 1)];
+    s.decay_ms = published.decay_ns / 1'000'000;
+    s.thread_cache_bytes = published.thread_cache_bytes;
+    constexpr std::array background{"off", "on", "failed", "pending"};
+    s.background_purge = background[std::min<std::size_t>(
+        static_cast<std::size_t>(published.background.load(std::memory_order_relaxed)), background.size() - 1)];
+    constexpr std::array watch{"off", "watching", "unavailable"};
+    s.pressure_watch = watch[std::min<std::size_t>(
+        static_cast<std::size_t>(published.pressure.load(std::memory_order_relaxed)), watch.size() - 1)];
+    s.sampling = published.sampling.load(std::memory_order_relaxed) != 0;
+    s.live_known = heap.live_known();
+    s.classes.resize(class_count + 1);
+    for (unsigned c = 0; c <= class_count; ++c) {
+        class_stats& of = s.classes[c];
+        of.class_index = c;
+        of.madvise_calls = published.pages.purges[c].calls.value();
+        of.madvise_bytes = published.pages.purges[c].bytes.value();
+        of.madvise_failures = published.pages.purges[c].failures.value();
+        if (c == large_class)
+            continue;
+        of.object_size = class_sizes[c];
+        of.objects_per_slab = bins[c].slab_slots();
+        of.pages_per_slab = bins[c].pages;
+        of.cache_size = published.cached[c].load(std::memory_order_relaxed);
+        of.cache_capacity = published.slab_cache == 0 ? 0 : std::max(published.slab_cache / class_shapes[c].pages, 1U);
+    }
+    s.labels.resize(label_buckets);
+    heap.for_each_thread([&s](thread_stats_page const& t, auto row, auto labels, timing_stats_page const* times,
+                              auto sums) { add_thread(t, row, labels, times, sums, s); });
+    for (unsigned c = 0; c <= class_count; ++c)
+        add_class(s.classes[c], published.strays[c]);
+    add_heap(s.global, published.stray_events);
+    s.classes[large_class].allocations += published.stray_events[heap_event::large_allocation].value();
+
+    std::uint32_t const opened = heap.prepared_epochs();
+    std::uint64_t const now = now_ns_coarse();
+    s.epochs.reserve(opened);   // of_slot points into it
+    std::vector<epoch_stats*> of_slot(opened, nullptr);
+    for (std::uint32_t i = 0; i < opened; ++i) {
+        epoch_stats_page const* const r = heap.epoch(i);
+        if (r == nullptr || r->state.load(std::memory_order_relaxed) == lifecycle::idle)
+            continue;   // prepared, but never opened
+        epoch_stats e = read_epoch(heap, i, *r, now, s.timestamp_ns);
+        if (e.era == 0)
+            continue;
+        of_slot[i] = &s.epochs.emplace_back(std::move(e));
+        s.global.active_epochs += s.epochs.back().lifecycle == lifecycle::active ? 1 : 0;
+        s.global.closing_epochs += s.epochs.back().lifecycle == lifecycle::closing ? 1 : 0;
+    }
+    global_stats& g = s.global;
+    g.free_resident_pages = published.pages.free_resident.load(std::memory_order_relaxed);
+    g.free_purged_pages = published.pages.free_purged.load(std::memory_order_relaxed);
+    g.unwanted_pages = published.pages.unwanted.load(std::memory_order_relaxed);
+    for (auto const& [to, cause] :
+         {std::pair{&g.purges_by_time, purge_cause::time}, std::pair{&g.purges_by_work, purge_cause::work},
+          std::pair{&g.purges_by_background, purge_cause::background},
+          std::pair{&g.purges_by_pressure, purge_cause::pressure}})
+        *to = published.purge_passes[static_cast<std::size_t>(cause)].value();
+    if (s.live_known)
+        page_walk<Heap>{heap, s, of_slot, o.residency && heap.residency_known()}.run();
+    else
+        heap.add_held(s, of_slot);
+    heap.for_each_cache_at_work([&](std::uint32_t slot, std::uint64_t era, auto allocations) {
+        epoch_stats* const e = slot < opened ? of_slot[slot] : nullptr;
+        if (e == nullptr || e->era != era)
+            return;
+        if (auto const [n, still] = allocations(); still)   // the cache is still attached to this epoch
+            e->allocations += n;
+    });
+    total_up(s);
+    s.global.frees = s.live_known ? heap.never_less(s.global.frees) : 0;
+    heap.sum_locks(s);
+    g.metadata_bytes = heap.metadata_bytes();
+    g.madvise_calls = published.pages.madvise_calls.load(std::memory_order_relaxed);
+    g.madvise_bytes = published.pages.madvise_bytes.load(std::memory_order_relaxed);
+    g.madvise_failures = published.pages.madvise_failures.load(std::memory_order_relaxed);
+    g.unmap_failures = published.pages.unmap_failures.load(std::memory_order_relaxed);
+    g.labels_in_overflow = published.labels_in_overflow.value();
+    g.labels_cut = published.labels_cut.value();
+    for (std::size_t k = 0; k < misuse_count; ++k) {
+        std::uint64_t const n = published.misuses[k].value();
+        s.misuses.push_back({std::string{name_of(static_cast<misuse>(k))}, n});
+        g.misuses += n;
+    }
+    // Names last, so that every number counted above has one; a number without a name has no counts.
+    std::vector<std::string> names = label_names(published);
+    for (std::uint32_t i = 0; i < label_buckets; ++i) {
+        s.labels[i].label_id = i;
+        s.labels[i].name = std::move(names[i]);
+    }
+    std::erase_if(s.labels, [](label_stats const& l) { return l.name.empty(); });
+    s.last_close = read_last_close(published.last_close);
+    g.rss_bytes = heap.rss_bytes();
+    if (s.waterfall) {
+        waterfall_stats& w = *s.waterfall;
+        w.rss_bytes = g.rss_bytes;
+        w.metadata_bytes = heap.resident_metadata_bytes();
+        w.not_tslab_bytes = static_cast<std::int64_t>(w.rss_bytes) -
+                            static_cast<std::int64_t>(w.live_bytes + w.slack_bytes + w.empty_slot_bytes +
+                                                      w.cached_bytes + w.free_bytes + w.metadata_bytes);
+    }
+    return s;
+}
+
+/// Assembles a map of a heap's pages. Throws std::bad_alloc.
+template <class Heap> heap_map assemble_map(Heap& heap)
+{
+    heap_map m;
+    m.name = heap.name();
+    m.page_size = page_bytes;
+    m.live_known = heap.live_known();
+    m.label_names = label_names(heap.stats());
+    std::uint32_t const pages = heap.used_pages();
+    std::uint32_t const opened = heap.prepared_epochs();
+    auto const add = [&m](map_run const& r) {
+        if (!m.runs.empty()) {
+            map_run& last = m.runs.back();
+            bool const both_free = r.use <= page_use::free_resident && last.use == r.use;
+            if (both_free) {
+                last.pages += r.pages;
+                return;
+            }
+        }
+        m.runs.push_back(r);
+    };
+    for (std::uint32_t i = 0; i < pages;) {
+        slab_meta const& page = heap.at(i);
+        residence const where = page.where.load(std::memory_order_relaxed);
+        unsigned const bin = page.bin();
+        map_run r{.first_page = i, .pages = 1};
+        if (where == residence::large) {
+            r.pages = std::clamp(page.pages.load(std::memory_order_relaxed), 1U, pages - i);
+            r.use = page_use::large;
+            r.class_index = large_class;
+            r.slots = r.live = 1;
+        } else if (where == residence::unused || bin >= bin_count) {
+            r.use = heap.free_resident_class(i) <= class_count ? page_use::free_resident : page_use::free_purged;
+        } else {
+            r.pages = std::min<std::uint32_t>(bins[bin].pages, pages - i);
+            r.use = where == residence::cached || heap.is_kept(page, bin) ? page_use::cached : page_use::slab;
+            r.class_index = class_of_bin(bin);
+            r.slots = bins[bin].slab_slots();
+            r.live = std::min(heap.live(page, bin), r.slots);
+            if (page.bin() != bin)   // re-cut during the read, as in page_walk
+                r = {.first_page = i, .pages = 1, .use = page_use::free_resident};
+        }
+        if (r.use == page_use::slab || r.use == page_use::large) {
+            epoch_id const home = heap.home_of(page, opened);
+            epoch_stats_page const* const e = home.index < opened ? heap.epoch(home.index) : nullptr;
+            if (e != nullptr && e->era.load(std::memory_order_relaxed) == home.era) {
+                r.epoch = home.index;
+                r.era = home.era;
+                r.label_id = std::min(e->label_id.load(std::memory_order_relaxed), label_buckets - 1);
+            }
+        }
+        add(r);
+        i += r.pages;
+    }
+    return m;
+}
+
+}

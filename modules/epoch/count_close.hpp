@@ -1,0 +1,25 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a close is counted, whoever asked for it.
+#pragma once
+
+namespace tslab {
+
+/// Counts a close; `nanoseconds`: its duration, 0 if it was not timed.
+inline void count_close(heap_state& state, thread_record* me, reclaim_result const& done,
+                        std::uint64_t nanoseconds = 0) noexcept
+{
+    state.count(me, heap_event::epoch_close, done.closed ? 1 : 0);
+    state.count(me, heap_event::close_deferred, done.deferred);
+    if (me == nullptr)
+        return;
+    me->count_reclaimed(done);
+    done.for_each_class([&](unsigned c) {
+        me->classes[c][class_event::close_call].add();
+        if (nanoseconds != 0)
+            me->classes[c][class_event::close_nanoseconds].add(nanoseconds);
+    });
+}
+
+}

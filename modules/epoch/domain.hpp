@@ -1,0 +1,100 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Domains: a scope's hold on an epoch. A domain is entered and left on the thread that made it, the innermost one
+// first; the first enter raises the epoch's refcount and the last exit lowers it. Misuse is detected in every build and
+// passed to the error handler.
+#pragma once
+
+export namespace tslab {
+
+struct domain_options {
+    std::string_view label{};   ///< of the epoch; empty: an existing epoch keeps its label
+    bool auto_close = true;   ///< the last exit closes the epoch, if its era is unchanged and no other domain holds it
+};
+
+/// A scope's hold on an epoch. Functions are for the creating thread only, unless they say otherwise.
+class epoch_domain {
+public:
+    using options = domain_options;
+
+    /// Opens an epoch labelled `o.label`; the domain is not entered yet. If no ring slot is free, it shares the current
+    /// epoch and never closes it (counted as ring_exhausted). Does not throw. Complexity: a few stores under one lock;
+    /// no system call.
+    explicit epoch_domain(allocator& heap, options const& o = {},
+                          std::source_location at = std::source_location::current()) noexcept;
+    /// A domain around the existing epoch `e`, not entered yet; labels the epoch if `o.label` is not empty. Does not
+    /// throw.
+    epoch_domain(allocator& heap, epoch_id e, options const& o = {}) noexcept;
+    /// Closes an epoch of its own that was never entered, with auto_close. Requires: the domain is not entered;
+    /// otherwise that is reported, and the domain is left first.
+    ~epoch_domain();
+    epoch_domain(epoch_domain const&) = delete;
+    epoch_domain& operator=(epoch_domain const&) = delete;
+
+    /// Enters, and becomes the thread's current domain; may be repeated. On another thread it reports the misuse and
+    /// has no effect. Throws std::bad_alloc if the list of scopes cannot grow. Complexity: one short lock; no system
+    /// call.
+    void enter(std::source_location at = std::source_location::current());
+    /// Leaves the domain once; the last exit closes the epoch if auto_close says so. Misuse (another thread, not
+    /// entered, another domain entered since) is reported and has no effect.
+    void exit();
+    /// Closes the epoch now, even if other domains hold it: see allocator::close. Thread safe.
+    close_report force_close() noexcept { return heap_->close(epoch_); }
+
+    /// The domain that the calling thread entered last and has not left; null outside of all domains.
+    [[nodiscard]] static inline epoch_domain* current() noexcept
+    {
+        std::uint32_t const n = this_thread.scope_count;
+        return n != 0 ? static_cast<epoch_domain*>(this_thread.scopes[n - 1].domain) : nullptr;
+    }
+
+    [[nodiscard]] inline allocator& heap() const noexcept { return *heap_; }
+    [[nodiscard]] inline epoch_id epoch() const noexcept { return epoch_; }
+    [[nodiscard]] inline std::uint32_t depth() const noexcept { return depth_; }
+    [[nodiscard]] inline bool entered() const noexcept { return depth_ != 0; }
+    /// Whether its last exit closes the epoch if no other domain holds it.
+    [[nodiscard]] inline bool closes_epoch() const noexcept { return auto_close_; }
+    /// Whether it holds an epoch that was not opened for it alone.
+    [[nodiscard]] inline bool shares_epoch() const noexcept { return shared_; }
+
+    // For resources, which hold a domain without being in a thread's list of scopes, and for guards.
+
+    struct already_entered {};
+    /// A domain that is entered from the start: in an epoch of its own, or in the current one if `share`. `binding`:
+    /// see allocator::open_epoch.
+    epoch_domain(already_entered, allocator& heap, options const& o, bool share, std::source_location const& at,
+                 atomic<thread_cache*>* binding = nullptr) noexcept;
+    /// Makes this the calling thread's current domain without another enter. Throws std::bad_alloc.
+    void push();
+    /// Undoes push at the end of a guard. A wrong order is reported, and corrected.
+    void pop_at_end() noexcept;
+    /// Removes every entry of this domain from the calling thread's list, after misuse was reported.
+    void forget() noexcept;
+    /// Carries out one exit. Requires: entered.
+    void leave() noexcept;
+    /// Carries out the exit of the resource `owner`, which ends and whose cache `binding` names; see
+    /// allocator::end_resource.
+    live_count end_resource(atomic<thread_cache*>& binding, void const* owner, allocator::leftovers what) noexcept;
+    void report_misuse(misuse kind, std::string_view other = {}) noexcept;
+    /// Whether the calling thread made the domain. Gives the thread a number if it has none. Thread safe.
+    [[nodiscard]] bool on_own_thread() const noexcept;
+    /// The same without giving the thread a number; false for a thread without one. Thread safe.
+    [[nodiscard]] inline bool on_known_own_thread() const noexcept { return this_thread.id == thread_; }
+
+private:
+    enum class order : std::uint8_t { kept, broken, absent };
+    [[nodiscard]] order pop(bool whatever_order) noexcept;
+
+    allocator* heap_;
+    epoch_id epoch_{};
+    std::uint64_t thread_;
+    std::uint32_t depth_ = 0;   // enters without an exit
+    std::uint32_t place_ = 0;   // entry of the first enter's source location: see epoch_record
+    bool auto_close_;
+    bool held_ = false;        // the first enter found the epoch, so exits are carried out
+    bool unentered_ = false;   // has opened an epoch and was never entered
+    bool shared_ = false;
+};
+
+}

@@ -1,0 +1,254 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Leaving an epoch: a domain's exit, a resource's end and its release. Each is one short time under the epoch's lock.
+module;
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <source_location>
+#include <string_view>
+module tslab.epoch;
+
+import tslab.stats;
+import tslab.slab;
+import tslab.tls_cache;
+
+#include "count_close.hpp"
+
+namespace tslab {
+
+namespace {
+
+/// Clears the owner of the large allocations that a resource leaves: a later resource may have the same address.
+void disown_large(epoch_record& r, void const* owner) noexcept __attribute__((requires_capability(r.lock)))
+{
+    for (slab_meta* s = r.large.front(); s != nullptr; s = s->next)
+        if (s->owner.load(std::memory_order_relaxed) == large_owner(owner))
+            s->owner.store(&nowhere, std::memory_order_relaxed);
+}
+
+}
+
+/// Carries out the last exit of a domain of `r`, and closes the epoch if no other domain holds it and `close` is set.
+/// `reclaim`: reclaims slabs in any case.
+void allocator::leave_locked(epoch_record& r, thread_record* me, std::uint32_t place, bool close, bool reclaim,
+                             reclaim_result& done) noexcept
+{
+    r.note_exit(true, place);
+    bool const closing = close && r.holds.load(std::memory_order_relaxed) == 0;
+    if (r.caches != nullptr || r.slab_count != 0) {
+        if (closing || reclaim)
+            r.reclaim_locked(me, closing,
+                             done);   // may release the lock in between: the epoch may be gone afterwards
+    } else if (closing) {
+        done.closed = r.state.load(std::memory_order_relaxed) == lifecycle::active;
+        r.set_state(lifecycle::closing);
+    }
+}
+
+/// Completes the exit of a domain after the epoch's lock is released: counts, purges if due, decays if due.
+void allocator::note_left(thread_record* me, reclaim_result const& done, bool closing) noexcept
+{
+    state_.count(me, heap_event::domain_exit);
+    if (closing)
+        count_close(state_, me, done);
+    if (!done.drained && done.recycled() != 0)
+        state_.slabs().purge_if_due(false);
+    if (me != nullptr)
+        state_.decay_if_due(*me, me->clock_ns);
+}
+
+void allocator::exit_domain(epoch_id e, std::uint32_t place, bool last, bool close) noexcept
+{
+    // The current epoch: a new one must be opened before it closes; allocator::close does that.
+    bool const is_current = last && close && e == current_epoch();
+    thread_record* const me = state_.record();
+    bool was_last = false;
+    {
+        fork_exclusion const section{me};
+        if (e.index >= state_.prepared_slots())
+            return;
+        epoch_record& r = record_of(e);
+        reclaim_result done;
+        bool closed_before = false;   // then what is reclaimed here belongs to that close
+        {
+            epoch_lock const guard{r, me, no_class, epoch_lock::then::purge_and_unused, &done.drained};
+            if (r.era.load(std::memory_order_relaxed) != e.era)
+                return;
+            closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
+            was_last = last && r.holds.load(std::memory_order_relaxed) == 1;
+            done.closing = closed_before || (was_last && close && !is_current);
+            if (last)
+                leave_locked(r, me, place, close && !is_current, false, done);
+            else
+                r.note_exit(false, place);
+        }
+        note_left(me, done, done.closed || closed_before);
+    }
+    if (is_current && was_last)
+        this->close(e);
+}
+
+live_count allocator::end_resource(epoch_id e, std::uint32_t place, bool close, atomic<thread_cache*>& binding,
+                                   leftovers what) noexcept
+{
+    thread_record* const me = state_.record();
+    fork_exclusion const section{me};
+    if (e.index >= state_.prepared_slots())
+        return {};
+    epoch_record& r = record_of(e);
+    reclaim_result done;
+    live_count leaked;
+    std::uint64_t dropped = 0;
+    bool closed_before = false;
+    {
+        epoch_lock const guard{r, me, no_class, epoch_lock::then::purge_and_unused, &done.drained};
+        auto const gone = [&] { return r.era.load(std::memory_order_relaxed) != e.era; };
+        if (gone())
+            return {};
+        closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
+        done.closing = closed_before || (close && r.holds.load(std::memory_order_relaxed) == 1);
+        if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache) {
+            if (what == leftovers::dropped && me != nullptr)
+                dropped += l->drop(*me, r.stats.allocations);
+            flush_ended(r, *l, me, nullptr, done);
+            closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;   // it may have waited
+        }
+        leave_locked(r, me, place, close, what == leftovers::leaked, done);
+        if (!gone()) {
+            if (what == leftovers::dropped)
+                dropped += r.drop_all(me);
+            else if (r.slab_count != 0 || r.large_count != 0)
+                leaked += r.live();
+        }
+    }
+    state_.count(me, heap_event::released, dropped);
+    state_.count(me, heap_event::leaked, leaked.objects);
+    note_left(me, done, done.closed || closed_before);
+    return leaked;
+}
+
+live_count allocator::end_sharing_resource(epoch_id e, std::uint32_t place, atomic<thread_cache*>& binding,
+                                           void const* owner, leftovers what) noexcept
+{
+    thread_record* const me = state_.record();
+    fork_exclusion const section{me};
+    if (e.index >= state_.prepared_slots())
+        return {};
+    epoch_record& r = record_of(e);
+    reclaim_result done;
+    live_count leaked;
+    bool closed_before = false;
+    {
+        epoch_lock const guard{r, me, no_class, epoch_lock::then::purge_and_unused, &done.drained};
+        if (r.era.load(std::memory_order_relaxed) != e.era)
+            return {};
+        closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
+        done.closing = closed_before;
+        live_count* const live = what == leftovers::leaked ? &leaked : nullptr;
+        if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache) {
+            flush_ended(r, *l, me, live, done);
+            closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;   // it may have waited
+        }
+        if (live != nullptr) {
+            leaked += r.live_large_of(owner);
+            if (leaked.objects != 0)
+                disown_large(r, owner);
+        }
+        r.note_exit(true, place);
+    }
+    state_.count(me, heap_event::leaked, leaked.objects);
+    note_left(me, done, closed_before);
+    return leaked;
+}
+
+/// Flushes the cache of a resource that ends, on any thread. `live`: if not null, the cache's live objects are added to
+/// it.
+// Modelled: tests/models/claims.pml, step flush_ended
+void allocator::flush_ended(epoch_record& r, thread_cache& l, thread_record* me, live_count* live,
+                            reclaim_result& done) noexcept
+{
+    if (l.record() != me) {
+        if (!r.end_elsewhere(l, me, live, done))
+            return;
+    } else {
+        if (live != nullptr)
+            *live += l.live();
+        r.flush_cache(l, me, flush_mode::detach, done);
+    }
+    heap_state::return_bound_cache(l, me);
+}
+
+// Modelled: tests/models/exclusive.pml, step flush_bound_cache
+void allocator::flush_cache(epoch_id e, atomic<thread_cache*>& binding) noexcept
+{
+    thread_record* const me = state_.record();
+    fork_exclusion const section{me};
+    epoch_record& r = record_of(e);
+    reclaim_result done;
+    epoch_lock const guard{r, me, no_class, epoch_lock::then::purge_and_unused};
+    thread_cache* const l = binding.load(std::memory_order_relaxed);
+    if (l == &no_cache)
+        return;
+    if (r.flush_cache(*l, me, flush_mode::reclaim, done))
+        heap_state::return_bound_cache(*l, me);
+    if (r.state.load(std::memory_order_relaxed) == lifecycle::closing && me != nullptr)
+        me->count_reclaimed(done);
+}
+
+void allocator::count_free() noexcept { state_.count(state_.record(), heap_event::counted_free); }
+
+std::uint64_t allocator::release_epoch(epoch_id e, atomic<thread_cache*>& keep) noexcept
+{
+    thread_record* const me = state_.record();
+    if (me == nullptr)
+        return 0;
+    fork_exclusion const section{me};
+    epoch_record& r = record_of(e);
+    reclaim_result done;
+    std::uint64_t live = 0;
+    {
+        epoch_lock const guard{r, me};
+        if (thread_cache* const l = keep.load(std::memory_order_relaxed); l != &no_cache)
+            live += l->drop(*me, r.stats.allocations);
+        if (r.cache_count > 1 || (r.cache_count == 1 && keep.load(std::memory_order_relaxed) == &no_cache))
+            r.reclaim_locked(me, false, done);
+        if (r.era.load(std::memory_order_relaxed) == e.era)   // reclaim_locked may have released the lock in between
+            live += r.drop_all(me);
+    }
+    state_.count(me, heap_event::released, live);
+    state_.slabs().purge_if_due(false);
+    return live;
+}
+
+std::uint64_t allocator::release_part(epoch_id e, atomic<thread_cache*>& keep, void const* owner) noexcept
+{
+    thread_record* const me = state_.record();
+    if (me == nullptr)
+        return 0;
+    epoch_record& r = record_of(e);
+    std::uint64_t live = 0;
+    for (slab_meta* next = nullptr;;) {
+        {
+            fork_exclusion const section{me};
+            lock_guard const guard{r.lock, r.site(me, no_class)};
+            if (thread_cache* const l = keep.load(std::memory_order_relaxed); l != &no_cache)
+                live += l->drop(*me, r.stats.allocations);
+            for (next = r.large.front();
+                 next != nullptr && next->owner.load(std::memory_order_relaxed) != large_owner(owner);)
+                next = next->next;
+        }
+        if (next == nullptr)
+            break;
+        static_cast<void>(state_.retire_large(*next));
+        live += free_large(*next, me) ? 1 : 0;
+    }
+    state_.count(me, heap_event::released, live);
+    state_.slabs().purge_if_due(false);
+    return live;
+}
+
+}

@@ -1,0 +1,153 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The doctor: reads a snapshot, or the difference of two, and says what is wrong, by which figures, and what to do.
+// docs/diagnosis.md explains every finding. A ratio is judged only when enough has happened for it to mean something.
+#pragma once
+
+export namespace tslab {
+
+enum class severity : std::uint8_t {
+    hint,      ///< worth knowing, no fault by itself
+    warning,   ///< costs memory or time, or will
+    critical   ///< act now
+};
+
+[[nodiscard]] constexpr std::string_view severity_name(severity s) noexcept
+{
+    return s == severity::critical ? "critical" : s == severity::warning ? "warning" : "hint";
+}
+
+/// What the doctor can find. The codes are stable; of two findings equally severe the one listed first comes first.
+struct finding_kind {
+    std::string_view code;
+    std::string_view title;
+};
+inline constexpr std::array finding_kinds{
+    finding_kind{"out_of_memory", "Allocations failed because no page could be had"},
+    finding_kind{"misuse", "Memory or scopes were used wrongly"},
+    finding_kind{"resource_leak", "Resources ended while objects in them were live"},
+    finding_kind{"closed_epoch_allocation", "Allocations into closed epochs were refused"},
+    finding_kind{"epoch_leak", "An epoch was entered and not left"},
+    finding_kind{"epoch_remains", "Objects outlive their closed epoch"},
+    finding_kind{"epoch_pinned", "A few objects keep the pages of closed epochs"},
+    finding_kind{"ring_exhausted", "No slot of the epoch ring was free"},
+    finding_kind{"ring_nearly_full", "The epoch ring is nearly full"},
+    finding_kind{"closing_backlog", "Closed epochs do not drain"},
+    finding_kind{"madvise_failures", "The kernel refused to take pages back"},
+    finding_kind{"madvise_stays", "Pages stay resident although they were given back"},
+    finding_kind{"empty_held", "Much resident memory is empty"},
+    finding_kind{"low_reclaim_yield", "Closes look at many slabs and get few back"},
+    finding_kind{"slow_close", "Closing an epoch takes long"},
+    finding_kind{"cache_too_small", "The slab cache is too small"},
+    finding_kind{"slow_path_rate", "Many allocations take the slow path"},
+    finding_kind{"lock_contention", "Threads wait for each other's locks"},
+    finding_kind{"claim_retries_alloc", "Claims of shared slabs have to be repeated"},
+    finding_kind{"claim_retries_free", "Frees have to be repeated"},
+    finding_kind{"lost_races", "Threads lose races for the same slabs"},
+    finding_kind{"scheduler_interference", "Allocations wait for a processor"},
+    finding_kind{"escapes", "Allocations in a scope bypass it"},
+    finding_kind{"refused_handles", "Handles were used that name nothing any more"},
+    finding_kind{"labels_in_overflow", "There are more labels than are told apart"},
+    finding_kind{"labels_cut", "Labels are longer than what is kept"},
+    finding_kind{"rss_unexplained", "The process is far larger than this heap"},
+};
+
+/// A figure a finding rests on. Names are those of the snapshot's JSON where it has the figure.
+struct figure {
+    std::string name;
+    double value = 0;
+
+    friend bool operator==(figure const&, figure const&) = default;
+};
+
+/// Plain data; every text is one line that cannot command a terminal.
+struct finding {
+    std::string code;   ///< one of finding_kinds
+    tslab::severity severity = tslab::severity::hint;
+    std::string subject;   ///< of what: a label, a size class, a kind of misuse, or the heap
+    std::string title;
+    std::vector<figure> figures;
+    std::string evidence;   ///< the figures in a sentence
+    std::string action;     ///< what to do
+
+    friend bool operator==(finding const&, finding const&) = default;
+};
+
+/// Two limits on how often something may happen: from here on.
+struct count_limits {
+    std::uint64_t warning;
+    std::uint64_t critical;
+};
+
+/// Two limits on a part of a whole, and how large the whole must be to be judged: at least `floor`, and where two
+/// snapshots are compared at least `per_second`.
+struct ratio_limits {
+    double warning;
+    double critical;
+    std::uint64_t floor;
+    double per_second = 0;
+};
+
+/// When the doctor speaks. The defaults are explained in docs/diagnosis.md.
+struct doctor_thresholds {
+    static constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+
+    // Epochs, as they are now.
+    double leak_seconds = 300;                       ///< epoch_leak: entered and open so long
+    double leak_large_seconds = 60;                  ///< the same for epochs of one label and place that hold much
+    std::uint64_t leak_large_bytes = 50 * mib;       ///< how much that is; held over leak_seconds it is critical
+    std::vector<std::string> long_lived{};           ///< labels of phases that are meant to last: no epoch_leak
+    double remains_seconds = 300;                    ///< epoch_remains: closed so long, nobody inside
+    count_limits remains_bytes{1 * mib, 50 * mib};   ///< and holding so much, all epochs of the label
+    double pinned_seconds = 10;                      ///< epoch_pinned: closed so long
+    ratio_limits pinned_live{0.25, 0.05,
+                             4 * mib};   ///< and no more than this of the held bytes live; floor: bytes held
+    std::uint64_t pinned_critical_bytes = 50 * mib;   ///< held bytes from which it may be critical
+    ratio_limits ring_in_use{0.875, 0.97, 14};        ///< ring_nearly_full: of the slots; floor: slots in use
+    double backlog_seconds = 60;                      ///< closing_backlog: closed so long with live bytes
+    count_limits backlog{11, 100};                    ///< epochs
+
+    // What happened: since the first of two snapshots, or since the heap was made.
+    count_limits ring_exhausted{1, 1'000};
+    count_limits closed_epoch_allocations{1, 1'000};
+    count_limits out_of_memory{1, 100};
+    count_limits resource_leaks{1, 10'000};      ///< objects
+    count_limits refused_handles{1, 1'000};      ///< hint, warning
+    count_limits labels_in_overflow{1, 1'000};   ///< hint, warning
+    count_limits escapes{100, 100'000};          ///< of one label
+    count_limits madvise_failures{1, 100};
+    ratio_limits reclaim_yield{0.3, 0.1, 1'000};   ///< at most this of the scanned slabs; floor: slabs scanned
+    double slow_close_ms = 1;                      ///< average of the timed closes
+    double slow_close_critical_ms = 10;
+    std::uint64_t slow_close_floor = 10;   ///< timed closes
+    ratio_limits cache_overflow{0.1, 0.5, 1'000,
+                                100};                 ///< of the slabs that became empty; floor: overflows, and misses
+    ratio_limits cache_miss{0.1, 0.5, 1'000, 100};    ///< of the slabs taken: both must be beyond
+    double cache_turnover = 4;                        ///< misses per page the heap ever had: below, it only grew
+    ratio_limits slow_path{0.05, 0.2, 10'000, 100};   ///< beyond what filling slabs needs; floor: allocations
+    ratio_limits slow_path_miss{0.1, 0.5, 1'000};     ///< of the slow paths: below the first, a hint only
+    ratio_limits lock_contended{0.05, 0.2, 10'000, 100};
+    ratio_limits claim_retries_alloc{0.05, 0.2, 10'000, 100};
+    ratio_limits claim_retries_free{0.001, 0.01, 100'000, 100};
+    ratio_limits lost_races{0.05, 0.2, 1'000, 100};
+    ratio_limits wall_per_cpu{1.5, 2, 1'000};   ///< scheduler_interference: above; floor: samples
+    std::uint64_t wait_ns_floor = 1'000;        ///< and at least so long a wait on average
+
+    // Memory, as it is now.
+    ratio_limits cooperation{0.5, 0.1, 1 * mib};   ///< madvise_stays: at most this went; floor: bytes given back
+    ratio_limits empty_held{2, 10, 64 * mib};      ///< empty bytes per live byte; floor: empty bytes
+    double rss_ratio = 2;                          ///< rss_unexplained: rss per byte of the heap
+    std::uint64_t rss_heap_floor = 32 * mib;       ///< bytes of the heap
+    std::uint64_t rss_rest_floor = 256 * mib;      ///< bytes that are not the heap's
+};
+
+/// What is wrong with the heap, the most severe first. With `before`, an earlier snapshot of the same heap, what happened
+/// is judged over the time between the two; without, or when it is of another process or not earlier, since the start.
+[[nodiscard]] std::vector<finding> diagnose(snapshot const& now, snapshot const* before = nullptr,
+                                            doctor_thresholds const& limits = {});
+
+/// The findings for a person, ending in a newline. Of one code at most `most` are written out, and how many were not is said.
+[[nodiscard]] std::string to_text(std::vector<finding> const& findings, std::size_t most = 5);
+
+}

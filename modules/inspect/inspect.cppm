@@ -1,0 +1,31 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// tslab.inspect: reading what a heap counts. Heaps of other processes, snapshots as JSON and back, leaks, pins and the doctor.
+// It stands above the allocator, which does not need it, and it alone links Boost.JSON.
+module;
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <type_traits>
+#include <utility>
+#include <vector>
+export module tslab.inspect;
+
+export import tslab.stats;
+
+// In the order of their dependencies.
+// clang-format off
+#include "fields.hpp"
+#include "json.hpp"
+#include "text.hpp"
+#include "leaks.hpp"
+#include "doctor.hpp"
+#include "observer.hpp"
+// clang-format on

@@ -1,0 +1,307 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writing. The text is put together directly: a tree of a snapshot with 65,536 epochs would be many times its size.
+module;
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+module tslab.inspect;
+
+import tslab.stats;
+
+namespace tslab {
+
+namespace {
+
+/// How many bytes the well-formed UTF-8 character at the begin of `s` has; 0 where there is none.
+std::size_t utf8_length(std::string_view s) noexcept
+{
+    auto const byte = [&](std::size_t i) { return i < s.size() ? static_cast<unsigned char>(s[i]) : 0U; };
+    auto const more = [&](std::size_t i) { return (byte(i) & 0xc0U) == 0x80U; };
+    unsigned const a = byte(0);
+    unsigned const b = byte(1);
+    if (a < 0x80)
+        return 1;
+    if (a >= 0xc2 && a <= 0xdf)
+        return more(1) ? 2 : 0;
+    if (a >= 0xe0 && a <= 0xef) {
+        bool const shortest = a != 0xe0 || b >= 0xa0;
+        bool const surrogate = a == 0xed && b >= 0xa0;
+        return more(1) && more(2) && shortest && !surrogate ? 3 : 0;
+    }
+    if (a >= 0xf0 && a <= 0xf4) {
+        bool const in_range = (a != 0xf0 || b >= 0x90) && (a != 0xf4 || b < 0x90);
+        return more(1) && more(2) && more(3) && in_range ? 4 : 0;
+    }
+    return 0;
+}
+
+class writer {
+public:
+    void open(char bracket)
+    {
+        out_ += bracket;
+        first_ = true;
+    }
+    void close(char bracket)
+    {
+        out_ += bracket;
+        first_ = false;
+    }
+    /// Before each entry of an array; a key does it for itself.
+    void next()
+    {
+        if (!first_)
+            out_ += ',';
+        first_ = false;
+    }
+    void key(std::string_view name)
+    {
+        next();
+        value(name);
+        out_ += ':';
+    }
+    template <class T> void member(std::string_view name, T const& v)
+    {
+        key(name);
+        value(v);
+    }
+
+    template <std::integral T> void value(T v) { number(v); }
+    void value(bool v) { out_ += v ? "true" : "false"; }
+    void value(double v)
+    {
+        number(std::isfinite(v) ? v : 0.0);
+    }   // the shortest text that reads back as the same number
+    void value(log2_histogram const& v)
+    {
+        list(v.buckets, [](std::uint64_t n) { return n; });
+    }
+    void value(std::string_view text)
+    {
+        out_ += '"';
+        while (!text.empty()) {
+            std::size_t const length = utf8_length(text);
+            if (length == 1)
+                plain(text.front());
+            else
+                out_ += length != 0 ? text.substr(0, length) : "\xef\xbf\xbd";
+            text.remove_prefix(length != 0 ? length : 1);
+        }
+        out_ += '"';
+    }
+    void null() { out_ += "null"; }
+
+    template <class Range, class Get> void list(Range const& all, Get&& get)
+    {
+        open('[');
+        for (auto const& one : all) {
+            next();
+            value(get(one));
+        }
+        close(']');
+    }
+
+    [[nodiscard]] std::string take() && { return std::move(out_); }
+
+private:
+    void plain(char c)
+    {
+        constexpr std::string_view digits = "0123456789abcdef";
+        auto const code = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            out_ += '\\';
+            out_ += c;
+        } else if (code < 0x20 || code == 0x7f) {
+            out_ += "\\u00";
+            out_ += digits[code >> 4U];
+            out_ += digits[code & 15U];
+        } else {
+            out_ += c;
+        }
+    }
+    template <class T> void number(T v)
+    {
+        std::array<char, 32> text{};
+        out_.append(text.data(), std::to_chars(text.data(), text.data() + text.size(), v).ptr);
+    }
+
+    std::string out_;
+    bool first_ = true;
+};
+
+/// Visits fields as members of the object that is open.
+struct put {
+    writer& w;
+
+    template <class T> void operator()(std::string_view name, field_kind, T const& v) const { w.member(name, v); }
+    /// A field that is not known is left out; a derived one that has no value is null.
+    template <class T> void operator()(std::string_view name, field_kind kind, std::optional<T> const& v) const
+    {
+        if (v)
+            return w.member(name, *v);
+        if (kind == field_kind::derived) {
+            w.key(name);
+            w.null();
+        }
+    }
+};
+
+template <class S> void put_fields(writer& w, S const& s, std::uint64_t page_size)
+{
+    for_each_field(s, put{w});
+    if constexpr (requires { for_each_derived(s, page_size, put{w}); })
+        for_each_derived(s, page_size, put{w});
+}
+
+template <class S> void put_object(writer& w, S const& s, std::uint64_t page_size)
+{
+    w.open('{');
+    put_fields(w, s, page_size);
+    w.close('}');
+}
+
+template <class S> void put_objects(writer& w, std::string_view name, std::vector<S> const& all,
+                                    std::uint64_t page_size)
+{
+    w.key(name);
+    w.open('[');
+    for (S const& one : all) {
+        w.next();
+        put_object(w, one, page_size);
+    }
+    w.close(']');
+}
+
+void put_global(writer& w, global_stats const& g, std::uint64_t page_size)
+{
+    put_fields(w, g, page_size);
+    if (!g.lock_timing)
+        return;
+    auto const put_total = [&](std::string_view name, field_kind, auto v) { w.member(global_timing_name(name), v); };
+    for_each_field(*g.lock_timing, put_total);
+    for_each_derived(*g.lock_timing, page_size, put_total);
+}
+
+std::uint64_t value_of(contention_stats const& c, std::string_view wanted)
+{
+    std::uint64_t value = 0;
+    for_each_field(c, [&](std::string_view name, field_kind, std::uint64_t v) { value = name == wanted ? v : value; });
+    return value;
+}
+
+void put_object(writer& w, class_stats const& c, std::uint64_t page_size)
+{
+    w.open('{');
+    w.member("version", snapshot::struct_version);
+    put_fields(w, c, page_size);
+    if (c.lock_timing)
+        put_fields(w, *c.lock_timing, page_size);
+    for_each_field(c.contention, [&](std::string_view name, field_kind, auto const&) {
+        w.key(by_label(name));
+        w.list(c.by_label, [&](contention_stats const& of_label) { return value_of(of_label, name); });
+    });
+    w.close('}');
+}
+
+void put_object(writer& w, epoch_stats const& e, std::uint64_t page_size)
+{
+    w.open('{');
+    put_fields(w, e, page_size);
+    w.member("state", name_of(e.state));
+    w.member("lifecycle", name_of(e.lifecycle));
+    w.key("opened_at");
+    if (e.opened_at == source_entry{}) {
+        w.null();
+    } else {
+        w.open('{');
+        w.member("file", e.opened_at.file);
+        w.member("line", e.opened_at.line);
+        w.member("function", e.opened_at.function);
+        w.close('}');
+    }
+    put_objects(w, "classes", e.classes, page_size);
+    w.close('}');
+}
+
+void put_registry(writer& w, std::vector<label_stats> const& labels)
+{
+    w.key("label_registry");
+    w.open('{');
+    w.member("count", labels.size());
+    w.member("max_labels", label_buckets);
+    w.key("labels");
+    w.open('{');
+    for (label_stats const& l : labels)
+        w.member(std::to_string(l.label_id), l.name);
+    w.close('}');
+    w.close('}');
+}
+
+}
+
+std::string global_timing_name(std::string_view name)
+{
+    if (name.starts_with("avg_"))
+        return std::string{"avg_global_"}.append(name.substr(4));
+    if (name.ends_with("_max"))
+        return std::string{name};
+    return std::string{"total_"}.append(name);
+}
+
+std::string by_label(std::string_view name) { return std::string{name}.append("_by_label"); }
+
+std::string to_json(snapshot const& s)
+{
+    writer w;
+    std::uint64_t const page = s.page_size;
+    w.open('{');
+    w.member("schema_version", snapshot::schema_version);
+    w.member("version", snapshot::struct_version);
+    put_fields(w, s, page);
+    put_global(w, s.global, page);
+    w.key("classes");
+    w.open('[');
+    for (std::size_t i = 0; i + 1 < s.classes.size(); ++i) {
+        w.next();
+        put_object(w, s.classes[i], page);
+    }
+    w.close(']');
+    if (!s.classes.empty()) {
+        w.key("large");
+        put_object(w, s.classes.back(), page);
+    }
+    put_objects(w, "epochs", s.epochs, page);
+    put_objects(w, "threads", s.threads, page);
+    put_objects(w, "labels", s.labels, page);
+    put_registry(w, s.labels);
+    w.key("misuses");
+    w.open('{');
+    for (named_count const& m : s.misuses)
+        w.member(m.name, m.count);
+    w.close('}');
+    w.key("last_epoch_close");
+    if (s.last_close.timestamp_ns != 0)
+        put_object(w, s.last_close, page);
+    else
+        w.null();
+    w.key("sampled");
+    put_object(w, s.sampled, page);
+    if (s.waterfall) {
+        w.key("waterfall");
+        put_object(w, *s.waterfall, page);
+    }
+    w.close('}');
+    return std::move(w).take();
+}
+
+}

@@ -1,0 +1,388 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A heap of another process, as epoch/assembly.hpp asks of it. Included by observer.cpp alone.
+#pragma once
+#include "segment_copy.hpp"
+
+namespace tslab {
+
+namespace {
+
+/// A heap of another process, as assemble asks of it.
+class seen_heap {
+public:
+    /// `pid`: 0 for a file whose process is gone.
+    /// `again`: the same segment, copied after `told`. `stats page` is in `told`.
+    seen_heap(copy_of_segment const& published, copy_of_segment const& again, heap_stats_page const& stats, pid_t pid,
+              std::uint64_t& frees_published)
+        : published_{published},
+          again_{again},
+          stats_{stats},
+          memory_{pid},
+          flags_{pid},
+          pid_{pid},
+          frees_published_{frees_published}
+    {
+        prepared_ = std::min(stats_.prepared_epochs.load(std::memory_order_relaxed), stats_.epoch_count);
+        read_epochs();
+        read_caches();
+        live_known_ = pid != 0 && read_memory();
+    }
+
+    [[nodiscard]] heap_stats_page const& stats() const noexcept { return stats_; }
+    [[nodiscard]] std::string name() const { return std::string{text_of(stats().name)}; }
+    [[nodiscard]] std::int64_t pid() const noexcept { return published_.header().pid; }
+    [[nodiscard]] bool live_known() const noexcept { return live_known_; }
+
+    template <class F> void for_each_thread(F visit) const
+    {
+        for (thread const& t : threads_)
+            visit(
+                *t.stats, [&](unsigned c) { return row_of(*t.stats, c); },
+                [&](unsigned c, std::uint32_t group) { return labels_of(row_of(*t.stats, c), group); },
+                times_of(*t.stats),
+                [&] {
+                    cache_sums sums;
+                    for (std::size_t i = t.first_cache; i < t.end_cache; ++i) {
+                        seen_cache const& l = caches_[i];
+                        if (thread_cache const* const now = cache_of(l))
+                            sums.add([now](unsigned bin) { return now->allocations(bin).value(); },
+                                     now->counted_frees.value());
+                        else
+                            sums.add([&l](unsigned bin) { return l.stats->allocations[bin].value(); },
+                                     l.stats->counted_frees.value());
+                    }
+                    return sums;
+                });
+    }
+    template <class F> void for_each_cache_at_work(F visit) const
+    {
+        for (seen_cache const& l : caches_)
+            if (thread_cache const* const now = cache_of(l); now != nullptr && now->era() != 0)
+                visit(now->slot(), now->era(), [now] { return std::pair{now->allocations_of_era(), true}; });
+    }
+
+    [[nodiscard]] std::uint32_t prepared_epochs() const noexcept { return prepared_; }
+    /// Null for one that was opened anew while it was copied: its fields may be of both eras.
+    [[nodiscard]] epoch_stats_page const* epoch(std::uint32_t i) const noexcept
+    {
+        epoch_stats_page const* const before = published_.at<epoch_stats_page>(epochs_[i]);
+        epoch_stats_page const* const after = again_.at<epoch_stats_page>(epochs_[i]);
+        bool const same = before != nullptr && after != nullptr &&
+                          before->era.load(std::memory_order_relaxed) == after->era.load(std::memory_order_relaxed);
+        return same ? before : nullptr;
+    }
+    [[nodiscard]] epoch_record::oldest oldest_entry(std::uint32_t, epoch_stats_page const& e) const
+    {
+        published_entry const* first = nullptr;
+        for (published_entry const& entry : e.entries)
+            if (std::uint64_t const order = entry.order.load(std::memory_order_relaxed);
+                order != 0 && (first == nullptr || order < first->order.load(std::memory_order_relaxed)))
+                first = &entry;
+        if (first == nullptr)
+            return {};
+        epoch_record::oldest found;
+        found.entered_ns = first->entered_ns.load(std::memory_order_relaxed);
+        std::uint32_t const number = first->place.load(std::memory_order_relaxed);
+        place_directory const* const all = published_.at(stats().places.load(std::memory_order_relaxed));
+        published_place const* const place = all != nullptr && number < place_directory::capacity
+                                                 ? published_.at(all->places[number].load(std::memory_order_relaxed))
+                                                 : nullptr;
+        if (place != nullptr) {
+            auto const text = [](auto const& of) {
+                return std::string(of.begin(), std::find(of.begin(), of.end() - 1, '\0'));
+            };
+            found.place = {text(place->file), place->line, text(place->function)};
+        }
+        return found;
+    }
+
+    [[nodiscard]] std::uint32_t used_pages() const noexcept { return pages_; }
+    [[nodiscard]] slab_meta const& at(std::uint32_t i) const noexcept
+    {
+        return reinterpret_cast<slab_meta const*>(descriptors_->data())[i];
+    }
+    [[nodiscard]] std::uint32_t live(slab_meta const& page, unsigned bin) const noexcept
+    {
+        auto const of = [bin](slab_meta const& subslab) {
+            return static_cast<std::uint32_t>(
+                std::popcount(bins[bin].full_mask & ~(subslab.remote_free.load(std::memory_order_relaxed) |
+                                                      subslab.local_free.load(std::memory_order_relaxed))));
+        };
+        if (!has_subslabs(bin))
+            return of(page);
+        std::uint32_t const index = index_of(page);
+        auto const found = std::lower_bound(subslab_pages_.begin(), subslab_pages_.end(), index);
+        if (found == subslab_pages_.end() || *found != index)
+            return 0;
+        auto const* const subslabs = reinterpret_cast<slab_meta const*>(subslabs_->data()) +
+                                     static_cast<std::size_t>(found - subslab_pages_.begin()) * max_subslabs;
+        std::uint32_t n = 0;
+        for (unsigned k = 0; k < bins[bin].subslabs; ++k)
+            n += of(subslabs[k * subslab_stride(bin)]);
+        return n;
+    }
+    [[nodiscard]] bool is_kept(slab_meta const& page, unsigned bin) const noexcept
+    {
+        seen_cache const* const l = cache_owning(page);
+        if (l == nullptr || live(page, bin) != 0)
+            return false;
+        thread_cache const* const now = cache_of(*l);
+        return l->stats->era.load(std::memory_order_relaxed) == 0 || (now != nullptr && now->unused_in_era(bin));
+    }
+    [[nodiscard]] epoch_id home_of(slab_meta const& page, std::uint32_t) const noexcept
+    {
+        if (seen_cache const* const l = cache_owning(page))
+            return {l->stats->slot.load(std::memory_order_relaxed), l->stats->era.load(std::memory_order_relaxed)};
+        auto const home = reinterpret_cast<std::uintptr_t>(page.home.load(std::memory_order_relaxed));
+        std::uint64_t const each = stats().ring_record_bytes;
+        std::uint32_t slot = prepared_;
+        for (unsigned row = 0; row < ring_rows::most && each != 0; ++row) {
+            std::uint64_t const begin = stats().ring_rows_at[row].load(std::memory_order_relaxed);
+            if (begin != 0 && home >= begin && (home - begin) / each < ring_rows::size_of(row) &&
+                (home - begin) % each == 0)
+                slot = ring_rows::begin_of(row) + static_cast<std::uint32_t>((home - begin) / each);
+        }
+        if (slot >= prepared_)
+            return {};
+        epoch_stats_page const* const e = epoch(slot);
+        return e != nullptr ? epoch_id{slot, e->era.load(std::memory_order_relaxed)} : epoch_id{};
+    }
+    [[nodiscard]] unsigned free_resident_class(std::uint32_t i) const noexcept
+    {
+        auto const has = [i](std::vector<std::uint64_t> const& set) { return (set[i / 64] >> (i % 64) & 1U) != 0; };
+        if (!has(free_resident_))
+            return class_count + 1;
+        std::uint8_t const was = at(i).was.load(std::memory_order_relaxed);
+        bool const slab_before = was != tag_none && was != tag_large && was - 1U < bin_count;
+        return has(free_large_) || !slab_before ? large_class : class_of_bin(was - 1U);
+    }
+
+    [[nodiscard]] bool residency_known() const noexcept { return flags_.known(); }
+    [[nodiscard]] std::vector<unsigned char> resident_pages() const
+    {
+        std::vector<unsigned char> all;
+        order_.for_each_run([&](unit_run r, std::uint32_t) {
+            std::vector<unsigned char> const of =
+                flags_.of(stats().first_page + (std::uint64_t{r.first} << unit_shift), r.count * unit_pages);
+            all.insert(all.end(), of.begin(), of.end());
+        });
+        return all;
+    }
+    [[nodiscard]] std::uint64_t rss_bytes() const { return pid_ != 0 ? read_rss_bytes_of(pid_) : 0; }
+    [[nodiscard]] std::uint64_t metadata_bytes() const noexcept
+    {
+        return stats().pages.metadata_bytes.load(std::memory_order_relaxed) +
+               stats().arena_bytes.load(std::memory_order_relaxed) +
+               stats().segment_bytes.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::uint64_t resident_metadata_bytes() const
+    {
+        std::uint64_t n = resident_arena_bytes();
+        std::size_t left = published_.bytes_used() / segment_chunk::bytes;
+        segment_chunk const* at = stats().first_chunk.load(std::memory_order_relaxed);
+        for (segment_chunk const* c = published_.at(at); c != nullptr && left-- != 0; c = published_.at(at)) {
+            n += flags_.resident_bytes(reinterpret_cast<std::uintptr_t>(at), segment_chunk::bytes);
+            at = c->next.load(std::memory_order_relaxed);
+        }
+        order_.for_each_run([&](unit_run r, std::uint32_t) {
+            auto const of = [&](std::uint64_t table, std::uint64_t each) {
+                return flags_.resident_bytes(table + r.first * each, r.count * each);
+            };
+            n += of(stats().descriptors, address_window::slab_bytes_of_unit) +
+                 of(stats().subslabs, address_window::subslab_bytes_of_unit) +
+                 of(stats().generations, address_window::generation_bytes_of_unit) +
+                 r.count * address_window::word_bytes_of_unit;
+        });
+        return n;
+    }
+    [[nodiscard]] std::uint64_t never_less(std::uint64_t frees) const noexcept
+    {
+        frees_published_ = std::max(frees_published_, frees);
+        return frees_published_;
+    }
+
+    /// What epochs hold, without a look at the slabs.
+    void add_held(snapshot& s, std::vector<epoch_stats*> const& of_slot) const
+    {
+        auto const add = [&](epoch_stats& e, unsigned bin, std::uint64_t slabs) {
+            if (slabs == 0)
+                return;
+            std::uint64_t const pages = slabs * bins[bin].pages;
+            unsigned const c = class_of_bin(bin);
+            e.slabs += slabs;
+            e.partial_slabs += slabs;
+            e.slab_pages += pages;
+            s.classes[c].partial_slabs += slabs;
+            s.global.slabs_in_use += slabs;
+            s.global.slab_pages += pages;
+            auto share = std::find_if(e.classes.begin(), e.classes.end(),
+                                      [c](class_share const& of) { return of.class_index == c; });
+            if (share == e.classes.end())
+                share = e.classes.insert(e.classes.end(), class_share{.class_index = c});
+            share->slabs += slabs;
+            share->pages += pages;
+        };
+        constexpr std::uint64_t most = std::uint64_t{1} << 32;   // pages a heap may have
+        for (std::uint32_t i = 0; i < prepared_; ++i) {
+            epoch_stats_page const* const published = epoch(i);
+            if (of_slot[i] == nullptr || published == nullptr)
+                continue;
+            for (unsigned bin = 0; bin < bin_count; ++bin)
+                add(*of_slot[i], bin, published->listed[bin].load(std::memory_order_relaxed));
+            std::uint64_t const large = std::min(published->large_pages.load(std::memory_order_relaxed), most);
+            of_slot[i]->large_pages += large;
+            s.classes[large_class].large_pages += large;
+            s.global.large_pages += large;
+        }
+        for (seen_cache const& l : caches_) {
+            std::uint32_t const slot = l.stats->slot.load(std::memory_order_relaxed);
+            std::uint64_t const era = l.stats->era.load(std::memory_order_relaxed);
+            if (era == 0 || slot >= prepared_ || of_slot[slot] == nullptr || of_slot[slot]->era != era)
+                continue;
+            for (unsigned bin = 0; bin < bin_count; ++bin)
+                add(*of_slot[slot], bin, l.stats->owned[bin].load(std::memory_order_relaxed));
+        }
+        std::uint64_t cached_pages = 0;
+        for (class_stats& c : s.classes) {
+            c.cached_slabs = c.class_index < class_count ? c.cache_size : 0;
+            s.global.slabs_cached += c.cached_slabs;
+            cached_pages += c.cached_slabs * c.pages_per_slab;
+        }
+        s.global.committed_bytes =
+            (cached_pages + s.global.free_resident_pages + s.global.slab_pages + s.global.large_pages) * page_bytes;
+    }
+
+    /// Of the locks taken for a class or an epoch.
+    void sum_locks(snapshot& s) const
+    {
+        lock_timing_stats times;
+        for (thread const& t : threads_)
+            for (unsigned c = 0; c <= no_class; ++c)
+                if (class_stats_page const* const row = row_of(*t.stats, c)) {
+                    for (std::uint32_t group = 0; group < label_rows::groups; ++group)
+                        if (label_rows const* const labels = labels_of(row, group))
+                            for (contention_counters const& of_label : labels->of) {
+                                s.global.lock_fast_acquire += of_label[contention_event::lock_fast].value();
+                                s.global.lock_contended += of_label[contention_event::lock_contended].value();
+                            }
+                    row->waits.add_to(times);
+                }
+        if (times.samples == 0)
+            return;
+        s.global.lock_timing = times;
+        for (unsigned c = 0; c <= class_count; ++c) {
+            auto& of_class = s.classes[c].lock_timing.emplace();
+            for (thread const& t : threads_)
+                if (class_stats_page const* const row = row_of(*t.stats, c))
+                    row->waits.add_to(of_class);
+        }
+    }
+
+private:
+    struct thread {
+        thread_stats_page const* stats;
+        std::size_t first_cache;
+        std::size_t end_cache;
+    };
+    struct seen_cache {
+        std::uint64_t address;
+        cache_stats_page const* stats;
+        std::size_t place;   ///< in cache_memory_
+    };
+
+    void read_caches();
+    [[nodiscard]] class_stats_page const* row_of(thread_stats_page const& t, unsigned c) const noexcept
+    {
+        return published_.at(t.classes[c].load(std::memory_order_relaxed));
+    }
+    [[nodiscard]] label_rows const* labels_of(class_stats_page const* row, std::uint32_t group) const noexcept
+    {
+        return row != nullptr ? published_.at(row->contention[group].load(std::memory_order_relaxed)) : nullptr;
+    }
+    [[nodiscard]] timing_stats_page const* times_of(thread_stats_page const& t) const noexcept
+    {
+        return published_.at(t.times.load(std::memory_order_relaxed));
+    }
+
+    /// Where each ring slot's is; 0 where none is told of.
+    void read_epochs();
+    /// Which units the heap has; false when that cannot be read, or cannot be.
+    bool read_runs();
+    /// Descriptors, blocks, thread caches and the sets of free pages; false when any of it cannot be read.
+    bool read_memory();
+    void forget_memory();
+    bool read_descriptors();
+    [[nodiscard]] static slab_meta& slab_in(bytes& of, std::size_t i) noexcept
+    {
+        return reinterpret_cast<slab_meta*>(of.data())[i];
+    }
+
+    [[nodiscard]] std::uint32_t index_of(slab_meta const& page) const noexcept
+    {
+        return static_cast<std::uint32_t>(&page - reinterpret_cast<slab_meta const*>(descriptors_->data()));
+    }
+    [[nodiscard]] seen_cache const& cache_at(std::ptrdiff_t i) const noexcept
+    {
+        return caches_[static_cast<std::size_t>(i)];
+    }
+    [[nodiscard]] thread_cache const* cache_of(seen_cache const& l) const noexcept
+    {
+        return cache_memory_ ? reinterpret_cast<thread_cache const*>(cache_memory_->data()) + l.place : nullptr;
+    }
+    /// The thread cache whose memory `owner` points into.
+    [[nodiscard]] seen_cache const* cache_owning(slab_meta const& page) const noexcept
+    {
+        auto const owner = reinterpret_cast<std::uintptr_t>(page.owner.load(std::memory_order_relaxed));
+        if (owner == 0 || (owner & 1U) != 0 || owner == stats().reclaiming_mark || owner == stats().nowhere_mark)
+            return nullptr;
+        auto const behind = std::upper_bound(by_address_.begin(), by_address_.end(), owner,
+                                             [this](std::uintptr_t a, auto i) { return a < cache_at(i).address; });
+        if (behind == by_address_.begin())
+            return nullptr;
+        seen_cache const& l = cache_at(*(behind - 1));
+        return owner - l.address < sizeof(thread_cache) ? &l : nullptr;
+    }
+    [[nodiscard]] std::uint64_t resident_arena_bytes() const
+    {
+        constexpr unsigned most_pieces = 65'536;
+        constexpr std::uint64_t most_bytes = std::uint64_t{1} << 36;
+        std::uint64_t n = 0;
+        std::uint64_t at = stats().arena.load(std::memory_order_relaxed);
+        for (unsigned i = 0; at != 0 && i < most_pieces; ++i) {
+            arena_piece piece;
+            if (!memory_.read(at, &piece, sizeof(piece)) || piece.bytes > most_bytes)
+                break;
+            n += flags_.resident_bytes(at, piece.bytes);
+            at = piece.next;
+        }
+        return n;
+    }
+
+    copy_of_segment const& published_;
+    copy_of_segment const& again_;
+    heap_stats_page const& stats_;
+    other_memory memory_;
+    page_flags flags_;
+    pid_t pid_;
+    std::uint64_t& frees_published_;
+    std::vector<std::uint64_t> epochs_;
+    std::uint32_t prepared_ = 0;
+    std::vector<thread> threads_;
+    std::vector<seen_cache> caches_;
+    std::vector<std::ptrdiff_t> by_address_;
+    std::optional<bytes> cache_memory_;
+    bool live_known_ = false;
+    std::uint32_t pages_ = 0;
+    page_order order_;
+    std::optional<bytes> descriptors_;           ///< in that order
+    std::vector<std::uint32_t> subslab_pages_;   ///< pages with blocks, ascending, as blocks_ has them
+    std::optional<bytes> subslabs_;
+    std::vector<std::uint64_t> free_resident_;
+    std::vector<std::uint64_t> free_large_;
+};
+
+}
+
+}

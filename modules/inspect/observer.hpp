@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads the heaps of another process, or of one that has died and left its statistics in a file. The process is not
+// stopped and does nothing for it.
+#pragma once
+
+export namespace tslab {
+
+/// Why a process or a file could not be read.
+enum class observe_fault : std::uint8_t {
+    no_process,      ///< there is no such process, or it has ended
+    not_permitted,   ///< the kernel does not let this user look into it
+    no_heap,         ///< it has no heap of tslab, or publishes none (TSLAB_PUBLISH=0, or its descriptors were closed)
+    version,         ///< its statistics have another version of the format
+    damaged,         ///< they are none, cut short, or contradict themselves
+    system           ///< the operating system refused something else
+};
+
+/// What could not be observed. what() is one sentence for whoever asked.
+class observe_error : public std::runtime_error {
+public:
+    observe_error(observe_fault fault, std::string const& text) : std::runtime_error{text}, fault_{fault} {}
+    [[nodiscard]] observe_fault fault() const noexcept { return fault_; }
+
+private:
+    observe_fault fault_;
+};
+
+/// The heaps of one process. Each reading looks at the process anew; heaps come and go between two. Everything that is read
+/// counts as untrusted. Not thread safe; different observers are independent.
+class observer {
+public:
+    /// Throws observe_error, std::bad_alloc.
+    explicit observer(pid_t pid);
+    /// A file that TSLAB_STATS_FILE named; its process may live or not. Throws as above.
+    explicit observer(std::string const& path);
+    ~observer();
+    observer(observer&&) noexcept;
+    observer& operator=(observer&&) noexcept;
+
+    /// One snapshot a heap, in the order the heaps were made; at least one. Throws observe_error, std::bad_alloc.
+    [[nodiscard]] std::vector<snapshot> read(snapshot_options const& o = {});
+    /// One map a heap, in the same order. Throws as above.
+    [[nodiscard]] std::vector<heap_map> maps();
+    /// 0 for a file.
+    [[nodiscard]] pid_t pid() const noexcept;
+
+private:
+    struct state;
+    std::unique_ptr<state> state_;
+};
+
+/// The processes of this user (of all users, for root) that publish a heap, ascending. Throws std::bad_alloc.
+[[nodiscard]] std::vector<pid_t> processes_with_heaps();
+
+}

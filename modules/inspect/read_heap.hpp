@@ -1,0 +1,144 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How an observed heap is read: its lists from the copy of the segment, its descriptors from memory.
+// Included by observer.cpp alone.
+#pragma once
+#include "observed_heap.hpp"
+
+namespace tslab {
+
+namespace {
+
+void seen_heap::read_caches()
+{
+    // Lists that run in circles end where more was seen than there can be.
+    std::size_t const most_threads = published_.bytes_used() / sizeof(thread_stats_page);
+    std::size_t const most_caches = published_.bytes_used() / sizeof(cache_stats_page);
+    for (thread_stats_page const* t = published_.at(stats().threads.load(std::memory_order_relaxed));
+         t != nullptr && threads_.size() < most_threads; t = published_.at(t->next.load(std::memory_order_relaxed))) {
+        std::size_t const first = caches_.size();
+        for (cache_stats_page const* l = published_.at(t->caches.load(std::memory_order_relaxed));
+             l != nullptr && caches_.size() < most_caches; l = published_.at(l->next.load(std::memory_order_relaxed)))
+            caches_.push_back({l->cache.load(std::memory_order_relaxed), l, caches_.size()});
+        threads_.push_back({t, first, caches_.size()});
+    }
+    for (seen_cache const& l : caches_)
+        by_address_.push_back(&l - caches_.data());
+    std::sort(by_address_.begin(), by_address_.end(),
+              [this](auto a, auto b) { return cache_at(a).address < cache_at(b).address; });
+}
+
+void seen_heap::read_epochs()
+{
+    epochs_.resize(prepared_);
+    std::uint64_t address = reinterpret_cast<std::uintptr_t>(stats().epochs.load(std::memory_order_relaxed));
+    epoch_stats_page const* e = published_.at<epoch_stats_page>(address);
+    for (std::size_t left = published_.bytes_used() / sizeof(epoch_stats_page); e != nullptr && left != 0; --left) {
+        if (std::uint32_t const i = e->index.load(std::memory_order_relaxed); i < prepared_)
+            epochs_[i] = address;
+        address = reinterpret_cast<std::uintptr_t>(e->next.load(std::memory_order_relaxed));
+        e = published_.at<epoch_stats_page>(address);
+    }
+}
+
+bool seen_heap::read_runs()
+{
+    constexpr std::uint64_t most_units = (std::uint64_t{1} << 26) / unit_pages;   // 256 GiB of pages
+    std::uint64_t const known = stats().max_units;
+    std::uint64_t lowest = 0;
+    std::uint64_t total = 0;
+    for (std::uint64_t at = stats().pages.first_run.load(std::memory_order_relaxed); at != 0;) {
+        std::array<std::uint32_t, 2> link{};   // how many, and the next
+        static_assert(sizeof(link) == sizeof(unit_link));
+        std::uint64_t const first = at - 1;
+        if (first < lowest || first >= known ||
+            !memory_.read(stats().unit_links + first * sizeof(link), link.data(), sizeof(link)) || link[0] == 0 ||
+            link[0] > known - first || (total += link[0]) > most_units)
+            return false;
+        order_.add({static_cast<std::uint32_t>(first), link[0]});
+        lowest = first + link[0];
+        at = link[1];
+    }
+    return true;
+}
+
+bool seen_heap::read_memory()
+{
+    std::array<std::byte, sizeof(slab_meta)> last{};   // before memory is taken for what may not be there
+    if (!read_runs() || (order_.size() != 0 &&
+                         !memory_.read(stats().descriptors + order_.page_of(order_.size() - 1) * sizeof(slab_meta),
+                                       last.data(), last.size()))) {
+        order_ = {};
+        return false;
+    }
+    pages_ = order_.size();
+    descriptors_.emplace(std::size_t{pages_} * sizeof(slab_meta));
+    std::size_t const words = pages_ / unit_pages;
+    free_resident_.resize(words);
+    free_large_.resize(words);
+    std::vector<std::uint64_t> addresses;
+    for (seen_cache const& l : caches_)
+        addresses.push_back(l.address);
+    cache_memory_.emplace(caches_.size() * sizeof(thread_cache));
+    bool read = memory_.read_each(addresses, {cache_memory_->data()}, sizeof(thread_cache)) && read_descriptors();
+    order_.for_each_run([&](unit_run r, std::uint32_t begin) {
+        auto const words_of = [&](std::uint64_t table, std::vector<std::uint64_t>& to) {
+            constexpr std::size_t each = sizeof(std::uint64_t);
+            return memory_.read(table + r.first * each, to.data() + begin / unit_pages, r.count * each);
+        };
+        read = read && words_of(stats().free_resident_words, free_resident_) &&
+               words_of(stats().free_large_words, free_large_);
+    });
+    if (!read) {
+        forget_memory();
+        return false;
+    }
+    addresses.clear();
+    for (std::uint32_t i = 0; i < pages_; ++i)
+        if (unsigned const bin = at(i).bin(); bin < bin_count && has_subslabs(bin)) {
+            subslab_pages_.push_back(i);
+            addresses.push_back(stats().subslabs + std::uint64_t{order_.page_of(i)} * max_subslabs * sizeof(slab_meta));
+        }
+    subslabs_.emplace(subslab_pages_.size() * max_subslabs * sizeof(slab_meta));
+    bytes again{subslabs_->size()};
+    if (memory_.read_each(addresses, {subslabs_->data(), again.data()}, max_subslabs * sizeof(slab_meta))) {
+        for (std::size_t i = 0; i < subslab_pages_.size() * max_subslabs; ++i)
+            join_words(slab_in(*subslabs_, i), slab_in(again, i), true);
+        return true;
+    }
+    forget_memory();
+    return false;
+}
+
+void seen_heap::forget_memory()
+{
+    pages_ = 0;
+    order_ = {};
+    cache_memory_.reset();
+}
+
+bool seen_heap::read_descriptors()
+{
+    // A unit's at once: the second copy follows the first right away.
+    bytes again{descriptors_->size()};
+    std::vector<std::uint64_t> addresses;
+    order_.for_each_run([&](unit_run r, std::uint32_t) {
+        for (std::uint64_t u = r.first; u < std::uint64_t{r.first} + r.count; ++u)
+            addresses.push_back(stats().descriptors + u * address_window::slab_bytes_of_unit);
+    });
+    if (!memory_.read_each(addresses, {descriptors_->data(), again.data()}, address_window::slab_bytes_of_unit))
+        return false;
+    for (std::uint32_t i = 0; i < pages_; ++i) {
+        slab_meta& first = slab_in(*descriptors_, i);
+        slab_meta const& second = slab_in(again, i);
+        unsigned const bin = first.bin();
+        if (bin < bin_count && second.bin() == bin)
+            join_words(first, second, !has_subslabs(bin));   // else `local_free` is no set of slots
+    }
+    return true;
+}
+
+}
+
+}

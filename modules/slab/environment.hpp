@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Options that the environment sets where the program says nothing. Read when a heap is made, never in a program that runs
+// with another user's rights. A value that cannot be used is ignored, and said once on stderr.
+#pragma once
+
+export namespace tslab {
+
+/// A variable whose value is a whole number.
+enum class variable : std::uint8_t {
+    decay_ms,           ///< TSLAB_DECAY_MS, 0 to 24 hours
+    thread_cache_kib,   ///< TSLAB_THREAD_CACHE_KIB, up to 4 TiB
+    slab_cache,         ///< TSLAB_SLAB_CACHE, pages, up to 4 GiB
+    background_purge,   ///< TSLAB_BACKGROUND_PURGE, 0 or 1
+    count_
+};
+
+struct variable_range {
+    char const* name;
+    std::uint64_t least;
+    std::uint64_t most;
+};
+[[nodiscard]] variable_range range_of(variable v) noexcept;
+
+/// `text` as a whole number of the range, in decimal digits and nothing else.
+[[nodiscard]] std::optional<std::uint64_t> parse_number(std::string_view text, variable_range const& range) noexcept;
+
+/// The value of `v` in the environment. Nothing where it is not set, or set to what cannot be used: the first time, a line on
+/// stderr says that. Allocates nothing. Thread safe, as far as nobody changes the environment meanwhile.
+[[nodiscard]] std::optional<std::uint64_t> number_in_environment(variable v) noexcept;
+
+}

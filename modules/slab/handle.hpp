@@ -1,0 +1,69 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Handles: 64 bits that name a slot and one use of it. Each slot that is handed out by handle has a generation that
+// goes up at every allocation and every free, so a handle freed twice, late or elsewhere is told apart, not obeyed.
+#pragma once
+
+export namespace tslab {
+
+/// Names one allocation. Copyable; a default one names nothing.
+class handle {
+public:
+    constexpr handle() noexcept = default;
+    constexpr explicit handle(std::uint64_t bits) noexcept : bits_{bits} {}
+
+    [[nodiscard]] constexpr std::uint64_t bits() const noexcept { return bits_; }
+    [[nodiscard]] constexpr explicit operator bool() const noexcept { return bits_ != 0; }
+    friend constexpr bool operator==(handle, handle) noexcept = default;
+
+private:
+    std::uint64_t bits_ = 0;
+};
+
+/// What became of a free by handle.
+enum class free_result : std::uint8_t {
+    ok,
+    stale,          ///< the slot has been handed out again, or more than once, since
+    already_free,   ///< freed before, and not handed out by handle since
+    foreign,        ///< another heap's handle, or none at all
+    corrupt         ///< no heap ever issued it
+};
+
+/// The fields of a handle, low bits first: generation 24, slot 6, page 26, heap 8.
+struct handle_fields {
+    std::uint32_t generation = 0;   ///< odd while the slot is allocated
+    std::uint32_t slot = 0;
+    std::uint32_t page = 0;
+    std::uint32_t heap = 0;   ///< low bits of the heap's number, never 0
+
+    static constexpr unsigned generation_bits = 24;
+    static constexpr unsigned slot_bits = 6;
+    static constexpr unsigned page_bits = 26;
+    static constexpr std::uint32_t generation_mask = (1U << generation_bits) - 1;
+
+    [[nodiscard]] constexpr handle pack() const noexcept
+    {
+        return handle{std::uint64_t{generation & generation_mask} | std::uint64_t{slot} << generation_bits |
+                      std::uint64_t{page} << (generation_bits + slot_bits) |
+                      std::uint64_t{heap} << (generation_bits + slot_bits + page_bits)};
+    }
+    [[nodiscard]] static constexpr handle_fields unpack(handle h) noexcept
+    {
+        std::uint64_t const b = h.bits();
+        return {static_cast<std::uint32_t>(b) & generation_mask, static_cast<std::uint32_t>(b >> generation_bits) & 63U,
+                static_cast<std::uint32_t>(b >> (generation_bits + slot_bits)) & ((1U << page_bits) - 1),
+                static_cast<std::uint32_t>(b >> (generation_bits + slot_bits + page_bits))};
+    }
+};
+
+/// The 8 bits a heap's number leaves in its handles: 1 to 255, so that no valid handle is 0.
+[[nodiscard]] constexpr std::uint32_t heap_tag(std::uint64_t heap_number) noexcept
+{
+    return static_cast<std::uint32_t>(heap_number % 255) + 1;
+}
+
+static_assert(sizeof(handle) == 8);
+static_assert(handle_fields::unpack(handle_fields{0xabcdef, 63, 0x3ffffff, 255}.pack()).page == 0x3ffffff);
+
+}

@@ -1,0 +1,170 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A mutex of one futex word that counts, under itself, how often it was free and how often it had to be waited for
+// (the trylock probe: no clock). One atomic exchange to take it, one to give it back; it can be reset after a fork.
+// Switched on, one acquisition in so many is timed as well: how long it was waited for and held.
+#pragma once
+
+export namespace tslab {
+
+/// Times one lock acquisition in `one_in` of each thread, in every heap of the process; 0, as at the start, times none.
+/// 1,024 is meant for production, 1 for a test. Thread safe.
+void set_lock_timing(std::uint32_t one_in) noexcept;
+[[nodiscard]] std::uint32_t lock_timing() noexcept;
+
+/// Timed acquisitions; one thread at a time writes, any may read.
+class lock_times {
+public:
+    inline void note_wait(std::uint64_t ns) noexcept
+    {
+        samples_.add();
+        wait_.add(ns);
+        wait_max_.raise(ns);
+    }
+    inline void note_hold(std::uint64_t ns) noexcept
+    {
+        hold_.add(ns);
+        hold_max_.raise(ns);
+    }
+    inline void add_to(lock_timing_stats& to) const noexcept
+    {
+        to.samples += samples_.value();
+        to.wait_ns += wait_.value();
+        to.hold_ns += hold_.value();
+        to.wait_ns_max = to.wait_ns_max > wait_max_.value() ? to.wait_ns_max : wait_max_.value();
+        to.hold_ns_max = to.hold_ns_max > hold_max_.value() ? to.hold_ns_max : hold_max_.value();
+    }
+
+private:
+    counter samples_, wait_, hold_, wait_max_, hold_max_;
+};
+
+/// Where an acquisition is counted beside the lock itself, by what it was made for. Both may be null; what they point at is
+/// the calling thread's own.
+struct lock_site {
+    contention_counters* counts = nullptr;
+    lock_times* times = nullptr;
+};
+
+/// Not recursive, not fair. Waiters sleep in the kernel after a short spin.
+class [[clang::capability("mutex")]] mutex {
+public:
+    constexpr mutex() noexcept = default;
+    mutex(mutex const&) = delete;
+    mutex& operator=(mutex const&) = delete;
+
+    /// Returns whether the lock was free at once.
+    inline bool lock() noexcept __attribute__((acquire_capability(), no_thread_safety_analysis))
+    {
+        if (timed_one_in.load(std::memory_order_relaxed) != 0) [[unlikely]]
+            return lock_timed();
+        return acquire();
+    }
+
+    /// Returns how long the lock was held, in nanoseconds, if this acquisition was timed; else 0.
+    inline std::uint64_t unlock() noexcept __attribute__((release_capability()))
+    {
+        std::uint64_t const held_ns = since_ != 0 ? end_timing() : 0;
+        // release: publishes what was done under the lock.
+        if (state_.exchange(free, std::memory_order_release) == held_with_waiters) [[unlikely]]
+            wake();
+        return held_ns;
+    }
+
+    /// Makes the mutex free in a forked child, whose only thread holds every lock since before the fork.
+    inline void reset_after_fork() noexcept __attribute__((release_capability(), no_thread_safety_analysis))
+    {
+        since_ = 0;
+        state_.store(free, std::memory_order_relaxed);
+    }
+
+    /// For the holder: whether this acquisition is timed, and how long it was waited for.
+    [[nodiscard]] inline bool timed() const noexcept { return since_ != 0; }
+    [[nodiscard]] inline std::uint64_t waited_ns() const noexcept { return waited_; }
+
+    [[nodiscard]] inline std::uint64_t fast_acquires() const noexcept { return fast_.value(); }
+    [[nodiscard]] inline std::uint64_t contended_acquires() const noexcept { return contended_.value(); }
+    [[nodiscard]] inline lock_times const& times() const noexcept { return times_; }
+
+    static inline constinit atomic<std::uint32_t> timed_one_in{0};
+
+private:
+    static constexpr std::uint32_t free = 0;
+    static constexpr std::uint32_t held = 1;
+    static constexpr std::uint32_t held_with_waiters = 2;
+
+    inline bool acquire() noexcept
+    {
+        std::uint32_t expected = free;
+        // acquire: what the last holder wrote is visible from here on.
+        if (state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed))
+            [[likely]] {
+            fast_.add();
+            return true;
+        }
+        wait();
+        contended_.add();
+        return false;
+    }
+    bool lock_timed() noexcept;
+    std::uint64_t end_timing() noexcept;
+    void wait() noexcept;
+    void wake() noexcept;
+
+    atomic<std::uint32_t> state_{free};
+    // Written by the holder only; counters are read by anyone.
+    counter fast_;
+    counter contended_;
+    std::uint64_t since_ = 0;   // when the present holder got it; 0: not timed
+    std::uint64_t waited_ = 0;
+    lock_times times_;
+};
+
+/// Holds a mutex for a scope, and counts the acquisition where `site` says.
+class [[clang::scoped_lockable]] lock_guard {
+public:
+    inline explicit lock_guard(mutex& m, lock_site const& site = {}) noexcept __attribute__((acquire_capability(m)))
+        : mutex_{&m}, times_{nullptr}
+    {
+        bool const fast = m.lock();
+        if (site.counts != nullptr)
+            (*site.counts)[fast ? contention_event::lock_fast : contention_event::lock_contended].add();
+        if (m.timed() && site.times != nullptr) [[unlikely]] {
+            times_ = site.times;
+            times_->note_wait(m.waited_ns());
+        }
+    }
+    inline ~lock_guard() __attribute__((release_capability()))
+    {
+        if (mutex_ != nullptr)
+            unlock();
+    }
+    /// Releases the mutex before the scope ends. Precondition: it was not called before.
+    inline void unlock() noexcept __attribute__((release_capability()))
+    {
+        std::uint64_t const held_ns = std::exchange(mutex_, nullptr)->unlock();
+        if (times_ != nullptr) [[unlikely]]
+            times_->note_hold(held_ns);
+    }
+    lock_guard(lock_guard const&) = delete;
+    lock_guard& operator=(lock_guard const&) = delete;
+
+private:
+    mutex* mutex_;
+    lock_times* times_;
+};
+
+/// Tells the processor that this is a spin loop.
+inline void spin_pause() noexcept
+{
+    if (schedule::pause())
+        return;
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+}

@@ -1,0 +1,157 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How free pages, and pages within slabs, go to the kernel; what is counted of it.
+module;
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <utility>
+module tslab.slab;
+
+import tslab.stats;
+
+namespace tslab {
+
+namespace {
+
+constexpr std::uint32_t no_page = ~std::uint32_t{0};
+
+}
+
+void page_heap::note_fewest() noexcept
+{
+    for (std::uint32_t& fewest : fewest_)
+        fewest = std::min(fewest, resident_.size());
+    published_->unwanted.store(fewest_[static_cast<std::size_t>(watcher::of_time)], std::memory_order_relaxed);
+}
+
+std::uint32_t page_heap::unwanted_pages(watcher who) noexcept
+{
+    lock_guard const guard{lock_};
+    std::uint32_t const unwanted = std::exchange(fewest_[static_cast<std::size_t>(who)], resident_.size());
+    note_fewest();
+    return unwanted;
+}
+
+bool page_heap::purge_of_slab(std::byte* begin, std::uint32_t pages, unsigned c, bool look, purge_result& done) noexcept
+{
+    std::size_t const bytes = std::size_t{pages} << page_shift;
+    purge_result one{.calls = 1};
+    bool const dropped = os().purge(begin, bytes);
+    (dropped ? one.bytes : one.failures) += dropped ? bytes : 1;
+    if (look && residency_known()) {
+        one.asked = bytes;
+        one.gone = bytes - resident_bytes(begin, bytes);
+    }
+    page_figures::class_purges& of = published_->purges[c];
+    of.calls.add_shared();
+    of.bytes.add_shared(one.bytes);
+    of.failures.add_shared(one.failures);
+    published_->madvise_calls.fetch_add(one.calls, std::memory_order_relaxed);
+    published_->madvise_bytes.fetch_add(one.bytes, std::memory_order_relaxed);
+    published_->madvise_failures.fetch_add(one.failures, std::memory_order_relaxed);
+    done += one;
+    return dropped;
+}
+
+unsigned page_heap::class_of_page(std::uint32_t i) noexcept
+{
+    std::uint8_t const was = at(i).was.load(std::memory_order_relaxed);
+    return was == tag_none || was == tag_large ? large_class : class_of_bin(was - 1U);
+}
+
+unsigned page_heap::class_of_free_page(std::uint32_t i) const noexcept __attribute__((no_thread_safety_analysis))
+{
+    return was_large_.seems_to_contain(i) ? large_class : class_of_page(i);
+}
+
+unsigned page_heap::free_resident_class(std::uint32_t i) const noexcept __attribute__((no_thread_safety_analysis))
+{
+    return resident_.seems_to_contain(i) ? class_of_free_page(i) : class_count + 1;
+}
+
+/// For pages in nobody's hands: nothing about them changes meanwhile.
+void page_heap::count_purged(page_run run, bool dropped) noexcept
+{
+    std::array<std::uint64_t, class_count + 1> pages{};
+    for (std::uint32_t i = run.first; dropped && i < run.first + run.count; ++i)
+        ++pages[class_of_free_page(i)];
+    page_figures::class_purges& first = published_->purges[class_of_free_page(run.first)];
+    first.calls.add_shared();
+    first.failures.add_shared(dropped ? 0 : 1);
+    for (unsigned c = 0; c <= class_count; ++c)
+        if (pages[c] != 0)
+            published_->purges[c].bytes.add_shared(pages[c] << page_shift);
+}
+
+purge_result page_heap::purged_of(unsigned c) const noexcept
+{
+    page_figures::class_purges const& of = published_->purges[c];
+    return {.calls = of.calls.value(), .bytes = of.bytes.value(), .failures = of.failures.value()};
+}
+
+purge_result page_heap::purge(bool look, std::uint64_t most) noexcept
+{
+    look = look && residency_known();
+    purge_result done;
+    std::array<page_run, 64> runs;
+    std::uint64_t staying = ~std::uint64_t{0};   // of the pages that are free and resident, the first so many
+    for (std::uint32_t from = 0; done.failures == 0;) {
+        std::size_t n = 0;
+        {
+            lock_guard const guard{lock_};
+            if (staying == ~std::uint64_t{0})
+                staying = resident_.size() - std::min<std::uint64_t>(most, resident_.size());
+            while (n < runs.size()) {
+                page_run run = next_run(resident_, from, no_page);
+                if (run.count == 0)
+                    break;
+                from = run.first + run.count;
+                auto const passed_over = static_cast<std::uint32_t>(std::min<std::uint64_t>(staying, run.count));
+                staying -= passed_over;
+                run = {run.first + passed_over, run.count - passed_over};
+                if (run.count == 0)
+                    continue;
+                resident_.erase(run.first, run.count);
+                runs[n++] = run;
+            }
+            publish_sizes();
+            note_fewest();
+        }
+        if (n == 0)
+            break;
+        // The pages are in no set and no hand: nobody can take them while the kernel drops them.
+        std::array<bool, 64> dropped{};
+        for (std::size_t i = 0; i < n; ++i) {
+            std::size_t const bytes = std::size_t{runs[i].count} << page_shift;
+            void* const begin = address_of(runs[i].first);
+            dropped[i] = os().purge(begin, bytes);
+            if (look) {
+                done.asked += bytes;
+                done.gone += bytes - resident_bytes(begin, bytes);
+            }
+            count_purged(runs[i], dropped[i]);
+            ++done.calls;
+            if (dropped[i])
+                done.bytes += bytes;
+            else
+                ++done.failures;
+        }
+        lock_guard const guard{lock_};
+        for (std::size_t i = 0; i < n; ++i)
+            (dropped[i] ? purged_ : resident_).insert(runs[i].first, runs[i].count);
+        publish_sizes();
+    }
+    published_->madvise_calls.fetch_add(done.calls, std::memory_order_relaxed);
+    published_->madvise_bytes.fetch_add(done.bytes, std::memory_order_relaxed);
+    published_->madvise_failures.fetch_add(done.failures, std::memory_order_relaxed);
+    return done;
+}
+
+}

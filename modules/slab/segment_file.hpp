@@ -1,0 +1,117 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The file behind a segment: made, sealed, sized and mapped. Each function makes one call to the system, which a test can refuse.
+#pragma once
+
+namespace tslab {
+
+inline bool wanted() noexcept
+{
+    char const* const said = ::secure_getenv("TSLAB_PUBLISH");
+    return said == nullptr || std::string_view{said} != "0";
+}
+
+inline bool may_be_as_large_as(std::size_t bytes) noexcept
+{
+    rlimit limit{};
+    return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes);
+}
+
+/// The name TSLAB_STATS_FILE gives: "%p" stands for the process's number. Empty when it gives none. Throws std::bad_alloc.
+inline std::string file_name()
+{
+    char const* const said = ::secure_getenv("TSLAB_STATS_FILE");
+    std::string name = said != nullptr ? said : "";
+    if (std::size_t const at = name.find("%p"); at != std::string::npos)
+        name.replace(at, 2, std::to_string(::getpid()));
+    return name;
+}
+
+inline int create_memfd() noexcept
+{
+    return granted(os_call::make_file) ? ::memfd_create("tslab", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+}
+
+/// Whether a file is the segment of this process: of another copy of the library in it, as a plugin may have one.
+inline bool is_of_this_process(std::string const& name) noexcept
+{
+    int const file = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    segment_header header;
+    header.magic = 0;
+    bool const whole = file >= 0 && ::pread(file, &header, sizeof(header), 0) == sizeof(header);
+    if (file >= 0)
+        ::close(file);
+    return whole && header.magic == segment_header::magic_number && header.pid == ::getpid();
+}
+
+/// A new file; what was there, from a process that may have died, is kept under another name, unless it is of this process: then
+/// `name` becomes one with a number behind it. -1 when it cannot be made. Throws std::bad_alloc.
+inline int create_file(std::string& name)
+{
+    constexpr int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+    constexpr int most_copies = 100;
+    std::string const plain = name;
+    for (int copy = 2; copy <= most_copies; ++copy) {
+        int const descriptor = granted(os_call::make_file) ? ::open(name.c_str(), flags, 0600) : -1;
+        if (descriptor >= 0 || errno != EEXIST)
+            return descriptor;
+        struct stat there{};
+        if (::lstat(name.c_str(), &there) != 0 || !S_ISREG(there.st_mode))
+            return -1;
+        if (is_of_this_process(name)) {
+            name = plain + '.' + std::to_string(copy);
+            continue;
+        }
+        std::string const kept = name + ".old";
+        if (!granted(os_call::rename_file) || ::rename(name.c_str(), kept.c_str()) != 0)
+            return -1;
+        return ::open(name.c_str(), flags, 0600);
+    }
+    return -1;
+}
+
+/// Of a memfd: it does not become smaller, and only the mapping that exists may write. A kernel without the latter seals the rest.
+inline bool seal(int descriptor) noexcept
+{
+    return granted(os_call::seal_file) &&
+           (::fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0 ||
+            ::fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) == 0);
+}
+
+/// Makes sure that a part of the file has memory or blocks behind it.
+inline bool reserve_space(int descriptor, std::size_t begin, std::size_t bytes) noexcept
+{
+    while (!granted(os_call::take_space) ||
+           ::fallocate(descriptor, 0, static_cast<off_t>(begin), static_cast<off_t>(bytes)) != 0)
+        if (errno != EINTR)
+            return false;
+    return true;
+}
+
+inline bool map_over(void* begin, std::size_t bytes, int descriptor, std::size_t offset) noexcept
+{
+    return granted(os_call::map_file) &&
+           ::mmap(begin, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, descriptor,
+                  static_cast<off_t>(offset)) != MAP_FAILED;
+}
+
+/// Maps the end of a mapping and what follows in its file. A sealed memfd admits no new mapping that may write, but a mapping that exists may
+/// be had a second time and be longer there (mremap with an old size of 0): the first page at `begin` is `last_page`.
+inline bool map_what_follows(std::byte* last_page, void* begin, std::size_t bytes) noexcept
+{
+    return granted(os_call::map_file) &&
+           ::mremap(last_page, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, begin) != MAP_FAILED;
+}
+
+inline bool set_size(int descriptor, std::size_t bytes) noexcept
+{
+    return granted(os_call::set_file_size) && ::ftruncate(descriptor, static_cast<off_t>(bytes)) == 0;
+}
+
+inline bool examine(int descriptor, struct stat& found) noexcept
+{
+    return granted(os_call::examine_file) && ::fstat(descriptor, &found) == 0;
+}
+
+}

@@ -1,0 +1,129 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A heap's part of the segment: chunks of its own, in the published segment or in the private one.
+module;
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <new>
+#include <string>
+#include <string_view>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+module tslab.slab;
+
+import tslab.stats;
+
+namespace tslab {
+
+segment_part::segment_part(bool publish, std::uint64_t layout)
+{
+    if (!open(publish, layout))
+        throw std::bad_alloc{};
+}
+
+bool segment_part::open(bool publish, std::uint64_t layout) noexcept
+{
+    lock_guard const guard{lock_};
+    layout_ = layout;
+    if (publish && published_segment().enter(layout)) {
+        published_.in = true;
+        if (take_chunk(published_, published_segment())) {
+            first_published_ = reinterpret_cast<segment_chunk*>(published_.next - sizeof(segment_chunk));
+            return true;
+        }
+        published_segment().note_missing();
+        leave(published_, published_segment());
+    }
+    private_.in = private_segment().enter(layout);
+    if (private_.in && take_chunk(private_, private_segment()))
+        return true;
+    leave(private_, private_segment());
+    return false;
+}
+
+void segment_part::leave(share& of, segment& from) noexcept
+{
+    if (!of.in)
+        return;
+    from.put_chunks(of.chunks);
+    from.leave();
+    of = {};
+}
+
+void segment_part::close() noexcept
+{
+    lock_guard const guard{lock_};
+    leave(published_, published_segment());
+    leave(private_, private_segment());
+    first_published_ = nullptr;
+    committed_.store(0, std::memory_order_relaxed);
+}
+
+bool segment_part::take_chunk(share& of, segment& from) noexcept
+{
+    std::uint32_t chunks = of.chunks;
+    std::byte* const memory = from.take_chunk(chunks);
+    if (memory == nullptr)
+        return false;
+    std::atomic_ref{of.chunks}.store(chunks, std::memory_order_release);   // see resident_bytes_now
+    auto* const chunk = ::new (memory) segment_chunk;
+    of.next = memory + sizeof(segment_chunk);
+    of.end = memory + segment_chunk::bytes;
+    committed_.store(committed_.load(std::memory_order_relaxed) + segment_chunk::bytes, std::memory_order_relaxed);
+    if (&of == &published_ && first_published_ != nullptr) {
+        chunk->next.store(first_published_->next.load(std::memory_order_relaxed), std::memory_order_relaxed);
+        first_published_->next.store(chunk, std::memory_order_release);   // whoever sees it sees the one behind it
+    }
+    return true;
+}
+
+void* segment_part::allocate_in(share& of, segment& from, std::size_t bytes, std::size_t alignment) noexcept
+{
+    for (bool const again : {false, true}) {
+        auto const next = (reinterpret_cast<std::uintptr_t>(of.next) + alignment - 1) & ~(alignment - 1);
+        if (of.next != nullptr && next + bytes <= reinterpret_cast<std::uintptr_t>(of.end)) {
+            of.next = reinterpret_cast<std::byte*>(next + bytes);
+            return reinterpret_cast<void*>(next);
+        }
+        if (again || !take_chunk(of, from))
+            break;
+    }
+    return nullptr;
+}
+
+void* segment_part::allocate(std::size_t bytes, std::size_t alignment) noexcept
+{
+    lock_guard const guard{lock_};
+    if (published_.in) {
+        if (void* const p = allocate_in(published_, published_segment(), bytes, alignment))
+            return p;
+        published_segment().note_missing();
+    }
+    if (!private_.in && !(private_.in = private_segment().enter(layout_)))
+        return nullptr;
+    return allocate_in(private_, private_segment(), bytes, alignment);
+}
+
+std::uint64_t segment_part::resident_bytes_now() const noexcept
+{
+    // No lock: a snapshot takes none that it would count. acquire: whoever sees a chunk finds those before it.
+    auto const chunks_of = [](share const& of) noexcept {
+        return std::atomic_ref{const_cast<std::uint32_t&>(of.chunks)}.load(std::memory_order_acquire);
+    };
+    return published_segment().resident_bytes_of(chunks_of(published_)) +
+           private_segment().resident_bytes_of(chunks_of(private_));
+}
+
+}

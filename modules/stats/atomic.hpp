@@ -1,0 +1,183 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The atomic words by which threads meet, and the places where a thread waits for another. In the library they are the
+// standard library's and the kernel's, at no cost. A test compiles the library with TSLAB_SCHEDULED: then a scheduler of its
+// own is asked before every access, and one interleaving after another can be tried (docs/scheduler-and-properties.md).
+#pragma once
+
+#if !defined(TSLAB_SCHEDULED)
+
+export namespace tslab {
+
+template <class T> using atomic = std::atomic<T>;
+template <class T> using atomic_ref = std::atomic_ref<T>;
+
+namespace schedule {
+/// Each returns whether a scheduler did it, so that the kernel need not be asked.
+constexpr bool sleep(void const*) noexcept { return false; }
+constexpr bool wake(void const*) noexcept { return false; }
+constexpr bool pause() noexcept { return false; }
+constexpr bool barrier() noexcept { return false; }
+inline constexpr bool compiled_in = false;
+}
+
+}
+
+#else
+
+export namespace tslab {
+
+namespace schedule {
+
+inline constexpr bool compiled_in = true;
+
+enum class access : std::uint8_t { load, store, change, barrier };
+
+/// What decides whose turn it is. Called on the thread that is about to do something; returns when it is to be done.
+class seam {
+public:
+    virtual void step(void const* word, access what) noexcept = 0;
+    /// The thread waits until somebody wakes one that sleeps at `word`.
+    virtual void sleep(void const* word) noexcept = 0;
+    virtual void wake(void const* word) noexcept = 0;
+    /// The thread can do nothing until another one does something.
+    virtual void pause() noexcept = 0;
+
+protected:
+    ~seam() = default;
+};
+
+/// Of a thread that is scheduled; all others run as they like.
+inline constinit thread_local seam* of_this_thread = nullptr;
+
+/// Faults that a test plants to see them found: read-modify-writes of that kind are a load and a store.
+enum class fault : std::uint8_t { none, torn_compare_exchange, torn_exchange, torn_or, torn_and };
+inline constinit fault planted = fault::none;
+
+inline bool sleep(void const* word) noexcept
+{
+    if (of_this_thread == nullptr)
+        return false;
+    of_this_thread->sleep(word);
+    return true;
+}
+inline bool wake(void const* word) noexcept
+{
+    if (of_this_thread == nullptr)
+        return false;
+    of_this_thread->wake(word);
+    return true;
+}
+inline bool pause() noexcept
+{
+    if (of_this_thread == nullptr)
+        return false;
+    of_this_thread->pause();
+    return true;
+}
+inline void step(void const* word, access what) noexcept
+{
+    if (of_this_thread != nullptr)
+        of_this_thread->step(word, what);
+}
+/// In the place of every fence and barrier: who changes turns synchronises, so there is nothing else to do.
+inline bool barrier() noexcept
+{
+    step(nullptr, access::barrier);
+    return true;
+}
+
+}
+
+/// As std::atomic, as far as tslab uses it.
+template <class T> class atomic : private std::atomic<T> {
+    using base = std::atomic<T>;
+
+public:
+    using base::is_always_lock_free;
+
+    constexpr atomic() noexcept = default;
+    constexpr atomic(T value) noexcept : base{value} {}   // NOLINT: as std::atomic
+    atomic(atomic const&) = delete;
+    atomic& operator=(atomic const&) = delete;
+
+    T load(std::memory_order order) const noexcept
+    {
+        schedule::step(this, schedule::access::load);
+        return base::load(order);
+    }
+    void store(T value, std::memory_order order) noexcept
+    {
+        schedule::step(this, schedule::access::store);
+        base::store(value, order);
+    }
+    T exchange(T value, std::memory_order order) noexcept
+    {
+        schedule::step(this, schedule::access::change);
+        if (schedule::planted == schedule::fault::torn_exchange)
+            return torn([value](T) { return value; });
+        return base::exchange(value, order);
+    }
+    bool compare_exchange_strong(T& expected, T desired, std::memory_order success, std::memory_order failure) noexcept
+    {
+        schedule::step(this, schedule::access::change);
+        if (schedule::planted == schedule::fault::torn_compare_exchange &&
+            base::load(std::memory_order_relaxed) == expected) {
+            torn([desired](T) { return desired; });
+            return true;
+        }
+        return base::compare_exchange_strong(expected, desired, success, failure);
+    }
+    bool compare_exchange_strong(T& expected, T desired, std::memory_order order) noexcept
+    {
+        return compare_exchange_strong(expected, desired, order, std::memory_order_relaxed);
+    }
+    bool compare_exchange_weak(T& expected, T desired, std::memory_order success, std::memory_order failure) noexcept
+    {
+        return compare_exchange_strong(expected, desired, success, failure);
+    }
+    bool compare_exchange_weak(T& expected, T desired, std::memory_order order) noexcept
+    {
+        return compare_exchange_strong(expected, desired, order, std::memory_order_relaxed);
+    }
+    T fetch_add(T value, std::memory_order order) noexcept
+    {
+        schedule::step(this, schedule::access::change);
+        return base::fetch_add(value, order);
+    }
+    T fetch_sub(T value, std::memory_order order) noexcept
+    {
+        schedule::step(this, schedule::access::change);
+        return base::fetch_sub(value, order);
+    }
+    T fetch_or(T value, std::memory_order order) noexcept
+    {
+        schedule::step(this, schedule::access::change);
+        if (schedule::planted == schedule::fault::torn_or)
+            return torn([value](T before) { return static_cast<T>(before | value); });
+        return base::fetch_or(value, order);
+    }
+    T fetch_and(T value, std::memory_order order) noexcept
+    {
+        schedule::step(this, schedule::access::change);
+        if (schedule::planted == schedule::fault::torn_and)
+            return torn([value](T before) { return static_cast<T>(before & value); });
+        return base::fetch_and(value, order);
+    }
+
+private:
+    template <class F> T torn(F change) noexcept
+    {
+        T const before = base::load(std::memory_order_seq_cst);
+        schedule::step(this, schedule::access::store);
+        base::store(change(before), std::memory_order_seq_cst);
+        return before;
+    }
+};
+
+template <class T> using atomic_ref = std::atomic_ref<T>;
+
+}
+
+#endif

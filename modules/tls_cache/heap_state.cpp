@@ -1,0 +1,240 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A heap: construction and end, the memory of its ring slots, the return of units to the window.
+module;
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <new>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <utility>
+module tslab.tls_cache;
+
+import tslab.stats;
+import tslab.slab;
+
+#include "purge_thread.hpp"
+#include "thread_registry.hpp"
+
+namespace tslab {
+
+namespace {
+
+constinit atomic<std::uint64_t> heap_numbers{0};
+
+}
+
+heap_stats_page& heap_state::make_heap_stats_page(segment_part& in)
+{
+    heap_stats_page* const stats = in.make<heap_stats_page>();
+    if (stats == nullptr)
+        throw std::bad_alloc{};
+    return *stats;
+}
+
+heap_state::heap_state(options const& o, std::size_t ring_record_bytes)
+    : number_{heap_numbers.fetch_add(1, std::memory_order_relaxed) + 1},
+      slots_{o.slots},
+      checks_{o.checks, o.guard_sampling},
+      published_{o.publish, layout_number()},
+      stats_{make_heap_stats_page(published_)},
+      slabs_{o.policy, o.slab_cache, o.reserve_bytes, o.huge_pages, &stats_.pages, stats_.cached.data()},
+      ring_record_bytes_{ring_record_bytes},
+      decay_ns_{o.policy == reclaim_policy::cached && o.decay_ns != 0 ? o.decay_ns : never},
+      thread_cache_pages_{static_cast<std::uint32_t>(
+          std::min<std::uint64_t>(o.thread_cache_bytes >> page_shift, std::uint32_t{1} << 31))},
+      decayed_ns_{now_ns_coarse()},
+      name_{o.name},
+      asks_background_{o.background_purge &&
+                       o.policy == reclaim_policy::cached},   // under the others nothing waits to go
+      purges_on_pressure_{asks_background_ && o.purge_on_pressure}
+{
+    slabs_.set_clears_slots(checks_.uses_canaries());
+    slabs_.set_without_delay(o.decay_ns == 0);
+    cache_pages_ = std::min(thread_record::cache_pages, slabs_.capacity(0) * class_shapes[0].pages);
+    for (unsigned c = 0; c < class_count; ++c)
+        empty_limit_[c] =
+            std::min(std::max(thread_record::spare_pages / class_shapes[c].pages, 1U), slabs_.capacity(c));
+    auto* const words = meta_.make_array<slot_set::word>(slot_set::words_for(o.slots));
+    if (words == nullptr)
+        throw std::bad_alloc{};
+    free_slots_.attach(words, o.slots);
+    stats_.first_chunk.store(published_.first_published(), std::memory_order_relaxed);
+    std::string_view const fitting = o.name.substr(0, stats_.name.size() - 1);
+    std::copy(fitting.begin(), fitting.end(), stats_.name.begin());
+    stats_.epoch_count = o.slots;
+    stats_.slab_cache = o.policy == reclaim_policy::eager ? 0 : o.slab_cache;
+    stats_.reclaim = static_cast<std::uint8_t>(o.policy);
+    stats_.decay_ns = o.decay_ns;
+    stats_.thread_cache_bytes = o.thread_cache_bytes;
+    address_window const& w = process_window;
+    stats_.descriptors = reinterpret_cast<std::uintptr_t>(w.slabs());
+    stats_.subslabs = reinterpret_cast<std::uintptr_t>(w.subslabs());
+    stats_.generations = reinterpret_cast<std::uintptr_t>(w.generations());
+    stats_.first_page = w.map().base();
+    stats_.unit_links = reinterpret_cast<std::uintptr_t>(process_window.links());
+    stats_.max_units = w.max_units();
+    stats_.ring_record_bytes = ring_record_bytes;
+    stats_.reclaiming_mark = reinterpret_cast<std::uintptr_t>(&reclaiming);
+    stats_.nowhere_mark = reinterpret_cast<std::uintptr_t>(&nowhere);
+    stats_.free_resident_words = reinterpret_cast<std::uintptr_t>(slabs_.pages().resident_words());
+    stats_.free_large_words = reinterpret_cast<std::uintptr_t>(slabs_.pages().large_words());
+    publish_arena();
+    if (!registry().add(*this))
+        throw std::bad_alloc{};
+    registered_ = true;
+    if (asks_background_)
+        background().add(*this);
+}
+
+std::uint32_t heap_state::find_place(std::source_location const& at, std::uint64_t key) noexcept
+{
+    place_directory* directory = places_.load(std::memory_order_acquire);   // pairs with the compare-exchange below
+    if (directory == nullptr) {
+        auto* const made = published_.is_published() ? published_.make<place_directory>() : nullptr;
+        if (made == nullptr || !published_.is_published(made))
+            return place_directory::unknown;   // no reader would find the number
+        if (places_.compare_exchange_strong(directory, made, std::memory_order_acq_rel)) {   // release: it is empty
+            directory = made;
+            stats_.places.store(made, std::memory_order_release);
+        }
+    }
+    place_directory& published = *directory;
+    constexpr std::uint32_t probes = 16;
+    for (std::uint32_t n = 0; n < probes; ++n) {
+        auto const i = static_cast<std::uint32_t>((key >> 55) + n) % place_directory::capacity;
+        std::uint64_t there = 0;
+        if (!published.keys[i].compare_exchange_strong(there, key, std::memory_order_relaxed)) {
+            if (there == key)
+                return i;
+            continue;
+        }
+        auto* const place = published_.make<published_place>();
+        publish_arena();
+        if (place == nullptr)
+            return i;
+        std::string_view file = at.file_name();
+        if (file.size() >= place->file.size())
+            file.remove_prefix(file.size() - place->file.size() + 1);
+        std::string_view const function = std::string_view{at.function_name()}.substr(0, place->function.size() - 1);
+        place->line = at.line();
+        std::copy(file.begin(), file.end(), place->file.begin());
+        std::copy(function.begin(), function.end(), place->function.begin());
+        published.places[i].store(place, std::memory_order_release);   // a reader that sees the place sees its texts
+        return i;
+    }
+    return place_directory::unknown;
+}
+
+void heap_state::publish_arena() noexcept
+{
+    stats_.arena_bytes.store(meta_.committed_bytes(), std::memory_order_relaxed);
+    stats_.arena.store(reinterpret_cast<std::uintptr_t>(meta_.pieces()), std::memory_order_relaxed);
+    stats_.segment_bytes.store(published_.committed_bytes(), std::memory_order_relaxed);
+}
+
+heap_state::~heap_state()
+{
+    leave_background();
+    leave_registry();
+}
+
+void heap_state::leave_registry() noexcept
+{
+    if (std::exchange(registered_, false))
+        registry().remove(*this);
+}
+
+void heap_state::leave_background() noexcept
+{
+    if (asks_background_)
+        background().remove(*this);
+}
+
+bool heap_state::make_row(std::uint32_t slot) noexcept
+{
+    unsigned const row = ring_rows::row_of(slot);
+    if (ring_rows_[row].load(std::memory_order_relaxed) != nullptr)
+        return true;
+    std::uint32_t const begin = ring_rows::begin_of(row);
+    std::uint32_t const end = std::min(begin + ring_rows::size_of(row), slots_);
+    auto* const made =
+        static_cast<std::byte*>(meta_.allocate((end - begin) * ring_record_bytes_, alignof(epoch_slabs)));
+    if (made == nullptr)
+        return false;
+    publish_arena();
+    stats_.ring_rows_at[row].store(reinterpret_cast<std::uintptr_t>(made), std::memory_order_relaxed);
+    ring_rows_[row].store(made, std::memory_order_release);   // a thread that sees the row sees its zeroes
+    return true;
+}
+
+std::uint32_t heap_state::slot_of(epoch_slabs const& s) const noexcept
+{
+    auto const at = reinterpret_cast<std::uintptr_t>(&s);
+    for (unsigned row = 0; row < ring_rows::most; ++row) {
+        auto const begin = reinterpret_cast<std::uintptr_t>(ring_rows_[row].load(std::memory_order_relaxed));
+        if (begin != 0 && at - begin < ring_rows::size_of(row) * ring_record_bytes_)
+            return ring_rows::begin_of(row) + static_cast<std::uint32_t>((at - begin) / ring_record_bytes_);
+    }
+    return slots_;
+}
+
+// Modelled: tests/models/chunks.pml, step give_back_units
+bool heap_state::give_back_units(thread_record* me, std::uint32_t keep) noexcept
+{
+    if (keep != 0 && pages().free_purged_pages() <= keep + keep / 2)
+        return false;
+    fork_exclusion const section{me};   // a fork waits: withdrawn units are in no set of pages
+    page_heap::unit_batch runs{};
+    std::size_t const n = pages().withdraw(runs, keep);
+    if (n == 0)
+        return false;
+    // A thread whose free was the first into a slab may still have to read the slab's descriptor, after others have
+    // emptied and recycled the slab and its pages were withdrawn here. After this barrier, a thread that is in no
+    // operation finds no slab in these units.
+    heavy_barrier();
+    bool inside = pins_.load(std::memory_order_seq_cst) != 0;
+    for (thread_record* r = first_record(); r != nullptr && !inside; r = r->next_of_heap)
+        // acquire: pairs with leave(). A thread that is outside has read the descriptors before another heap uses them.
+        inside =
+            r != me && !r->vanished.load(std::memory_order_relaxed) && r->activity.load(std::memory_order_acquire) != 0;
+    if (inside) {
+        pages().restore(runs, n);   // a later call tries again
+        return false;
+    }
+    for (std::size_t i = 0; i < n; ++i)
+        for (std::uint32_t page = runs[i].first * unit_pages; page < (runs[i].first + runs[i].count) * unit_pages;
+             ++page)
+            report_late_frees(page_heap::at(page));   // no later take_slab of this heap would report them
+    pages().release(runs, n);
+    return true;
+}
+
+bool heap_state::make_room(thread_record* me) noexcept
+{
+    pages().purge();
+    bool any = false;
+    while (give_back_units(me, 0))
+        any = true;
+    return any;
+}
+
+void heap_state::misused(misuse_report r) noexcept
+{
+    stats_.misuses[static_cast<std::size_t>(r.kind)].add_shared();
+    r.heap = name_;
+    report(r);
+}
+
+bool heap_state::owner_of(void const* p, heap_state const* except, std::string& name)
+{
+    return registry().name_of_owner(p, except, name);
+}
+
+}

@@ -1,0 +1,212 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The slabs that a thread cache owns: how they come, which empty ones it keeps, how all of them go.
+module;
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+module tslab.tls_cache;
+
+import tslab.stats;
+import tslab.slab;
+
+#include "owned_slabs.hpp"
+
+namespace tslab {
+
+/// Makes this cache the owner of an empty slab.
+// Modelled: tests/models/subslabs.pml, step take_ownership
+void thread_cache::take_ownership(slab_meta& s, unsigned bin) noexcept
+{
+    fast_bin* const me = &bins_[bin].bin;
+    s.where.store(residence::owned, std::memory_order_relaxed);
+    // release: statistics and remote frees follow the pointer to the cache, which may be a new one (see cache_owning).
+    s.owner.store(me, std::memory_order_release);
+    if (has_subslabs(bin)) [[unlikely]]
+        for_each_subslab(s, bin, [me](slab_meta& subslab) { subslab.owner.store(me, std::memory_order_relaxed); });
+    s.partial = false;
+    s.partly_purged = false;   // purged pages become resident as they are touched
+    slow_bins_[bin].owned.push(s);
+}
+
+void thread_cache::forget_slabs(unsigned bin) noexcept
+{
+    bins_[bin].bin.current = &no_slab;
+    slow_bin& b = slow_bins_[bin];
+    b.owned = {};
+    b.partial = nullptr;
+    b.partial_count = 0;
+    note_empty(bin, 0U - b.empty);
+    b.parked = nullptr;
+    b.to_scan = 0;
+    publish_owned(bin);
+}
+
+void thread_cache::forget_slabs() noexcept
+{
+    for (bin_set used = used_bins_; used != 0; used &= used - 1)
+        forget_slabs(static_cast<unsigned>(std::countr_zero(used)));
+}
+
+bool thread_cache::can_retain(unsigned bin) const noexcept
+{
+    slow_bin const& b = slow_bins_[bin];
+    auto const idle = [bin](slab_meta const& s) {
+        auto const free_of = [](slab_meta const& subslab) {
+            return subslab.remote_free.load(std::memory_order_relaxed) == 0
+                       ? subslab.local_free.load(std::memory_order_relaxed)
+                       : 0;
+        };
+        return has_subslabs(bin) ? fill_of(s, bin, free_of).all : free_of(s) == bins[bin].full_mask;
+    };
+    if (bins[bin].pages > thread_record::batch_pages / 2 || b.parked != nullptr ||
+        b.owned.size() > std::max(b.empty, b.partial_count) + 1)   // then some slabs are in use
+        return false;
+    for (slab_meta const* s = b.owned.front(); s != nullptr; s = s->next)
+        if (!idle(*s))
+            return false;
+    return true;
+}
+
+void thread_cache::flush_retained() noexcept
+{
+    for_each_slab([this](slab_meta& s, unsigned bin) {
+        record_->heap.reset_slab(s, bin);
+        record_->heap.slabs().put(s);
+    });
+    forget_slabs();
+    used_bins_ = 0;
+}
+
+/// Takes the empty slabs, all but the first `keep`, off the partial stack, in order, and calls `give` with each.
+template <class F> void thread_cache::give_empty(unsigned bin, std::uint32_t keep, F give) noexcept
+{
+    slow_bin& b = slow_bins_[bin];
+    slab_meta* rest = std::exchange(b.partial, nullptr);
+    slab_meta* last = nullptr;
+    b.partial_count = 0;
+    note_empty(bin, 0U - b.empty);
+    while (rest != nullptr) {
+        slab_meta& s = *rest;
+        rest = next_partial(s);
+        bool const empty = has_only_free(s, bin);
+        if (empty && b.empty >= keep) {
+            b.owned.remove(s);
+            give(s);
+            continue;
+        }
+        if (empty)
+            note_empty(bin, 1);
+        ++b.partial_count;
+        set_next_partial(s, nullptr);
+        if (last != nullptr)
+            set_next_partial(*last, &s);
+        else
+            b.partial = &s;
+        last = &s;
+    }
+    publish_owned(bin);
+}
+
+void thread_cache::flush_empty() noexcept
+{
+    for (bin_set used = used_bins_; used != 0; used &= used - 1) {
+        auto const bin = static_cast<unsigned>(std::countr_zero(used));
+        auto const give = [&](slab_meta& s) {
+            if (!unused_in_era(bin))   // else it was counted when it was retained
+                record_->classes[class_of_bin(bin)][class_event::recycled].add();
+            record_->heap.reset_slab(s, bin);
+            record_->heap.slabs().put(s);
+        };
+        give_empty(bin, 0, give);
+        slab_meta*& current = bins_[bin].bin.current;
+        if (current == &no_slab)
+            continue;
+        if (slab_meta& s = slab_of(*current, bin); has_only_free(s, bin)) {
+            current = &no_slab;
+            slow_bins_[bin].owned.remove(s);
+            publish_owned(bin);
+            give(s);
+        }
+    }
+}
+
+/// Whether a bin has empty slabs to recycle. Some stay, for the next refills: cache_pages() pages of all bins together,
+/// and above that empty_limit() slabs of each. The walk over the stack pays when a good part of it is empty.
+bool thread_cache::has_spare(unsigned bin) const noexcept
+{
+    heap_state const& heap = record_->heap;
+    slow_bin const& b = slow_bins_[bin];
+    return empty_pages_ > heap.cache_pages() &&
+           b.empty > std::max(heap.empty_limit(class_of_bin(bin)), b.partial_count / 4);
+}
+
+/// Recycles empty slabs of the partial stack, except for half of what the cache may hold, to the calling thread, whose
+/// record is `to`. Every slot of theirs is in `local_free`, so no other thread has an object in them.
+void thread_cache::recycle_empty(unsigned bin, thread_record& to) noexcept
+{
+    give_empty(bin, to.heap.empty_limit(class_of_bin(bin)) / 2, [&to](slab_meta& s) { to.heap.recycle(s, &to); });
+}
+
+/// Makes an owned slab empty, whatever lives in it; returns the number of objects that did.
+inline std::uint64_t thread_cache::rewind(slab_meta& s, unsigned bin) noexcept
+{
+    heap_state& heap = record_->heap;
+    bool const checked = with_checks && heap.checks().on();
+    if (!checked && !has_subslabs(bin) && bin < class_count && s.remote_free.load(std::memory_order_relaxed) == 0)
+        [[likely]] {
+        std::uint32_t const live = live_slots(s, bin);
+        s.local_free.store(bins[bin].full_mask, std::memory_order_relaxed);
+        return live;
+    }
+    for_each_subslab(s, bin, [&](slab_meta& subslab) {
+        if (subslab.remote_free.load(std::memory_order_relaxed) != 0) [[unlikely]]
+            static_cast<void>(heap.claim(subslab, bin));
+    });
+    std::uint64_t const live = heap.retire_live(s, bin);
+    for_each_subslab(s, bin, [bin](slab_meta& subslab) {
+        subslab.local_free.store(bins[bin].full_mask, std::memory_order_relaxed);
+    });
+    return live;
+}
+
+std::uint64_t thread_cache::drop(thread_record& me, counter& published) noexcept
+{
+    fork_exclusion const section{&me};
+    std::uint64_t live = 0;
+    sample_bins_ = 0;
+    for (bin_set used = used_bins_; used != 0; used &= used - 1) {
+        auto const bin = static_cast<unsigned>(std::countr_zero(used));
+        slow_bin& b = slow_bins_[bin];
+        std::uint64_t const of_bin = flush_alloc_count(bin);   // from here on its slabs are carried over, not in use
+        published.add(of_bin);
+        b.parked = nullptr;
+        b.to_scan = 0;
+        slab_meta* const current = bins_[bin].bin.current;
+        slab_meta const* const in_use = current != &no_slab ? &slab_of(*current, bin) : nullptr;
+        for (slab_meta* s = b.owned.front(); s != nullptr; s = s->next) {
+            live += rewind(*s, bin);
+            if (s != in_use && !s->partial)
+                b.push_partial(*s);
+        }
+        note_empty(bin, b.partial_count - b.empty);
+        if (has_spare(bin))
+            recycle_empty(bin, me);
+        if (of_bin != 0)
+            me.classes[class_of_bin(bin)][class_event::recycled].add(b.owned.size());
+    }
+    return live;
+}
+
+live_count thread_cache::live() const noexcept
+{
+    live_count all;
+    const_cast<thread_cache*>(this)->for_each_slab([&](slab_meta const& s, unsigned bin) { all += live_in(s, bin); });
+    return all;
+}
+
+}

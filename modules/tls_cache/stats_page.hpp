@@ -1,0 +1,389 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Stats pages: the figures that a heap, its threads, its thread caches and its epochs publish. They are in the segment,
+// where other processes may read them (see segment). Counters exist only here; control state that the heap relies on is
+// mirrored here, and the mirror is write-only: the heap never reads it.
+#pragma once
+
+export namespace tslab {
+
+/// The row of the counters by class for events that concern an epoch as a whole.
+inline constexpr unsigned no_class = large_class + 1;
+
+/// The inconsistencies that the slow path repairs, in the order in which the statistics name them: a slab on the
+/// partial list without a free slot, a slab on a list that another thread was reclaiming, a slot in both words.
+inline constexpr std::array repair_reasons{class_event::adopt_mismatch, class_event::adopt_lost,
+                                           class_event::repair_twice};
+
+/// The order in which a thread searches an epoch's partial slabs of a class. In sequence, it starts at the slab listed
+/// last, which is the warmest. When too many of its attempts to acquire a slab are lost to other threads, it rotates:
+/// it starts some places further on, at an offset of its own, until losses are rare again. It decides at the end of
+/// each window of slow-path allocations, without a clock, and keeps a change for `dwell` windows. Used by its thread
+/// alone, which publishes `rotated`.
+class scan_order {
+public:
+    static constexpr std::uint32_t window = 64;         ///< slow-path allocations
+    static constexpr std::uint32_t dwell = 4;           ///< windows for which a change is kept
+    static constexpr std::uint32_t rotate_above = 30;   ///< lost attempts per 100 allocations of a window
+    static constexpr std::uint32_t straighten_below = 10;
+
+    /// Counts an attempt that was lost to another thread.
+    inline void note_spoiled() noexcept { ++spoiled_; }
+    /// Counts a slow-path allocation. Returns true at the end of a window: then call decide().
+    [[nodiscard]] inline bool note_allocation() noexcept { return ++allocations_ >= window; }
+    /// Ends a window; decisions and changes are counted in `counts`. Returns whether the order changed.
+    bool decide(class_counters& counts) noexcept
+    {
+        std::uint32_t const per_hundred = spoiled_ * 100 / allocations_;
+        allocations_ = 0;
+        spoiled_ = 0;
+        counts[class_event::scan_check].add();
+        if (quiet_ != 0) {
+            --quiet_;
+            return false;
+        }
+        if (rotated_ ? per_hundred >= straighten_below : per_hundred <= rotate_above)
+            return false;
+        rotated_ = !rotated_;
+        quiet_ = dwell;
+        counts[class_event::scan_switch].add();
+        return true;
+    }
+    /// Starts over in sequence, for the record's next thread.
+    inline void restart() noexcept { *this = {}; }
+    [[nodiscard]] inline bool rotated() const noexcept { return rotated_; }
+
+private:
+    std::uint32_t allocations_ = 0;
+    std::uint32_t spoiled_ = 0;
+    std::uint32_t quiet_ = 0;
+    bool rotated_ = false;
+};
+
+/// Up to 31 bytes of text, stored as words. One thread at a time writes it and any thread may read it; each word is
+/// read whole, so a reader that races a writer may see parts of both texts, and always a terminated one.
+class shared_text {
+public:
+    static constexpr std::size_t capacity = 31;
+
+    /// The part of a text that is stored: up to its first NUL, `capacity` bytes at most.
+    [[nodiscard]] static constexpr std::string_view fitting(std::string_view text) noexcept
+    {
+        return text.substr(0, text.find('\0')).substr(0, capacity);
+    }
+
+    using packed = std::array<std::uint64_t, 4>;
+    /// The stored part of a text as words: equal texts give equal words.
+    [[nodiscard]] static inline packed pack(std::string_view text) noexcept
+    {
+        packed words{};
+        if (text.empty())   // an empty view may be null
+            return words;
+        if (text.size() > capacity || std::memchr(text.data(), 0, text.size()) != nullptr) [[unlikely]]
+            text = fitting(text);
+        std::memcpy(words.data(), text.data(), text.size());
+        return words;
+    }
+
+    /// Stores the part of the text that fits.
+    inline void assign(std::string_view text) noexcept { assign(pack(text)); }
+    inline void assign(packed const& words) noexcept
+    {
+        for (std::size_t i = 0; i < words.size(); ++i)
+            words_[i].store(words[i], std::memory_order_relaxed);
+    }
+    [[nodiscard]] inline bool is(packed const& words) const noexcept
+    {
+        std::uint64_t difference = 0;
+        for (std::size_t i = 0; i < words.size(); ++i)
+            difference |= words_[i].load(std::memory_order_relaxed) ^ words[i];
+        return difference == 0;
+    }
+    struct copy {
+        std::array<char, 32> bytes{};
+        [[nodiscard]] inline std::string_view view() const noexcept
+        {
+            return {bytes.data(), std::strlen(bytes.data())};
+        }
+    };
+    [[nodiscard]] inline copy read() const noexcept
+    {
+        copy out;
+        for (std::size_t i = 0; i < words_.size(); ++i) {
+            std::uint64_t const word = words_[i].load(std::memory_order_relaxed);
+            std::memcpy(out.bytes.data() + i * sizeof(word), &word, sizeof(word));
+        }
+        out.bytes.back() = '\0';
+        return out;
+    }
+
+private:
+    std::array<atomic<std::uint64_t>, 4> words_{};
+};
+static_assert(sizeof(shared_text::packed) > shared_text::capacity);
+
+/// The stats page of a thread cache. The figures of its bins are those of its last slow path.
+struct cache_stats_page {
+    atomic<cache_stats_page*> next{nullptr};   ///< the thread's next older cache
+    atomic<std::uint64_t> cache{0};            ///< address of the thread cache
+    atomic<std::uint64_t> era{0};              ///< of the epoch it is attached to; 0 while detached
+    atomic<std::uint32_t> slot{0};
+    counter counted_frees;
+    std::array<counter, bin_count> allocations;
+    std::array<atomic<std::uint32_t>, bin_count> owned{};   ///< slabs owned, by bin
+};
+
+/// A thread's contention counters for one class, or for epochs as a whole, under a few neighbouring labels. Made when
+/// the first event is counted: most threads see few labels.
+struct label_rows {
+    static constexpr std::uint32_t labels = 4;
+    static constexpr std::uint32_t groups = label_buckets / labels;
+
+    std::array<contention_counters, labels> of;
+};
+static_assert(label_buckets % label_rows::labels == 0);
+
+/// A thread's counters for one class, or for epochs as a whole. Made when the first event is counted.
+struct class_stats_page {
+    class_counters events;
+    std::array<atomic<label_rows*>, label_rows::groups> contention{};   ///< null where nothing was counted
+    lock_times waits;
+};
+
+/// A thread's sampled times. Made with the first sample.
+struct timing_stats_page {
+    timing_counters allocations;
+    timing_counters repairs;
+    timing_counters allocations_before;   ///< values when the present thread got the record
+    timing_counters repairs_before;
+};
+
+/// The stats page of a thread's record, with the thread's counters.
+struct alignas(64) thread_stats_page {
+    static constexpr unsigned rows = no_class + 1;   ///< classes, then large allocations, then no_class
+
+    atomic<thread_stats_page*> next{nullptr};    ///< the heap's next older record
+    atomic<cache_stats_page*> caches{nullptr};   ///< newest first
+    atomic<std::uint8_t> alive{1};               ///< 1 while a thread has the record
+    atomic<std::uint32_t> retained_pages{0};     ///< of the empty slabs that the thread retains
+
+    heap_counters counts;
+    std::array<atomic<class_stats_page*>, rows> classes{};     ///< null where nothing was counted
+    atomic<timing_stats_page*> times{nullptr};                 ///< likewise
+    std::array<atomic<std::uint8_t>, class_count> rotated{};   ///< 1 where scan_order is rotated
+
+    std::array<counter, label_buckets> escapes;   ///< allocations from the default resource inside a scope, by label
+    std::array<counter, label_buckets> escaped_bytes;
+
+    atomic<std::uint64_t> thread_id{0};
+    // The counters' values when the present thread got the record: events before that belong to earlier threads.
+    atomic<std::uint64_t> allocations_before{0};
+    atomic<std::uint64_t> slow_paths_before{0};
+    std::array<atomic<std::uint64_t>, repair_reasons.size()> repairs_before{};
+};
+
+/// The number of events `e` that a thread counted, in all classes. `row(c)` returns the thread's page for class c, or
+/// null.
+template <class Row> [[nodiscard]] std::uint64_t sum_of_classes(class_event e, Row row) noexcept
+{
+    std::uint64_t n = 0;
+    for (unsigned c = 0; c <= large_class; ++c)
+        if (class_stats_page const* const of_class = row(c))
+            n += of_class->events[e].value();
+    return n;
+}
+
+/// A domain that has entered an epoch and has not left it.
+struct published_entry {
+    atomic<std::uint32_t> place{0};   ///< source place that entered: its number in place_directory
+    atomic<std::uint64_t> entered_ns{0};
+    atomic<std::uint64_t> order{0};   ///< 0: unused; else the number of the enter, the smallest is the oldest
+};
+
+/// The stats page of a ring slot. Written under the epoch's lock. A reader may trust the fields if it reads the same
+/// era before and after them.
+struct alignas(64) epoch_stats_page {
+    static constexpr std::uint32_t tracked_entries = 4;
+
+    atomic<epoch_stats_page*> next{nullptr};   ///< of the same heap: the ring slot prepared before this one
+    atomic<std::uint32_t> index{0};            ///< of the ring slot
+    atomic<std::uint64_t> era{0};              ///< this and the next three: mirrors of epoch_slabs
+    atomic<lifecycle> state{lifecycle::idle};
+    atomic<std::uint32_t> holds{0};
+    atomic<std::uint32_t> label_id{0};
+    shared_text label;
+    atomic<std::uint64_t> opened_ns{0};
+    atomic<std::uint64_t> closing_ns{0};   ///< when the epoch was first seen CLOSING and not drained; 0: not yet
+    counter allocations;                   ///< by caches that are detached now, and large ones
+    counter enters;
+    counter exits;
+    std::array<published_entry, tracked_entries> entries;
+    atomic<std::uint64_t> rss_before_close{0};
+    atomic<std::uint64_t> rss_after_close{0};
+    atomic<std::uint64_t> closed_madvise_bytes{0};
+    atomic<std::uint64_t> closed_asked_bytes{0};
+    atomic<std::uint64_t> closed_gone_bytes{0};
+    std::array<atomic<std::uint32_t>, bin_count> listed{};   ///< slabs that no thread cache owns
+    atomic<std::uint64_t> large_pages{0};
+    atomic<std::uint64_t> large_count{0};
+};
+
+/// A source location that enters domains. Texts that are too long lose their beginning.
+struct published_place {
+    std::uint32_t line = 0;
+    std::array<char, 220> file{};   ///< this and the next end with a NUL
+    std::array<char, 288> function{};
+};
+
+/// The source places by number. A place keeps its number; it is found again by the address of its file name and its
+/// line.
+struct place_directory {
+    static constexpr std::uint32_t capacity = 512;
+    static constexpr std::uint32_t unknown = capacity;
+
+    std::array<atomic<std::uint64_t>, capacity> keys{};
+    std::array<atomic<published_place*>, capacity> places{};
+};
+
+/// The last explicit close of the heap.
+struct last_close_record {
+    atomic<std::uint32_t> version{0};   ///< odd while a writer changes the record
+    atomic<std::uint64_t> timestamp_ns{0};
+    atomic<std::uint64_t> index{0};
+    atomic<std::uint64_t> era{0};
+    shared_text label;
+    std::array<atomic<std::uint64_t>, 10> figures{};   ///< in the order of close_stats
+
+    /// Writes the record. One thread at a time may call it.
+    void tell(std::uint64_t when, std::uint32_t slot, std::uint64_t of_era, std::string_view name,
+              std::array<std::uint64_t, 10> const& of) noexcept
+    {
+        std::uint32_t const before = version.load(std::memory_order_relaxed);
+        version.store(before + 1, std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_release);   // a reader that sees a new figure sees the odd version
+        timestamp_ns.store(when, std::memory_order_relaxed);
+        index.store(slot, std::memory_order_relaxed);
+        era.store(of_era, std::memory_order_relaxed);
+        label.assign(name);
+        for (std::size_t i = 0; i < of.size(); ++i)
+            figures[i].store(of[i], std::memory_order_relaxed);
+        version.store(before + 2, std::memory_order_release);
+    }
+};
+
+/// Ring slots are allocated in rows, each twice as long as the one before, so that a heap that uses few slots has
+/// memory for few.
+struct ring_rows {
+    static constexpr std::uint32_t first = 8;   ///< slots of the first two rows
+    static constexpr unsigned most = 14;        ///< rows, for 65,536 slots
+
+    [[nodiscard]] static constexpr unsigned row_of(std::uint32_t slot) noexcept
+    {
+        return static_cast<unsigned>(std::bit_width(slot / first));
+    }
+    [[nodiscard]] static constexpr std::uint32_t begin_of(unsigned row) noexcept
+    {
+        return row == 0 ? 0 : first << (row - 1);
+    }
+    /// Slots of a row.
+    [[nodiscard]] static constexpr std::uint32_t size_of(unsigned row) noexcept
+    {
+        return row == 0 ? first : begin_of(row);
+    }
+};
+static_assert(ring_rows::begin_of(ring_rows::most - 1) + ring_rows::size_of(ring_rows::most - 1) == 65'536);
+
+/// State of the background purge of a heap.
+enum class background_state : std::uint8_t {
+    off,       ///< not requested
+    on,        ///< the purge thread runs
+    failed,    ///< the thread could not be started; retried while the heap is used
+    pending,   ///< in a forked child, until the heap's next decay
+    count_
+};
+/// Whether the heap purges when the control group is short of memory.
+enum class pressure_state : std::uint8_t { off, watching, unavailable, count_ };
+
+/// Why free pages were given to the kernel. Closes, trims and failed allocations are not counted here.
+enum class purge_cause : std::uint8_t {
+    time,         ///< unused for a decay interval; purged by a thread of the heap
+    work,         ///< unused while many objects were allocated: see heap_state::note_work
+    background,   ///< unused for a decay interval; purged by the background thread
+    pressure,     ///< the control group is short of memory
+    count_
+};
+
+/// The stats page of a heap, and the links to all others of the heap.
+struct alignas(64) heap_stats_page {
+    atomic<std::uint64_t> number{0};               ///< of the heap in its process, from 1; 0 until the page is complete
+    atomic<segment_chunk*> first_chunk{nullptr};   ///< the heap's first chunk of the segment
+    std::array<char, 64> name{};                   ///< ends with a NUL
+    std::uint32_t epoch_count = 0;
+    std::uint32_t slab_cache = 0;   ///< pages cached per class
+    std::uint8_t reclaim = 0;
+    atomic<std::uint8_t> sampling{0};
+    atomic<background_state> background{background_state::off};
+    atomic<pressure_state> pressure{pressure_state::off};
+    std::uint64_t decay_ns = 0;
+    std::uint64_t thread_cache_bytes = 0;
+    std::array<counter, static_cast<std::size_t>(purge_cause::count_)>
+        purge_passes{};                 ///< passes that gave pages to the kernel
+    atomic<std::uint64_t> current{0};   ///< ring index in 16 bits, era above
+    atomic<std::uint64_t> arena_bytes{0};
+    atomic<std::uint64_t> segment_bytes{0};
+
+    page_figures pages;
+    std::array<atomic<std::uint32_t>, class_count> cached{};   ///< slabs
+    std::array<counter, misuse_count> misuses{};
+    std::array<class_counters, class_count + 1> strays{};   ///< counters of threads without a record
+    heap_counters stray_events{};
+    last_close_record last_close;
+
+    atomic<std::uint32_t> labels_used{0};
+    std::array<shared_text, label_buckets - 2> labels{};
+    counter labels_in_overflow;
+    counter labels_cut;
+
+    atomic<thread_stats_page*> threads{nullptr};   ///< newest first
+    atomic<epoch_stats_page*> epochs{nullptr};     ///< of the ring slots with a record, the newest first
+    atomic<std::uint32_t> prepared_epochs{0};      ///< their number
+    atomic<place_directory*> places{nullptr};      ///< made when the first domain is entered
+
+    // Addresses for readers that can read the process's memory: the structures that the segment does not have.
+    std::uint64_t descriptors = 0;   ///< slab descriptors, indexed by page
+    std::uint64_t subslabs = 0;      ///< subslab descriptors
+    std::uint64_t generations = 0;
+    std::uint64_t first_page = 0;   ///< address of page 0 of the window
+    std::uint64_t unit_links = 0;   ///< links of the heap's runs of units: see page_figures::first_run
+    std::uint64_t max_units = 0;
+    atomic<std::uint64_t> arena{0};                                      ///< the arena's newest piece
+    std::array<atomic<std::uint64_t>, ring_rows::most> ring_rows_at{};   ///< see ring_rows
+    std::uint64_t ring_record_bytes = 0;
+    std::uint64_t reclaiming_mark = 0;   ///< value of `owner` that marks a slab being reclaimed
+    std::uint64_t nowhere_mark = 0;
+    std::uint64_t free_resident_words = 0;   ///< page_set of free pages with memory behind them
+    std::uint64_t free_large_words = 0;      ///< those that were large allocations
+};
+
+/// Where readers find a heap. What a reader copied belongs to the heap `number` if it finds the same number here before
+/// and after the copy: numbers are never reused, and a heap's stats pages are reused only after its number is cleared
+/// here.
+struct heap_root {
+    atomic<std::uint64_t> number{0};   ///< 0: none
+    atomic<heap_stats_page*> stats{nullptr};
+};
+
+/// The heaps of a process: the segment's root record, and further ones linked from it when there are more heaps.
+struct heap_directory {
+    static constexpr std::size_t capacity = 128;
+
+    atomic<heap_directory*> next{nullptr};
+    std::array<heap_root, capacity> heaps{};
+};
+
+/// A hash of the records above and of the structures read beside them: names, offsets, sizes and types of fields, and enumerators.
+/// Two builds with the same number can read each other's segment.
+[[nodiscard]] std::uint64_t layout_number() noexcept;
+
+}

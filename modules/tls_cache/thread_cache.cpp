@@ -1,0 +1,266 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+module tslab.tls_cache;
+
+import tslab.stats;
+import tslab.slab;
+
+#include "owned_slabs.hpp"
+
+namespace tslab {
+
+namespace {
+
+// Owned slabs scanned, oldest first, before a new slab is taken: producers' slots are freed roughly in their order.
+constexpr std::uint32_t scan_limit = 4;
+
+}
+
+/// Claims the remote frees of an owned slab; returns a subslab with a slot in `local_free`, null if there is none.
+// Modelled: tests/models/words.pml, step open_subslab
+slab_meta* thread_cache::open_subslab(slab_meta& s, unsigned bin, class_counters& counts) noexcept
+{
+    slab_meta* subslab = first_subslab(s, bin);   // not null: the cache owns the slab
+    for (unsigned k = bins[bin].subslabs; k-- > 0; subslab += subslab_stride(bin)) {
+        if (subslab->remote_free.load(std::memory_order_relaxed) != 0) {
+            counts[class_event::collect].add();
+            static_cast<void>(record_->heap.claim(*subslab, bin));
+        }
+        if (subslab->local_free.load(std::memory_order_relaxed) != 0)
+            return subslab;
+    }
+    return nullptr;
+}
+
+namespace {
+
+/// Whether at least half of a slab's slots were freed remotely.
+bool much_freed(slab_meta const& s, unsigned bin) noexcept
+{
+    int n = 0;
+    for_each_subslab(s, bin, [&](slab_meta const& subslab) {
+        n += std::popcount(subslab.remote_free.load(std::memory_order_seq_cst));   // seq_cst: see scan_owned
+    });
+    return static_cast<std::uint32_t>(n) * 2 >= bins[bin].slab_slots();
+}
+
+}
+
+/// Scans owned slabs for remote frees while `freed_into` is set. Returns a subslab with a free slot, or null.
+// Modelled: tests/models/words.pml, step scan_owned
+slab_meta* thread_cache::scan_owned(unsigned bin, class_counters& counts) noexcept
+{
+    slow_bin& b = slow_bins_[bin];
+    if (auto& freed_into = bins_[bin].bin.freed_into; freed_into.load(std::memory_order_relaxed) != 0) {
+        // The flag is cleared before the slabs are read: a later free sets it again. seq_cst: a freer changes
+        // `remote_free` and then reads the flag, so one must see the other's change. With a weaker order the slabs
+        // could be read before other threads see the flag cleared.
+        freed_into.exchange(0, std::memory_order_seq_cst);
+        b.to_scan = b.owned.size();
+    }
+    for (std::uint32_t n = std::min(b.to_scan, scan_limit); n > 0; --n) {
+        slab_meta* const s = b.owned.back();
+        if (s == nullptr)
+            break;
+        b.owned.remove(*s);
+        b.owned.push(*s);   // the oldest slab moves to the other end: the next call looks at the next one
+        --b.to_scan;
+        // Skips slabs less than half remotely freed: the cache miss costs more than the slots gain.
+        if (s == b.parked || !much_freed(*s, bin))
+            continue;
+        if (slab_meta* const subslab = open_subslab(*s, bin, counts)) {   // it was full: the partial stack is empty
+            counts[class_event::full_to_partial].add();
+            return subslab;
+        }
+    }
+    return nullptr;
+}
+
+/// Takes the slab on top of the partial stack, the one freed into last.
+slab_meta* thread_cache::open_partial(unsigned bin, class_counters& counts) noexcept
+{
+    slow_bin& b = slow_bins_[bin];
+    slab_meta& s = b.pop_partial();
+    if (has_only_free(s, bin))
+        note_empty(bin, 0U - 1);
+    return open_subslab(s, bin, counts);
+}
+
+/// Returns the next subslab with a free slot in `local_free`; null if out of memory.
+// Modelled: tests/models/close.pml, step next_subslab
+// Modelled: tests/models/words.pml, step next_subslab
+slab_meta* thread_cache::next_subslab(unsigned bin, thread_record& me, class_counters& counts) noexcept
+{
+    slab_meta*& current = bins_[bin].bin.current;
+    if (current != &no_slab) {
+        counts[class_event::current_full].add();
+        if (slab_meta* const subslab = open_subslab(slab_of(*current, bin), bin, counts))
+            return subslab;
+        current = &no_slab;
+        counts[class_event::partial_to_full].add();
+    } else {
+        counts[class_event::current_null].add();
+        used_bins_ |= only_bin(bin);
+    }
+    slow_bin& b = slow_bins_[bin];
+    if (b.partial != nullptr)
+        return open_partial(bin, counts);
+    if (b.to_scan != 0 || bins_[bin].bin.freed_into.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        if (slab_meta* const subslab = scan_owned(bin, counts))
+            return subslab;
+    epoch_slabs& home = *attached_.load(std::memory_order_relaxed);
+    if (!exclusive_ && has_bin(home.partial_bins.load(std::memory_order_relaxed), bin)) [[unlikely]] {
+        if (!b.gate.open(bins_[bin].bin.allocations.value())) {
+            counts[class_event::bypassed].add();
+        } else if (slab_meta* const s = home.acquire_partial(*this, bin)) {
+            s->partial = false;
+            b.owned.push(*s);
+            return open_subslab(*s, bin, counts);
+        }
+    }
+    slab_meta* const s = me.heap.take_slab(bin, me, counts, home.label_id.load(std::memory_order_relaxed));
+    if (s == nullptr) [[unlikely]]
+        return nullptr;
+    take_ownership(*s, bin);
+    return first_subslab(*s, bin);
+}
+
+namespace {
+
+/// Whether the thread is changing lists of the heap: then a signal handler has interrupted it there.
+inline bool is_interrupted(thread_record const& me) noexcept
+{
+    return (me.activity.load(std::memory_order_relaxed) & thread_record::changing_lists) != 0;
+}
+
+[[gnu::cold, gnu::noinline]] void report_reentry(thread_record& me) noexcept
+{
+    me.heap.misused({.kind = misuse::reentry});
+}
+
+}
+
+[[gnu::noinline]] void* thread_cache::refill(unsigned bin, thread_record& me) noexcept
+{
+    // A resource's cache announces no operation on its fast path; its lists are first changed here.
+    if (is_interrupted(me)) [[unlikely]] {
+        report_reentry(me);
+        return nullptr;
+    }
+    if (has_bin(sample_bins_, bin)) [[unlikely]]
+        return allocate_sampled(bin, me);
+    // The common case: the current slab is full, the partial stack has one, and neither has remote frees.
+    fast_bin& b = bins_[bin].bin;
+    slow_bin& of = slow_bins_[bin];
+    slab_meta& last = *b.current;
+    slab_meta* const s = of.partial;
+    if (s == nullptr || has_subslabs(bin) || &last == &no_slab ||
+        last.local_free.load(std::memory_order_relaxed) != 0 || last.remote_free.load(std::memory_order_relaxed) != 0 ||
+        s->remote_free.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        return find_slot(bin, me);
+    fork_exclusion const section{&me};
+    class_counters& counts = me.classes[class_of_bin(bin)];
+    counts[class_event::slow_path].add();
+    counts[class_event::current_full].add();
+    counts[class_event::partial_to_full].add();
+    me.note_slow_path(class_of_bin(bin), counts);
+    of.pop_partial();
+    if (s->local_free.load(std::memory_order_relaxed) == bins[bin].full_mask)
+        note_empty(bin, 0U - 1);
+    b.current = s;
+    return allocate_from(b);
+}
+
+[[clang::preserve_most]] void thread_cache::request_sample(fast_bin& b) noexcept
+{
+    unsigned const bin = index_of(b);
+    b.allocations.carry();
+    record_->heap.note_work(*record_);
+    if (!record_->heap.sampling())
+        return;
+    fork_exclusion const section{record_};
+    slow_bins_[bin].parked = &slab_of(*b.current, bin);
+    b.current = &no_slab;
+    sample_bins_ |= only_bin(bin);
+}
+
+// Modelled: tests/models/words.pml, step find_slot
+inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
+{
+    fork_exclusion const section{&me};
+    unsigned const c = class_of_bin(bin);
+    class_counters& counts = me.classes[c];
+    counts[class_event::slow_path].add();
+    me.note_slow_path(c, counts);
+    me.heap.decay_sometimes(me);
+    while (slab_meta* const subslab = next_subslab(bin, me, counts)) {
+        bins_[bin].bin.current = subslab;
+        publish_owned(bin);
+        published_->allocations[bin].raise(bins_[bin].bin.allocations.value());
+        if (void* const p = allocate(bin)) [[likely]]
+            return p;
+    }
+    counts[class_event::out_of_memory].add();
+    return nullptr;
+}
+
+/// Makes the slab that `request_sample` set aside current again; an allocation like any other, but timed.
+[[gnu::cold, gnu::noinline]] void* thread_cache::allocate_sampled(unsigned bin, thread_record& me) noexcept
+{
+    sample_bins_ &= ~only_bin(bin);
+    stopwatch const watch;
+    if (slab_meta* const s = std::exchange(slow_bins_[bin].parked, nullptr); s != nullptr) {
+        fork_exclusion const section{&me};
+        bins_[bin].bin.current = first_subslab(*s, bin);
+    }
+    void* p = allocate(bin);
+    if (p == nullptr)
+        p = find_slot(bin, me);
+    if (p != nullptr)
+        me.note_allocation(watch.read());
+    return p;
+}
+
+/// Called after a free that gave a subslab its first free slot, or emptied it, if the cache does not allocate from it.
+[[gnu::noinline]] void thread_cache::restock(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept
+{
+    // The slot is free already. Its slab stays off the stack, and is returned when it is empty or the cache is flushed.
+    if (is_interrupted(*record_)) [[unlikely]]
+        return report_reentry(*record_);
+    unsigned const bin = index_of(of);
+    slow_bin& b = slow_bins_[bin];
+    if (has_subslabs(bin) || &subslab == b.parked || after == bins[bin].full_mask) [[unlikely]]
+        return restock_rare(subslab, bin, after);
+    // The common case: the first free slot of a slab with one subslab; that slab is not empty, since it has more slots.
+    fork_exclusion const section{record_};
+    b.push_partial(subslab);
+    record_->classes[class_of_bin(bin)][class_event::full_to_partial].add();
+}
+
+[[gnu::noinline]] void thread_cache::restock_rare(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept
+{
+    slab_meta* const current = bins_[bin].bin.current;
+    slow_bin& b = slow_bins_[bin];
+    slab_meta& s = slab_of(subslab, bin);
+    if (&s == b.parked || (current != &no_slab && &s == &slab_of(*current, bin)))
+        return;   // the cache allocates from it, or is about to
+    fork_exclusion const section{record_};
+    if (!s.partial) {
+        b.push_partial(s);
+        record_->classes[class_of_bin(bin)][class_event::full_to_partial].add();
+    }
+    if (after != bins[bin].full_mask || (has_subslabs(bin) && !has_only_free(s, bin)))
+        return;
+    note_empty(bin, 1);
+    if (has_spare(bin))
+        recycle_empty(bin, *record_);
+}
+
+}

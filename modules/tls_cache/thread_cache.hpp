@@ -1,0 +1,407 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A thread cache: the slabs of one epoch that one thread owns. It allocates and frees slots with plain loads and stores
+// of a subslab's `local_free`. Only a thread that its key admits may call its operations; a closer revokes it by
+// changing the key (see reclaim.cpp). Caches never move and live as long as their heap.
+#pragma once
+
+export namespace tslab {
+
+/// Result of returning a slot to a thread cache.
+enum class cache_free : std::uint8_t { done, not_mine, already_free };
+
+class thread_cache;
+
+/// Fast-path state of one bin. Its address is the `owner` of the slabs and subslabs that the cache owns in this bin, so
+/// one comparison tells a free both the owner and the bin.
+struct fast_bin {
+    slab_meta* current = &no_slab;   ///< the subslab to allocate from
+    stepping_counter allocations;
+    std::uint32_t size = 0;                ///< bytes of a slot
+    atomic<std::uint32_t> freed_into{0};   ///< set by a remote free: the first into a subslab, or its last
+    thread_cache* self = nullptr;
+};
+static_assert(sizeof(fast_bin) <= bin_code_step);
+
+/// The thread cache that owns a slab; null if none does. Thread safe; the answer may be outdated at return unless the
+/// caller owns the cache.
+[[nodiscard]] inline thread_cache* cache_owning(slab_meta const& s) noexcept
+{
+    void const* const owner = s.owner.load(std::memory_order_seq_cst);   // seq_cst: see free_remote
+    return is_cache_bin(owner) ? static_cast<fast_bin const*>(owner)->self : nullptr;
+}
+
+/// Decides whether a cache acquires partial slabs of its epoch. A slab with a single free slot costs a lock and serves
+/// one allocation; where most are like that, the gate closes and the cache takes empty slabs for a while. It decides by
+/// windows of allocations, without a clock. Only for the cache's thread.
+class acquire_gate {
+public:
+    static constexpr std::uint64_t window = 256;     ///< allocations
+    static constexpr std::uint64_t pause = 8192;     ///< allocations for which the gate stays closed
+    static constexpr std::uint64_t least_hits = 2;   ///< the least allocations of 100 that need no refill, to stay open
+
+    /// Counts a refill that could acquire a partial slab, after `allocations` of the cache's bin; returns false if it
+    /// should not.
+    [[nodiscard]] inline bool open(std::uint64_t allocations) noexcept
+    {
+        if (allocations < closed_until_)
+            return false;
+        ++refills_;
+        std::uint64_t const n = allocations - begin_;
+        if (n < window)
+            return true;
+        bool const rare = (n - std::min(n, refills_)) * 100 < n * least_hits;
+        begin_ = allocations;
+        refills_ = 0;
+        if (rare)
+            closed_until_ = begin_ = allocations + pause;
+        return !rare;
+    }
+
+private:
+    std::uint64_t begin_ = 0;
+    std::uint64_t refills_ = 0;
+    std::uint64_t closed_until_ = 0;
+};
+
+/// Slow-path state of one bin. Every slab that the cache owns in the bin is on the list `owned`. Slabs with free slots
+/// in `local_free`, other than the one to allocate from, are also on the stack `partial`. So the first free into a full
+/// slab, and the refill from it, touch no other slab's descriptor: with many slabs, those are not in the processor's
+/// cache.
+struct slow_bin {
+    slab_list owned;
+    slab_meta* partial = nullptr;      ///< stack, linked by next_partial
+    std::uint32_t partial_count = 0;   ///< slabs on the stack
+    std::uint32_t empty = 0;           ///< empty slabs on the stack
+    counter flushed_allocations;       ///< allocations that were published for earlier epochs
+    slab_meta* parked = nullptr;       ///< set aside by request_sample: owned, not on the stack, never given away
+    acquire_gate gate;
+    std::uint32_t to_scan = 0;   ///< owned slabs still to be scanned for remote frees
+
+    inline void push_partial(slab_meta& s) noexcept
+    {
+        s.partial = true;
+        set_next_partial(s, partial);
+        partial = &s;
+        ++partial_count;
+    }
+    /// Requires: the stack is not empty.
+    inline slab_meta& pop_partial() noexcept
+    {
+        slab_meta& s = *partial;
+        partial = next_partial(s);
+        s.partial = false;
+        --partial_count;
+        return s;
+    }
+};
+
+/// Bins whose slabs a detached cache may retain on its fast path: small slabs of one subslab, freed by pointer.
+inline constexpr bin_set retainable_bins = [] {
+    bin_set set = 0;
+    for (unsigned bin = 0; bin < class_count; ++bin)
+        if (!has_subslabs(bin) && bins[bin].pages <= thread_record::batch_pages / 2)
+            set |= only_bin(bin);
+    return set;
+}();
+
+/// The slabs of one epoch that one thread owns. Functions are for the thread that the key admits, unless they say
+/// otherwise.
+class alignas(64) thread_cache {
+public:
+    /// Bytes from the begin of a thread cache that the fast path touches: its bins, and the line behind them.
+    static constexpr std::size_t hot_bytes = bin_count * bin_code_step + 64;
+
+    constexpr thread_cache() noexcept = default;
+    inline thread_cache(thread_record& home, cache_stats_page& published) noexcept
+        : record_{&home}, published_{&published}
+    {
+        for (unsigned bin = 0; bin < bin_count; ++bin) {
+            bins_[bin].bin.size = bins[bin].size;
+            bins_[bin].bin.self = this;
+        }
+    }
+    thread_cache(thread_cache const&) = delete;
+    thread_cache& operator=(thread_cache const&) = delete;
+
+    /// Who may use the cache: the thread with this key for a resource's cache, users of this era for a thread's own
+    /// cache, no thread for `closed_key`.
+    [[nodiscard]] inline std::uint64_t key() const noexcept { return key_.load(std::memory_order_relaxed); }
+
+    /// Allocates a slot of the current subslab. Returns null if it has no free slot, or if two threads freed one of its
+    /// slots at the same time: refill repairs that. Constant time; no atomic read-modify-write.
+    [[nodiscard]] inline void* allocate(unsigned bin) noexcept { return allocate_from(bins_[bin].bin); }
+    /// The same for the bin with this code.
+    [[nodiscard, gnu::always_inline]] inline void* allocate_at(std::size_t code) noexcept
+    {
+        return allocate_from(bin_at(code));
+    }
+
+    /// Frees `slot` of subslab `s` if this cache owns it as one of `bin`. Constant time, unless the slab becomes
+    /// partial or empty.
+    [[nodiscard]] inline cache_free deallocate(slab_meta& s, unsigned bin, unsigned slot) noexcept
+    {
+        return deallocate_to(bins_[bin].bin, s, bins[bin], slot);
+    }
+    /// Frees `p` if it is a live slot of the bin with this code, in a subslab that this cache owns; else returns false
+    /// and changes nothing. `p` may be any pointer. `map`: the address map of the heap.
+    [[nodiscard, gnu::always_inline]] inline bool deallocate_at(std::size_t code, address_map const& map,
+                                                                void* p) noexcept
+    {
+        // Three addresses, computed once: otherwise the compiler folds their parts into every access and runs out of
+        // registers.
+        address_map::bin_entry const& e = in_register(map.entry_at(code));
+        fast_bin& b = in_register(bin_at(code));
+        auto const address = reinterpret_cast<std::uintptr_t>(p);
+        if (!e.covers(address)) [[unlikely]]
+            return false;
+        slab_meta& s = in_register(*e.subslab_of(address));
+        std::uint32_t const slot = e.slot_of(address);
+        // An `owner` equal to this bin's address implies that the subslab is of this bin, and of this heap.
+        return s.owner.load(std::memory_order_relaxed) == &b && e.begins_at(slot, address) &&
+               put_back(b, s, e, slot) == cache_free::done;
+    }
+
+    /// The slow path of an allocation. It claims remotely freed slots of the current slab, else takes a slab of the
+    /// partial stack, else an owned slab with enough remote frees, else acquires one from the epoch, else takes an
+    /// empty slab; a sampled allocation is timed. Returns null if out of memory, or if a signal handler interrupted the
+    /// thread while it changed lists. `me`: the calling thread's record. The caller holds no lock.
+    [[nodiscard]] void* refill(unsigned bin, thread_record& me) noexcept;
+
+    /// Frees every slot that the cache allocated, live or not; the cache stays attached, and empty slabs above its
+    /// limit are recycled. Returns the number of objects that were live. `published`: the epoch's counter of
+    /// allocations; the caller holds the epoch's lock. Linear in the owned slabs.
+    std::uint64_t drop(thread_record& me, counter& published) noexcept;
+
+    /// The live objects in the owned slabs. Only for the cache's thread, or while no thread uses the cache. Linear in
+    /// the owned slabs.
+    [[nodiscard]] live_count live() const noexcept;
+
+    [[nodiscard]] inline stepping_counter const& allocations(unsigned bin) const noexcept
+    {
+        return bins_[bin].bin.allocations;
+    }
+    /// Allocations since the cache was attached to its epoch. Thread safe. May under-report by at most the allocations
+    /// being flushed concurrently.
+    [[nodiscard]] inline std::uint64_t allocations_of_era() const noexcept
+    {
+        std::uint64_t n = 0;
+        for (unsigned bin = 0; bin < bin_count; ++bin) {
+            std::uint64_t const flushed_allocations =
+                slow_bins_[bin].flushed_allocations.value();   // read first: it is the smaller one
+            std::uint64_t const all = bins_[bin].bin.allocations.value();
+            n += all > flushed_allocations ? all - flushed_allocations : 0;
+        }
+        return n;
+    }
+    /// True if no slot of this bin was allocated in the current epoch, so every owned slab is carried over. Thread
+    /// safe.
+    [[nodiscard]] inline bool unused_in_era(unsigned bin) const noexcept
+    {
+        return slow_bins_[bin].flushed_allocations.value() == bins_[bin].bin.allocations.value();
+    }
+    /// The slabs of the epoch that the cache is attached to; null while it is detached.
+    [[nodiscard]] inline epoch_slabs* attached() const noexcept { return attached_.load(std::memory_order_relaxed); }
+    [[nodiscard]] inline std::uint32_t slot() const noexcept { return slot_.load(std::memory_order_relaxed); }
+    [[nodiscard]] inline std::uint64_t era() const noexcept { return era_.load(std::memory_order_relaxed); }
+    [[nodiscard]] inline thread_record* record() const noexcept { return record_; }
+    /// An exclusive cache, one whose resource shares its epoch, never acquires partial slabs of the epoch: its slabs
+    /// hold only its own objects, so its resource can release exactly what it allocated.
+    inline void set_exclusive(bool exclusive) noexcept { exclusive_ = exclusive; }
+
+    /// Frees counted by a count-only resource on this cache's thread.
+    counter counted_frees;
+
+private:
+    friend struct epoch_slabs;
+    friend struct thread_record;
+    friend class heap_state;
+
+    /// Called after every 1,024th allocation of a bin. If sampling is on, sets the current slab aside, so that the next
+    /// allocation takes the slow path, where it is timed. preserve_most: this rare call must not make the fast path
+    /// save registers.
+    [[gnu::cold, gnu::noinline, clang::preserve_most]] void request_sample(fast_bin& b) noexcept;
+    [[nodiscard]] void* allocate_sampled(unsigned bin, thread_record& me) noexcept;
+    [[nodiscard]] void* find_slot(unsigned bin, thread_record& me) noexcept;
+    void restock(slab_meta& subslab, fast_bin& b, std::uint64_t after) noexcept;
+    void restock_rare(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept;
+    [[nodiscard]] slab_meta* open_subslab(slab_meta& s, unsigned bin, class_counters& counts) noexcept;
+    [[nodiscard]] slab_meta* next_subslab(unsigned bin, thread_record& me, class_counters& counts) noexcept;
+    [[nodiscard]] slab_meta* open_partial(unsigned bin, class_counters& counts) noexcept;
+    [[nodiscard]] slab_meta* scan_owned(unsigned bin, class_counters& counts) noexcept;
+    void take_ownership(slab_meta& s, unsigned bin) noexcept;
+    [[nodiscard]] std::uint64_t rewind(slab_meta& s, unsigned bin) noexcept;
+    /// Whether all owned slabs of a bin are empty, and few enough to be retained for the cache's next epoch. Linear in
+    /// the owned slabs.
+    [[nodiscard]] bool can_retain(unsigned bin) const noexcept;
+    /// The common case of can_retain, in constant time. It relies on two facts: the slabs have one subslab each, and a
+    /// slab in use is not counted as empty.
+    // Modelled: tests/models/retained.pml, step is_retained_whole
+    [[nodiscard]] inline bool is_retained_whole(unsigned bin) const noexcept
+    {
+        slow_bin const& b = slow_bins_[bin];
+        slab_meta const& s = *bins_[bin].bin.current;   // no_slab has no free slot, so the comparison fails
+        return b.empty + 1 == b.owned.size() && has_bin(retainable_bins, bin) &&
+               s.local_free.load(std::memory_order_relaxed) == bins[bin].full_mask &&
+               s.remote_free.load(std::memory_order_relaxed) == 0;
+    }
+    /// Counts `n` more empty slabs on the bin's partial stack; modulo 2^32, so that a decrease can be counted.
+    inline void note_empty(unsigned bin, std::uint32_t n) noexcept
+    {
+        slow_bins_[bin].empty += n;
+        empty_pages_ += n * bins[bin].pages;
+    }
+    [[nodiscard]] bool has_spare(unsigned bin) const noexcept;
+    template <class F> void give_empty(unsigned bin, std::uint32_t keep, F give) noexcept;
+    void recycle_empty(unsigned bin, thread_record& to) noexcept;
+    /// Calls `visit(slab, bin)` for every owned slab. A visitor may recycle the slabs; call `forget_slabs` after that.
+    template <class F> void for_each_slab(F visit) noexcept;
+    template <class F> void for_each_slab_of(unsigned bin, F visit) noexcept;
+    void forget_slabs(unsigned bin) noexcept;
+    void forget_slabs() noexcept;
+    /// Gives every owned slab, all empty, to the heap's cache. Only for the cache's thread, or one that has reached it;
+    /// requires that the cache is detached.
+    void flush_retained() noexcept;
+    /// Gives the empty slabs on the stacks, and empty current slabs, to the heap's cache, attached or not. Only for the
+    /// cache's thread; if the cache is attached, the thread holds the epoch's lock.
+    void flush_empty() noexcept;
+    /// Publishes a bin's allocations and returns those since the last call.
+    [[nodiscard]] inline std::uint64_t flush_alloc_count(unsigned bin) noexcept
+    {
+        counter& flushed_allocations = slow_bins_[bin].flushed_allocations;
+        std::uint64_t const unflushed = bins_[bin].bin.allocations.value() - flushed_allocations.value();
+        flushed_allocations.add(unflushed);
+        published_->allocations[bin].raise(flushed_allocations.value());
+        return unflushed;
+    }
+    inline void publish_owned(unsigned bin) noexcept
+    {
+        published_->owned[bin].store(slow_bins_[bin].owned.size(), std::memory_order_relaxed);
+    }
+    [[nodiscard, gnu::always_inline]] inline fast_bin& bin_at(std::size_t code) noexcept
+    {
+        static_assert(sizeof(bins_[0]) == bin_code_step);
+        return *reinterpret_cast<fast_bin*>(reinterpret_cast<std::byte*>(bins_.data()) + code);
+    }
+    [[nodiscard]] inline unsigned index_of(fast_bin const& b) const noexcept
+    {
+        return static_cast<unsigned>(reinterpret_cast<padded_bin const*>(&b) - bins_.data());
+    }
+
+    // Modelled: tests/models/claims.pml, step plain_words
+    // Modelled: tests/models/close.pml, step allocate_from
+    // Modelled: tests/models/retained.pml, step allocate_from
+    // Modelled: tests/models/words.pml, step allocate_from
+    [[nodiscard, gnu::always_inline]] inline void* allocate_from(fast_bin& b) noexcept
+    {
+        slab_meta& s = *b.current;
+        // relaxed: this thread is the word's only writer; statistics may read it.
+        std::uint64_t const word = s.local_free.load(std::memory_order_relaxed);
+        // No free slot, or one that is in both words: two frees raced, and refill reports the slot before it could be
+        // allocated twice.
+        if (word == 0 || (s.remote_free.load(std::memory_order_relaxed) & word) != 0) [[unlikely]]
+            return nullptr;
+        s.local_free.store(word & (word - 1), std::memory_order_relaxed);
+        __builtin_assume(s.base != nullptr);   // an owned slab has a base; saves the caller's test for null
+        std::byte* const p = s.base + std::size_t{static_cast<unsigned>(std::countr_zero(word))} * b.size;
+        if (b.allocations.add()) [[unlikely]]
+            request_sample(b);
+        return p;
+    }
+
+    template <class T> [[nodiscard, gnu::always_inline]] static inline T& in_register(T& of) noexcept
+    {
+        T* address = &of;
+#if defined(__x86_64__) && !defined(TSLAB_NO_INLINE_ASSEMBLY)
+        asm("" : "+r"(address));
+#endif
+        return *address;
+    }
+
+    /// `masks`: the bin's masks, from wherever the caller has them.
+    template <class Masks>
+    [[nodiscard, gnu::always_inline]] inline cache_free deallocate_to(fast_bin& b, slab_meta& s, Masks const& masks,
+                                                                      unsigned slot) noexcept
+    {
+        // relaxed: only this cache's thread writes the address of this bin there.
+        return s.owner.load(std::memory_order_relaxed) == &b ? put_back(b, s, masks, slot) : cache_free::not_mine;
+    }
+
+    // Modelled: tests/models/retained.pml, step put_back
+    // Modelled: tests/models/words.pml, step put_back
+    template <class Masks>
+    [[nodiscard, gnu::always_inline]] inline cache_free put_back(fast_bin& b, slab_meta& s, Masks const& masks,
+                                                                 unsigned slot) noexcept
+    {
+        std::uint64_t const before = s.local_free.load(std::memory_order_relaxed);
+        // The slot is not allocated: it is free already, or the subslab has no such slot (its tail is too short for
+        // one).
+        if (((masks.absent_mask | before | s.remote_free.load(std::memory_order_relaxed)) >> slot & 1U) != 0)
+            [[unlikely]]
+            return cache_free::already_free;
+        std::uint64_t const after = before | std::uint64_t{1} << (slot & 63U);
+        s.local_free.store(after, std::memory_order_relaxed);
+        if (before == 0 || after == masks.full_mask) [[unlikely]]
+            if (&s != b.current)
+                restock(s, b, after);
+        return cache_free::done;
+    }
+
+    struct alignas(bin_code_step) padded_bin {
+        fast_bin bin;
+    };
+
+    std::array<padded_bin, bin_count> bins_{};   // first, so that a code is the distance from the cache's address
+    atomic<std::uint64_t> key_{closed_key};
+    bin_set used_bins_ = 0;                   // bins that may own slabs, or have allocations to publish
+    bin_set sample_bins_ = 0;                 // bins whose next allocation is timed
+    thread_record* record_ = nullptr;         // the record of the cache's thread; set once
+    cache_stats_page* published_ = nullptr;   // the cache's stats page; set once
+    bool exclusive_ = false;
+    std::uint32_t empty_pages_ = 0;   // pages of the empty slabs on all partial stacks
+    std::array<slow_bin, bin_count> slow_bins_{};
+
+    // Guarded by the lock of the epoch that the cache is attached to; `attached_` says which one.
+    atomic<epoch_slabs*> attached_{nullptr};
+    atomic<std::uint64_t> era_{0};    // of the epoch it is or was last attached to
+    atomic<std::uint32_t> slot_{0};   // likewise
+    atomic<thread_cache*>* binding_ =
+        nullptr;   // the resource's pointer to this cache; reset when the cache is detached
+    thread_cache* next_ = nullptr;
+    thread_cache* prev_ = nullptr;
+
+    std::uint64_t used_ns_ = 0;                // about when it was last detached with slabs; its thread's
+    thread_cache* next_of_record_ = nullptr;   // set once, before the cache is published
+    thread_cache* next_spare_ = nullptr;
+};
+
+static_assert(alignof(thread_cache) == 64);
+
+template <class F> inline void thread_cache::for_each_slab(F visit) noexcept
+{
+    for (bin_set used = used_bins_; used != 0; used &= used - 1)
+        for_each_slab_of(static_cast<unsigned>(std::countr_zero(used)), visit);
+}
+
+template <class F> inline void thread_cache::for_each_slab_of(unsigned bin, F visit) noexcept
+{
+    for (slab_meta* s = slow_bins_[bin].owned.front(); s != nullptr;) {
+        slab_meta* const next = s->next;   // the visitor may recycle s
+        visit(*s, bin);
+        s = next;
+    }
+}
+
+/// The slabs of the epoch that a slab or large allocation belongs to; null if it belongs to none. Thread safe; the
+/// answer may be outdated at return.
+[[nodiscard]] inline epoch_slabs* home_of(slab_meta const& s) noexcept
+{
+    thread_cache const* const l = cache_owning(s);
+    return l != nullptr ? l->attached() : static_cast<epoch_slabs*>(s.home.load(std::memory_order_relaxed));
+}
+
+/// The thread cache of a resource without one: its key admits no thread.
+inline constinit thread_cache no_cache{};
+
+}

@@ -1,0 +1,192 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A thread's record in one heap: its operations' announcement, its thread caches, its retained slabs, its counters. A
+// record lives as long as its heap; when its thread ends, the heap's next new thread gets it.
+#pragma once
+
+export namespace tslab {
+
+/// A thread's counters in a heap, by class. A row is made when its first event is counted. Without memory for a row,
+/// events are counted with those of threads without a record, and lock waits only in the locks themselves.
+class class_rows {
+public:
+    /// Rows by label, by class and group of labels. Kept apart from the rows by class: operations that take no lock do
+    /// not touch them.
+    using label_table = std::array<std::array<std::atomic<label_rows*>, label_rows::groups>, thread_stats_page::rows>;
+
+    class_rows(thread_record& of, label_table& labels) noexcept : of_{of}, labels_{labels} {}
+
+    /// The counters of class `c`. Only for the record's thread.
+    [[nodiscard]] inline class_counters& operator[](unsigned c) noexcept
+    {
+        if (class_stats_page* const row = rows_[c].load(std::memory_order_relaxed)) [[likely]]
+            return row->events;
+        return make_events(c);
+    }
+    /// The whole row; null if there is no memory for it. Only for the record's thread.
+    [[nodiscard]] inline class_stats_page* get(unsigned row) noexcept
+    {
+        class_stats_page* const there = rows_[row].load(std::memory_order_relaxed);
+        return there != nullptr ? there : make(row);
+    }
+    /// Where lock waits and lost races for class `row` under a label are counted. Only for the record's thread.
+    [[nodiscard]] inline lock_site site(unsigned row, std::uint32_t label) noexcept
+    {
+        class_stats_page* const of_row = get(row);
+        if (of_row == nullptr)
+            return {};
+        label_rows* group = labels_[row][label / label_rows::labels].load(std::memory_order_relaxed);
+        if (group == nullptr) [[unlikely]]
+            group = make_labels(*of_row, row, label / label_rows::labels);
+        return {group != nullptr ? &group->of[label % label_rows::labels] : nullptr, &of_row->waits};
+    }
+    /// The row if it was made, else null. Thread safe.
+    [[nodiscard]] inline class_stats_page const* row(unsigned row) const noexcept
+    {
+        return rows_[row].load(std::memory_order_acquire);
+    }
+    /// The row's group of labels if it was made, else null. Thread safe.
+    [[nodiscard]] inline label_rows const* labels(unsigned row, std::uint32_t group) const noexcept
+    {
+        return labels_[row][group].load(std::memory_order_acquire);
+    }
+
+private:
+    [[nodiscard]] class_counters& make_events(unsigned c) noexcept;
+    [[nodiscard]] class_stats_page* make(unsigned row) noexcept;
+    [[nodiscard, gnu::cold]] label_rows* make_labels(class_stats_page& of_row, unsigned row,
+                                                     std::uint32_t group) noexcept;
+
+    thread_record& of_;
+    std::array<std::atomic<class_stats_page*>, thread_stats_page::rows> rows_{};
+    label_table& labels_;
+};
+
+/// A thread's record in one heap.
+struct alignas(64) thread_record {
+    static constexpr std::uint32_t inside = 1;            ///< the thread is in an operation
+    static constexpr std::uint32_t changing_lists = 2;    ///< the thread changes lists: see fork_exclusion
+    static constexpr std::uint32_t batch_pages = 16;      ///< empty slabs of a class that are moved, or left, at once
+    static constexpr std::uint32_t cache_pages = 16;      ///< of empty slabs of all classes that a cache may hold
+    static constexpr std::uint32_t spare_pages = 4;       ///< of empty slabs of a class that it may hold above that
+    static constexpr std::uint32_t retaining_limit = 4;   ///< detached caches that may retain slabs
+
+    /// The part that an operation which takes no lock does not touch.
+    struct cold_part {
+        class_rows::label_table labels{};
+        std::array<scan_order, class_count> scans{};
+    };
+
+    thread_record(heap_state& h, atomic<thread_cache*>* table, cold_part& cold, thread_stats_page& f) noexcept
+        : heap{h},
+          stats{f},
+          caches{table},
+          retained{f.retained_pages},
+          classes{*this, cold.labels},
+          counts{f.counts},
+          scans{cold.scans}
+    {
+    }
+
+    /// Counts a slow-path allocation of class `c`. For the record's thread.
+    inline void note_slow_path(unsigned c, class_counters& of_class) noexcept
+    {
+        if (scans[c].note_allocation()) [[unlikely]]
+            decide_scan_order(c, of_class);
+    }
+    [[gnu::cold]] void decide_scan_order(unsigned c, class_counters& of_class) noexcept;
+
+    /// Announces an operation: until leave(), no closer flushes a cache that the thread sees open after this. Returns
+    /// false if the thread is in an operation already: then a signal handler interrupted it there, and the caller must
+    /// not go on. Only for the record's thread.
+    // Modelled: tests/models/chunks.pml, step enter
+    // Modelled: tests/models/claims.pml, step enter
+    // Modelled: tests/models/close.pml, step enter
+    [[nodiscard]] inline bool enter() noexcept
+    {
+        if (activity.load(std::memory_order_relaxed) != 0) [[unlikely]]
+            return false;
+        activity.store(inside, std::memory_order_relaxed);
+        light_barrier(activity);   // the announcement is visible before any key is read
+        return true;
+    }
+
+    /// Ends the operation, and flushes the thread's revoked caches if a closer asked for that meanwhile.
+    // Modelled: tests/models/claims.pml, step leave
+    // Modelled: tests/models/close.pml, step leave
+    // Modelled: tests/models/exclusive.pml, step leave
+    // Modelled: tests/models/retained.pml, step leave
+    inline void leave() noexcept
+    {
+        // release: a closer that reads 0 sees everything this operation did.
+        activity.store(0, std::memory_order_release);
+        light_barrier(activity);
+        if (flush_requested.load(std::memory_order_relaxed)) [[unlikely]]
+            flush_requested_caches();
+    }
+
+    /// Flushes the thread's own caches that a closer has revoked. Takes the locks of their epochs. Only for the
+    /// record's thread.
+    void flush_requested_caches() noexcept;
+    /// The thread's sampled times, made at the first call; null if there is no memory.
+    [[nodiscard]] timing_stats_page* get_times() noexcept;
+
+    /// Counts slabs that were scanned and recycled because their epoch is closed.
+    void count_reclaimed(reclaim_result const& done) noexcept;
+
+    /// Where lock waits and lost races are counted for class `row` (no_class: for no class) of an epoch with that
+    /// label.
+    [[nodiscard]] inline lock_site site(unsigned row, std::uint32_t label_id) noexcept
+    {
+        return classes.site(row, label_id);
+    }
+    /// Counts a sampled allocation or repair.
+    void note_allocation(stopwatch::reading const& r) noexcept;
+    void note_repair(stopwatch::reading const& r) noexcept;
+
+    /// The allocations of all threads that ever had this record. Thread safe.
+    [[nodiscard]] std::uint64_t allocations() const noexcept;
+    /// The number of events `e` in all classes, likewise. Thread safe.
+    [[nodiscard]] inline std::uint64_t sum(class_event e) const noexcept
+    {
+        return sum_of_classes(e, [this](unsigned c) { return classes.row(c); });
+    }
+
+    atomic<std::uint32_t> activity{0};
+    atomic<bool> flush_requested{false};   ///< a closer revoked caches of this thread
+    atomic<bool> in_use{true};
+    atomic<bool> vanished{false};   ///< in a forked child: the thread exists only in the parent
+    heap_state& heap;
+    thread_stats_page& stats;              ///< the record's stats page
+    atomic<thread_cache*>* const caches;   ///< by ring slot: the cache of that slot's epoch; written by the thread
+    void* first_cache = nullptr;           ///< memory for the first cache, beside the record; null once used
+    thread_cache* spare = nullptr;         ///< detached caches, last used first; the thread's own
+    atomic<std::uint32_t> retaining{0};    ///< detached caches that retain slabs; written as `retained` is
+    atomic<thread_cache*> returned{
+        nullptr};   ///< detached caches returned by any thread; the record's thread takes them over
+    atomic<thread_cache*> all_caches{nullptr};   ///< every cache of the record; only grows
+    std::uint32_t slot_hint = 0;                 ///< ring slot that this thread used last
+    std::uint32_t slot_start = 0;                ///< ring slot of its first search; set once
+    /// The thread changes these, and the slabs of detached caches, in fork exclusion only.
+    empty_slab_cache retained;
+    atomic<bool> reached{false};            ///< another thread is taking the retained slabs: see reach_threads
+    std::uint32_t slow_paths = 0;           ///< slow paths; every fourth one reads the clock
+    std::uint64_t slabs_taken = 0;          ///< slabs taken for allocations
+    std::uint64_t slabs_taken_before = 0;   ///< slabs_taken at the last call of note_work
+    std::uint64_t clock_ns = 0;             ///< now_ns_coarse at its last call
+    atomic<std::uint64_t> decayed_ns{0};    ///< now_ns_coarse when this thread last decayed
+
+    class_rows classes;
+    // References into the stats page, since they are used most.
+    heap_counters& counts;
+    std::array<scan_order, class_count>& scans;       ///< apart from what every operation touches
+    std::atomic<timing_stats_page*> times{nullptr};   ///< null until the first sample
+
+    record_list* list = nullptr;                ///< the list of the record's thread; guarded by the registry's lock
+    thread_record* next_of_thread = nullptr;    ///< likewise
+    thread_record** link_of_thread = nullptr;   ///< likewise: the pointer to this record in that list
+    thread_record* next_of_heap = nullptr;      ///< set once, before the record is published
+};
+
+}

@@ -1,0 +1,355 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The registry of heaps and threads: hooks at thread exit, membarrier, the records that pass from ended threads to new
+// ones, and the directory by which readers find heaps.
+module;
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <linux/membarrier.h>
+#include <new>
+#include <pthread.h>
+#include <sched.h>
+#include <string>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <utility>
+#if !defined(__has_feature)
+#define __has_feature(x) 0
+#endif
+module tslab.tls_cache;
+
+import tslab.stats;
+import tslab.slab;
+
+#include "thread_registry.hpp"
+
+namespace tslab {
+
+namespace {
+
+constinit atomic<std::uint64_t> thread_ids{0};
+constinit atomic<bool> exit_key_made{false};
+pthread_key_t exit_key;   // written once, before exit_key_made
+
+void on_thread_exit(void*) { registry().thread_ends(); }
+void on_fork_prepare() { registry().before_fork(); }
+void on_fork_parent() { registry().after_fork(false); }
+void on_fork_child() { registry().after_fork(true); }
+
+}
+
+void ask_kernel_for_barriers() noexcept
+{
+    bool const ready = granted(os_call::ask_barriers) &&
+                       ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    barrier_by_kernel.store(ready, std::memory_order_relaxed);
+}
+
+thread_registry& registry() noexcept
+{
+    alignas(thread_registry) static std::byte storage[sizeof(thread_registry)];
+    static thread_registry* const one = ::new (storage) thread_registry;
+    return *one;
+}
+
+// Modelled: tests/models/claims.pml, step heavy_barrier
+void heavy_barrier() noexcept
+{
+    if (schedule::barrier())
+        return;
+    if (barrier_by_kernel.load(std::memory_order_relaxed)) {
+        // The kernel may need memory for the barrier that it does not have at this moment. Without the barrier a closer
+        // could flush a cache that is in use; after many retries the program aborts rather than risk that.
+        constexpr int most_tries = 10'000;
+        for (int tries = 0;
+             !granted(os_call::barrier) || ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0;
+             ++tries) {
+            if (tries == most_tries)
+                std::abort();
+            ::sched_yield();
+        }
+        return;
+    }
+#if __has_feature(thread_sanitizer)
+    static constinit atomic<std::uint32_t> word{0};
+    word.fetch_add(0, std::memory_order_seq_cst);
+#else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+
+void register_this_thread() noexcept
+{
+    if (this_thread.id == 0) {
+        this_thread.id = thread_ids.fetch_add(1, std::memory_order_relaxed) + 1;
+        this_thread.key = this_thread.id | thread_key;
+    }
+    // A pthread key's destructor rather than a thread_local's: it runs after those, and again if one of them used
+    // tslab.
+    if (!this_thread.hooked && exit_key_made.load(std::memory_order_acquire))
+        this_thread.hooked = granted(os_call::hook_exit) && ::pthread_setspecific(exit_key, &this_thread) == 0;
+}
+
+void count_escape(std::size_t bytes) noexcept
+{
+    if (this_thread.scope_count == 0)
+        return;
+    entered_scope const inside = this_thread.scopes[this_thread.scope_count - 1];
+    registry().with_record(inside.heap_number, [&](thread_record& r) {
+        r.stats.escapes[inside.label_id].add();
+        r.stats.escaped_bytes[inside.label_id].add(bytes);
+    });
+}
+
+bool thread_registry::install_hooks() noexcept
+{
+    if (hooks_installed_)
+        return true;
+    if (!exit_key_made.load(std::memory_order_relaxed)) {
+        if (!granted(os_call::make_exit_key) || ::pthread_key_create(&exit_key, on_thread_exit) != 0)
+            return false;
+        exit_key_made.store(true, std::memory_order_release);
+    }
+    if (!granted(os_call::hook_fork) || ::pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child) != 0)
+        return false;
+    ask_kernel_for_barriers();
+    hooks_installed_ = true;
+    return true;
+}
+
+bool thread_registry::add(heap_state& h) noexcept
+{
+    lock_guard const guard{lock_};
+    if (!install_hooks())
+        return false;
+    h.next_heap_ = heaps_;
+    h.heap_link_ = &heaps_;
+    if (heaps_ != nullptr)
+        heaps_->heap_link_ = &h.next_heap_;
+    heaps_ = &h;
+    list_for_readers(h);
+    return true;
+}
+
+/// Enters the heap into the directory for readers. Without memory for the directory, readers do not find the heap.
+void thread_registry::list_for_readers(heap_state& h) noexcept
+{
+    if (!h.published_.is_published())
+        return;
+    std::size_t word = 0;
+    std::size_t place = 0;
+    while (word < listed_.size() && (place = static_cast<std::size_t>(std::countr_one(listed_[word]))) == 64)
+        ++word;
+    constexpr std::size_t words_of_one = heap_directory::capacity / 64;
+    heap_directory* const in = word < listed_.size() ? directory(word / words_of_one) : nullptr;
+    if (in == nullptr) {
+        published_segment().note_missing();
+        return;
+    }
+    listed_[word] |= std::uint64_t{1} << place;
+    ++listed_count_;
+    h.root_index_ = word * 64 + place;
+    h.root_ = &in->heaps[h.root_index_ % heap_directory::capacity];
+    h.stats_.number.store(h.number_, std::memory_order_release);   // the page is complete
+    h.root_->stats.store(&h.stats_, std::memory_order_relaxed);
+    h.root_->number.store(h.number_, std::memory_order_release);   // a reader that sees the number sees the heap's page
+}
+
+/// The n-th directory, made if needed; all before it exist. Null if there is no memory for it.
+heap_directory* thread_registry::directory(std::size_t n) noexcept
+{
+    if (heap_directory* const there = directories_[n])
+        return there;
+    if (n == 0 && !published_.open(true, layout_number()))
+        return nullptr;
+    auto* const made = published_.make<heap_directory>();
+    if (made == nullptr || !published_.is_published(made)) {
+        if (n == 0)
+            published_.close();
+        return nullptr;
+    }
+    directories_[n] = made;
+    if (n == 0)
+        published_segment().set_root(made);
+    else
+        directories_[n - 1]->next.store(made, std::memory_order_release);   // release: a reader sees it empty
+    return made;
+}
+
+void thread_registry::unlist_for_readers(heap_state& h) noexcept
+{
+    if (h.root_ == nullptr)
+        return;
+    // acq_rel: release, and acquire by those that use the heap's records next: the number is cleared before these are
+    // reused.
+    h.root_->number.exchange(0, std::memory_order_acq_rel);
+    h.root_->stats.store(nullptr, std::memory_order_relaxed);
+    listed_[h.root_index_ / 64] &= ~(std::uint64_t{1} << h.root_index_ % 64);
+    if (--listed_count_ != 0)
+        return;
+    // The last heap: the segment is closed.
+    published_segment().set_root(nullptr);
+    directories_ = {};
+    published_.close();
+}
+
+void thread_registry::remove(heap_state& h) noexcept
+{
+    lock_guard const guard{lock_};
+    unlist_for_readers(h);
+    *h.heap_link_ = h.next_heap_;
+    if (h.next_heap_ != nullptr)
+        h.next_heap_->heap_link_ = h.heap_link_;
+    for (thread_record* r = h.first_record(); r != nullptr; r = r->next_of_heap) {
+        if (r->list == nullptr)
+            continue;
+        *r->link_of_thread = r->next_of_thread;
+        if (r->next_of_thread != nullptr)
+            r->next_of_thread->link_of_thread = r->link_of_thread;
+    }
+}
+
+record_list* thread_registry::own_list() noexcept
+{
+    record_list*& own = this_thread.records;
+    if (own != nullptr)
+        return own;
+    if (free_lists_ != nullptr) {
+        own = free_lists_;
+        free_lists_ = own->next_free;
+    } else if ((own = new (std::nothrow) record_list) != nullptr) {
+        own->next_of_all = all_lists_;
+        all_lists_ = own;
+    }
+    if (own != nullptr) {
+        own->life.take();
+        own->scopes = this_thread.scopes;
+    }
+    return own;
+}
+
+void thread_registry::end_records(record_list& list) noexcept
+{
+    for (thread_record* r = list.first; r != nullptr;) {
+        thread_record* const next = r->next_of_thread;
+        r->heap.thread_ends(*r);
+        r->list = nullptr;
+        r->next_of_thread = nullptr;
+        r->link_of_thread = nullptr;
+        r->in_use.store(false, std::memory_order_relaxed);
+        r->stats.alive.store(0, std::memory_order_relaxed);
+        r = next;
+    }
+    std::free(std::exchange(list.scopes, nullptr));
+    list.first = nullptr;
+    list.by_heap.clear();
+    list.life.release();
+    list.next_free = free_lists_;
+    free_lists_ = &list;
+}
+
+void thread_registry::end_for_the_dead() noexcept
+{
+    constexpr int asked_at_once = 16;   // each new thread looks at some, so all lists are looked at in time
+    for (int n = 0; n < asked_at_once; ++n) {
+        if (asked_next_ == nullptr)
+            asked_next_ = all_lists_;   // not empty: the caller's list is in it
+        record_list& list = *std::exchange(asked_next_, asked_next_->next_of_all);
+        if (list.life.was_left())
+            end_records(list);
+    }
+}
+
+thread_record* thread_registry::adopt_record(heap_state& h) noexcept
+{
+    register_this_thread();
+    if (!this_thread.hooked)   // without the hook the record would refer to an ended thread's list
+        return nullptr;
+    lock_guard const guard{lock_};
+    record_list* const own = own_list();
+    if (own == nullptr)
+        return nullptr;
+    if (thread_record* const known = own->by_heap.find(h.number()))
+        return known;
+    if (!own->by_heap.complete())
+        for (thread_record* r = own->first; r != nullptr; r = r->next_of_thread)
+            if (&r->heap == &h)
+                return r;
+    end_for_the_dead();
+    thread_record* r = h.first_record();
+    while (r != nullptr && r->in_use.load(std::memory_order_relaxed))
+        r = r->next_of_heap;
+    if (r == nullptr) {
+        r = h.make_record();
+        if (r == nullptr)
+            return nullptr;
+        r->next_of_heap = h.first_record();
+        // Each record starts its search for ring slots at a slot of its own.
+        r->slot_hint = r->next_of_heap != nullptr ? (r->next_of_heap->slot_start + 1) % h.slots() : 0;
+        r->slot_start = r->slot_hint;
+        h.records_.store(r, std::memory_order_release);   // publishes the record to statistics
+    }
+    r->in_use.store(true, std::memory_order_relaxed);
+    r->vanished.store(false, std::memory_order_relaxed);
+    r->clock_ns = now_ns_coarse();
+    r->decayed_ns.store(r->clock_ns, std::memory_order_relaxed);
+    for (unsigned c = 0; c < class_count; ++c) {
+        r->scans[c].restart();
+        r->stats.rotated[c].store(0, std::memory_order_relaxed);
+    }
+    thread_stats_page& published = r->stats;
+    if (timing_stats_page* const times = r->times.load(std::memory_order_relaxed)) {
+        times->allocations_before.begin_after(times->allocations);
+        times->repairs_before.begin_after(times->repairs);
+    }
+    // release: a reader that subtracts one of these sees a sum that is no smaller.
+    for (std::size_t i = 0; i < repair_reasons.size(); ++i)
+        published.repairs_before[i].store(r->sum(repair_reasons[i]), std::memory_order_release);
+    published.allocations_before.store(r->allocations(), std::memory_order_release);
+    published.slow_paths_before.store(r->sum(class_event::slow_path), std::memory_order_release);
+    published.thread_id.store(this_thread.id, std::memory_order_relaxed);
+    published.alive.store(1, std::memory_order_relaxed);
+    r->list = own;
+    r->next_of_thread = own->first;
+    r->link_of_thread = &own->first;
+    if (own->first != nullptr)
+        own->first->link_of_thread = &r->next_of_thread;
+    own->first = r;
+    own->by_heap.add_first(*r);
+    return r;
+}
+
+void thread_registry::thread_ends() noexcept
+{
+    lock_guard const guard{lock_};
+    if (this_thread.records != nullptr)
+        end_records(*std::exchange(this_thread.records, nullptr));   // this frees its scopes as well
+    else
+        std::free(this_thread.scopes);
+    this_thread.recent = {};
+    this_thread.scopes = nullptr;
+    this_thread.scope_count = this_thread.scope_capacity = 0;
+    this_thread.hooked = false;   // a later destructor may use tslab: then the hook runs again
+}
+
+bool thread_registry::name_of_owner(void const* p, heap_state const* except, std::string& name) noexcept
+{
+    lock_guard const guard{lock_};
+    for (heap_state const* h = heaps_; h != nullptr; h = h->next_heap_)
+        if (h != except && h->pages().reserves(p)) {
+            try {
+                name = h->name();
+            } catch (std::bad_alloc const&) {
+                name.clear();
+            }
+            return true;
+        }
+    return false;
+}
+
+}

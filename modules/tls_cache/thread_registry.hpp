@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The registry of a process: its heaps, the lists of its threads' records, the hooks at thread exit and at fork, and
+// the registration for membarrier. Thread safe. Its lock is the outermost one; it is taken when heaps or threads start
+// and end, and at a fork.
+#pragma once
+
+namespace tslab {
+
+class thread_registry {
+public:
+    /// Adds a heap. Returns false, without effect, if the hooks at thread exit and at fork cannot be installed.
+    [[nodiscard]] bool add(heap_state& h) noexcept;
+    /// Removes a heap and unlinks its records from the lists of their threads.
+    void remove(heap_state& h) noexcept;
+
+    /// Returns a record of `h` for the calling thread: its own, one of an ended thread, or a new one. Null if there is
+    /// no memory for it, or for the hook at the thread's end.
+    [[nodiscard]] thread_record* adopt_record(heap_state& h) noexcept;
+
+    /// Calls use(record) with the calling thread's record of the heap with that number, if that heap still lives.
+    template <class F> void with_record(std::uint64_t heap_number, F use) noexcept
+    {
+        lock_guard const guard{lock_};   // the heap does not end meanwhile
+        for (thread_record* r = own_records(); r != nullptr; r = r->next_of_thread)
+            if (r->heap.number() == heap_number)
+                return use(*r);
+    }
+
+    /// Runs at thread exit: flushes every cache of the calling thread, and frees its records for later threads.
+    void thread_ends() noexcept;
+
+    /// Whether `p` lies in the addresses of a heap other than `except`. `name` is set to that heap's name, or is empty
+    /// if there is no memory for it.
+    [[nodiscard]] bool name_of_owner(void const* p, heap_state const* except, std::string& name) noexcept;
+
+    /// Takes every lock of every heap before a fork, and releases them in the parent and in the child afterwards.
+    void before_fork() noexcept __attribute__((no_thread_safety_analysis));
+    void after_fork(bool in_child) noexcept __attribute__((no_thread_safety_analysis));
+
+private:
+    void list_for_readers(heap_state& h) noexcept __attribute__((requires_capability(lock_)));
+    void unlist_for_readers(heap_state& h) noexcept __attribute__((requires_capability(lock_)));
+    [[nodiscard]] heap_directory* directory(std::size_t n) noexcept __attribute__((requires_capability(lock_)));
+    [[nodiscard]] bool install_hooks() noexcept __attribute__((requires_capability(lock_)));
+    /// The calling thread's list of records, made if it has none; null if there is no memory.
+    [[nodiscard]] record_list* own_list() noexcept __attribute__((requires_capability(lock_)));
+    [[nodiscard]] static inline thread_record* own_records() noexcept
+    {
+        return this_thread.records != nullptr ? this_thread.records->first : nullptr;
+    }
+    /// Flushes every cache of the list's records, frees the records and the list for later threads.
+    void end_records(record_list& list) noexcept __attribute__((requires_capability(lock_)));
+    /// Reaps threads that exited after the TLS destructor ran; looks at 16 lists per call at most, at others in each
+    /// call.
+    void end_for_the_dead() noexcept __attribute__((requires_capability(lock_)));
+
+    mutex lock_;
+    heap_state* heaps_ __attribute__((guarded_by(lock_))) = nullptr;
+    record_list* free_lists_ __attribute__((guarded_by(lock_))) = nullptr;
+    record_list* all_lists_ __attribute__((guarded_by(lock_))) = nullptr;   // no list is ever freed
+    record_list* asked_next_ __attribute__((guarded_by(lock_))) = nullptr;
+    bool hooks_installed_ __attribute__((guarded_by(lock_))) = false;
+    // What readers find heaps by: the directories in the segment, and which entries are in use.
+    static constexpr std::size_t most_directories = segment::most_chunks / heap_directory::capacity;
+    segment_part published_ __attribute__((guarded_by(lock_)));
+    std::array<heap_directory*, most_directories> directories_ __attribute__((guarded_by(lock_))){};
+    std::array<std::uint64_t, segment::most_chunks / 64> listed_ __attribute__((guarded_by(lock_))){};
+    std::size_t listed_count_ __attribute__((guarded_by(lock_))) = 0;
+};
+
+/// Registers the process for the kernel's membarrier, if it has one: see barrier_by_kernel.
+void ask_kernel_for_barriers() noexcept;
+
+/// The registry. Never destroyed: a thread may end after the program's static objects.
+thread_registry& registry() noexcept;
+
+}

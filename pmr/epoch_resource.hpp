@@ -1,0 +1,124 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// epoch_resource: a std::pmr::memory_resource whose memory belongs to one epoch. Construction enters its domain,
+// destruction leaves it. Any thread may allocate and free through it; the thread that made it does so without atomic
+// read-modify-writes and without announcing operations, since the key of the resource's cache admits only that thread.
+#pragma once
+
+export namespace tslab {
+
+/// What `deallocate` does.
+enum class deallocate_policy : std::uint8_t {
+    carry_out,   ///< frees, with every check
+    count_only   ///< only counts; for phases that end in `release` or with the resource, which then frees everything
+};
+
+struct resource_options {
+    std::string_view label{};   ///< of the epoch; up to 31 bytes are stored
+    bool share_epoch = false;   ///< use the current epoch instead of one of its own
+    deallocate_policy deallocate = deallocate_policy::carry_out;
+    bool auto_close = true;   ///< the end of the resource closes its own epoch
+};
+
+/// A memory resource bound to one epoch. Equal only to itself.
+class epoch_resource final : public std::pmr::memory_resource {
+public:
+    using options = resource_options;
+
+    /// Opens an epoch labelled `o.label` and enters it, or enters the current epoch if `o.share_epoch`. If no ring slot
+    /// is free, it shares the current epoch (counted as ring_exhausted). Does not throw; if memory for the thread's
+    /// record is out, allocations throw. Complexity: a few stores under one lock; no system call, once the thread has a
+    /// record. `at` names the resource in leak reports.
+    explicit epoch_resource(allocator& heap, options const& o = {},
+                            std::source_location at = std::source_location::current());
+    /// Leaves the domain, on any thread; with auto_close, an epoch of its own closes. Objects still live are counted
+    /// and reported as a leak (in strict mode the program aborts); their memory stays valid until `heap.free` frees it
+    /// or the heap ends. A count-only resource releases them instead. Requires: no other thread is using the resource.
+    /// Complexity: linear in the slabs that the resource holds.
+    ~epoch_resource() override;
+    epoch_resource(epoch_resource const&) = delete;
+    epoch_resource& operator=(epoch_resource const&) = delete;
+
+    /// As std::pmr::memory_resource::allocate, inlined: at least `bytes` (0 counts as 1) at `alignment`, a power of
+    /// two. Throws epoch_closed if the epoch is CLOSING, std::bad_alloc if memory is out, `bytes` is above PTRDIFF_MAX
+    /// or `alignment` no power of two. Thread safe. Constant time; on the thread that made the resource, no lock and no
+    /// atomic read-modify-write on the fast path.
+    [[nodiscard, gnu::always_inline]] inline void* allocate(std::size_t bytes,
+                                                            std::size_t alignment = alignof(std::max_align_t))
+    {
+        if constexpr (with_checks)
+            if (heap().state().checks().on())
+                return allocate_checked(bytes, alignment);
+        return allocate_plain(bytes, alignment);
+    }
+
+    /// As std::pmr::memory_resource::deallocate. A pointer that is no live allocation of this resource, of this size
+    /// class, is reported to the error handler and nothing changes. A count-only resource only counts the call. Thread
+    /// safe; any thread may free what another one allocated. Constant time.
+    [[gnu::always_inline]] inline void deallocate(void* p, std::size_t bytes,
+                                                  std::size_t alignment = alignof(std::max_align_t))
+    {
+        if constexpr (with_checks)
+            if (heap().state().checks().on())
+                return deallocate_checked(p, bytes, alignment);
+        deallocate_plain(p, bytes, alignment);
+    }
+
+    /// Releases everything that the resource allocated, live or not; the resource stays usable, as
+    /// monotonic_buffer_resource does. A resource that shares its epoch releases what its own thread allocated. Returns
+    /// the number of objects that were live. Requires: no other thread is using the resource or freeing its memory.
+    /// Complexity: linear in the slabs that the resource holds.
+    std::uint64_t release() noexcept;
+
+    [[nodiscard]] inline allocator& heap() const noexcept { return domain_.heap(); }
+    [[nodiscard]] inline epoch_id epoch() const noexcept { return domain_.epoch(); }
+    [[nodiscard]] inline epoch_domain& domain() noexcept { return domain_; }
+
+private:
+    void* do_allocate(std::size_t bytes, std::size_t alignment) override;
+    void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override;
+    [[nodiscard]] bool do_is_equal(std::pmr::memory_resource const& other) const noexcept override;
+
+    [[nodiscard, gnu::always_inline]] inline void* allocate_plain(std::size_t bytes, std::size_t alignment)
+    {
+        thread_cache& l = *cache_.load(std::memory_order_relaxed);
+        std::size_t const code = code_of(bytes);
+        if (code != no_code && alignment <= fast_alignment && l.key() == this_thread.key) [[likely]] {
+            if (void* const p = l.allocate_at(code)) [[likely]]
+                return p;
+            return refill(l, code);
+        }
+        return allocate_slow(bytes, alignment);
+    }
+    [[gnu::always_inline]] inline void deallocate_plain(void* p, std::size_t bytes, std::size_t alignment)
+    {
+        if (alignment > fast_alignment) [[unlikely]]
+            return deallocate_slow(p, bytes, alignment);
+        thread_cache& l = *cache_.load(std::memory_order_relaxed);
+        std::size_t const code = code_of(bytes);
+        if (code == no_code || l.key() != this_thread.key || !l.deallocate_at(code, *map_, p)) [[unlikely]]
+            deallocate_slow(p, bytes, fast_alignment);   // up to that, the alignment makes no difference
+    }
+    // For checked builds: see memory_checks.
+    [[nodiscard]] void* allocate_checked(std::size_t bytes, std::size_t alignment);
+    void deallocate_checked(void* p, std::size_t bytes, std::size_t alignment);
+    class fast_path;
+    [[nodiscard]] bool is_interrupted() const noexcept;
+
+    [[nodiscard]] static void* refill(thread_cache& l, std::size_t code);
+    void* allocate_slow(std::size_t bytes, std::size_t alignment);
+    void deallocate_slow(void* p, std::size_t bytes, std::size_t alignment);
+    [[nodiscard]] void* allocate_elsewhere(std::size_t code) noexcept;
+    [[nodiscard]] bool deallocate_elsewhere(std::size_t code, void* p) noexcept;
+    [[nodiscard]] void* allocate_class(unsigned c, refusal& why) noexcept;
+    [[nodiscard]] thread_cache* usable_cache(thread_record& me) noexcept;
+
+    atomic<thread_cache*> cache_{&no_cache};
+    address_map const* map_;   // the heap's; of a count-only resource the empty map: no fast frees
+    epoch_domain domain_;
+    bool on_fast_path_ = false;   // in a checked build: the resource's thread is on its fast path
+    std::source_location made_at_;
+};
+
+}
