@@ -4,6 +4,7 @@ module;
 #include <optional>
 #include <source_location>
 #include <string_view>
+#include <utility>
 module tslab.pmr;
 
 import tslab.epoch;

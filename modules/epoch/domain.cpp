@@ -8,6 +8,7 @@ module;
 #include <new>
 #include <source_location>
 #include <string_view>
+#include <utility>
 module tslab.epoch;
 
 import tslab.stats;

@@ -16,6 +16,7 @@ module;
 #include <optional>
 #include <stdexcept>
 #include <string_view>
+#include <system_error>
 #include <unordered_map>
 #if defined(TSLAB_CHECKED) && __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>

@@ -9,6 +9,7 @@ module;
 #include <cstdio>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <system_error>
 #include <unistd.h>
 #include <vector>
 module tslab.stats;

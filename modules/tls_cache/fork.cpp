@@ -6,8 +6,10 @@
 module;
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <sched.h>
+#include <string>
 module tslab.tls_cache;
 
 import tslab.stats;

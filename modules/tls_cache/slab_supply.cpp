@@ -4,6 +4,7 @@
 // The supply of empty slabs: the thread's own cache, the heap's, free pages. Also counts and checks the live objects of
 // slabs that are recycled with them.
 module;
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>

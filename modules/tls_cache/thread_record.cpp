@@ -9,6 +9,7 @@ module;
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <string>
 module tslab.tls_cache;
 
 import tslab.stats;
