@@ -385,7 +385,7 @@ private:
     [[nodiscard]] thread_cache* attach_cache(thread_record& me, std::uint32_t slot, std::uint64_t era,
                                              bool& closed) noexcept;
     void take_over_returned(thread_record& me) noexcept;
-    static void flush_revoked_cache(thread_cache& l, thread_record& me, bool only_wanted) noexcept;
+    static void flush_revoked_cache(thread_cache& l, thread_record& me, bool only_revoked) noexcept;
     void thread_ends(thread_record& r) noexcept;
     [[nodiscard]] static heap_stats_page& make_heap_stats_page(segment_part& in);
     [[nodiscard]] thread_record* make_record() noexcept;

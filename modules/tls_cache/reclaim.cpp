@@ -353,14 +353,14 @@ reclaim_result epoch_slabs::reclaim_epoch(thread_record* me, std::uint64_t for_e
     return done;
 }
 
-/// Flushes a cache of the calling thread, whichever epoch it is attached to. `only_wanted`: only if a closer revoked it
-/// and no resource is bound to it.
+/// Flushes a cache of the calling thread, whichever epoch it is attached to. `only_revoked`: only if a closer revoked
+/// it and no resource is bound to it.
 // Modelled: tests/models/claims.pml, step flush_revoked_cache
 // Modelled: tests/models/close.pml, step flush_revoked_cache
 // Modelled: tests/models/era.pml, step flush_revoked_cache
 // Modelled: tests/models/exclusive.pml, step flush_revoked_cache
 // Modelled: tests/models/retained.pml, step flush_revoked_cache
-void heap_state::flush_revoked_cache(thread_cache& l, thread_record& me, bool only_wanted) noexcept
+void heap_state::flush_revoked_cache(thread_cache& l, thread_record& me, bool only_revoked) noexcept
 {
     epoch_slabs* const home = l.attached_.load(std::memory_order_relaxed);
     if (home == nullptr)
@@ -368,7 +368,7 @@ void heap_state::flush_revoked_cache(thread_cache& l, thread_record& me, bool on
     reclaim_result done;
     epoch_lock const guard{*home, &me, no_class, epoch_lock::then::purge_and_unused};
     bool const still = l.attached_.load(std::memory_order_relaxed) == home;
-    if (!still || (only_wanted && (l.key() != closed_key || l.binding_ != nullptr)))
+    if (!still || (only_revoked && (l.key() != closed_key || l.binding_ != nullptr)))
         return;
     home->flush_cache(l, &me, flush_mode::detach, done);
     if (home->state.load(std::memory_order_relaxed) == lifecycle::closing)

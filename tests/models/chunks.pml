@@ -27,7 +27,7 @@
 // MUTANT_OWNER_WRITTEN_LATE: assertion own_free_refused
 // MUTANT_NOT_RESTORED: assertion lost
 
-mtype = { nobody, of_a, of_b };
+mtype = { no_heap, of_a, of_b };
 
 // The unit in the window's tables.
 mtype owner = of_a;
@@ -38,10 +38,10 @@ bool in_store = false;
 bool is_slab = true;
 mtype home = of_a;
 bool orphaned = true;   // its owner word is null: no cache owns it
-byte shared = 0;               // bits of free slots
+byte remote_word = 0;               // bits of free slots
 
 bool page_free = false;        // in A's set of free pages
-bool elected = false;
+bool claimed = false;
 bool with_b = false;
 bool b_lives = true;
 bool inside[3];   // what a thread has announced
@@ -73,20 +73,20 @@ proctype T(byte me; byte slot)
     ours = owner == of_a && is_slab;
 #endif
     if
-    :: ours && (shared & slot) == 0 && orphaned ->
+    :: ours && (remote_word & slot) == 0 && orphaned ->
         // Step free_remote.  Code: modules/tls_cache/remote_free.cpp free_remote
         d_step {
             touch();
-            before = shared;
-            shared = shared | slot;
+            before = remote_word;
+            remote_word = remote_word | slot;
             flush(me)
         };
         // The first free into the subslab, or the last: the owner is read.
         if
-        :: d_step { shared == 3 && is_slab && orphaned -> touch(); orphaned = false; elected = true };
+        :: d_step { remote_word == 3 && is_slab && orphaned -> touch(); orphaned = false; claimed = true };
             // Step discard.  Code: modules/slab/slab_cache.cpp slab_cache::discard
             is_slab = false;
-            d_step { shared = 0; home = nobody };
+            d_step { remote_word = 0; home = no_heap };
             page_free = true
         :: else -> touch()
         fi
@@ -125,17 +125,17 @@ proctype P()
         :: else ->
             // Step release.  Code: modules/slab/page_heap.cpp page_heap::release
 #ifndef MUTANT_DESCRIPTOR_NOT_CLEARED
-            d_step { is_slab = false; home = nobody; orphaned = false; shared = 0 };
+            d_step { is_slab = false; home = no_heap; orphaned = false; remote_word = 0 };
 #endif
             // Step give_units.  Code: modules/slab/window.cpp address_window::give
-            owner = nobody;
+            owner = no_heap;
             if
             :: mapped = false
             :: skip   // the system refuses: the unit serves the next heap while mapped
             fi;
             // The memory of the descriptor is purged, if the system agrees: zeroes, whose owner word is null.
             if
-            :: d_step { is_slab = false; home = nobody; orphaned = true; shared = 0 }
+            :: d_step { is_slab = false; home = no_heap; orphaned = true; remote_word = 0 }
             :: skip
             fi;
             in_store = true;
@@ -158,19 +158,19 @@ proctype B()
         owner = of_b;
 #endif
         // Step cut.  Code: modules/slab/slab_cache.cpp slab_cache::cut
-        assert(shared == 0);                               // leaks_into_next
+        assert(remote_word == 0);                               // leaks_into_next
         assert(mapped);
-        d_step { home = of_b; orphaned = true; shared = 2; is_slab = true };
+        d_step { home = of_b; orphaned = true; remote_word = 2; is_slab = true };
         // One object, which a thread of B's frees.
         ours = owner == of_b && is_slab;
-        assert(ours && (shared & 1) == 0);                 // own_free_refused
-        shared = 3;
+        assert(ours && (remote_word & 1) == 0);                 // own_free_refused
+        remote_word = 3;
 #ifdef MUTANT_OWNER_WRITTEN_LATE
         owner = of_b;
 #endif
         // The heap's end.
-        d_step { is_slab = false; home = nobody; orphaned = false; shared = 0 };
-        owner = nobody;
+        d_step { is_slab = false; home = no_heap; orphaned = false; remote_word = 0 };
+        owner = no_heap;
         mapped = false;
         b_lives = false;
         d_step { in_store = true; with_b = false }

@@ -24,14 +24,14 @@
 // MUTANT_ACTIVITY_IGNORED: assertion in_use
 // MUTANT_KEY_NOT_LOOKED_AT: assertion in_use
 // MUTANT_LEAVE_TOO_EARLY: assertion lost_store
-// MUTANT_NOT_WANTED_BACK: assertion not_handed_back
-// MUTANT_LEAVE_WITHOUT_LOOK: assertion not_handed_back
-// MUTANT_PLAIN_STORE_OF_WANTED: assertion not_handed_back
-// MUTANT_WANTED_CLEARED_LAST: assertion not_handed_back
-// MUTANT_NO_LOOK_UNDER_LOCK: assertion handed_back_twice
-// MUTANT_RESOURCE_TAKEN_AT_ONCE (WITH_RESOURCE): assertion in_use
+// MUTANT_FLUSH_NOT_REQUESTED: assertion not_flushed
+// MUTANT_LEAVE_WITHOUT_LOOK: assertion not_flushed
+// MUTANT_REQUEST_CLEARED_BY_STORE: assertion not_flushed
+// MUTANT_REQUEST_CLEARED_LAST: assertion not_flushed
+// MUTANT_NO_LOOK_UNDER_LOCK: assertion flushed_twice
+// MUTANT_RESOURCE_FLUSHED_AT_ONCE (WITH_RESOURCE): assertion in_use
 
-#define LANES 2
+#define CACHES 2
 #define OPERATIONS 3
 #define PATIENCE 1
 #define SLOTS 3
@@ -46,28 +46,28 @@
 
 // What `activity` says.
 #define INSIDE 1
-#define RESTRUCTURING 2
+#define CHANGING_LISTS 2
 
 // Memory that T writes without a lock: all that T's buffer may hold.
 #define ACTIVITY 0
-#define WANTED 1
+#define FLUSH_REQUESTED 1
 #define LOCAL 2 /* and the caches after it: how many slots the cache has to hand out */
 byte memory[4];
 byte buffered_at[IN_BUFFER];
 byte buffered[IN_BUFFER];
 byte in_buffer = 0;
 
-bool open[LANES];     // the cache's key admits T
-bool attached[LANES];
-bool bound[LANES];
-bool lock[LANES];   // of the epoch that the cache is attached to
-byte shared[LANES];   // slots freed by fetch_or
-byte orphaned[LANES];   // slots returned to the epoch
+bool open[CACHES];     // the cache's key admits T
+bool attached[CACHES];
+bool bound[CACHES];
+bool lock[CACHES];   // of the epoch that the cache is attached to
+byte remote_word[CACHES];   // slots freed by fetch_or
+byte orphaned[CACHES];   // slots returned to the epoch
 
 // State of the model only.
-bool using[LANES];   // T has seen the key open and is still in its operation
-byte live[LANES];     // objects
-byte handed_back[LANES];
+bool using[CACHES];   // T has seen the key open and is still in its operation
+byte live[CACHES];     // objects
+byte flushes[CACHES];
 byte finished = 0;    // closers
 bool t_rests = false; // T is idle or gone
 bool t_stopped = false;
@@ -155,20 +155,20 @@ inline t_unlocks(l) { d_step { empty_buffer(); i = 0; lock[l] = false } }
 inline flush_cache(l)
 {
     d_step {
-        assert(handed_back[l] == 0);  // handed_back_twice
+        assert(flushes[l] == 0);  // flushed_twice
         assert(!using[l]);            // in_use
-        handed_back[l]++;
+        flushes[l]++;
         open[l] = false;
         bound[l] = false;
         attached[l] = false;
-        orphaned[l] = orphaned[l] + memory[LOCAL + l] + shared[l];
+        orphaned[l] = orphaned[l] + memory[LOCAL + l] + remote_word[l];
         memory[LOCAL + l] = 0;
-        shared[l] = 0
+        remote_word[l] = 0
     }
 }
 
 // Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
-inline flush_revoked_cache(l, only_wanted)
+inline flush_revoked_cache(l, only_revoked)
 {
     if
     :: !attached[l]
@@ -178,7 +178,7 @@ inline flush_revoked_cache(l, only_wanted)
 #ifdef MUTANT_NO_LOOK_UNDER_LOCK
         :: true -> flush_cache(l)
 #else
-        :: attached[l] && (!only_wanted || (!open[l] && !bound[l])) -> flush_cache(l)
+        :: attached[l] && (!only_revoked || (!open[l] && !bound[l])) -> flush_cache(l)
         :: else
 #endif
         fi;
@@ -201,7 +201,7 @@ inline leave()
 #endif
     light_barrier();
 #ifndef MUTANT_LEAVE_WITHOUT_LOOK
-    load(WANTED, word);
+    load(FLUSH_REQUESTED, word);
     if
     :: word -> flush_requested_caches()
     :: else
@@ -212,16 +212,16 @@ inline leave()
 // Step flush_requested_caches.  Code: modules/tls_cache/reclaim.cpp thread_record::flush_requested_caches
 inline flush_requested_caches()
 {
-#ifdef MUTANT_PLAIN_STORE_OF_WANTED
-    store(WANTED, false);
-#elif !defined(MUTANT_WANTED_CLEARED_LAST)
-    d_step { empty_buffer(); i = 0; memory[WANTED] = false }  // an exchange
+#ifdef MUTANT_REQUEST_CLEARED_BY_STORE
+    store(FLUSH_REQUESTED, false);
+#elif !defined(MUTANT_REQUEST_CLEARED_LAST)
+    d_step { empty_buffer(); i = 0; memory[FLUSH_REQUESTED] = false }  // an exchange
 #endif
-    store(ACTIVITY, RESTRUCTURING);
+    store(ACTIVITY, CHANGING_LISTS);
     light_barrier();
     n = 0;
     do
-    :: n < LANES ->
+    :: n < CACHES ->
         if
         :: !open[n] -> flush_revoked_cache(n, true)
         :: else
@@ -229,9 +229,9 @@ inline flush_requested_caches()
         n++
     :: else -> break
     od;
-#ifdef MUTANT_WANTED_CLEARED_LAST
+#ifdef MUTANT_REQUEST_CLEARED_LAST
     skip;
-    d_step { empty_buffer(); i = 0; memory[WANTED] = false }
+    d_step { empty_buffer(); i = 0; memory[FLUSH_REQUESTED] = false }
 #endif
     store(ACTIVITY, 0)
 }
@@ -299,7 +299,7 @@ inline resource_object_freed()
             empty_buffer();
             i = 0;
             if
-            :: live[R] > 0 && attached[R] -> live[R]--; shared[R]++
+            :: live[R] > 0 && attached[R] -> live[R]--; remote_word[R]++
             :: live[R] > 0 && !attached[R] -> live[R]--; orphaned[R]++
             :: else
             fi
@@ -332,11 +332,11 @@ proctype T()
     :: true -> break  // idle from now on
     :: true ->        // it ends
         // Step thread_ends.  Code: modules/tls_cache/thread_record.cpp heap_state::thread_ends
-        store(ACTIVITY, RESTRUCTURING);
+        store(ACTIVITY, CHANGING_LISTS);
         light_barrier();
         n = 0;
         do
-        :: n < LANES -> flush_revoked_cache(n, false); n++
+        :: n < CACHES -> flush_revoked_cache(n, false); n++
         :: else -> break
         od;
         store(ACTIVITY, 0);
@@ -354,8 +354,8 @@ over:
 inline revoke(l)
 {
     open[l] = false;
-#ifndef MUTANT_NOT_WANTED_BACK
-    memory[WANTED] = true
+#ifndef MUTANT_FLUSH_NOT_REQUESTED
+    memory[FLUSH_REQUESTED] = true
 #else
     skip
 #endif
@@ -430,7 +430,7 @@ proctype resource_ends()
     atomic { !lock[R]; lock[R] = true };
     if
     :: attached[R] && bound[R] ->
-#ifdef MUTANT_RESOURCE_TAKEN_AT_ONCE
+#ifdef MUTANT_RESOURCE_FLUSHED_AT_ONCE
         flush_cache(R)
 #else
         bound[R] = false;   // from here on it is like T's own cache in a closed epoch
@@ -447,7 +447,7 @@ init
     byte l = 0;
     d_step {
         do
-        :: l < LANES ->
+        :: l < CACHES ->
             open[l] = true;
             attached[l] = true;
 #ifdef WITH_RESOURCE
@@ -467,13 +467,13 @@ init
 #endif
 
     // Closers get here even if T never continues.
-    finished == LANES && in_buffer == 0 && (t_rests || t_stopped);
+    finished == CACHES && in_buffer == 0 && (t_rests || t_stopped);
     l = 0;
     do
-    :: l < LANES ->
-        assert(orphaned[l] + shared[l] + memory[LOCAL + l] + live[l] == SLOTS);  // lost_store
+    :: l < CACHES ->
+        assert(orphaned[l] + remote_word[l] + memory[LOCAL + l] + live[l] == SLOTS);  // lost_store
         if
-        :: t_rests -> assert(handed_back[l] == 1 && !attached[l])  // not_handed_back
+        :: t_rests -> assert(flushes[l] == 1 && !attached[l])  // not_flushed
         :: else
         fi;
         l++

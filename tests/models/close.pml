@@ -4,7 +4,7 @@
 // Close against allocate and free. One slab of three slots, in an epoch that closer C closes at any time. Two threads
 // free the two objects that live in the slab from the start; a free may be arbitrarily late. In the first variant
 // thread T's cache owns the slab; T announces itself, reads the cache's key, allocates the last slot and frees it. In
-// the others the slab is on the epoch's list. ADOPT: X allocates in the epoch, acquires the slab and frees its object.
+// the others the slab is on the epoch's list. ACQUIRE: X allocates in the epoch, acquires the slab, frees its object.
 // REUSE: X takes the slab after it was recycled, uses it in a second epoch that is closed, and leaves it on that
 // epoch's list with an object in it, which is then freed while frees of the slab's first life are still pending. MOVE:
 // X acquires the slab; if all of it is free by then, X recycles it without a lock, fills it in the second epoch, leaves
@@ -13,50 +13,50 @@
 // Bound: one slab, 3 slots, 4 threads, each with one free, or one allocation and one free; one close; a closer reads
 // the activity of a busy thread twice. A cache that its own thread flushes retains nothing (in the code it may retain
 // an empty slab).
-// States: 2,313,414; ADOPT 2,753,840; REUSE 85,882; MOVE 1,363,741.
+// States: 2,313,414; ACQUIRE 2,753,840; REUSE 85,882; MOVE 1,363,741.
 // The store buffer is left out: claims.pml shows that the announcement precedes the load of the key.
 // Shown: a slot has one holder; a slab is recycled only when empty, by exactly one thread that has claimed it; a thread
 // that lost the claim changes nothing of it; lists are changed under their epoch's lock only and agree with the slab's
 // `where`; when all is quiet the slab is in the cache, and the epoch has drained exactly once.
 //
-// Variants: (none) ADOPT REUSE MOVE
+// Variants: (none) ACQUIRE REUSE MOVE
 //
 // MUTANT_NO_ANNOUNCEMENT: assertion taken_while_in_use
-// MUTANT_NO_SECOND_LOOK_AT_KEY: assertion not_taken_back
-// MUTANT_NO_LOOK_AFTER_PUTTING_DOWN: assertion not_taken_back
-// MUTANT_OWNER_BEFORE_SLOTS: assertion not_taken_back
-// MUTANT_NO_ELECTION: assertion on_no_shelf
-// MUTANT_LOSER_TOUCHES: assertion on_no_shelf
-// MUTANT_ELECTED_TRUSTS_OLD_LOOK (REUSE): assertion live_object_taken
-// MUTANT_LET_GO_WITHOUT_LOOK (REUSE): assertion not_taken_back
-// MUTANT_LET_GO_AFTER_ONE_LOOK (REUSE): assertion not_taken_back
-// MUTANT_RELIST_UNCHECKED (ADOPT): assertion not_listed
+// MUTANT_NO_SECOND_LOOK_AT_KEY: assertion not_reclaimed
+// MUTANT_NO_LOOK_AFTER_ORPHANING: assertion not_reclaimed
+// MUTANT_OWNER_BEFORE_SLOTS: assertion not_reclaimed
+// MUTANT_NO_CLAIM: assertion on_no_list
+// MUTANT_LOSER_TOUCHES: assertion on_no_list
+// MUTANT_CLAIM_TRUSTS_OLD_LOOK (REUSE): assertion live_object_reclaimed
+// MUTANT_YIELDS_WITHOUT_LOOK (REUSE): assertion not_reclaimed
+// MUTANT_YIELDS_AFTER_ONE_LOOK (REUSE): assertion not_reclaimed
+// MUTANT_RELIST_UNCHECKED (ACQUIRE): assertion not_listed
 // MUTANT_HOME_BEFORE_LIST (MOVE): assertion not_listed
-// MUTANT_OWNER_LOOKED_AT_FIRST: assertion not_taken_back
-// MUTANT_DRAINED_WITH_LANES: assertion drained_too_early
-// MUTANT_NO_SETTLE_AFTER_LAST_FREE: assertion not_drained
+// MUTANT_OWNER_LOOKED_AT_FIRST: assertion not_reclaimed
+// MUTANT_DRAINED_WITH_CACHES: assertion drained_too_early
+// MUTANT_NO_TRY_DRAIN_AFTER_LAST_FREE: assertion not_drained
 
-#if !defined(ADOPT) && !defined(REUSE) && !defined(MOVE)
-#define T_HAS_IT
+#if !defined(ACQUIRE) && !defined(REUSE) && !defined(MOVE)
+#define T_OWNS_SLAB
 #endif
 #define FULL 7
 #define PATIENCE 1
 // Results of a claim.
 #define LOST 0
 #define WON 1
-#define LET_GO 2
+#define YIELDED 2
 mtype = { unused, cached, owned, orphan_partial, orphan_full };
 mtype = { opened, closing, drained };
 
 // The words of the slab.
 byte remote_word = 0;
 byte local_free_word = 4;                // slots 0 and 1 live
-#define NONE 0                 /* null: on a epoch_slabs */
-#define LANE_T 1
-#define LANE_X 2
+#define NONE 0                 /* null: on an epoch's list */
+#define CACHE_T 1
+#define CACHE_X 2
 #define RECLAIMING 3
 #define NOWHERE 4
-byte owner = LANE_T;
+byte owner = CACHE_T;
 byte home = 0;   // an epoch's number + 1
 mtype where = owned;
 
@@ -87,8 +87,8 @@ inline acquire(s) { atomic { !lock[s]; lock[s] = true } }
 inline recycle()
 {
     d_step {
-        assert(where != cached);   // taken_back_twice
-        assert(live == 0);         // live_object_taken
+        assert(where != cached);   // recycled_twice
+        assert(live == 0);         // live_object_reclaimed
         owner = NOWHERE
     };
     local_free_word = FULL;
@@ -110,7 +110,7 @@ inline try_drain(s)
 {
     d_step {
         if
-#ifdef MUTANT_DRAINED_WITH_LANES
+#ifdef MUTANT_DRAINED_WITH_CACHES
         :: state[s] == closing && slabs[s] == 0 ->
 #else
         :: state[s] == closing && caches[s] == 0 && slabs[s] == 0 ->
@@ -140,7 +140,7 @@ inline claim_slab(result)
     freed = remote_word;
     if
     :: freed != 0 ->
-        assert((mine & freed) == 0);  // falsely_reported: nobody frees twice here
+        assert((mine & freed) == 0);  // falsely_reported: no slot is freed twice here
         local_free_word = mine | freed;
         remote_word = remote_word & (FULL - freed)
     :: else
@@ -153,7 +153,7 @@ inline claim_for_reclaim(result)
 {
     do
     :: true ->
-#ifdef MUTANT_NO_ELECTION
+#ifdef MUTANT_NO_CLAIM
         result = WON;
         break
 #else
@@ -167,7 +167,7 @@ inline claim_for_reclaim(result)
         :: result == LOST -> break
         :: else
         fi;
-#ifdef MUTANT_ELECTED_TRUSTS_OLD_LOOK
+#ifdef MUTANT_CLAIM_TRUSTS_OLD_LOOK
         break;
 #endif
         if
@@ -175,15 +175,15 @@ inline claim_for_reclaim(result)
         :: else
         fi;
         owner = NONE;
-#ifdef MUTANT_LET_GO_WITHOUT_LOOK
+#ifdef MUTANT_YIELDS_WITHOUT_LOOK
         result = LOST;
         break;
-#elif defined(MUTANT_LET_GO_AFTER_ONE_LOOK)
-        result = LET_GO;
+#elif defined(MUTANT_YIELDS_AFTER_ONE_LOOK)
+        result = YIELDED;
         break;
 #endif
         if
-        :: remote_word != FULL -> result = LET_GO; break
+        :: remote_word != FULL -> result = YIELDED; break
         :: else
         fi
 #endif
@@ -227,19 +227,19 @@ inline orphan_changed()
     :: else ->
         claim_for_reclaim(reclaim_claim);
         if
-        :: reclaim_claim == LET_GO -> relist()
+        :: reclaim_claim == YIELDED -> relist()
 #ifndef MUTANT_LOSER_TOUCHES
         :: reclaim_claim == LOST
         :: reclaim_claim == WON ->
 #else
-        :: reclaim_claim != LET_GO ->
+        :: reclaim_claim != YIELDED ->
 #endif
             at = home;
-            assert(at != 0);               // on_no_shelf
+            assert(at != 0);               // on_no_list
             acquire(at - 1);
             d_step { remove_from(at - 1, where); slabs[at - 1]-- };
             recycle();
-#ifndef MUTANT_NO_SETTLE_AFTER_LAST_FREE
+#ifndef MUTANT_NO_TRY_DRAIN_AFTER_LAST_FREE
             try_drain(at - 1);
 #endif
             lock[at - 1] = false;
@@ -293,7 +293,7 @@ inline orphan_slab(s)
         local_free_word = 0;
 #ifndef MUTANT_OWNER_BEFORE_SLOTS
         owner = NONE;
-#ifdef MUTANT_NO_LOOK_AFTER_PUTTING_DOWN
+#ifdef MUTANT_NO_LOOK_AFTER_ORPHANING
         got = mine;
 #else
         got = remote_word;
@@ -328,13 +328,13 @@ inline flush_cache(l, s)
 }
 
 // Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
-inline flush_revoked_cache(l, s, only_wanted)
+inline flush_revoked_cache(l, s, only_revoked)
 {
     if
     :: attached[l] ->
         acquire(s);
         if
-        :: attached[l] && (!only_wanted || !open[l]) ->
+        :: attached[l] && (!only_revoked || !open[l]) ->
             flush_cache(l, s);
             try_drain(s)
         :: else
@@ -454,19 +454,19 @@ inline free_own(l, s, slot)
     byte slot = 0; bool trusted = false; bool is_drained = false; bool claimed = false; bool seen_open = true; \
     bool on_list = false; bool is_home = false
 
-#ifdef T_HAS_IT
+#ifdef T_OWNS_SLAB
 // Step allocate_slot.  Code: modules/epoch/allocator.hpp allocate_slot
 proctype T()
 {
     VARIABLES;
-    enter_and_look(LANE_T);
+    enter_and_look(CACHE_T);
     if
-    :: trusted -> allocate_from(LANE_T, slot)
-    :: else -> flush_revoked_cache(LANE_T, 0, true)
+    :: trusted -> allocate_from(CACHE_T, slot)
+    :: else -> flush_revoked_cache(CACHE_T, 0, true)
     fi;
-    leave(LANE_T, 0);
+    leave(CACHE_T, 0);
     if
-    :: slot != 0 -> free_own(LANE_T, 0, slot)
+    :: slot != 0 -> free_own(CACHE_T, 0, slot)
     :: else
     fi;
     done++
@@ -522,8 +522,8 @@ inline take_if_idle(l, s)
 inline reclaim_idle_caches()
 {
     busy = false;
-    take_if_idle(LANE_T, 0);
-    take_if_idle(LANE_X, 0)
+    take_if_idle(CACHE_T, 0);
+    take_if_idle(CACHE_X, 0)
 }
 
 // Step reclaim_locked.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_locked; modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_epoch
@@ -535,8 +535,8 @@ proctype C()
     acquire(0);
     state[0] = closing;
     sweep(0);
-    revoke(LANE_T);
-    revoke(LANE_X);
+    revoke(CACHE_T);
+    revoke(CACHE_X);
     reclaim_idle_caches();
     do
     :: busy && tries < PATIENCE ->
@@ -556,24 +556,24 @@ proctype C()
     done++
 }
 
-#ifdef ADOPT
+#ifdef ACQUIRE
 // Step next_subslab.  Code: modules/tls_cache/thread_cache.cpp thread_cache::next_subslab
 proctype X()
 {
     VARIABLES;
-    enter_and_look(LANE_X);
+    enter_and_look(CACHE_X);
     if
     :: trusted ->
-        acquire_partial(LANE_X, 0);
+        acquire_partial(CACHE_X, 0);
         if
-        :: has_slab[LANE_X] -> allocate_from(LANE_X, slot)
+        :: has_slab[CACHE_X] -> allocate_from(CACHE_X, slot)
         :: else
         fi
-    :: else -> flush_revoked_cache(LANE_X, 0, true)
+    :: else -> flush_revoked_cache(CACHE_X, 0, true)
     fi;
-    leave(LANE_X, 0);
+    leave(CACHE_X, 0);
     if
-    :: slot != 0 -> free_own(LANE_X, 0, slot)
+    :: slot != 0 -> free_own(CACHE_X, 0, slot)
     :: else
     fi;
     done++
@@ -587,13 +587,13 @@ proctype X()
     VARIABLES;
     where == cached;
     where = owned;
-    owner = LANE_X;
-    has_slab[LANE_X] = true;
-    enter_and_look(LANE_X);
-    allocate_from(LANE_X, slot);
-    leave(LANE_X, 1);
+    owner = CACHE_X;
+    has_slab[CACHE_X] = true;
+    enter_and_look(CACHE_X);
+    allocate_from(CACHE_X, slot);
+    leave(CACHE_X, 1);
     // X's thread ends with a live object, which another thread frees later.
-    flush_revoked_cache(LANE_X, 1, false);
+    flush_revoked_cache(CACHE_X, 1, false);
     free_remote(slot);
     done++
 }
@@ -604,20 +604,20 @@ proctype X()
 {
     VARIABLES;
     bool moved = false;
-    enter_and_look(LANE_X);
+    enter_and_look(CACHE_X);
     if
-    :: trusted -> acquire_partial(LANE_X, 0)
-    :: else -> flush_revoked_cache(LANE_X, 0, true)
+    :: trusted -> acquire_partial(CACHE_X, 0)
+    :: else -> flush_revoked_cache(CACHE_X, 0, true)
     fi;
     if
-    :: has_slab[LANE_X] ->
+    :: has_slab[CACHE_X] ->
         claim_slab(got);
         if
         :: got == FULL ->
-            has_slab[LANE_X] = false;
+            has_slab[CACHE_X] = false;
             recycle();
             where = owned;
-            d_step { owner = LANE_X; local_free_word = 0; live = FULL };
+            d_step { owner = CACHE_X; local_free_word = 0; live = FULL };
             acquire(1);
             orphan_slab(1);
             lock[1] = false;
@@ -627,7 +627,7 @@ proctype X()
         d_step { got = 0; mine = 0; freed = 0 }
     :: else
     fi;
-    leave(LANE_X, 0);
+    leave(CACHE_X, 0);
     if
     :: moved -> free_remote(1); free_remote(2); free_remote(4)
     :: else
@@ -645,12 +645,12 @@ init
         list[1] = unused;
         state[0] = opened;
         state[1] = closing;
-#ifdef T_HAS_IT
+#ifdef T_OWNS_SLAB
         caches[0] = 1;
-        open[LANE_T] = true;
-        attached[LANE_T] = true;
-        of_first_epoch[LANE_T] = true;
-        has_slab[LANE_T] = true;
+        open[CACHE_T] = true;
+        attached[CACHE_T] = true;
+        of_first_epoch[CACHE_T] = true;
+        has_slab[CACHE_T] = true;
 #else
         owner = NONE;
         home = 1;
@@ -659,15 +659,15 @@ init
         slabs[0] = 1;
         local_free_word = 0;
         remote_word = 4;
-        open[LANE_X] = true;
+        open[CACHE_X] = true;
 #endif
-#if defined(ADOPT) || defined(MOVE)
-        attached[LANE_X] = true;
-        of_first_epoch[LANE_X] = true;
+#if defined(ACQUIRE) || defined(MOVE)
+        attached[CACHE_X] = true;
+        of_first_epoch[CACHE_X] = true;
         caches[0] = 1;
 #endif
 #ifdef REUSE
-        attached[LANE_X] = true;
+        attached[CACHE_X] = true;
         caches[1] = 1;
 #endif
     };
@@ -675,7 +675,7 @@ init
         run freer(1);
         run freer(2);
         run C();
-#ifdef T_HAS_IT
+#ifdef T_OWNS_SLAB
         run T()
 #else
         run X()
@@ -683,7 +683,7 @@ init
     };
     done == THREADS;
     assert(live == 0);
-    assert(where == cached && owner == NOWHERE && local_free_word == FULL && remote_word == 0);  // not_taken_back
+    assert(where == cached && owner == NOWHERE && local_free_word == FULL && remote_word == 0);  // not_reclaimed
     assert(state[0] == drained && released[0] == 1);                             // not_drained
 #ifdef REUSE
     assert(state[1] == drained && released[1] == 1);

@@ -97,7 +97,7 @@ inline try_drain(s)
 }
 
 // Step slot_drained.  Code: modules/tls_cache/epoch_slabs.cpp heap_state::slot_drained
-inline unlock_settled(s)
+inline unlock_and_drain(s)
 {
     lock[s] = false;
     if
@@ -173,7 +173,7 @@ inline flush_revoked_cache(l)
         :: attached[l] == home && key[l] == CLOSED -> flush_cache(l); try_drain(home)
         :: else
         fi;
-        unlock_settled(home)
+        unlock_and_drain(home)
     :: else
     fi;
     home = 0
@@ -303,7 +303,7 @@ inline free_object(s, e)
         acquire(s);
         atomic { assert(slabs[s] > 0); slabs[s]-- };
         try_drain(s);
-        unlock_settled(s)
+        unlock_and_drain(s)
     fi;
     leave()
 }
@@ -350,7 +350,7 @@ inline advance()
             acquire(before);
             begin_closing(before);
             try_drain(before);
-            unlock_settled(before)
+            unlock_and_drain(before)
         :: else
         fi
     :: else
@@ -383,7 +383,7 @@ proctype S()
         acquire(s);
         begin_closing(s);
         try_drain(s);
-        unlock_settled(s)
+        unlock_and_drain(s)
     :: else
     fi;
     finished++
@@ -417,7 +417,7 @@ proctype D(byte s; byte e)
         try_drain(s)
     :: else
     fi;
-    unlock_settled(s);
+    unlock_and_drain(s);
     finished++
 }
 

@@ -19,15 +19,15 @@
 //
 // MUTANT_TAKEN_WHILE_BOUND: assertion in_use
 // MUTANT_ENDED_AT_ONCE: assertion in_use
-// MUTANT_EVERYTHING_GIVEN_UP: assertion not_known_any_more
-// MUTANT_WANTED_WHILE_BOUND: assertion not_known_any_more
-// MUTANT_NOT_EMPTY_GIVEN_UP: assertion live_object_taken
-// MUTANT_OTHERS_FREES_NOT_CLAIMED: assertion kept_what_is_empty
+// MUTANT_EVERYTHING_FLUSHED: assertion flushed_with_objects
+// MUTANT_FLUSHED_WHILE_BOUND: assertion flushed_with_objects
+// MUTANT_SLAB_IN_USE_FLUSHED: assertion live_object_reclaimed
+// MUTANT_OTHERS_FREES_NOT_CLAIMED: assertion retained_what_is_empty
 // MUTANT_REOPENED_WITHOUT_LOOK: assertion opened_after_close
 // MUTANT_KEY_LEFT_OPEN: assertion served_after_close
-// MUTANT_NOT_WANTED_AT_END: assertion not_drained
+// MUTANT_FLUSH_NOT_REQUESTED_AT_END: assertion not_drained
 // MUTANT_END_LEAVES_BINDING: assertion not_drained
-// MUTANT_DRAINED_WITH_LANE: assertion drained_too_early
+// MUTANT_DRAINED_WITH_CACHE: assertion drained_too_early
 
 #define SLOTS 2
 #define OPERATIONS 2
@@ -35,7 +35,7 @@ mtype = { opened, closing, drained };
 // Where a slab is.
 mtype = { cached, owned, orphaned };
 // Values of the cache's key.
-mtype = { nobody, owner_only };
+mtype = { no_thread, owner_only };
 
 // The epoch's slabs.
 bool lock = false;
@@ -71,7 +71,7 @@ inline try_drain()
 {
     d_step {
         if
-#ifdef MUTANT_DRAINED_WITH_LANE
+#ifdef MUTANT_DRAINED_WITH_CACHE
         :: state == closing && slabs == 0 ->
 #else
         :: state == closing && !attached && slabs == 0 ->
@@ -89,7 +89,7 @@ inline recycle(s)
 {
     d_step {
         assert(where[s] != cached);
-        assert(live[s] == 0);                  // live_object_taken
+        assert(live[s] == 0);                  // live_object_reclaimed
         local_free_word[s] = SLOTS;
         remote_word[s] = 0;
         where[s] = cached
@@ -132,8 +132,8 @@ inline flush_cache(by_t, t_ends)
 {
     d_step {
         assert(by_t || !using);                                      // in_use
-        assert(!exclusive || ended || t_ends || live[0] + live[1] == 0);  // not_known_any_more
-        key = nobody;
+        assert(!exclusive || ended || t_ends || live[0] + live[1] == 0);  // flushed_with_objects
+        key = no_thread;
         bound = false
     };
     orphan_slab(0);
@@ -141,7 +141,7 @@ inline flush_cache(by_t, t_ends)
     d_step { exclusive = false; attached = false }
 }
 
-inline give_up_slab(s)
+inline flush_empty_slab(s)
 {
     if
     :: where[s] == owned ->
@@ -149,7 +149,7 @@ inline give_up_slab(s)
         claim(s);
 #endif
         if
-#ifdef MUTANT_NOT_EMPTY_GIVEN_UP
+#ifdef MUTANT_SLAB_IN_USE_FLUSHED
         :: local_free_word[s] != 0 -> recycle(s)
 #else
         :: local_free_word[s] == SLOTS -> recycle(s)
@@ -164,18 +164,18 @@ inline give_up_slab(s)
 inline flush_empty_slabs(by_t)
 {
     if
-#ifndef MUTANT_EVERYTHING_GIVEN_UP
+#ifndef MUTANT_EVERYTHING_FLUSHED
     :: exclusive ->
         d_step {
             assert(by_t || !using);                                  // in_use
             were_empty[0] = where[0] == owned && live[0] == 0;
             were_empty[1] = where[1] == owned && live[1] == 0;
-            key = nobody
+            key = no_thread
         };
-        give_up_slab(0);
-        give_up_slab(1);
+        flush_empty_slab(0);
+        flush_empty_slab(1);
         d_step {
-            assert(!(were_empty[0] && where[0] == owned) && !(were_empty[1] && where[1] == owned));  // kept_what_is_empty
+            assert(!(were_empty[0] && where[0] == owned) && !(were_empty[1] && where[1] == owned));  // retained_what_is_empty
             were_empty[0] = false;
             were_empty[1] = false
         }
@@ -185,16 +185,16 @@ inline flush_empty_slabs(by_t)
 }
 
 // Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
-inline flush_revoked_cache(only_wanted, t_ends)
+inline flush_revoked_cache(only_revoked, t_ends)
 {
     if
     :: attached ->
         acquire();
         if
-#ifdef MUTANT_WANTED_WHILE_BOUND
-        :: attached && (!only_wanted || key == nobody) ->
+#ifdef MUTANT_FLUSHED_WHILE_BOUND
+        :: attached && (!only_revoked || key == no_thread) ->
 #else
-        :: attached && (!only_wanted || (key == nobody && !bound)) ->
+        :: attached && (!only_revoked || (key == no_thread && !bound)) ->
 #endif
             flush_cache(true, t_ends);
             try_drain()
@@ -213,7 +213,7 @@ inline leave()
     :: flush_requested ->
         flush_requested = false;
         if
-        :: key == nobody -> flush_revoked_cache(true, false)
+        :: key == no_thread -> flush_revoked_cache(true, false)
         :: else
         fi
     :: else
@@ -298,7 +298,7 @@ bool f_done = false;
 inline free_by_resource()
 {
     if
-    :: key == nobody && bound -> flush_bound_cache()
+    :: key == no_thread && bound -> flush_bound_cache()
     :: else
     fi;
     using = bound;
@@ -311,7 +311,7 @@ inline free_by_resource()
 }
 
 // The last free of a slab on the epoch's list recycles it.
-inline free_shared(s)
+inline free_remote(s)
 {
     d_step { remote_word[s]++; live[s]--; last = where[s] == orphaned && remote_word[s] == SLOTS };
     if
@@ -332,10 +332,10 @@ inline free_shared(s)
 inline free_by_heap(s)
 {
     inside = true;
-    d_step { using = where[s] == owned && attached && key != nobody };
+    d_step { using = where[s] == owned && attached && key != no_thread };
     if
     :: using -> plain(s, 1)
-    :: else -> free_shared(s)
+    :: else -> free_remote(s)
     fi;
     using = false;
     leave()
@@ -352,12 +352,12 @@ inline resource_ends(by_t)
     :: bound && by_t -> ended = true; flush_cache(true, false)
     :: bound && !by_t ->
         ended = true;
-        key = nobody;
+        key = no_thread;
 #ifndef MUTANT_END_LEAVES_BINDING
         bound = false;
 #endif
         exclusive = false;
-#ifndef MUTANT_NOT_WANTED_AT_END
+#ifndef MUTANT_FLUSH_NOT_REQUESTED_AT_END
         flush_requested = true;
 #endif
         if
@@ -408,8 +408,8 @@ proctype T()
     t_done = true;
     // The threads that get T's objects free them late.
     do
-    :: live[1] > 0 -> free_shared(1)
-    :: live[0] > (f_done -> 0 : 1) -> free_shared(0)
+    :: live[1] > 0 -> free_remote(1)
+    :: live[0] > (f_done -> 0 : 1) -> free_remote(0)
     :: else -> break
     od;
     done++
@@ -458,10 +458,10 @@ inline reclaim_epoch(close)
 #ifdef MUTANT_KEY_LEFT_OPEN
         if
         :: bound
-        :: else -> key = nobody
+        :: else -> key = no_thread
         fi;
 #else
-        key = nobody;
+        key = no_thread;
 #endif
         if
         :: !bound -> flush_requested = true

@@ -21,7 +21,7 @@
 // MUTANT_ADD_WITHOUT_LOOK: assertion not_the_named_epoch
 // MUTANT_ADD_COMPARES_STATE_ONLY: assertion not_the_named_epoch
 // MUTANT_DRAINED_WITH_PAGES: assertion drained_too_early
-// MUTANT_NO_SETTLE_AFTER_FREE: assertion not_drained
+// MUTANT_NO_TRY_DRAIN_AFTER_FREE: assertion not_drained
 // MUTANT_PAGES_GIVEN_FIRST: assertion not_reported_once
 // MUTANT_RELIST_LOOKS_AT_HOME_ONLY: assertion no_slab
 // MUTANT_TAG_NOT_LOOKED_AT (DROP): assertion not_listed
@@ -121,7 +121,7 @@ inline free_large()
             tag = none;
             where = unused;
             home = 0;
-#ifndef MUTANT_NO_SETTLE_AFTER_FREE
+#ifndef MUTANT_NO_TRY_DRAIN_AFTER_FREE
             try_drain(at - 1);
 #endif
             lock[at - 1] = false;

@@ -32,7 +32,7 @@
 
 // Memory that T writes without a lock.
 #define ACTIVITY 0
-#define KEPT 1
+#define RETAINED 1
 byte memory[2];
 byte buffered_at[IN_BUFFER];
 byte buffered[IN_BUFFER];
@@ -155,7 +155,7 @@ inline wait_outside()
 proctype T()
 {
     byte n = SECTIONS;
-    byte kept;
+    byte retained;
     bool seen;
     do
     :: n > 0 ->
@@ -166,15 +166,15 @@ proctype T()
         :: else -> break
         od;
         in_section = true;
-        load(KEPT, kept);
+        load(RETAINED, retained);
         if
-        :: kept > 0 -> store(KEPT, kept - 1); in_use++
+        :: retained > 0 -> store(RETAINED, retained - 1); in_use++
         :: in_use > 0 -> in_use--;
 #ifdef MUTANT_LEAVE_TOO_EARLY
             in_section = false; store(ACTIVITY, 0);
 #endif
-            store(KEPT, kept + 1)
-        :: kept == 0 && in_use == 0   // from the heap's cache, which has a lock of its own
+            store(RETAINED, retained + 1)
+        :: retained == 0 && in_use == 0   // from the heap's cache, which has a lock of its own
             -> if
                :: atomic { cached > 0 -> cached--; in_use++ }
                :: cached == 0
@@ -185,7 +185,7 @@ proctype T()
     :: n == 0 -> break
     od;
     skip;
-    d_step { empty_buffer(); i = 0; kept = 0 };
+    d_step { empty_buffer(); i = 0; retained = 0 };
     t_stopped = true
 }
 
@@ -193,9 +193,9 @@ proctype T()
 inline flush_retained()
 {
     assert(!in_section);   // taken_in_section
-    taken = memory[KEPT];
+    taken = memory[RETAINED];
     assert(!in_section);   // taken_in_section
-    memory[KEPT] = 0;
+    memory[RETAINED] = 0;
     atomic { cached = cached + taken; taken = 0 }
 }
 
@@ -250,7 +250,7 @@ proctype forker()
 init
 {
     atomic {
-        memory[KEPT] = SLABS;
+        memory[RETAINED] = SLABS;
         run T();
         run reacher();
         run reacher();
@@ -259,5 +259,5 @@ init
 #endif
     };
     t_stopped && reaches == 2;
-    assert(memory[KEPT] + in_use + cached == SLABS)   // slab_lost
+    assert(memory[RETAINED] + in_use + cached == SLABS)   // slab_lost
 }

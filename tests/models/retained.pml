@@ -18,12 +18,12 @@
 //
 // Variants: (none) TWICE
 //
-// MUTANT_KEPT_WITH_OBJECT: assertion kept_with_object
+// MUTANT_RETAINED_WITH_OBJECT: assertion retained_with_object
 // MUTANT_DETACHED_FIRST: assertion taken_by_two
 // MUTANT_FLUSHED_AT_WORK: assertion taken_by_two
-// MUTANT_CLOSER_KEEPS: assertion wrongly_counted
+// MUTANT_CLOSER_RETAINS: assertion wrongly_counted
 // MUTANT_NOT_COUNTED_WHEN_REFUSED: assertion wrongly_counted
-// MUTANT_SHARED_NOT_LOOKED_AT (TWICE): assertion handed_out_in_both_words
+// MUTANT_REMOTE_FREE_NOT_LOOKED_AT (TWICE): assertion handed_out_in_both_words
 // MUTANT_LATE_FREE_NOT_LOOKED_FOR (TWICE): assertion not_reported_once
 
 #define FULL 3
@@ -46,7 +46,7 @@ byte slabs[2];
 byte attached = 0;   // to an epoch, or to none
 byte key = 0;
 bool has_slab = true;
-bool spare = false;   // the cache is detached
+bool detached = false;   // the cache is detached
 byte retaining = 0;
 bool activity = false;
 bool flush_requested = false;
@@ -73,7 +73,7 @@ inline try_drain(s)
 }
 
 // Step mark_empty.  Code: modules/slab/slab_cache.hpp mark_empty
-inline let_go()
+inline mark_empty()
 {
     d_step {
         assert(!in_hands && where != cached);      // taken_by_two
@@ -106,29 +106,29 @@ inline claim()
 }
 
 // Step is_retained_whole.  Code: modules/tls_cache/thread_cache.hpp is_retained_whole; modules/tls_cache/thread_cache.hpp thread_cache::can_retain
-#ifdef MUTANT_KEPT_WITH_OBJECT
+#ifdef MUTANT_RETAINED_WITH_OBJECT
 #define EMPTY (remote_word == 0)
 #else
 #define EMPTY (local_free_word == FULL && remote_word == 0)
 #endif
 
 // Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
-inline flush_cache(s, keep)
+inline flush_cache(s, retain)
 {
     key = CLOSED;
 #ifdef MUTANT_DETACHED_FIRST
     attached = NO;
 #endif
     if
-    :: has_slab && keep && EMPTY ->
+    :: has_slab && retain && EMPTY ->
         d_step {
-            assert(live == 0 || freed_once > 1);   // kept_with_object
+            assert(live == 0 || freed_once > 1);   // retained_with_object
             retaining++
         }
-    :: has_slab && !(keep && EMPTY) ->
+    :: has_slab && !(retain && EMPTY) ->
         claim();
         if
-        :: local_free_word == FULL -> let_go()
+        :: local_free_word == FULL -> mark_empty()
         :: else ->
             d_step {
                 assert(!in_hands && where == owned);    // taken_by_two
@@ -138,25 +138,25 @@ inline flush_cache(s, keep)
                 slabs[s]++
             };
             if
-            :: remote_word == FULL -> slabs[s]--; let_go()
+            :: remote_word == FULL -> slabs[s]--; mark_empty()
             :: else
             fi
         fi;
         has_slab = false
     :: else
     fi;
-    d_step { attached = NO; spare = true }
+    d_step { attached = NO; detached = true }
 }
 
 // Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
-inline flush_revoked_cache(only_wanted)
+inline flush_revoked_cache(only_revoked)
 {
     home = attached;
     if
     :: home != NO ->
         acquire(home);
         if
-        :: attached == home && (!only_wanted || key == CLOSED) -> flush_cache(home, true); try_drain(home)
+        :: attached == home && (!only_revoked || key == CLOSED) -> flush_cache(home, true); try_drain(home)
         :: else
         fi;
         lock[home] = false
@@ -178,7 +178,7 @@ inline leave()
         fi
     :: else
     fi;
-    d_step { assert(retaining == (spare && has_slab)) }    // wrongly_counted
+    d_step { assert(retaining == (detached && has_slab)) }    // wrongly_counted
 }
 
 // Step flush_retained.  Code: modules/tls_cache/retained.cpp thread_cache::flush_retained; modules/tls_cache/retained.cpp heap_state::flush_retained
@@ -190,7 +190,7 @@ inline flush()
 #else
     :: attached == NO && has_slab ->
 #endif
-        let_go();
+        mark_empty();
         d_step { has_slab = false; retaining = 0 }
     :: else
     fi
@@ -204,14 +204,14 @@ inline attach_cache(e)
     :: else
     fi;
     if
-    :: spare ->
-        d_step { spare = false; retaining = 0 };
+    :: detached ->
+        d_step { detached = false; retaining = 0 };
         acquire(e);
         if
         :: state[e] == opened -> d_step { attached = e; key = e }
         :: else ->
             d_step {
-                spare = true;
+                detached = true;
 #ifndef MUTANT_NOT_COUNTED_WHEN_REFUSED
                 retaining = (has_slab -> 1 : 0)
 #else
@@ -228,7 +228,7 @@ inline attach_cache(e)
 inline allocate_from()
 {
     atomic { own = local_free_word; both = own & remote_word };
-#ifndef MUTANT_SHARED_NOT_LOOKED_AT
+#ifndef MUTANT_REMOTE_FREE_NOT_LOOKED_AT
     freed = remote_word;
 #endif
     if
@@ -296,7 +296,7 @@ inline free_remote(s)
                 home = (slabs[0] != 0 -> 0 : 1);
                 acquire(home);
                 if
-                :: where == orphaned && remote_word == FULL && slabs[home] != 0 -> slabs[home]--; let_go(); try_drain(home)
+                :: where == orphaned && remote_word == FULL && slabs[home] != 0 -> slabs[home]--; mark_empty(); try_drain(home)
                 :: else
                 fi;
                 lock[home] = false
@@ -401,7 +401,7 @@ inline close(s)
     :: attached == s ->
         d_step { key = CLOSED; flush_requested = true };
         if
-#ifdef MUTANT_CLOSER_KEEPS
+#ifdef MUTANT_CLOSER_RETAINS
         :: !activity -> flush_cache(s, true)
 #else
         :: !activity -> flush_cache(s, false)
@@ -434,7 +434,7 @@ init
 #endif
     assert(state[0] == drained && state[1] == drained);
     if
-    :: has_slab -> let_go()
+    :: has_slab -> mark_empty()
     :: else
     fi;
     reports = reports + COUNT(remote_word);

@@ -31,7 +31,7 @@ def run(command, where, allowed=(0,)):
 
 
 def preprocessor(tools):
-    """spin preprocesses with gcc unless told otherwise, and a machine that has only clang has no gcc."""
+    """spin preprocesses with gcc by default, and a machine that has only clang has no gcc."""
     return f"-P{tools.compiler} -E -x c"
 
 
@@ -59,31 +59,31 @@ class Model:
 
     def verify(self, tools, variant):
         with tempfile.TemporaryDirectory() as where:
-            said, _ = self.spin(tools, where, [variant], "-O2", 22)
+            output, _ = self.spin(tools, where, [variant], "-O2", 22)
         name = f"{self.path.stem} {variant}".strip()
-        states = re.search(r"^\s*(\S+) states, stored", said, re.M)
-        depth = re.search(r"depth reached (\d+)", said)
-        memory = re.search(r"([\d.]+)\s+total actual memory usage", said)
+        states = re.search(r"^\s*(\S+) states, stored", output, re.M)
+        depth = re.search(r"depth reached (\d+)", output)
+        memory = re.search(r"([\d.]+)\s+total actual memory usage", output)
         for bad in ("max search depth too small", "Search not completed", "out of memory", "memory limit", "assertion violated",
                     "invalid end state (", "error:"):
-            if bad in said:
-                fail(f"{name} is not verified ({bad}):\n{said}")
-        if "errors: 0" not in said or not states or "invalid end states\t+" not in said:
-            fail(f"{name} is not verified:\n{said}")
+            if bad in output:
+                fail(f"{name} is not verified ({bad}):\n{output}")
+        if "errors: 0" not in output or not states or "invalid end states\t+" not in output:
+            fail(f"{name} is not verified:\n{output}")
         print(f"verified  {name:28} {int(float(states.group(1))):>9} states, depth {depth.group(1)}, "
               f"{float(memory.group(1)):.0f} MiB", flush=True)
 
     def refute(self, tools, mutant, variant, label):
         with tempfile.TemporaryDirectory() as where:
-            said, defines = self.spin(tools, where, [mutant, variant], "-O0", 18)
-            if "errors: 0" in said or "assertion violated" not in said:
-                fail(f"{self.path.stem}: {mutant} is not refuted:\n{said}")
+            output, defines = self.spin(tools, where, [mutant, variant], "-O0", 18)
+            if "errors: 0" in output or "assertion violated" not in output:
+                fail(f"{self.path.stem}: {mutant} is not refuted:\n{output}")
             trail = f"{self.path.name}.trail"
-            told = run([tools.spin, preprocessor(tools), *defines, "-t", "-k", trail, self.path], where, allowed=(0, 1))
-        line = re.search(r"\.pml:(\d+), Error: assertion violated", told)
+            trace = run([tools.spin, preprocessor(tools), *defines, "-t", "-k", trail, self.path], where, allowed=(0, 1))
+        line = re.search(r"\.pml:(\d+), Error: assertion violated", trace)
         found = re.search(r"// (\w+)", self.text.splitlines()[int(line.group(1)) - 1]) if line else None
         if not found or found.group(1) != label:
-            fail(f"{self.path.stem}: {mutant} is refuted, but by {found and found.group(1)} and not by {label}:\n{told[-800:]}")
+            fail(f"{self.path.stem}: {mutant} is refuted, but by {found and found.group(1)} and not by {label}:\n{trace[-800:]}")
         print(f"refuted   {self.path.stem:9} {mutant[7:]:30} by {label}", flush=True)
 
 
@@ -96,23 +96,23 @@ def check_references(source, folder):
             steps.setdefault((path.name, step), []).extend(p.strip().split(" ") for p in places.split(";"))
     if not steps:
         problems.append("no model names any code")
-    told = {}
+    tagged = {}
     for path in sorted(p for part in ("modules", "pmr") for p in (source / part).rglob("*.[ch]pp*")):
         for models in re.findall(r"// Modelled: (.*)$", path.read_text(), re.M):
-            for said in models.split(";"):
-                match = re.fullmatch(r"tests/models/([\w.]+), step (\w+)", said.strip())
+            for reference in models.split(";"):
+                match = re.fullmatch(r"tests/models/([\w.]+), step (\w+)", reference.strip())
                 where = path.relative_to(source).as_posix()
                 if not match or match.groups() not in steps:
-                    problems.append(f"{where}: no such step: {said.strip()}")
+                    problems.append(f"{where}: no such step: {reference.strip()}")
                 else:
-                    told.setdefault(match.groups(), set()).add(where)
+                    tagged.setdefault(match.groups(), set()).add(where)
     for (model, step), places in steps.items():
         for file, function in places:
             path = source / file
             name = function.split("::")[-1]
             if not path.is_file() or not re.search(rf"\b{name}\s*\(", path.read_text()):
                 problems.append(f"{model}, step {step}: {file} has no {function}")
-        if not told.get((model, step), set()) & {file for file, _ in places}:
+        if not tagged.get((model, step), set()) & {file for file, _ in places}:
             problems.append(f"{model}, step {step}: no comment 'Modelled: tests/models/{model}, step {step}' in "
                             f"{' or '.join(sorted({file for file, _ in places}))}")
     if problems:

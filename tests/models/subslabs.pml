@@ -4,46 +4,46 @@
 // A slab of two subslabs, each with words of its own. Lists, owner and home are the slab's; a freer sees one subslab
 // only, and a thread that asks whether the slab is empty reads one word after the other. Two threads free, one of them
 // perhaps when no other thread is at work. In the first variant a closer takes the slab from an idle cache meanwhile.
-// ADOPT: the slab is on the epoch's list with one free slot; X acquires it when it can, frees an object and flushes its
-// cache. REUSE: X acquires it, empties it, uses it in a second epoch and leaves it full on that epoch's list, while the
-// thread with the first free still has to move it in the first.
+// ACQUIRE: the slab is on the epoch's list with one free slot; X acquires it when it can, frees an object and flushes
+// its cache. REUSE: X acquires it, empties it, uses it in a second epoch and leaves it full on that epoch's list, while
+// the thread with the first free still has to move it in the first.
 //
-// Bound: one slab, 2 subslabs of 2 slots, 3 threads; 4 frees, 3 in ADOPT, 8 in REUSE.
-// States: 84,858; ADOPT 177,941; REUSE 31,904.
+// Bound: one slab, 2 subslabs of 2 slots, 3 threads; 4 frees, 3 in ACQUIRE, 8 in REUSE.
+// States: 84,858; ACQUIRE 177,941; REUSE 31,904.
 // Store buffers and announcements are left out: see claims.pml and close.pml.
 // Shown: the slab is recycled once, when both subslabs are empty; when all is quiet it is on the full list only without
 // a free slot, and on no list when it is empty; lists are changed under their epoch's lock and agree with the slab's
 // `where`; a slab on the partial list has free slots.
 //
-// Variants: (none) ADOPT REUSE
+// Variants: (none) ACQUIRE REUSE
 //
-// MUTANT_FULL_BLOCK_TAKES_SLAB: assertion live_object_taken
+// MUTANT_FULL_SUBSLAB_TAKES_SLAB: assertion live_object_reclaimed
 // MUTANT_ONLY_LAST_FREE_LOOKS: assertion free_slots_out_of_reach
-// MUTANT_ONLY_FIRST_FREE_LOOKS: assertion not_taken_back
-// MUTANT_NO_LOOK_AFTER_PUTTING_DOWN: assertion not_taken_back
-// MUTANT_ONE_BLOCK_LOOKED_AT: assertion live_object_taken
-// MUTANT_OWNER_BEFORE_LAST_BLOCK: assertion not_taken_back
-// MUTANT_NO_ELECTION: assertion on_no_shelf
-// MUTANT_RELIST_ANYWHERE (ADOPT): assertion not_listed
+// MUTANT_ONLY_FIRST_FREE_LOOKS: assertion not_reclaimed
+// MUTANT_NO_LOOK_AFTER_ORPHANING: assertion not_reclaimed
+// MUTANT_ONE_SUBSLAB_LOOKED_AT: assertion live_object_reclaimed
+// MUTANT_OWNER_BEFORE_LAST_SUBSLAB: assertion not_reclaimed
+// MUTANT_NO_CLAIM: assertion on_no_list
+// MUTANT_RELIST_ANYWHERE (ACQUIRE): assertion not_listed
 // MUTANT_HOME_BEFORE_LIST (REUSE): assertion not_listed
 
-#if !defined(ADOPT) && !defined(REUSE)
-#define LANE_HAS_IT
+#if !defined(ACQUIRE) && !defined(REUSE)
+#define CACHE_OWNS_SLAB
 #endif
 #define FULL 3
 // Results of a claim.
 #define LOST 0
 #define WON 1
-#define LET_GO 2
+#define YIELDED 2
 mtype = { unused, cached, owned, orphan_partial, orphan_full };
 mtype = { opened, closing, drained };
 
 // The words of the slab and its subslabs.
 byte remote_word[2];
 byte local_free_word[2];            // slots of the subslabs, all of them live
-#define NONE 0                 /* null: on a epoch_slabs */
+#define NONE 0                 /* null: on an epoch's list */
 #define CACHE 1                 /* in the first epoch */
-#define SECOND_LANE 2
+#define SECOND_CACHE 2
 #define RECLAIMING 3
 #define NOWHERE 4
 byte owner = NONE;
@@ -85,7 +85,7 @@ inline move(s, from, to)
 inline remote_fill()
 {
     d_step { any = remote_word[0] != 0; all = remote_word[0] == FULL };
-#ifndef MUTANT_ONE_BLOCK_LOOKED_AT
+#ifndef MUTANT_ONE_SUBSLAB_LOOKED_AT
     d_step { any = any || remote_word[1] != 0; all = all && remote_word[1] == FULL }
 #else
     skip
@@ -116,8 +116,8 @@ inline claim_slab()
 inline recycle()
 {
     d_step {
-        assert(where != cached);                   // taken_back_twice
-        assert(live[0] == 0 && live[1] == 0);      // live_object_taken
+        assert(where != cached);                   // recycled_twice
+        assert(live[0] == 0 && live[1] == 0);      // live_object_reclaimed
         owner = NOWHERE
     };
     d_step { local_free_word[0] = FULL; remote_word[0] = 0 };
@@ -145,7 +145,7 @@ inline claim_for_reclaim()
 {
     do
     :: true ->
-#ifdef MUTANT_NO_ELECTION
+#ifdef MUTANT_NO_CLAIM
         reclaim_claim = WON;
         break
 #else
@@ -167,7 +167,7 @@ inline claim_for_reclaim()
         owner = NONE;
         remote_fill();
         if
-        :: !all -> reclaim_claim = LET_GO; break
+        :: !all -> reclaim_claim = YIELDED; break
         :: else
         fi
 #endif
@@ -209,7 +209,7 @@ inline relist()
 // Step orphan_changed.  Code: modules/tls_cache/remote_free.cpp orphan_changed
 inline orphan_changed()
 {
-#ifdef MUTANT_FULL_BLOCK_TAKES_SLAB
+#ifdef MUTANT_FULL_SUBSLAB_TAKES_SLAB
     all = before != 0;
 #else
     remote_fill();
@@ -217,17 +217,17 @@ inline orphan_changed()
     if
     :: !all -> relist()
     :: else ->
-#ifdef MUTANT_FULL_BLOCK_TAKES_SLAB
+#ifdef MUTANT_FULL_SUBSLAB_TAKES_SLAB
         d_step { reclaim_claim = (owner == NONE -> WON : LOST); owner = (owner == NONE -> RECLAIMING : owner) };
 #else
         claim_for_reclaim();
 #endif
         if
-        :: reclaim_claim == LET_GO -> relist()
+        :: reclaim_claim == YIELDED -> relist()
         :: reclaim_claim == LOST
         :: reclaim_claim == WON ->
             at = home;
-            assert(at != 0);               // on_no_shelf
+            assert(at != 0);               // on_no_list
             acquire(at - 1);
             move(at - 1, where, unused);
             recycle();
@@ -277,7 +277,7 @@ inline orphan_slab(s)
         d_step { assert(list[s] == unused); list[s] = orphan_partial; where = orphan_partial; slabs[s]++ };
         remote_word[0] = remote_word[0] | local_free_word[0];
         local_free_word[0] = 0;
-#ifdef MUTANT_OWNER_BEFORE_LAST_BLOCK
+#ifdef MUTANT_OWNER_BEFORE_LAST_SUBSLAB
         owner = NONE;
         remote_fill();
         remote_word[1] = remote_word[1] | local_free_word[1];
@@ -286,7 +286,7 @@ inline orphan_slab(s)
         remote_word[1] = remote_word[1] | local_free_word[1];
         local_free_word[1] = 0;
         owner = NONE;
-#ifndef MUTANT_NO_LOOK_AFTER_PUTTING_DOWN
+#ifndef MUTANT_NO_LOOK_AFTER_ORPHANING
         remote_fill();
 #endif
 #endif
@@ -373,7 +373,7 @@ proctype last_freer()
     done++
 }
 
-#ifdef LANE_HAS_IT
+#ifdef CACHE_OWNS_SLAB
 // Closes the first epoch, whose cache's thread is idle.
 proctype C()
 {
@@ -398,7 +398,7 @@ proctype other()
 }
 #endif
 
-#ifdef ADOPT
+#ifdef ACQUIRE
 proctype X()
 {
     VARIABLES;
@@ -441,16 +441,16 @@ proctype X()
         // Its next slab, in the second epoch, of which it uses every slot.
         // Step take_ownership.  Code: modules/tls_cache/owned_slabs.cpp thread_cache::take_ownership
         where = owned;
-        owner = SECOND_LANE;
+        owner = SECOND_CACHE;
         d_step { local_free_word[0] = 0; local_free_word[1] = 0; live[0] = FULL; live[1] = FULL };
-        flush_cache(1, SECOND_LANE);
+        flush_cache(1, SECOND_CACHE);
         flush_cache(0, CACHE);
         free_remote(0, 1);
         free_remote(1, 1);
         free_remote(1, 2);
         free_remote(0, 2)
     :: else ->
-        flush_cache(1, SECOND_LANE);
+        flush_cache(1, SECOND_CACHE);
         flush_cache(0, CACHE)
     fi;
     done++
@@ -467,7 +467,7 @@ init
         state[0] = opened;
         state[1] = closing;
         caches[0] = 1;
-#ifdef LANE_HAS_IT
+#ifdef CACHE_OWNS_SLAB
         owner = CACHE;
 #else
         home = 1;
@@ -475,10 +475,10 @@ init
         list[0] = orphan_full;
         slabs[0] = 1;
 #endif
-#ifndef LANE_HAS_IT
+#ifndef CACHE_OWNS_SLAB
         state[0] = closing;
 #endif
-#ifdef ADOPT
+#ifdef ACQUIRE
         live[1] = 2;
         remote_word[1] = 1;
         where = orphan_partial;
@@ -488,10 +488,10 @@ init
         caches[1] = 1;
 #endif
     };
-#ifdef LANE_HAS_IT
+#ifdef CACHE_OWNS_SLAB
     atomic { run other(); run last_freer(); run C() };
     done == 3;
-#elif defined(ADOPT)
+#elif defined(ACQUIRE)
     atomic { run freer(0, 1); run X(); run last_freer() };
     done == 3;
 #else
@@ -499,7 +499,7 @@ init
     done == 3;
 #endif
     assert(live[0] == 0 && live[1] == 0);
-    assert(where == cached && owner == NOWHERE);                                  // not_taken_back
+    assert(where == cached && owner == NOWHERE);                                  // not_reclaimed
     assert(local_free_word[0] == FULL && local_free_word[1] == FULL && remote_word[0] == 0 && remote_word[1] == 0);
     assert(state[0] == drained && released[0] == 1);
 #ifdef REUSE

@@ -3,7 +3,7 @@
 //
 // The pages between live objects. One slab of three slots, each on a page of its own, on an epoch's list; purger P
 // gives the kernel the pages of free slots while the slab stays on its list. First variant: the epoch is closed, and
-// two threads free the two objects that live there. ADOPT: the epoch is open; another thread frees one of the two
+// two threads free the two objects that live there. ACQUIRE: the epoch is open; another thread frees one of the two
 // objects, the other one stays; X acquires the slab, allocates, frees, flushes it and purges in its turn. DROP: D
 // releases all that the epoch holds, and Y uses the slab again at once.
 //
@@ -13,20 +13,20 @@
 // exactly once, by a thread that finds it empty, and the epoch drains; a slab with free slots stays where it can be
 // acquired.
 //
-// Variants: (none) ADOPT DROP
+// Variants: (none) ACQUIRE DROP
 //
-// MUTANT_PURGES_WITHOUT_OWNING (ADOPT): assertion purged_under_object
-// MUTANT_ENDS_WITHOUT_LOOK: assertion not_taken_back
-// MUTANT_NOT_RELISTED (ADOPT): assertion left_on_full_list
+// MUTANT_PURGES_WITHOUT_OWNING (ACQUIRE): assertion purged_under_object
+// MUTANT_ENDS_WITHOUT_LOOK: assertion not_reclaimed
+// MUTANT_NOT_RELISTED (ACQUIRE): assertion left_on_full_list
 // MUTANT_NOTES_WHAT_CAME_MEANWHILE: assertion noted_but_resident
-// MUTANT_ADOPTED_WITH_ITS_NOTE (ADOPT): assertion noted_but_resident
-// MUTANT_DROPS_WHAT_IS_PURGED (DROP): assertion not_taken_back
-// MUTANT_NO_SETTLE_AFTER_PURGE: assertion not_drained
+// MUTANT_ACQUIRED_WITH_ITS_NOTE (ACQUIRE): assertion noted_but_resident
+// MUTANT_DROPS_WHAT_IS_PURGED (DROP): assertion not_reclaimed
+// MUTANT_NO_TRY_DRAIN_AFTER_PURGE: assertion not_drained
 
 #define FULL 7
 #define LOST 0
 #define WON 1
-#define LET_GO 2
+#define YIELDED 2
 mtype = { unused, cached, owned, orphan_partial, orphan_full };
 mtype = { opened, closing, drained };
 
@@ -34,10 +34,10 @@ mtype = { opened, closing, drained };
 byte remote_word = 4;
 byte local_free_word = 0;
 #define NONE 0
-#define LANE_X 2
+#define CACHE_X 2
 #define RECLAIMING 3
 #define NOWHERE 4
-#define LANE_Y 5
+#define CACHE_Y 5
 byte owner = NONE;
 mtype where = orphan_partial;
 byte noted = 0;   // slots whose pages are noted as purged
@@ -61,8 +61,8 @@ inline touch(slot) { gone = gone & (FULL - slot) }
 inline recycle()
 {
     d_step {
-        assert(where != cached);   // taken_back_twice
-        assert(live == 0);         // live_object_taken
+        assert(where != cached);   // recycled_twice
+        assert(live == 0);         // live_object_reclaimed
         owner = NOWHERE
     };
     local_free_word = FULL;
@@ -115,7 +115,7 @@ inline claim_for_reclaim(result)
         fi;
         owner = NONE;
         if
-        :: remote_word != FULL -> result = LET_GO; break
+        :: remote_word != FULL -> result = YIELDED; break
         :: else
         fi
     od;
@@ -142,7 +142,7 @@ inline orphan_changed()
     :: else ->
         claim_for_reclaim(reclaim_claim);
         if
-        :: reclaim_claim == LET_GO -> relist()
+        :: reclaim_claim == YIELDED -> relist()
         :: reclaim_claim == LOST
         :: reclaim_claim == WON ->
             acquire();
@@ -227,7 +227,7 @@ inline end_purge()
     fi;
     reclaim_claim = 0;
 #endif
-#ifndef MUTANT_NO_SETTLE_AFTER_PURGE
+#ifndef MUTANT_NO_TRY_DRAIN_AFTER_PURGE
     try_drain()
 #else
     skip
@@ -266,11 +266,11 @@ inline acquire_partial()
     acquire();
     if
     :: list == orphan_partial ->
-        d_step { claimed = (owner == NONE); if :: claimed -> owner = LANE_X :: else fi };
+        d_step { claimed = (owner == NONE); if :: claimed -> owner = CACHE_X :: else fi };
         if
         :: claimed ->
             d_step { local_free_word = remote_word; remote_word = 0 };
-#ifndef MUTANT_ADOPTED_WITH_ITS_NOTE
+#ifndef MUTANT_ACQUIRED_WITH_ITS_NOTE
             noted = 0;
 #endif
             d_step { remove_from(orphan_partial); slabs--; where = owned }
@@ -311,7 +311,7 @@ proctype P()
     done++
 }
 
-#ifdef ADOPT
+#ifdef ACQUIRE
 proctype X()
 {
     VARIABLES;
@@ -366,7 +366,7 @@ proctype Y()
 {
     VARIABLES;
     where == cached;
-    d_step { where = owned; noted = 0; owner = LANE_Y; local_free_word = 3; live = 4; touch(4) };
+    d_step { where = owned; noted = 0; owner = CACHE_Y; local_free_word = 3; live = 4; touch(4) };
     d_step {
         assert((gone & 4) == 0);           // purged_under_object
         local_free_word = FULL;
@@ -383,7 +383,7 @@ proctype Y()
 init
 {
     d_step {
-#if defined(ADOPT) || defined(DROP)
+#if defined(ACQUIRE) || defined(DROP)
         state = opened
 #else
         state = closing
@@ -397,7 +397,7 @@ init
 #else
         run freer(1);
         run P();
-#ifdef ADOPT
+#ifdef ACQUIRE
         run X()
 #else
         run freer(2)
@@ -405,13 +405,13 @@ init
 #endif
     };
     done == THREADS;
-#ifdef ADOPT
+#ifdef ACQUIRE
     assert(live == 2 && owner == NONE && local_free_word == 0 && remote_word == 5);
     assert(where == orphan_partial && list == orphan_partial && slabs == 1);    // left_on_full_list
     assert((noted & (FULL - gone)) == 0);                                         // noted_but_resident
 #else
     assert(live == 0);
-    assert(where == cached && owner == NOWHERE && local_free_word == FULL && remote_word == 0 && slabs == 0);   // not_taken_back
+    assert(where == cached && owner == NOWHERE && local_free_word == FULL && remote_word == 0 && slabs == 0);   // not_reclaimed
 #ifndef DROP
     assert(state == drained && released == 1);                                   // not_drained
 #endif

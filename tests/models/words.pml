@@ -3,9 +3,8 @@
 //
 // The two words of a slab. The owner allocates from `local_free`, frees into it, and collects from `remote_free` the
 // frees of three other threads, each of a slot of its own. The slab is the owner's current one, or on its partial
-// stack, or neither: then `freed_into` must tell the owner. Variants: two of the threads free the same slot (TWICE), or
-// the owner frees a slot that another
-// thread frees as well (OWNER_TOO).
+// stack, or neither: then `freed_into` must notify the owner. Variants: two of the threads free the same slot (TWICE),
+// or the owner frees a slot that another thread frees as well (OWNER_TOO).
 //
 // Bound: one slab, 3 slots, 4 threads, 3 operations of the owner before the others are done, and as many as are needed
 // afterwards.
@@ -21,11 +20,11 @@
 // MUTANT_FLAG_CLEARED_AFTERWARDS: assertion slot_lost
 // MUTANT_FLAG_BEFORE_FREE: assertion slot_lost
 // MUTANT_LOOK_PASSES_EXCHANGE: assertion slot_lost
-// MUTANT_LAST_FREE_NOT_TOLD: assertion slot_lost
+// MUTANT_LAST_FREE_NOT_NOTED: assertion slot_lost
 // MUTANT_NOT_MADE_READY: assertion slot_lost
 // MUTANT_BEFORE_NOT_LOOKED_AT (TWICE): assertion not_reported_once
 // MUTANT_TWICE_NOT_REPORTED (OWNER_TOO): assertion not_reported_once
-// MUTANT_SHARED_NOT_LOOKED_AT (TWICE): assertion handed_out_in_both_words
+// MUTANT_REMOTE_FREE_NOT_LOOKED_AT (TWICE): assertion handed_out_in_both_words
 
 #define FULL 7
 #define OPERATIONS 3
@@ -138,8 +137,8 @@ inline next_subslab()
 // Step allocate_from.  Code: modules/tls_cache/thread_cache.hpp allocate_from
 inline allocate_from()
 {
-    atomic { own = local_free_word; in_shared = remote_word };   // what is in both words now was freed twice
-#ifdef MUTANT_SHARED_NOT_LOOKED_AT
+    atomic { own = local_free_word; in_remote_free = remote_word };   // what is in both words now was freed twice
+#ifdef MUTANT_REMOTE_FREE_NOT_LOOKED_AT
     freed = 0;
 #else
     freed = remote_word;
@@ -148,7 +147,7 @@ inline allocate_from()
     :: own != 0 && (freed & own) == 0 ->
         slot = FIRST_OF(own);
         atomic {
-            assert((in_shared & own) == 0);      // handed_out_in_both_words
+            assert((in_remote_free & own) == 0);      // handed_out_in_both_words
             assert((live & slot & FREED_ONCE) == 0);  // handed_out_twice
             local_free_word = own & (own - 1);
             live = live | slot;
@@ -176,7 +175,7 @@ inline allocate()
         fi
     :: else -> break
     od;
-    own = 0; freed = 0; found = false; in_shared = 0
+    own = 0; freed = 0; found = false; in_remote_free = 0
 }
 
 // Step put_back.  Code: modules/tls_cache/thread_cache.hpp put_back; modules/tls_cache/thread_cache.hpp thread_cache::restock
@@ -241,7 +240,7 @@ proctype freer(byte s)
     fi;
 #ifndef MUTANT_FLAG_BEFORE_FREE
     if
-#ifdef MUTANT_LAST_FREE_NOT_TOLD
+#ifdef MUTANT_LAST_FREE_NOT_NOTED
     :: before == 0 -> note_freed_into()
 #else
     :: before == 0 || (before | s) == FULL -> note_freed_into()
@@ -257,7 +256,7 @@ active proctype owner()
 {
     byte own = 0;
     byte freed = 0;
-    byte in_shared = 0;
+    byte in_remote_free = 0;
     byte slot = 0;
     byte left = OPERATIONS;
     bool found = false;
