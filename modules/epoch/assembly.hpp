@@ -118,33 +118,33 @@ inline std::string_view text_of(std::array<char, 64> const& name) noexcept
 }
 
 /// The names of labels by number; empty for an unused number.
-inline std::vector<std::string> label_names(heap_stats_page const& published)
+inline std::vector<std::string> label_names(heap_stats_page const& page)
 {
     std::vector<std::string> names(label_buckets);
-    std::uint32_t const used = std::min(published.labels_used.load(std::memory_order_acquire), label_buckets - 2);
+    std::uint32_t const used = std::min(page.labels_used.load(std::memory_order_acquire), label_buckets - 2);
     names.front() = "unlabeled";
     names.back() = "other";
     for (std::uint32_t i = 0; i < used; ++i)
-        names[i + 1] = published.labels[i].read().view();
+        names[i + 1] = page.labels[i].read().view();
     return names;
 }
 
-inline close_stats read_last_close(last_close_record const& published)
+inline close_stats read_last_close(last_close_record const& record)
 {
     close_stats c;
     for (int patience = 100; patience > 0; --patience) {
-        std::uint32_t const version = published.version.load(std::memory_order_acquire);
-        c = {.timestamp_ns = published.timestamp_ns.load(std::memory_order_relaxed),
-             .index = static_cast<std::uint32_t>(published.index.load(std::memory_order_relaxed)),
-             .era = published.era.load(std::memory_order_relaxed),
-             .label = std::string{published.label.read().view()}};
+        std::uint32_t const version = record.version.load(std::memory_order_acquire);
+        c = {.timestamp_ns = record.timestamp_ns.load(std::memory_order_relaxed),
+             .index = static_cast<std::uint32_t>(record.index.load(std::memory_order_relaxed)),
+             .era = record.era.load(std::memory_order_relaxed),
+             .label = std::string{record.label.read().view()}};
         std::size_t i = 0;
         for (std::uint64_t* const to :
              {&c.nanoseconds, &c.rss_before, &c.rss_after, &c.scanned_slabs, &c.recycled_slabs, &c.madvise_calls,
               &c.madvise_bytes, &c.madvise_failures, &c.madvise_asked_bytes, &c.madvise_gone_bytes})
-            *to = published.figures[i++].load(std::memory_order_relaxed);
+            *to = record.figures[i++].load(std::memory_order_relaxed);
         std::atomic_thread_fence(std::memory_order_acquire);   // the figures are read before the version is read again
-        if (version % 2 == 0 && published.version.load(std::memory_order_relaxed) == version)
+        if (version % 2 == 0 && record.version.load(std::memory_order_relaxed) == version)
             return c;
         spin_pause();
     }
@@ -155,49 +155,49 @@ inline close_stats read_last_close(last_close_record const& published)
 template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
 {
     snapshot s;
-    heap_stats_page const& published = heap.stats();
+    heap_stats_page const& stats = heap.stats();
     s.name = heap.name();
     s.timestamp_ns = wall_clock_ns();
     s.pid = heap.pid();
     s.page_size = page_bytes;
-    s.epoch_count = published.epoch_count;
-    std::uint64_t const current = published.current.load(std::memory_order_acquire);
+    s.epoch_count = stats.epoch_count;
+    std::uint64_t const current = stats.current.load(std::memory_order_acquire);
     s.current_epoch = static_cast<std::uint32_t>(current & 0xffff);
     s.current_era = current >> 16;
     constexpr std::array policies{"eager", "cached", "never"};
-    s.reclaim = policies[std::min<std::size_t>(published.reclaim, policies.size() - 1)];
-    s.decay_ms = published.decay_ns / 1'000'000;
-    s.thread_cache_bytes = published.thread_cache_bytes;
+    s.reclaim = policies[std::min<std::size_t>(stats.reclaim, policies.size() - 1)];
+    s.decay_ms = stats.decay_ns / 1'000'000;
+    s.thread_cache_bytes = stats.thread_cache_bytes;
     constexpr std::array background{"off", "on", "failed", "pending"};
     s.background_purge = background[std::min<std::size_t>(
-        static_cast<std::size_t>(published.background.load(std::memory_order_relaxed)), background.size() - 1)];
+        static_cast<std::size_t>(stats.background.load(std::memory_order_relaxed)), background.size() - 1)];
     constexpr std::array watch{"off", "watching", "unavailable"};
     s.pressure_watch = watch[std::min<std::size_t>(
-        static_cast<std::size_t>(published.pressure.load(std::memory_order_relaxed)), watch.size() - 1)];
-    s.sampling = published.sampling.load(std::memory_order_relaxed) != 0;
+        static_cast<std::size_t>(stats.pressure.load(std::memory_order_relaxed)), watch.size() - 1)];
+    s.sampling = stats.sampling.load(std::memory_order_relaxed) != 0;
     s.live_known = heap.live_known();
     s.classes.resize(class_count + 1);
     for (unsigned c = 0; c <= class_count; ++c) {
         class_stats& of = s.classes[c];
         of.class_index = c;
-        of.madvise_calls = published.pages.purges[c].calls.value();
-        of.madvise_bytes = published.pages.purges[c].bytes.value();
-        of.madvise_failures = published.pages.purges[c].failures.value();
+        of.madvise_calls = stats.pages.purges[c].calls.value();
+        of.madvise_bytes = stats.pages.purges[c].bytes.value();
+        of.madvise_failures = stats.pages.purges[c].failures.value();
         if (c == large_class)
             continue;
         of.object_size = class_sizes[c];
         of.objects_per_slab = bins[c].slab_slots();
         of.pages_per_slab = bins[c].pages;
-        of.cache_size = published.cached[c].load(std::memory_order_relaxed);
-        of.cache_capacity = published.slab_cache == 0 ? 0 : std::max(published.slab_cache / class_shapes[c].pages, 1U);
+        of.cache_size = stats.cached[c].load(std::memory_order_relaxed);
+        of.cache_capacity = stats.slab_cache == 0 ? 0 : std::max(stats.slab_cache / class_shapes[c].pages, 1U);
     }
     s.labels.resize(label_buckets);
     heap.for_each_thread([&s](thread_stats_page const& t, auto row, auto labels, timing_stats_page const* times,
                               auto sums) { add_thread(t, row, labels, times, sums, s); });
     for (unsigned c = 0; c <= class_count; ++c)
-        add_class(s.classes[c], published.strays[c]);
-    add_heap(s.global, published.stray_events);
-    s.classes[large_class].allocations += published.stray_events[heap_event::large_allocation].value();
+        add_class(s.classes[c], stats.strays[c]);
+    add_heap(s.global, stats.stray_events);
+    s.classes[large_class].allocations += stats.stray_events[heap_event::large_allocation].value();
 
     std::uint32_t const opened = heap.prepared_epochs();
     std::uint64_t const now = now_ns_coarse();
@@ -215,14 +215,14 @@ template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
         s.global.closing_epochs += s.epochs.back().lifecycle == lifecycle::closing ? 1 : 0;
     }
     global_stats& g = s.global;
-    g.free_resident_pages = published.pages.free_resident.load(std::memory_order_relaxed);
-    g.free_purged_pages = published.pages.free_purged.load(std::memory_order_relaxed);
-    g.unwanted_pages = published.pages.unwanted.load(std::memory_order_relaxed);
+    g.free_resident_pages = stats.pages.free_resident.load(std::memory_order_relaxed);
+    g.free_purged_pages = stats.pages.free_purged.load(std::memory_order_relaxed);
+    g.unwanted_pages = stats.pages.unwanted.load(std::memory_order_relaxed);
     for (auto const& [to, cause] :
          {std::pair{&g.purges_by_time, purge_cause::time}, std::pair{&g.purges_by_work, purge_cause::work},
           std::pair{&g.purges_by_background, purge_cause::background},
           std::pair{&g.purges_by_pressure, purge_cause::pressure}})
-        *to = published.purge_passes[static_cast<std::size_t>(cause)].value();
+        *to = stats.purge_passes[static_cast<std::size_t>(cause)].value();
     if (s.live_known)
         page_walk<Heap>{heap, s, of_slot, o.residency && heap.residency_known()}.run();
     else
@@ -238,25 +238,25 @@ template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
     s.global.frees = s.live_known ? heap.never_less(s.global.frees) : 0;
     heap.sum_locks(s);
     g.metadata_bytes = heap.metadata_bytes();
-    g.madvise_calls = published.pages.madvise_calls.load(std::memory_order_relaxed);
-    g.madvise_bytes = published.pages.madvise_bytes.load(std::memory_order_relaxed);
-    g.madvise_failures = published.pages.madvise_failures.load(std::memory_order_relaxed);
-    g.unmap_failures = published.pages.unmap_failures.load(std::memory_order_relaxed);
-    g.labels_in_overflow = published.labels_in_overflow.value();
-    g.labels_cut = published.labels_cut.value();
+    g.madvise_calls = stats.pages.madvise_calls.load(std::memory_order_relaxed);
+    g.madvise_bytes = stats.pages.madvise_bytes.load(std::memory_order_relaxed);
+    g.madvise_failures = stats.pages.madvise_failures.load(std::memory_order_relaxed);
+    g.unmap_failures = stats.pages.unmap_failures.load(std::memory_order_relaxed);
+    g.labels_in_overflow = stats.labels_in_overflow.value();
+    g.labels_cut = stats.labels_cut.value();
     for (std::size_t k = 0; k < misuse_count; ++k) {
-        std::uint64_t const n = published.misuses[k].value();
+        std::uint64_t const n = stats.misuses[k].value();
         s.misuses.push_back({std::string{name_of(static_cast<misuse>(k))}, n});
         g.misuses += n;
     }
     // Names last, so that every number counted above has one; a number without a name has no counts.
-    std::vector<std::string> names = label_names(published);
+    std::vector<std::string> names = label_names(stats);
     for (std::uint32_t i = 0; i < label_buckets; ++i) {
         s.labels[i].label_id = i;
         s.labels[i].name = std::move(names[i]);
     }
     std::erase_if(s.labels, [](label_stats const& l) { return l.name.empty(); });
-    s.last_close = read_last_close(published.last_close);
+    s.last_close = read_last_close(stats.last_close);
     g.rss_bytes = heap.rss_bytes();
     if (s.waterfall) {
         waterfall_stats& w = *s.waterfall;
@@ -304,7 +304,7 @@ template <class Heap> heap_map assemble_map(Heap& heap)
             r.use = heap.free_resident_class(i) <= class_count ? page_use::free_resident : page_use::free_purged;
         } else {
             r.pages = std::min<std::uint32_t>(bins[bin].pages, pages - i);
-            r.use = where == residence::cached || heap.is_kept(page, bin) ? page_use::cached : page_use::slab;
+            r.use = where == residence::cached || heap.is_retained(page, bin) ? page_use::cached : page_use::slab;
             r.class_index = class_of_bin(bin);
             r.slots = bins[bin].slab_slots();
             r.live = std::min(heap.live(page, bin), r.slots);

@@ -94,10 +94,10 @@ void allocator::note_close(close_report const& report, shared_text::copy const& 
         }
     }
     lock_guard const guard{state_.history_lock()};
-    state_.stats().last_close.tell(wall_clock_ns(), report.epoch.index, report.epoch.era, label.view(),
-                                   {report.nanoseconds, report.rss_before, report.rss_after, report.scanned_slabs,
-                                    report.recycled_slabs, report.madvise_calls, report.madvise_bytes,
-                                    report.madvise_failures, report.madvise_asked_bytes, report.madvise_gone_bytes});
+    state_.stats().last_close.publish(wall_clock_ns(), report.epoch.index, report.epoch.era, label.view(),
+                                      {report.nanoseconds, report.rss_before, report.rss_after, report.scanned_slabs,
+                                       report.recycled_slabs, report.madvise_calls, report.madvise_bytes,
+                                       report.madvise_failures, report.madvise_asked_bytes, report.madvise_gone_bytes});
 }
 
 close_report allocator::close(epoch_id e) noexcept

@@ -22,16 +22,16 @@ inline void add_class(class_stats& to, class_counters const& from) noexcept
     to.adoptions += n(class_event::adopt);
     to.bypassed += n(class_event::bypassed);
     to.flushed += n(class_event::flushed);
-    std::uint64_t const kept = n(class_event::close_kept);
-    to.empty_slab_recycled += n(class_event::recycled) + kept;
+    std::uint64_t const retained = n(class_event::close_retained);
+    to.empty_slab_recycled += n(class_event::recycled) + retained;
     to.empty_slab_overflowed += n(class_event::overflowed);
     to.list_move_partial_to_full += n(class_event::partial_to_full);
     to.list_move_full_to_partial += n(class_event::full_to_partial);
     to.remote_frees += n(class_event::remote_free);
     to.repairs += n(class_event::adopt_mismatch) + n(class_event::adopt_lost) + n(class_event::repair_twice);
-    to.epoch_close_calls += n(class_event::close_call) + kept;
-    to.epoch_close_scanned_slabs += n(class_event::close_scanned) + kept;
-    to.epoch_close_recycled_slabs += n(class_event::close_recycled) + kept;
+    to.epoch_close_calls += n(class_event::close_call) + retained;
+    to.epoch_close_scanned_slabs += n(class_event::close_scanned) + retained;
+    to.epoch_close_recycled_slabs += n(class_event::close_recycled) + retained;
     to.epoch_close_total_ns += n(class_event::close_nanoseconds);
     to.bitmap_alloc_attempts += n(class_event::collect) + n(class_event::adopt_attempt);
     to.bitmap_free_attempts += n(class_event::remote_free);
@@ -94,9 +94,9 @@ void add_thread(thread_stats_page const& r, Row row, Labels labels, timing_stats
     for (unsigned c = 0; c <= class_count; ++c)
         if (class_stats_page const* const of_class = row(c)) {
             add_class(s.classes[c], of_class->events);
-            std::uint64_t const kept = of_class->events[class_event::close_kept].value();
-            s.global.epoch_close_scanned_slabs += kept;
-            s.global.epoch_close_recycled_slabs += kept;
+            std::uint64_t const retained = of_class->events[class_event::close_retained].value();
+            s.global.epoch_close_scanned_slabs += retained;
+            s.global.epoch_close_recycled_slabs += retained;
         }
     add_heap(s.global, r.counts);
     s.classes[large_class].allocations += r.counts[heap_event::large_allocation].value();

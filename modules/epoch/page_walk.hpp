@@ -87,7 +87,7 @@ private:
             return 1;
         }
         std::uint32_t const pages = std::min<std::uint32_t>(bins[bin].pages, pages_ - i);
-        if (where == residence::cached || heap_.is_kept(page, bin)) {
+        if (where == residence::cached || heap_.is_retained(page, bin)) {
             add_cached(i, pages, class_of_bin(bin));
             return pages;
         }

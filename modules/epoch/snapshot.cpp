@@ -98,7 +98,7 @@ public:
         return live_slots(page, bin);
     }
     /// Whether a thread cache retains the slab for its next epoch, or carries it over into one that has not used it.
-    [[nodiscard]] bool is_kept(slab_meta const& page, unsigned bin) const noexcept
+    [[nodiscard]] bool is_retained(slab_meta const& page, unsigned bin) const noexcept
     {
         thread_cache const* const l = cache_owning(page);
         return l != nullptr && (l->attached() == nullptr || l->unused_in_era(bin)) && live_slots(page, bin) == 0;

@@ -103,22 +103,22 @@ void find_epoch_leaks(examination& x, std::vector<leak> const& leaks)
         bool const large = young.held >= limits.leak_large_bytes;
         if (old.members.empty() && !large)
             continue;
-        group<leak> const& told = large ? young : old;
+        group<leak> const& reported = large ? young : old;
         std::uint64_t missing = 0;
-        for (leak const* const l : told.members)
+        for (leak const* const l : reported.members)
             missing += l->missing_exits;
-        leak const& worst = *told.members.front();
+        leak const& worst = *reported.members.front();
         x.add("epoch_leak", old.held >= limits.leak_large_bytes ? severity::critical : severity::warning,
               label_text(worst.label),
-              {{"epochs", static_cast<double>(told.members.size())},
+              {{"epochs", static_cast<double>(reported.members.size())},
                {"missing_exits", static_cast<double>(missing)},
-               {"held_bytes", static_cast<double>(told.held)},
+               {"held_bytes", static_cast<double>(reported.held)},
                {"epoch_id", static_cast<double>(worst.epoch)},
                {"epoch_era", static_cast<double>(worst.era)},
                {"age_sec", worst.age_seconds},
                {"refcount", static_cast<double>(worst.refcount)},
                {"live_bytes", static_cast<double>(worst.live_bytes)}},
-              evidence_of(told),
+              evidence_of(reported),
               "Look at the place that entered: every epoch_domain::enter needs its exit on every way out, and an "
               "epoch_scope or "
               "epoch_resource has to end. If the phase is meant to last, name its label in "

@@ -41,18 +41,18 @@ void examine_kernel(examination& x)
         for (epoch_stats const& e : x.before->epochs)
             known[{e.index, e.era}] = e.madvise_asked_bytes;
     close_stats const& last = x.now.last_close;
-    bool told =
+    bool counted =
         last.timestamp_ns == 0 || (x.before != nullptr && x.before->last_close.timestamp_ns == last.timestamp_ns);
     std::uint64_t asked = 0, gone = 0;
     for (epoch_stats const& e : x.now.epochs) {
-        told |= e.index == last.index && e.era == last.era;
+        counted |= e.index == last.index && e.era == last.era;
         auto const earlier = known.find({e.index, e.era});
         if (earlier != known.end() && earlier->second == e.madvise_asked_bytes)
             continue;
         asked += e.madvise_asked_bytes;
         gone += e.madvise_gone_bytes;
     }
-    if (!told) {   // its slot was opened anew since
+    if (!counted) {   // its slot was opened anew since
         asked += last.madvise_asked_bytes;
         gone += last.madvise_gone_bytes;
     }

@@ -150,14 +150,14 @@ constexpr std::string_view own_resources = "Give each thread an epoch_resource o
 
 void examine_locks(examination& x)
 {
-    bool told = false;
+    bool reported = false;
     auto const judge = [&](std::string subject, std::uint64_t waited, std::uint64_t fast,
                            std::optional<lock_timing_stats> const& timing, std::string const& more) {
         std::uint64_t const all = waited + fast;
         auto const how = x.judge(x.limits.lock_contended, static_cast<double>(waited), static_cast<double>(all));
         if (!how)
             return;
-        told = true;
+        reported = true;
         x.add("lock_contention", *how, std::move(subject),
               {{"lock_contended", static_cast<double>(waited)},
                {"lock_fast_acquire", static_cast<double>(fast)},
@@ -173,9 +173,9 @@ void examine_locks(examination& x)
     for (class_stats const& c : x.change.classes)
         judge(class_text(c.object_size), c.contention.lock_contended, c.contention.lock_fast_acquire, c.lock_timing,
               mostly_under(x, c, &contention_stats::lock_contended));
-    // The locks of the heap include those of the classes: it is told of only where no class explains it.
+    // The locks of the heap include those of the classes: they are reported only where no class explains it.
     global_stats const& g = x.change.global;
-    if (!told)
+    if (!reported)
         judge("heap", g.lock_contended, g.lock_fast_acquire, g.lock_timing, {});
 }
 

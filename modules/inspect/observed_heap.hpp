@@ -13,10 +13,10 @@ namespace {
 class seen_heap {
 public:
     /// `pid`: 0 for a file whose process is gone.
-    /// `again`: the same segment, copied after `told`. `stats page` is in `told`.
-    seen_heap(copy_of_segment const& published, copy_of_segment const& again, heap_stats_page const& stats, pid_t pid,
+    /// `again`: the same segment, copied after `copy`. `stats` lies in `copy`.
+    seen_heap(copy_of_segment const& copy, copy_of_segment const& again, heap_stats_page const& stats, pid_t pid,
               std::uint64_t& frees_published)
-        : published_{published},
+        : copy_{copy},
           again_{again},
           stats_{stats},
           memory_{pid},
@@ -32,7 +32,7 @@ public:
 
     [[nodiscard]] heap_stats_page const& stats() const noexcept { return stats_; }
     [[nodiscard]] std::string name() const { return std::string{text_of(stats().name)}; }
-    [[nodiscard]] std::int64_t pid() const noexcept { return published_.header().pid; }
+    [[nodiscard]] std::int64_t pid() const noexcept { return copy_.header().pid; }
     [[nodiscard]] bool live_known() const noexcept { return live_known_; }
 
     template <class F> void for_each_thread(F visit) const
@@ -67,7 +67,7 @@ public:
     /// Null for one that was opened anew while it was copied: its fields may be of both eras.
     [[nodiscard]] epoch_stats_page const* epoch(std::uint32_t i) const noexcept
     {
-        epoch_stats_page const* const before = published_.at<epoch_stats_page>(epochs_[i]);
+        epoch_stats_page const* const before = copy_.at<epoch_stats_page>(epochs_[i]);
         epoch_stats_page const* const after = again_.at<epoch_stats_page>(epochs_[i]);
         bool const same = before != nullptr && after != nullptr &&
                           before->era.load(std::memory_order_relaxed) == after->era.load(std::memory_order_relaxed);
@@ -85,9 +85,9 @@ public:
         epoch_record::oldest found;
         found.entered_ns = first->entered_ns.load(std::memory_order_relaxed);
         std::uint32_t const number = first->place.load(std::memory_order_relaxed);
-        place_directory const* const all = published_.at(stats().places.load(std::memory_order_relaxed));
+        place_directory const* const all = copy_.at(stats().places.load(std::memory_order_relaxed));
         published_place const* const place = all != nullptr && number < place_directory::capacity
-                                                 ? published_.at(all->places[number].load(std::memory_order_relaxed))
+                                                 ? copy_.at(all->places[number].load(std::memory_order_relaxed))
                                                  : nullptr;
         if (place != nullptr) {
             auto const text = [](auto const& of) {
@@ -123,7 +123,7 @@ public:
             n += of(subslabs[k * subslab_stride(bin)]);
         return n;
     }
-    [[nodiscard]] bool is_kept(slab_meta const& page, unsigned bin) const noexcept
+    [[nodiscard]] bool is_retained(slab_meta const& page, unsigned bin) const noexcept
     {
         seen_cache const* const l = cache_owning(page);
         if (l == nullptr || live(page, bin) != 0)
@@ -180,9 +180,9 @@ public:
     [[nodiscard]] std::uint64_t resident_metadata_bytes() const
     {
         std::uint64_t n = resident_arena_bytes();
-        std::size_t left = published_.bytes_used() / segment_chunk::bytes;
+        std::size_t left = copy_.bytes_used() / segment_chunk::bytes;
         segment_chunk const* at = stats().first_chunk.load(std::memory_order_relaxed);
-        for (segment_chunk const* c = published_.at(at); c != nullptr && left-- != 0; c = published_.at(at)) {
+        for (segment_chunk const* c = copy_.at(at); c != nullptr && left-- != 0; c = copy_.at(at)) {
             n += flags_.resident_bytes(reinterpret_cast<std::uintptr_t>(at), segment_chunk::bytes);
             at = c->next.load(std::memory_order_relaxed);
         }
@@ -226,12 +226,12 @@ public:
         };
         constexpr std::uint64_t most = std::uint64_t{1} << 32;   // pages a heap may have
         for (std::uint32_t i = 0; i < prepared_; ++i) {
-            epoch_stats_page const* const published = epoch(i);
-            if (of_slot[i] == nullptr || published == nullptr)
+            epoch_stats_page const* const page = epoch(i);
+            if (of_slot[i] == nullptr || page == nullptr)
                 continue;
             for (unsigned bin = 0; bin < bin_count; ++bin)
-                add(*of_slot[i], bin, published->listed[bin].load(std::memory_order_relaxed));
-            std::uint64_t const large = std::min(published->large_pages.load(std::memory_order_relaxed), most);
+                add(*of_slot[i], bin, page->listed[bin].load(std::memory_order_relaxed));
+            std::uint64_t const large = std::min(page->large_pages.load(std::memory_order_relaxed), most);
             of_slot[i]->large_pages += large;
             s.classes[large_class].large_pages += large;
             s.global.large_pages += large;
@@ -295,15 +295,15 @@ private:
     void read_caches();
     [[nodiscard]] class_stats_page const* row_of(thread_stats_page const& t, unsigned c) const noexcept
     {
-        return published_.at(t.classes[c].load(std::memory_order_relaxed));
+        return copy_.at(t.classes[c].load(std::memory_order_relaxed));
     }
     [[nodiscard]] label_rows const* labels_of(class_stats_page const* row, std::uint32_t group) const noexcept
     {
-        return row != nullptr ? published_.at(row->contention[group].load(std::memory_order_relaxed)) : nullptr;
+        return row != nullptr ? copy_.at(row->contention[group].load(std::memory_order_relaxed)) : nullptr;
     }
     [[nodiscard]] timing_stats_page const* times_of(thread_stats_page const& t) const noexcept
     {
-        return published_.at(t.times.load(std::memory_order_relaxed));
+        return copy_.at(t.times.load(std::memory_order_relaxed));
     }
 
     /// Where each ring slot's is; 0 where none is told of.
@@ -360,7 +360,7 @@ private:
         return n;
     }
 
-    copy_of_segment const& published_;
+    copy_of_segment const& copy_;
     copy_of_segment const& again_;
     heap_stats_page const& stats_;
     other_memory memory_;

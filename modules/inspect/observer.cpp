@@ -188,7 +188,7 @@ struct observer::state {
     {
         std::vector<decltype(visit(std::declval<seen_heap&>()))> all;
         std::vector<descriptor> const segments = open();
-        std::map<heap_key, std::uint64_t> published;
+        std::map<heap_key, std::uint64_t> frees_now;
         for (descriptor const& one : segments) {
             int const from = one.number();
             copy_of_segment const copy{from, what()};
@@ -201,10 +201,10 @@ struct observer::state {
                 if (stats == nullptr && again.heap_of(root) != nullptr)
                     continue;   // it came while the first copy was made
                 if (stats == nullptr)
-                    fail(fault::damaged, what() + " is damaged: it does not tell of a heap");
+                    fail(fault::damaged, what() + " is damaged: it describes no heap");
                 std::uint64_t const at = copy.header().extents[0].address.load(std::memory_order_relaxed);
                 heap_key const key{at, root.number};
-                std::uint64_t& frees = published[key] = frees_published[key];
+                std::uint64_t& frees = frees_now[key] = frees_published[key];
                 seen_heap heap{copy, again, *stats, lives ? pid : 0, frees};
                 auto seen = visit(heap);
                 if (!lives || is_there(from, root))   // else its memory may have been another's
@@ -215,7 +215,7 @@ struct observer::state {
             fail(fault::no_process, what() + " has ended");
         if (all.empty())
             fail(fault::no_heap, what() + " has no heap of tslab that it publishes");
-        frees_published = std::move(published);   // of heaps that there still are
+        frees_published = std::move(frees_now);   // of heaps that there still are
         return all;
     }
 };
@@ -235,9 +235,9 @@ observer::observer(std::string const& path) : state_{std::make_unique<state>()}
     copy_of_segment const copy{file.front().number(), path};
     auto const heaps = copy.heaps();
     if (heaps.empty())
-        fail(fault::no_heap, path + " tells of no heap");
+        fail(fault::no_heap, path + " describes no heap");
     if (std::ranges::any_of(heaps, [&copy](seen_root const& r) { return copy.heap_of(r) == nullptr; }))
-        fail(fault::damaged, path + " is damaged: it does not tell of a heap");
+        fail(fault::damaged, path + " is damaged: it describes no heap");
 }
 
 observer::~observer() = default;

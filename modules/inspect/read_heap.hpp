@@ -13,13 +13,13 @@ namespace {
 void seen_heap::read_caches()
 {
     // Lists that run in circles end where more was seen than there can be.
-    std::size_t const most_threads = published_.bytes_used() / sizeof(thread_stats_page);
-    std::size_t const most_caches = published_.bytes_used() / sizeof(cache_stats_page);
-    for (thread_stats_page const* t = published_.at(stats().threads.load(std::memory_order_relaxed));
-         t != nullptr && threads_.size() < most_threads; t = published_.at(t->next.load(std::memory_order_relaxed))) {
+    std::size_t const most_threads = copy_.bytes_used() / sizeof(thread_stats_page);
+    std::size_t const most_caches = copy_.bytes_used() / sizeof(cache_stats_page);
+    for (thread_stats_page const* t = copy_.at(stats().threads.load(std::memory_order_relaxed));
+         t != nullptr && threads_.size() < most_threads; t = copy_.at(t->next.load(std::memory_order_relaxed))) {
         std::size_t const first = caches_.size();
-        for (cache_stats_page const* l = published_.at(t->caches.load(std::memory_order_relaxed));
-             l != nullptr && caches_.size() < most_caches; l = published_.at(l->next.load(std::memory_order_relaxed)))
+        for (cache_stats_page const* l = copy_.at(t->caches.load(std::memory_order_relaxed));
+             l != nullptr && caches_.size() < most_caches; l = copy_.at(l->next.load(std::memory_order_relaxed)))
             caches_.push_back({l->cache.load(std::memory_order_relaxed), l, caches_.size()});
         threads_.push_back({t, first, caches_.size()});
     }
@@ -33,12 +33,12 @@ void seen_heap::read_epochs()
 {
     epochs_.resize(prepared_);
     std::uint64_t address = reinterpret_cast<std::uintptr_t>(stats().epochs.load(std::memory_order_relaxed));
-    epoch_stats_page const* e = published_.at<epoch_stats_page>(address);
-    for (std::size_t left = published_.bytes_used() / sizeof(epoch_stats_page); e != nullptr && left != 0; --left) {
+    epoch_stats_page const* e = copy_.at<epoch_stats_page>(address);
+    for (std::size_t left = copy_.bytes_used() / sizeof(epoch_stats_page); e != nullptr && left != 0; --left) {
         if (std::uint32_t const i = e->index.load(std::memory_order_relaxed); i < prepared_)
             epochs_[i] = address;
         address = reinterpret_cast<std::uintptr_t>(e->next.load(std::memory_order_relaxed));
-        e = published_.at<epoch_stats_page>(address);
+        e = copy_.at<epoch_stats_page>(address);
     }
 }
 

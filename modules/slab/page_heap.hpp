@@ -50,7 +50,7 @@ public:
     /// `reserve_bytes`: the most that it may take of the window, 16 MiB at least; 0: what there is.
     /// Throws std::bad_alloc when not even a window can be had.
     /// `huge_pages`: asks the kernel for huge pages, and takes whole ones.
-    /// `told`: where its figures go; they must live as long as it does.
+    /// `published`: where its figures go; they must live as long as it does.
     explicit page_heap(std::size_t reserve_bytes, bool huge_pages = false, page_figures* published = nullptr);
     ~page_heap();
     page_heap(page_heap const&) = delete;

@@ -18,7 +18,7 @@ enum class reclaim_policy : std::uint8_t {
 class slab_cache {
 public:
     /// `capacity`: pages of slabs kept per size class. `reserve_bytes`, `huge_pages`: see page_heap. Throws std::bad_alloc.
-    /// `told`, `published_cached`: where its figures go, and the numbers of cached slabs by class; null: nowhere else.
+    /// `published`, `published_cached`: where its figures go, and the numbers of cached slabs by class; null: nowhere else.
     slab_cache(reclaim_policy policy, std::uint32_t capacity, std::size_t reserve_bytes, bool huge_pages = false,
                page_figures* published = nullptr, atomic<std::uint32_t>* published_cached = nullptr);
 

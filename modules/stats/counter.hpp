@@ -108,8 +108,8 @@ enum class class_event : std::uint8_t {
     full_to_partial,   ///< a full slab got its first free slot back
     remote_free,       ///< a free by a thread that does not own the slab
     repair_twice,      ///< a slot was in both words: two threads had freed it at the same time
-    close_kept,   ///< a close left the only slab of the class, empty, with its thread cache: a close call, one scanned, one
-                  ///< taken back, one recycled
+    close_retained,   ///< a close left the only slab of the class, empty, with its thread cache: a close call, one scanned, one
+                      ///< taken back, one recycled
     close_call,          ///< a close that looked at a slab of the class
     close_scanned,       ///< slabs of the class looked at by closes
     close_recycled,      ///< slabs of the class taken back by closes

@@ -275,7 +275,7 @@ private:
     class tail {
     public:
         inline tail(epoch_slabs& e, thread_record* me, then what, bool* drained) noexcept
-            : epoch_{e}, me_{me}, told_{drained}, what_{what}
+            : epoch_{e}, me_{me}, drained_out_{drained}, what_{what}
         {
         }
         inline ~tail()
@@ -292,7 +292,7 @@ private:
 
         epoch_slabs& epoch_;
         thread_record* me_;
-        bool* told_;
+        bool* drained_out_;
         std::uint64_t era_ = 0;
         then what_;
         bool drained_ = false;

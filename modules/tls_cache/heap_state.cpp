@@ -95,22 +95,22 @@ heap_state::heap_state(options const& o, std::size_t ring_record_bytes)
 
 std::uint32_t heap_state::find_place(std::source_location const& at, std::uint64_t key) noexcept
 {
-    place_directory* directory = places_.load(std::memory_order_acquire);   // pairs with the compare-exchange below
-    if (directory == nullptr) {
+    place_directory* found = places_.load(std::memory_order_acquire);   // pairs with the compare-exchange below
+    if (found == nullptr) {
         auto* const made = published_.is_published() ? published_.make<place_directory>() : nullptr;
         if (made == nullptr || !published_.is_published(made))
             return place_directory::unknown;   // no reader would find the number
-        if (places_.compare_exchange_strong(directory, made, std::memory_order_acq_rel)) {   // release: it is empty
-            directory = made;
+        if (places_.compare_exchange_strong(found, made, std::memory_order_acq_rel)) {   // release: it is empty
+            found = made;
             stats_.places.store(made, std::memory_order_release);
         }
     }
-    place_directory& published = *directory;
+    place_directory& directory = *found;
     constexpr std::uint32_t probes = 16;
     for (std::uint32_t n = 0; n < probes; ++n) {
         auto const i = static_cast<std::uint32_t>((key >> 55) + n) % place_directory::capacity;
         std::uint64_t there = 0;
-        if (!published.keys[i].compare_exchange_strong(there, key, std::memory_order_relaxed)) {
+        if (!directory.keys[i].compare_exchange_strong(there, key, std::memory_order_relaxed)) {
             if (there == key)
                 return i;
             continue;
@@ -126,7 +126,7 @@ std::uint32_t heap_state::find_place(std::source_location const& at, std::uint64
         place->line = at.line();
         std::copy(file.begin(), file.end(), place->file.begin());
         std::copy(function.begin(), function.end(), place->function.begin());
-        published.places[i].store(place, std::memory_order_release);   // a reader that sees the place sees its texts
+        directory.places[i].store(place, std::memory_order_release);   // a reader that sees the place sees its texts
         return i;
     }
     return place_directory::unknown;

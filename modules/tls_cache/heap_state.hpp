@@ -381,7 +381,7 @@ private:
     void flush_classes(thread_record& r, std::uint32_t stay_pages) noexcept;
     void purge_unwanted(purge_cause cause, std::uint64_t most) noexcept;
     void revoke_thread_caches(thread_record* me) noexcept;
-    void recycle_unkept(slab_meta& s, unsigned bin, thread_record* me, epoch_slabs const* home) noexcept;
+    void recycle_to_heap(slab_meta& s, unsigned bin, thread_record* me, epoch_slabs const* home) noexcept;
     [[nodiscard]] thread_cache* attach_cache(thread_record& me, std::uint32_t slot, std::uint64_t era,
                                              bool& closed) noexcept;
     void take_over_returned(thread_record& me) noexcept;

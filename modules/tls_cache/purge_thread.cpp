@@ -127,7 +127,7 @@ void purge_thread::close_group() noexcept
     group_tried_ = false;
 }
 
-void purge_thread::tell(background_state state) noexcept
+void purge_thread::publish_state(background_state state) noexcept
 {
     for (heap_state* h = heaps_; h != nullptr; h = h->next_purged_)
         h->stats().background.store(state, std::memory_order_relaxed);
@@ -140,7 +140,7 @@ void purge_thread::start() noexcept
     if (!started && wake_ >= 0)
         ::close(std::exchange(wake_, -1));
     running_.store(started, std::memory_order_relaxed);
-    tell(started ? background_state::on : background_state::failed);
+    publish_state(started ? background_state::on : background_state::failed);
 }
 
 bool purge_thread::create_thread() noexcept
@@ -290,7 +290,7 @@ void purge_thread::after_fork(bool in_child) noexcept
     if (running_.exchange(false, std::memory_order_relaxed))
         ::close(std::exchange(wake_, -1));
     close_group();
-    tell(background_state::pending);
+    publish_state(background_state::pending);
     lock_.reset_after_fork();
     pass_lock_.reset_after_fork();
 }

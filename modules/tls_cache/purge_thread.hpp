@@ -51,7 +51,7 @@ private:
     void start() noexcept __attribute__((requires_capability(lock_)));
     void start_again() noexcept;
     [[nodiscard]] bool create_thread() noexcept __attribute__((requires_capability(lock_)));
-    void tell(background_state state) noexcept __attribute__((requires_capability(lock_)));
+    void publish_state(background_state state) noexcept __attribute__((requires_capability(lock_)));
     static void* entry(void* generation) noexcept;
     void run(std::uint32_t generation) noexcept;
     [[nodiscard]] bool begin_round(std::uint32_t generation) noexcept;

@@ -70,7 +70,7 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
             if (of_bin == 0)
                 continue;
             if (done.closing && l.slow_bins_[bin].owned.size() == 1) [[likely]]
-                me->classes[bin][class_event::close_kept].add();   // stands for four events, see there
+                me->classes[bin][class_event::close_retained].add();   // stands for four events, see there
             else
                 note_retained(l, bin, *me, done);
             continue;
@@ -416,8 +416,8 @@ void epoch_lock::tail::run() noexcept
 {
     if (!drained_)
         return epoch_.heap->purge_survivors(epoch_, era_, me_);
-    if (told_ != nullptr)
-        *told_ = true;
+    if (drained_out_ != nullptr)
+        *drained_out_ = true;
     epoch_.heap->slot_drained(epoch_, me_, what_ != then::keep);
 }
 

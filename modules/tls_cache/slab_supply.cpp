@@ -84,7 +84,7 @@ void heap_state::recycle(slab_meta& s, thread_record* me) noexcept
     epoch_slabs const* const home = home_of(s);
     reset_slab(s, bin);
     if (me == nullptr || !retains_slabs()) [[unlikely]]
-        return recycle_unkept(s, bin, me, home);
+        return recycle_to_heap(s, bin, me, home);
     s.where.store(residence::cached, std::memory_order_relaxed);
     me->retained.push(s, c);
     if (me->retained.pages() <= thread_cache_pages_ ||
@@ -93,28 +93,28 @@ void heap_state::recycle(slab_meta& s, thread_record* me) noexcept
 }
 
 /// Recycles the slab of a thread that retains none: to the heap's cache or, if that is full, to the free pages.
-[[gnu::noinline]] void heap_state::recycle_unkept(slab_meta& s, unsigned bin, thread_record* me,
-                                                  epoch_slabs const* home) noexcept
+[[gnu::noinline]] void heap_state::recycle_to_heap(slab_meta& s, unsigned bin, thread_record* me,
+                                                   epoch_slabs const* home) noexcept
 {
     unsigned const c = class_of_bin(bin);
-    bool const kept = slabs_.put(s, home != nullptr ? home->site(me, c) : lock_site{});
-    counts_of(me, c)[kept ? class_event::recycled : class_event::overflowed].add();
+    bool const cached = slabs_.put(s, home != nullptr ? home->site(me, c) : lock_site{});
+    counts_of(me, c)[cached ? class_event::recycled : class_event::overflowed].add();
 }
 
 /// The thread retains more than it may: of each class, the older half goes to the heap's cache, and what does not fit
 /// there becomes free pages. True if all of it fit.
 [[gnu::cold, gnu::noinline]] bool heap_state::retain_less(thread_record& me, lock_site const& site) noexcept
 {
-    bool all_kept = true;
+    bool all_fit = true;
     for (unsigned c = 0; c < class_count; ++c) {
         std::uint32_t const n = me.retained.count(c) - me.retained.count(c) / 2;
         if (n == 0)
             continue;
-        std::uint32_t const kept = slabs_.put_chain(me.retained.take_oldest(c, n), site);
-        me.classes[c][class_event::overflowed].add(n - kept);
-        all_kept = all_kept && kept == n;
+        std::uint32_t const cached = slabs_.put_chain(me.retained.take_oldest(c, n), site);
+        me.classes[c][class_event::overflowed].add(n - cached);
+        all_fit = all_fit && cached == n;
     }
-    return all_kept;
+    return all_fit;
 }
 
 // Modelled: tests/models/close.pml, step take_slab

@@ -256,8 +256,8 @@ struct last_close_record {
     std::array<atomic<std::uint64_t>, 10> figures{};   ///< in the order of close_stats
 
     /// Writes the record. One thread at a time may call it.
-    void tell(std::uint64_t when, std::uint32_t slot, std::uint64_t of_era, std::string_view name,
-              std::array<std::uint64_t, 10> const& of) noexcept
+    void publish(std::uint64_t when, std::uint32_t slot, std::uint64_t of_era, std::string_view name,
+                 std::array<std::uint64_t, 10> const& of) noexcept
     {
         std::uint32_t const before = version.load(std::memory_order_relaxed);
         version.store(before + 1, std::memory_order_relaxed);

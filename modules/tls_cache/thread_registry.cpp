@@ -302,18 +302,18 @@ thread_record* thread_registry::adopt_record(heap_state& h) noexcept
         r->scans[c].restart();
         r->stats.rotated[c].store(0, std::memory_order_relaxed);
     }
-    thread_stats_page& published = r->stats;
+    thread_stats_page& stats = r->stats;
     if (timing_stats_page* const times = r->times.load(std::memory_order_relaxed)) {
         times->allocations_before.begin_after(times->allocations);
         times->repairs_before.begin_after(times->repairs);
     }
     // release: a reader that subtracts one of these sees a sum that is no smaller.
     for (std::size_t i = 0; i < repair_reasons.size(); ++i)
-        published.repairs_before[i].store(r->sum(repair_reasons[i]), std::memory_order_release);
-    published.allocations_before.store(r->allocations(), std::memory_order_release);
-    published.slow_paths_before.store(r->sum(class_event::slow_path), std::memory_order_release);
-    published.thread_id.store(this_thread.id, std::memory_order_relaxed);
-    published.alive.store(1, std::memory_order_relaxed);
+        stats.repairs_before[i].store(r->sum(repair_reasons[i]), std::memory_order_release);
+    stats.allocations_before.store(r->allocations(), std::memory_order_release);
+    stats.slow_paths_before.store(r->sum(class_event::slow_path), std::memory_order_release);
+    stats.thread_id.store(this_thread.id, std::memory_order_relaxed);
+    stats.alive.store(1, std::memory_order_relaxed);
     r->list = own;
     r->next_of_thread = own->first;
     r->link_of_thread = &own->first;

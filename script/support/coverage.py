@@ -19,9 +19,9 @@ import sys
 
 
 def without_parameters(name):
-    """`lane::drop` of what a demangler says."""
+    """A demangled name without parameters and template arguments, such as `thread_cache::drop`."""
     name = re.sub(r"@[A-Za-z_][\w.]*|\[abi:\w+\]|\(anonymous namespace\)::", "", name)
-    depth, kept = 0, ""
+    depth, name_only = 0, ""
     for i, c in enumerate(name):
         if c == "<" and not name[:i].endswith("operator"):
             depth += 1
@@ -30,8 +30,8 @@ def without_parameters(name):
         elif depth == 0:
             if c == "(":
                 break
-            kept += c
-    return re.sub(r"::'lambda.*", "", kept.split(" ")[-1]).removeprefix("tslab::")
+            name_only += c
+    return re.sub(r"::'lambda.*", "", name_only.split(" ")[-1]).removeprefix("tslab::")
 
 
 def demangled(names):

@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(release_gives_back_what_is_live)
         tslab::epoch_resource r{heap, {.label = "phase"}};
         static_cast<void>(r.allocate(100));
         static_cast<void>(r.allocate(100'000));
-        std::thread{[&] { static_cast<void>(r.allocate(200)); }}.join();   // whose slab is nobody's then
+        std::thread{[&] { static_cast<void>(r.allocate(200)); }}.join();   // whose slab has no owner then
         BOOST_TEST(r.release() == 3U);
         BOOST_TEST(heap.snapshot().global.live_objects == 0U);
         BOOST_TEST(seen.count() == 0U);

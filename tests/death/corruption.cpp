@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What other hardened allocators demand of themselves: pointers nobody wrote and mappings nobody allocated are refused; thousands
+// What other hardened allocators demand of themselves: pointers that were never written and mappings that were never allocated are refused; thousands
 // of double frees are each found, here and across threads; and writes where memory was free, or past an object, hit no
 // bookkeeping, since there is none in it.
 #define BOOST_TEST_MODULE death_corruption
@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(memory_of_mmap_readable_or_not)
 }
 
 // What stands in fresh memory is zero or an old pattern; neither is a pointer of a heap.
-BOOST_AUTO_TEST_CASE(a_pointer_read_from_memory_nobody_wrote)
+BOOST_AUTO_TEST_CASE(a_pointer_read_from_memory_that_was_never_written)
 {
     TSLAB_SURVIVES("", [](death::notes&) {
         tslab::allocator heap{{.name = "h"}};
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(rounds_of_double_frees_are_each_found)
                 for (std::byte* const p : take(heap, objects, size))
                     heap.free(p);
             }
-        must(double_frees == 3 * rounds && others == 0, "each is found, and told as what it is");
+        must(double_frees == 3 * rounds && others == 0, "each is found, and reported as what it is");
         must(heap.snapshot().global.live_objects == 0, "nothing was lost");
     });
 }
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(rounds_of_double_frees_on_another_thread_are_each_found)
             for (std::byte* const p : take(heap, objects, 32))
                 heap.free(p);
         }
-        must(double_frees == few && others == 0, "each is found, and told as what it is");
+        must(double_frees == few && others == 0, "each is found, and reported as what it is");
         must(heap.snapshot().global.live_objects == 0, "nothing was lost");
     });
 }

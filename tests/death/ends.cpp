@@ -37,7 +37,7 @@ BOOST_AUTO_TEST_CASE(a_resource_that_ends_empty_says_nothing)
 }
 
 // Told, and then everything goes on: the objects keep their contents and may be freed late.
-BOOST_AUTO_TEST_CASE(a_leak_is_told_with_its_place_and_the_memory_stays_valid)
+BOOST_AUTO_TEST_CASE(a_leak_is_reported_with_its_place_and_the_memory_stays_valid)
 {
     auto const at = std::source_location::current();
     TSLAB_SURVIVES(leak("5 live objects, 75424 bytes", at, "r"), [at](death::notes&) {

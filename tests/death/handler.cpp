@@ -24,13 +24,13 @@ namespace {
 
 using death::must;
 
-struct told {
+struct seen_report {
     tslab::misuse kind;
     void const* address;
     std::string heap, label, other;
     std::size_t size_class, given;
 };
-std::vector<told> reports;
+std::vector<seen_report> reports;
 
 void record(tslab::misuse_report const& r)
 {
@@ -42,7 +42,7 @@ void record(tslab::misuse_report const& r)
 void expect(tslab::misuse kind, void const* address, std::string_view label, std::size_t size_class, char const* what)
 {
     must(reports.size() == 1, what);
-    told const r = reports.front();
+    seen_report const r = reports.front();
     reports.clear();
     must(r.kind == kind && r.address == address && r.heap == "h" && r.label == label && r.size_class == size_class,
          what);
@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(every_misuse_of_a_pointer_is_a_counted_no_op)
         heap.free(large + 8192);
         expect(misuse::interior_pointer, large + 8192, "first", 0, "interior, large");
         first.deallocate(p, 64);
-        must(!reports.empty() && reports[0].given == 64, "wrong size is told");
+        must(!reports.empty() && reports[0].given == 64, "wrong size is reported");
         expect(misuse::wrong_size, p, "first", 128, "wrong size");
         first.deallocate(large, 80'001);
         expect(misuse::wrong_size, large, "first", 0, "wrong size, large");
@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(a_domain_destroyed_while_entered_lets_its_epoch_go)
                 d.enter();
             }
             expect(tslab::misuse::destroyed_entered, nullptr, "d", 0, "destroyed while entered");
-            must(tslab::epoch_domain::current() == nullptr, "it is nobody's current domain");
+            must(tslab::epoch_domain::current() == nullptr, "no thread has it as its current domain");
         }
         tslab::global_stats const g = heap.snapshot().global;
         must(g.active_epochs == 1 && g.closing_epochs == 0 && g.ring_exhausted == 0, "every epoch came back");

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Memory given back as something else than it is, or to somebody else than it came from: another size class, another
+// Memory given back as something else than it is, or to another owner than it came from: another size class, another
 // size of a large allocation, another heap, another resource. The line names both sides.
 #define BOOST_TEST_MODULE death_wrong_owner
 #include "death.hpp"

@@ -189,7 +189,7 @@ BOOST_AUTO_TEST_CASE(a_heap_takes_about_the_addresses_that_it_uses_and_gives_the
                }) == "");
 }
 
-BOOST_AUTO_TEST_CASE(pointers_into_what_was_given_back_are_reported_and_touch_nobody)
+BOOST_AUTO_TEST_CASE(pointers_into_units_given_back_are_reported_and_change_nothing)
 {
     support::recorder seen;
     tslab::allocator first{{.name = "first"}};

@@ -52,7 +52,7 @@ bool work_until(tslab::allocator& heap, std::function<bool()> const& done)
 }
 
 /// Resident bytes of pages without a live object, by the heap's own figures.
-std::uint64_t kept_bytes(tslab::allocator& heap)
+std::uint64_t retained_bytes(tslab::allocator& heap)
 {
     tslab::snapshot const s = heap.snapshot({.residency = false});
     std::uint64_t pages = s.global.free_resident_pages;
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(one_long_phase_gives_back_what_was_freed_in_it_by_little_wo
     tslab::allocator heap{{.name = "long", .decay = 20ms}};
     for (std::size_t const size : {std::size_t{100}, std::size_t{3000}, std::size_t{40'000}, std::size_t{1} << 20}) {
         use(heap, support::scaled(std::size_t{32} << 20), size);
-        BOOST_TEST(work_until(heap, [&] { return kept_bytes(heap) < std::size_t{1} << 20; }),
+        BOOST_TEST(work_until(heap, [&] { return retained_bytes(heap) < std::size_t{1} << 20; }),
                    "of " << size << " bytes");
     }
     BOOST_TEST(heap.snapshot().global.madvise_bytes > support::scaled(std::uint64_t{100} << 20));
@@ -154,11 +154,11 @@ BOOST_AUTO_TEST_CASE(a_thread_keeps_no_more_than_it_may)
     BOOST_TEST(s.classes[2].empty_slab_overflowed > 0u);
 }
 
-BOOST_AUTO_TEST_CASE(trim_takes_what_idle_threads_keep)
+BOOST_AUTO_TEST_CASE(trim_takes_what_idle_threads_retain)
 {
     tslab::allocator heap{{.name = "idle", .decay = never}};
     idle_threads const threads{4, [&] { use_every_class(heap); }};
-    BOOST_TEST(kept_bytes(heap) > std::size_t{4} << 20);
+    BOOST_TEST(retained_bytes(heap) > std::size_t{4} << 20);
     heap.close(heap.current_epoch());
     heap.trim();
     tslab::snapshot const s = heap.snapshot();
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(trim_takes_what_idle_threads_keep)
     BOOST_TEST(s.global.free_resident_pages == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(an_explicit_close_takes_what_idle_threads_keep)
+BOOST_AUTO_TEST_CASE(an_explicit_close_takes_what_idle_threads_retain)
 {
     tslab::allocator heap{{.name = "idle", .slab_cache = 16, .decay = never}};
     idle_threads const threads{4, [&] { use_every_class(heap); }};
@@ -175,14 +175,14 @@ BOOST_AUTO_TEST_CASE(an_explicit_close_takes_what_idle_threads_keep)
     std::uint64_t most = 0;
     for (tslab::class_stats const& c : heap.snapshot().classes)
         most += (c.cache_capacity * c.pages_per_slab + tslab::thread_record::batch_pages) * tslab::page_bytes;
-    BOOST_TEST(kept_bytes(heap) <= most);
+    BOOST_TEST(retained_bytes(heap) <= most);
 }
 
 BOOST_AUTO_TEST_CASE(what_idle_threads_keep_decays_by_the_work_of_others)
 {
     tslab::allocator heap{{.name = "idle", .decay = 20ms}};
     idle_threads const threads{4, [&] { use_every_class(heap); }};
-    BOOST_TEST(work_until(heap, [&] { return kept_bytes(heap) < std::size_t{1} << 20; }));
+    BOOST_TEST(work_until(heap, [&] { return retained_bytes(heap) < std::size_t{1} << 20; }));
 }
 
 BOOST_AUTO_TEST_CASE(an_idle_thread_does_not_make_an_allocation_fail)

@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(nests_far_deeper_than_32)
     BOOST_TEST(heap.snapshot().global.active_epochs == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(the_source_of_the_oldest_open_entry_is_told)
+BOOST_AUTO_TEST_CASE(the_source_of_the_oldest_open_entry_is_reported)
 {
     tslab::allocator heap;
     epoch_domain d{heap, {.auto_close = false}};

@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(madvise_figures_are_those_of_the_calls_made)
     BOOST_TEST(g.madvise_bytes == 10u * 3 * tslab::bins[5].slab_bytes());   // 100 objects of 384: three slabs
 }
 
-BOOST_AUTO_TEST_CASE(an_epoch_is_told_its_own_allocations_and_not_those_of_a_dropped_one_before)
+BOOST_AUTO_TEST_CASE(an_epoch_reports_its_own_allocations_and_not_those_of_a_dropped_one_before)
 {
     using enum tslab::deallocate_policy;
     tslab::allocator heap;
@@ -355,7 +355,7 @@ BOOST_AUTO_TEST_CASE(a_slab_is_recycled_once_however_it_travels)
     BOOST_TEST(heap.snapshot().classes[0].empty_slab_overflowed == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(whoever_has_just_entered_an_old_epoch_has_not_forgotten_to_leave_it)
+BOOST_AUTO_TEST_CASE(a_thread_that_has_just_entered_an_old_epoch_has_not_forgotten_to_leave_it)
 {
     using namespace std::chrono_literals;
     tslab::allocator heap;

@@ -23,7 +23,7 @@ using tslab::residence;
 namespace {
 
 /// Where the slab goes once it is empty.
-enum class then : std::uint8_t { kept_by_its_lane, cached, given_back };
+enum class then : std::uint8_t { owned_by_its_cache, cached, given_back };
 
 /// A heap in which the objects of some slabs were freed and the slabs recycled. p was the second slot of the last
 /// subslab of one of them; s is the slab, subslab the one that has p's bit.
@@ -60,9 +60,9 @@ struct freed_once {
         else
             use();
         heap->close(heap->current_epoch());
-        residence const expected = where == then::kept_by_its_lane ? residence::owned
-                                   : where == then::cached         ? residence::cached
-                                                                   : residence::unused;
+        residence const expected = where == then::owned_by_its_cache ? residence::owned
+                                   : where == then::cached           ? residence::cached
+                                                                     : residence::unused;
         BOOST_REQUIRE((s->where.load() == expected));
     }
     [[nodiscard]] std::vector<void*> take(std::size_t n, std::size_t bytes)
@@ -98,7 +98,7 @@ constexpr std::size_t sizes[] = {64, 768, 16, 32, 48, 3072};
 BOOST_AUTO_TEST_CASE(into_a_slab_its_thread_cache_keeps_it_is_reported_before_the_slot_is_used_again)
 {
     for (std::size_t const size : {std::size_t{64}, std::size_t{768}, std::size_t{16}, std::size_t{48}}) {
-        freed_once f{size, then::kept_by_its_lane, 1};
+        freed_once f{size, then::owned_by_its_cache, 1};
         f.come_late();
         std::vector<void*> all;
         for (std::size_t i = 0; i < f.objects; ++i) {
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(into_a_slab_its_thread_cache_keeps_it_is_reported_before_th
 BOOST_AUTO_TEST_CASE(into_a_slab_its_thread_cache_keeps_it_is_reported_when_that_is_trimmed)
 {
     for (std::size_t const size : {std::size_t{64}, std::size_t{768}, std::size_t{32}}) {
-        freed_once f{size, then::kept_by_its_lane};
+        freed_once f{size, then::owned_by_its_cache};
         f.come_late();
         f.heap->trim();
         BOOST_TEST((f.s->where.load() == residence::unused));
@@ -226,7 +226,7 @@ BOOST_AUTO_TEST_CASE(into_a_slab_its_owner_takes_back_meanwhile_it_is_reported_t
 
 // The words of subslabs are examined only while the page is cut into subslabs: a page that was re-cut since is reported
 // as one of its last bin.
-BOOST_AUTO_TEST_CASE(a_page_without_late_frees_is_told_as_what_it_was_last)
+BOOST_AUTO_TEST_CASE(a_page_without_late_frees_is_reported_as_what_it_was_last)
 {
     tslab::allocator heap{{.reclaim = reclaim_policy::never}};
     std::vector<void*> all;

@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(a_slab_is_kept_by_one_object_on_any_page_and_comes_back_who
     });
 }
 
-BOOST_AUTO_TEST_CASE(a_full_slab_nobody_holds_is_listed_by_its_first_free_and_adopted)
+BOOST_AUTO_TEST_CASE(a_full_slab_without_an_owner_is_listed_by_its_first_free_and_acquired)
 {
     for_each_large_slab([](unsigned c, tslab::bin_geometry const& b) {
         tslab::allocator heap;

@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(frees_of_other_threads_come_back_from_every_subslab)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_double_free_is_found_in_every_subslab_by_whoever_frees)
+BOOST_AUTO_TEST_CASE(a_double_free_is_found_in_every_subslab_by_any_thread)
 {
     for (unsigned const c : tiny) {
         shape const s{c};
@@ -253,7 +253,7 @@ BOOST_AUTO_TEST_CASE(a_closed_epoch_keeps_a_slab_for_one_object_in_any_subslab)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_full_tiny_slab_nobody_holds_is_listed_by_its_first_free_and_adopted)
+BOOST_AUTO_TEST_CASE(a_full_tiny_slab_without_an_owner_is_listed_by_its_first_free_and_acquired)
 {
     for (unsigned const c : tiny) {
         shape const s{c};
@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(a_full_tiny_slab_nobody_holds_is_listed_by_its_first_free_a
     }
 }
 
-BOOST_AUTO_TEST_CASE(an_adopted_slab_gives_the_free_slots_of_all_its_subslabs)
+BOOST_AUTO_TEST_CASE(an_acquired_slab_gives_the_free_slots_of_all_its_subslabs)
 {
     for (unsigned const c : tiny) {
         shape const s{c};

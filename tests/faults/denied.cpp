@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A process that is denied a system call for good, as a sandbox does it: with a seccomp filter, so that the kernel itself
-// says no, also where no seam is. What tslab can do without, it does without; what the call was for is told as not known.
+// says no, also where no seam is. What tslab can do without, it does without; what the call was for is reported as not known.
 #define BOOST_TEST_MODULE faults_denied
 #include "death.hpp"
 #include "stress.hpp"
@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(calls_that_can_be_done_without)
     survives({"membarrier", SYS_membarrier, ENOSYS}, true);
 }
 
-// It was told that there would be barriers, and threads rely on it: there is no going on.
+// The heap was promised barriers, and threads rely on them: it cannot go on.
 BOOST_AUTO_TEST_CASE(membarrier_denied_to_a_process_that_relies_on_it)
 {
     for (bool const denied : {true, false}) {
@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_is_denied_statistics_of_its_own)
     BOOST_TEST(end.end == "exit 0");
 }
 
-// Who reads another process gets its figures, or is told why not.
+// A reader of another process gets its figures, or the reason why not.
 BOOST_AUTO_TEST_CASE(an_observer_is_denied)
 {
     for (denial const& d : {denial{"process_vm_readv", SYS_process_vm_readv, EPERM},

@@ -267,7 +267,7 @@ BOOST_AUTO_TEST_CASE(of_writable_memory)
 }
 
 // A process that has as many mappings as it may have cannot unmap the middle of one (vm.max_map_count): the memory goes, the addresses
-// serve whoever needs some next, and they go when there is room again.
+// serve the next that needs some, and they go when there is room again.
 BOOST_AUTO_TEST_CASE(as_many_mappings_as_there_may_be)
 {
     TSLAB_SURVIVES("", [](death::notes&) {

@@ -167,8 +167,8 @@ BOOST_AUTO_TEST_CASE(a_fork)
 }
 
 // The list of thread-specific values is full, or there is no memory for one: then a thread gets none of the heap's, rather
-// than a record that nobody ever takes from it.
-BOOST_AUTO_TEST_CASE(a_thread_whose_end_nobody_would_notice)
+// than a record that no one ever takes from it.
+BOOST_AUTO_TEST_CASE(a_thread_whose_end_would_go_unnoticed)
 {
     TSLAB_SURVIVES("", [](death::notes&) {
         faults::seam const seam;

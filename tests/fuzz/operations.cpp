@@ -275,7 +275,7 @@ private:
                 for (object const& o : live_)
                     if (o.handle && o.handle.bits() == off.bits())
                         return;
-                must(heap_.free(off) != tslab::free_result::ok, "a handle nobody was given frees something");
+                must(heap_.free(off) != tslab::free_result::ok, "a handle that was never given out frees something");
                 must(live_[i].intact(), "it changed something");
                 return;
             }
@@ -305,7 +305,7 @@ private:
         std::uint64_t const before = leaks;
         std::uint64_t const objects = leaked_objects;
         end();
-        must(leaks == before + (mine != 0 ? 1 : 0), "a leak is told that is none, or not told");
+        must(leaks == before + (mine != 0 ? 1 : 0), "a leak is reported that is none, or one is not reported");
         must(leaked_objects == objects + mine, "a leak tells another number of objects");
     }
     void leave_scope()
@@ -378,7 +378,7 @@ private:
             return;
         expect_report(
             [&] { o.from != nullptr ? o.from->deallocate(o.p + at, o.size, o.alignment) : heap_.free(o.p + at); });
-        must(last_kind == tslab::misuse::interior_pointer, "what is inside an object is told as something else");
+        must(last_kind == tslab::misuse::interior_pointer, "what is inside an object is reported as something else");
     }
     void free_as_another_size()
     {
@@ -389,7 +389,7 @@ private:
         if (o.from == nullptr || tslab::class_of(size, o.alignment) == tslab::class_of(o.size, o.alignment))
             return;
         expect_report([&] { o.from->deallocate(o.p, size, o.alignment); });
-        must(last_kind == tslab::misuse::wrong_size, "another size is told as something else");
+        must(last_kind == tslab::misuse::wrong_size, "another size is reported as something else");
     }
     void free_something_foreign()
     {
@@ -399,7 +399,7 @@ private:
             heap_.free((k & 1U) != 0 ? static_cast<void*>(own.data() + k % own.size())
                                      : reinterpret_cast<void*>(std::uintptr_t{k + 1} << (k % 40)));
         });
-        must(last_kind == tslab::misuse::foreign_pointer, "a foreign pointer is told as something else");
+        must(last_kind == tslab::misuse::foreign_pointer, "a foreign pointer is reported as something else");
     }
 
     void check_all() const
@@ -435,13 +435,13 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
 {
     tslab::set_error_handler(note);
     std::uint64_t const before = reports;
-    std::uint64_t told = 0;
+    std::uint64_t reported = 0;
     {
         input in{data, size};
         story one{in};
         one.tell();
-        told = reports;
+        reported = reports;
     }
-    must(reports == told && reports >= before, "the end of an empty heap says something");
+    must(reports == reported && reports >= before, "the end of an empty heap says something");
     return 0;
 }

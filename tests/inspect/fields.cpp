@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(derived_figures_follow_their_formulas)
     auto d = derived(c);
     BOOST_TEST(d["net_slabs"] == 7.0);
     BOOST_TEST(d["estimated_rss_bytes"] == 7 * 16 * 4096.0);
-    BOOST_TEST(d["committed_bytes"] == (12 * 16 + 6) * 4096.0);   // the overflow is told in pages
+    BOOST_TEST(d["committed_bytes"] == (12 * 16 + 6) * 4096.0);   // the overflow is given in pages
     BOOST_TEST(d["recycle_rate_pct"] == 75.0);
     BOOST_TEST(d["cache_hit_rate"] == 0.25);
     BOOST_TEST(d["current_partial_cas_failures"] == 4.0);

@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(a_heap_without_forgotten_scopes_has_no_leaks)
     auto s = synthetic_heap();
     s.epochs[0].live_objects = 1000;
     support::set_slabs(s.epochs[0], 1000);                       // the current epoch without holders, however old
-    add_epoch(s, lifecycle::active, "done").age_seconds = 1e6;   // open, and nobody inside
+    add_epoch(s, lifecycle::active, "done").age_seconds = 1e6;   // open, and no domain inside
     add_epoch(s, lifecycle::drained, "gone").closing_seconds = 1e6;
     add_epoch(s, lifecycle::idle, "never");
     add_closed(s, "empty", 1e6, 0, 0, 0);
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(the_limit_is_an_age_for_who_is_inside_and_the_time_since_th
     BOOST_TEST(tslab::find_leaks(s, 0).size() == 3u);
     BOOST_TEST(tslab::find_leaks(s, -1).size() == 3u);
     BOOST_TEST(tslab::find_leaks(s, std::nan("")).size() == 0u);
-    s.epochs[0].refcount = 1;   // somebody is inside of the current epoch
+    s.epochs[0].refcount = 1;   // a domain is inside the current epoch
     BOOST_TEST(tslab::find_leaks(s, 60).size() == 4u);
 }
 
@@ -250,7 +250,7 @@ BOOST_AUTO_TEST_CASE(a_scope_that_is_not_left_is_found_in_a_real_heap)
     forgotten.exit();
     forgotten.exit();
     found = tslab::find_leaks(heap.snapshot(), 0);
-    BOOST_REQUIRE(found.size() == 1u);   // closed, nobody inside, and an object lives on
+    BOOST_REQUIRE(found.size() == 1u);   // closed, no domain inside, and an object lives on
     BOOST_TEST(found[0].missing_exits == 0u);
     heap.free(p);
     BOOST_TEST(tslab::find_leaks(heap.snapshot(), 0).size() == 0u);

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Static objects end in the reverse of the order in which they began. A container that ends first leaves nothing to say; a
-// resource that ends under it is told, with what it loses, before anybody touches it again.
+// resource that ends under it is reported, with what it loses, before it is touched again.
 #define BOOST_TEST_MODULE lifecycle_statics
 #include "death.hpp"
 #include "places.hpp"
@@ -37,8 +37,8 @@ BOOST_AUTO_TEST_CASE(a_resource_made_on_demand_outlives_the_container_whatever_t
     BOOST_TEST(end.end == "exit 0");
 }
 
-// What the container does to a resource that is gone is its own fault, and undefined; but the cause is told before it.
-BOOST_AUTO_TEST_CASE(a_resource_that_ends_under_its_container_is_told_first)
+// What the container does to a resource that is gone is its own fault, and undefined; but the cause is reported before it.
+BOOST_AUTO_TEST_CASE(a_resource_that_ends_under_its_container_is_reported_first)
 {
     death::outcome const end = of_program(places::container_first);
     std::string_view const text = end.text;

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A process to be monitored: threads that get in each other's way, phases that end as they should, one that ends with live
-// objects in it, and after a while a phase that nobody leaves. It prints "ready" when there is a heap to look at, and "leak
+// objects in it, and after a while a phase that is never left. It prints "ready" when there is a heap to look at, and "leak
 // <seconds since 1970>" when that begins.
 // With --write DIR it keeps its metrics in DIR/metrics, for tests without a server.
 #include "tslab/exposition.hpp"
@@ -31,7 +31,7 @@ using clock_type = std::chrono::steady_clock;
 
 constexpr std::size_t mib = 1024 * 1024;
 
-/// Gives objects to whoever comes by and frees what others left: every free is of another thread's slab, as a rule.
+/// Gives objects to any other thread and frees what others left: every free is of another thread's slab, as a rule.
 class swap_place {
 public:
     void work(tslab::allocator& heap, std::size_t turn)

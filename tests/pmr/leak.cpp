@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is said of memory that a resource leaves behind: every way to leave it is found, counted, and told with its source.
+// What is said of memory that a resource leaves behind: every way to leave it is found, counted, and reported with its source.
 #define BOOST_TEST_MODULE leak
 #include <boost/test/unit_test.hpp>
 

@@ -115,7 +115,7 @@ protected:
     /// something.
     void expect_nothing_left(std::uint64_t misused = 0, bool may_leak = false)
     {
-        // Of itself, by whoever came last: what follows would take back what was forgotten.
+        // Of itself, by the thread that came last: what follows would take back what was forgotten.
         expect(heap.snapshot({.residency = false}).global.closing_epochs == 0,
                "a closed epoch is empty and not drained");
         stress::close_everything(heap);

@@ -88,7 +88,7 @@ public:
                     for (object const& o : mine)
                         give(o);
                     await([this] { return ended_.load(std::memory_order_acquire); });
-                    expect(home.cache_count == 0, "a thread keeps a lane whose resource has ended");
+                    expect(home.cache_count == 0, "a thread keeps a thread cache whose resource has ended");
                 },
                 [this] {
                     await([this] { return made_.load(std::memory_order_acquire); });
@@ -147,7 +147,7 @@ private:
 
 /// A thread goes from epoch to epoch and takes its empty slabs along, as far as they are empty: one object of each is freed
 /// elsewhere, and late. Its epochs are closed by itself and by another thread, and it ends with a thread cache that keeps slabs.
-class kept_slabs : public heap_scenario {
+class retained_slabs : public heap_scenario {
 public:
     bodies threads() override
     {
@@ -261,7 +261,7 @@ BOOST_AUTO_TEST_CASE(a_release_in_a_shared_epoch_and_a_close)
 {
     must_hold(make<release_against_close>(true), usual_runs);
 }
-BOOST_AUTO_TEST_CASE(slabs_that_are_kept_from_epoch_to_epoch) { must_hold(make<kept_slabs>(), usual_runs); }
+BOOST_AUTO_TEST_CASE(slabs_that_are_retained_from_epoch_to_epoch) { must_hold(make<retained_slabs>(), usual_runs); }
 BOOST_AUTO_TEST_CASE(snapshots_of_thread_caches_that_come_and_go) { must_hold(make<snapshot_of_caches>(), usual_runs); }
 
 BOOST_AUTO_TEST_SUITE_END()

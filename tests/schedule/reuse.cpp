@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Interleavings in which memory is something else by the time a thread comes to it, or belongs to somebody else.
+// Interleavings in which memory is something else by the time a thread comes to it, or belongs to another heap or epoch.
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
@@ -80,7 +80,7 @@ public:
         std::uint64_t cached = 0;
         for (tslab::class_stats const& c : heap.snapshot({.residency = false}).classes)
             cached += c.cached_slabs;
-        expect(cached == 0, std::to_string(cached) + " empty slabs are in nobody's hands");
+        expect(cached == 0, std::to_string(cached) + " empty slabs are in no cache");
         expect_nothing_left();
     }
 

@@ -77,7 +77,7 @@ void count_report(tslab::misuse_report const& r) { reported[static_cast<std::siz
 constinit std::atomic<std::uint64_t> seed_now{0};
 constinit std::atomic<bool> dying{false};
 
-extern "C" void tell_seed(int signal)
+extern "C" void report_seed(int signal)
 {
     if (!dying.exchange(true)) {
         std::array<char, 128> line{};
@@ -97,7 +97,7 @@ public:
     {
         for (std::size_t i = 0; i < kinds.size(); ++i) {
             struct sigaction mine{};
-            mine.sa_handler = tell_seed;
+            mine.sa_handler = report_seed;
             ::sigaction(kinds[i], &mine, &before_[i]);
         }
     }
@@ -166,8 +166,8 @@ void run::gate::unlock() noexcept
     ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&open), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
 }
 
-run::run(strategy how, std::uint64_t seed, std::uint64_t length, std::vector<place> const& places, bool tell)
-    : how_{how}, random_{seed}, places_{places}, tell_{tell}
+run::run(strategy how, std::uint64_t seed, std::uint64_t length, std::vector<place> const& places, bool trace)
+    : how_{how}, random_{seed}, places_{places}, trace_{trace}
 {
     hurried_ = random_.below(4) == 0 && (how_.changes != 0 || !how_.priorities);   // not when a run is to be measured
     if (how_.priorities)
@@ -210,20 +210,21 @@ outcome run::operator()(std::vector<std::function<void()>> bodies)
     return result_;
 }
 
-/// Whose turn it is next; nobody when all are asleep or gone. `anybody_else`: not the running one if that can be helped.
-std::size_t run::choose(bool anybody_else) noexcept
+/// The thread whose turn it is next; `no_thread` when all are asleep or gone. `another`: not the running one if possible.
+std::size_t run::choose(bool another) noexcept
 {
-    std::size_t chosen = nobody;
+    std::size_t chosen = no_thread;
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < threads_.size(); ++i) {
         participant const& t = threads_[i];
-        if (t.is != state::ready || (anybody_else && i == running_))
+        if (t.is != state::ready || (another && i == running_))
             continue;
         ++seen;
-        if (chosen == nobody || (how_.priorities ? t.priority > threads_[chosen].priority : random_.below(seen) == 0))
+        if (chosen == no_thread ||
+            (how_.priorities ? t.priority > threads_[chosen].priority : random_.below(seen) == 0))
             chosen = i;
     }
-    if (chosen == nobody && anybody_else && threads_[running_].is == state::ready)
+    if (chosen == no_thread && another && threads_[running_].is == state::ready)
         return running_;
     return chosen;
 }
@@ -247,7 +248,7 @@ void run::go_on_with(std::size_t next) noexcept
 char const* run::name_of(void const* word) const noexcept
 {
     for (place const& p : places_)
-        if (p.word == word && (p.thread == nobody || p.thread == running_))
+        if (p.word == word && (p.thread == no_thread || p.thread == running_))
             return p.name;
     return nullptr;
 }
@@ -255,7 +256,7 @@ char const* run::name_of(void const* word) const noexcept
 void run::note(char const* what, char const* where)
 {
     constexpr std::size_t most = 20'000;
-    if (tell_ && result_.story.size() < most)
+    if (trace_ && result_.story.size() < most)
         result_.story += "  step " + std::to_string(result_.steps) + ": thread " + std::to_string(running_) + " " +
                          what + (where != nullptr ? where : "") + "\n";
 }
@@ -307,7 +308,7 @@ void run::step(void const* word, tslab::schedule::access what) noexcept
     result_.trace = (result_.trace ^ (me << 2 | static_cast<std::size_t>(what))) * 0x100000001b3U;
 }
 
-void run::tell_deadlock() noexcept
+void run::report_deadlock() noexcept
 {
     result_.deadlock = true;
     for (std::size_t i = 0; i < threads_.size(); ++i)
@@ -323,8 +324,8 @@ void run::sleep(void const* word) noexcept
     threads_[me].at = word;
     note("waits for a lock");
     std::size_t const next = choose(false);
-    if (next == nobody) {
-        tell_deadlock();
+    if (next == no_thread) {
+        report_deadlock();
         threads_[me].turn.pass();   // for ever
     }
     go_on_with(next);
@@ -333,11 +334,11 @@ void run::sleep(void const* word) noexcept
 void run::wake(void const* word) noexcept
 {
     std::uint64_t seen = 0;
-    std::size_t chosen = nobody;
+    std::size_t chosen = no_thread;
     for (std::size_t i = 0; i < threads_.size(); ++i)
         if (threads_[i].is == state::asleep && threads_[i].at == word && random_.below(++seen) == 0)
             chosen = i;
-    if (chosen == nobody)
+    if (chosen == no_thread)
         return;
     threads_[chosen].is = state::ready;
     reconsider_ = true;
@@ -358,13 +359,13 @@ void run::thread_ends() noexcept
     threads_[running_].is = state::gone;
     note("has ended");
     std::size_t const next = choose(false);
-    if (next != nobody) {
+    if (next != no_thread) {
         give_turn(next);
         return;
     }
     for (participant const& t : threads_)
         if (t.is == state::asleep)
-            return tell_deadlock();
+            return report_deadlock();
     over_.unlock();
 }
 
@@ -378,7 +379,7 @@ std::uint64_t scenario::reports()
     return n;
 }
 
-outcome run_once(factory const& make, strategy how, std::uint64_t seed, std::uint64_t length, bool tell,
+outcome run_once(factory const& make, strategy how, std::uint64_t seed, std::uint64_t length, bool trace,
                  std::string& problem)
 {
     seed_now.store(seed);
@@ -386,7 +387,7 @@ outcome run_once(factory const& make, strategy how, std::uint64_t seed, std::uin
         of_kind.store(0);
     auto const before = tslab::set_error_handler(count_report);
     auto one = make();
-    auto threads = std::make_unique<run>(how, seed, length, one->places(), tell);
+    auto threads = std::make_unique<run>(how, seed, length, one->places(), trace);
     outcome const result = (*threads)(one->threads());
     if (result.deadlock || result.endless) {
         problem = result.deadlock ? "a deadlock" : "no end after so many steps";

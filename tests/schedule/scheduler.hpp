@@ -17,7 +17,7 @@ import tslab.internal;
 
 namespace schedule {
 
-/// What a seed stands for: at every step somebody at random (walk), or priorities with some points of change (PCT: Burckhardt,
+/// What a seed stands for: at every step a thread at random (walk), or priorities with some points of change (PCT: Burckhardt,
 /// Kothari, Musuvathi, Nagarakatte, "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010).
 struct strategy {
     bool priorities = true;
@@ -29,13 +29,13 @@ struct strategy {
 /// `has_places`: the scenario has named some.
 [[nodiscard]] strategy strategy_of(std::uint64_t seed, bool has_places = false) noexcept;
 
-inline constexpr std::size_t nobody = ~std::size_t{0};
+inline constexpr std::size_t no_thread = ~std::size_t{0};
 
 /// A word at which a change of turns is of interest, and what a story calls it.
 struct place {
     void const* word;
     char const* name;
-    std::size_t thread;   ///< whose turn it is of interest to end there; nobody's in particular if `nobody`
+    std::size_t thread;   ///< whose turn it is of interest to end there; any thread's if `no_thread`
 };
 
 /// A small generator of good quality (splitmix64), quick to seed.
@@ -57,15 +57,15 @@ struct outcome {
     std::uint64_t trace = 0;       ///< a hash of who did what kind of thing in which order
     bool deadlock = false;
     bool endless = false;
-    std::string story;   ///< of a deadlock: who waits; of a run that was to be told: every turn
+    std::string story;   ///< of a deadlock: who waits; of a traced run: every turn
 };
 
 /// One run of some threads, from their start to their end, their exit hooks included.
 class run final : public tslab::schedule::seam {
 public:
     /// `length`: about how many steps the run will have, of those that count; changes are chosen among as many. `places` may
-    /// grow while it goes on. `tell`: keep the story.
-    run(strategy how, std::uint64_t seed, std::uint64_t length, std::vector<place> const& places, bool tell);
+    /// grow while it goes on. `trace`: record the story.
+    run(strategy how, std::uint64_t seed, std::uint64_t length, std::vector<place> const& places, bool trace);
     ~run();
     run(run const&) = delete;
     run& operator=(run const&) = delete;
@@ -82,7 +82,7 @@ public:
     void thread_ends() noexcept;
 
     static constexpr std::uint64_t most_steps = 1'000'000;
-    static constexpr std::uint64_t most_pauses = 200;   // more than anybody in tslab waits for another thread
+    static constexpr std::uint64_t most_pauses = 200;   // more than any wait in tslab for another thread
 
 private:
     enum class state : std::uint8_t { ready, asleep, gone };
@@ -100,10 +100,10 @@ private:
 
     void give_turn(std::size_t to) noexcept;
     void go_on_with(std::size_t next) noexcept;
-    [[nodiscard]] std::size_t choose(bool anybody_else) noexcept;
+    [[nodiscard]] std::size_t choose(bool another) noexcept;
     [[nodiscard]] char const* name_of(void const* word) const noexcept;
     void note(char const* what, char const* where = nullptr);
-    void tell_deadlock() noexcept;
+    void report_deadlock() noexcept;
 
     strategy how_;
     random_source random_;
@@ -115,7 +115,7 @@ private:
     bool reconsider_ = false;
     bool hurried_ = false;   ///< who pauses goes on, mostly: others are as slow as can be
     std::uint64_t pauses_ = 0;
-    bool tell_;
+    bool trace_;
     gate over_;
     outcome result_;
 };
@@ -137,7 +137,7 @@ public:
     [[nodiscard]] std::string const& problems() const { return problems_; }
     /// Names a word at which a change of turns is of interest: in every second run they change there only. Where a fault needs
     /// several changes close to each other, there is so much less to choose from.
-    void attract(void const* word, char const* name, std::size_t thread = nobody)
+    void attract(void const* word, char const* name, std::size_t thread = no_thread)
     {
         places_.push_back({word, name, thread});
     }
@@ -165,7 +165,7 @@ struct findings {
 };
 
 /// One run of a fresh scenario. `problem`: what was wrong, empty if nothing.
-outcome run_once(factory const& make, strategy how, std::uint64_t seed, std::uint64_t length, bool tell,
+outcome run_once(factory const& make, strategy how, std::uint64_t seed, std::uint64_t length, bool trace,
                  std::string& problem);
 
 /// About how many steps a scenario has, and how many of them at its places.
@@ -177,7 +177,7 @@ struct extent {
 [[nodiscard]] extent length_of(factory const& make);
 
 /// Runs with one seed after the other until one fails. TSLAB_SCHEDULE_RUNS: how many, instead of `runs`;
-/// TSLAB_SCHEDULE_SEED: this one only, told turn by turn; TSLAB_SCHEDULE_FIRST: the first one.
+/// TSLAB_SCHEDULE_SEED: this one only, printed turn by turn; TSLAB_SCHEDULE_FIRST: the first one.
 findings explore(factory const& make, std::uint64_t runs);
 
 }

@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(what_takes_three_changes_is_found_at_places)
     std::printf("three changes: %s\n", found.problem.c_str());
 }
 
-BOOST_AUTO_TEST_CASE(a_deadlock_is_found_and_told)
+BOOST_AUTO_TEST_CASE(a_deadlock_is_found_and_reported)
 {
     findings const found = schedule::explore(make<crossed_locks>(), 100);
     BOOST_TEST(found.deadlock);

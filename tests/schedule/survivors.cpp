@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Interleavings around the pages between live objects: they go to the kernel while others free in the slab, adopt it, purge it
+// Interleavings around the pages between live objects: they go to the kernel while others free in the slab, acquire it, purge it
 // too, or give it back with all that lives in it.
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
@@ -53,7 +53,7 @@ private:
 };
 
 /// The epoch is open: a thread allocates from the slab, which another one trims, and a third one frees in it.
-class adoption_against_purge : public heap_scenario {
+class acquisition_against_purge : public heap_scenario {
 public:
     bodies threads() override
     {
@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_SUITE(survivors)
 
 BOOST_AUTO_TEST_CASE(frees_and_a_purge) { must_hold(make<frees_against_purge>(1), 2 * usual_runs); }
 BOOST_AUTO_TEST_CASE(frees_and_two_purges) { must_hold(make<frees_against_purge>(2), usual_runs); }
-BOOST_AUTO_TEST_CASE(an_adoption_and_a_purge) { must_hold(make<adoption_against_purge>(), 2 * usual_runs); }
+BOOST_AUTO_TEST_CASE(an_acquisition_and_a_purge) { must_hold(make<acquisition_against_purge>(), 2 * usual_runs); }
 BOOST_AUTO_TEST_CASE(a_release_and_a_purge) { must_hold(make<release_against_purge>(), 2 * usual_runs); }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -43,7 +43,7 @@ public:
     }
 
 protected:
-    /// Takes an object of the other heap, which nobody else may touch, and frees it.
+    /// Takes an object of the other heap, which no other thread may touch, and frees it.
     void use_other(std::size_t size)
     {
         object const o{static_cast<std::byte*>(other_->malloc(size)), size, size};
@@ -205,7 +205,7 @@ private:
     {
         for (std::uint32_t u = 0; u < units; ++u) {
             bool const stays =
-                (u >= 10 && u < 15) || (u >= 17 && u < 24) || (u >= 40 && u < 45);   // nobody takes these out
+                (u >= 10 && u < 15) || (u >= 17 && u < 24) || (u >= 40 && u < 45);   // no thread takes these out
             bool const comes = u >= 10 && u < 45;
             expect(times[u] <= (comes ? 1U : 0U),
                    "unit " + std::to_string(u) + " is met " + std::to_string(times[u]) + " times");

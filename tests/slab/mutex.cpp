@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(one_acquisition_in_so_many_is_timed_when_that_is_switched_o
     BOOST_TEST(timed(times).samples == 25u);
     BOOST_TEST(timed(times).hold_ns == timed(m.times()).hold_ns);
     BOOST_TEST(timed(times).wait_ns_max == timed(m.times()).wait_ns_max);
-    // Switched off while a timed one is held: it is still told.
+    // Switched off while a timed one is held: it is still reported.
     tslab::set_lock_timing(1);
     {
         tslab::lock_guard const guard{m, {&counts, &times}};

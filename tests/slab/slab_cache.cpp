@@ -235,7 +235,7 @@ BOOST_AUTO_TEST_CASE(cached_hands_overflow_back_when_asked)
     BOOST_TEST(cache.purge_if_due(true).bytes == 6 * tslab::page_bytes);
     BOOST_TEST(cache.cached(0) == 4u);
     give(4 + 4 * int(tslab::class_count) + 1);
-    BOOST_TEST(cache.purge_if_due(false).bytes == 0u);   // however much it is: somebody may want it at once
+    BOOST_TEST(cache.purge_if_due(false).bytes == 0u);   // however much it is: a thread may want it at once
     BOOST_TEST(cache.cached(0) == 4u);
 }
 

@@ -45,7 +45,7 @@ BOOST_AUTO_TEST_CASE(runs_are_ordered_joined_and_split)
     tslab::unit_link* links = memory.data();
     tslab::atomic<std::uint32_t> head{0};
     tslab::unit_list list{links, head};
-    auto const told = [&] {
+    auto const runs_now = [&] {
         std::vector<std::pair<std::uint32_t, std::uint32_t>> all;
         for (std::uint32_t at = list.head(); at != 0; at = list.next_of(at))
             all.emplace_back(list.run_at(at).first, list.run_at(at).count);
@@ -55,18 +55,18 @@ BOOST_AUTO_TEST_CASE(runs_are_ordered_joined_and_split)
     list.insert({20, 5});
     list.insert({10, 5});
     list.insert({30, 5});
-    BOOST_TEST((told() == runs{{10, 5}, {20, 5}, {30, 5}}));
+    BOOST_TEST((runs_now() == runs{{10, 5}, {20, 5}, {30, 5}}));
     list.insert({15, 5});
-    BOOST_TEST((told() == runs{{10, 15}, {30, 5}}));
+    BOOST_TEST((runs_now() == runs{{10, 15}, {30, 5}}));
     list.insert({25, 5});
-    BOOST_TEST((told() == runs{{10, 25}}));
+    BOOST_TEST((runs_now() == runs{{10, 25}}));
     list.insert({35, 1});
     list.insert({9, 1});
-    BOOST_TEST((told() == runs{{9, 27}}));
+    BOOST_TEST((runs_now() == runs{{9, 27}}));
     list.erase({20, 2});
     list.erase({9, 1});
     list.erase({35, 1});
-    BOOST_TEST((told() == runs{{10, 10}, {22, 13}}));
+    BOOST_TEST((runs_now() == runs{{10, 10}, {22, 13}}));
     BOOST_TEST(list.first_fit(11, 1).first == 22u);
     BOOST_TEST(list.first_fit(8, 8).first == 24u);
     BOOST_TEST(list.first_fit(14, 1).count == 0u);
@@ -94,15 +94,15 @@ BOOST_AUTO_TEST_CASE(a_list_of_runs_is_the_set_of_its_units)
         else
             list.insert({first, count});
         std::fill(model.begin() + first, model.begin() + first + count, !in);
-        std::vector<bool> told(300);
+        std::vector<bool> covered(300);
         std::uint32_t last = 0;
         for (std::uint32_t at = list.head(); at != 0; at = list.next_of(at)) {
             unit_run const r = list.run_at(at);
             BOOST_REQUIRE((last == 0 || r.first > last));   // with a gap: neighbours are joined
             last = r.first + r.count;
-            std::fill(told.begin() + r.first, told.begin() + last, true);
+            std::fill(covered.begin() + r.first, covered.begin() + last, true);
         }
-        BOOST_REQUIRE((told == model));
+        BOOST_REQUIRE((covered == model));
     }
 }
 

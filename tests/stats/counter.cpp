@@ -28,19 +28,19 @@ BOOST_AUTO_TEST_CASE(a_counter_adds_and_starts_anew)
 BOOST_AUTO_TEST_CASE(a_stepping_counter_says_every_1024th_and_reads_right_at_any_time)
 {
     tslab::stepping_counter c;
-    std::uint64_t wrong = 0, told = 0;
+    std::uint64_t wrong = 0, carries = 0;
     for (std::uint64_t n = 1; n <= 100'000; ++n) {
         bool const full = c.add();
         wrong += full != (n % 1024 == 0) ? 1 : 0;
         wrong += c.value() != n ? 1 : 0;   // before carry as well
         if (full) {
-            ++told;
+            ++carries;
             c.carry();
         }
         wrong += c.value() != n ? 1 : 0;
     }
     BOOST_TEST(wrong == 0u);
-    BOOST_TEST(told == 97u);
+    BOOST_TEST(carries == 97u);
 }
 
 BOOST_AUTO_TEST_CASE(a_stepping_counter_never_goes_back_for_a_reader)

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The patterns by which other allocators are tried, written anew over std::pmr::memory_resource: objects that threads swap
-// through a table (mimalloc's stress), batches that go to whoever (snmalloc), threads that end and leave their objects to
+// through a table (mimalloc's stress), batches that go to any thread (snmalloc), threads that end and leave their objects to
 // the next (larson), and producers whose batches others free (xmalloc). Every object says what must be in it.
 // Options as of stress_long: --threads N --seconds N --seed N.
 #define BOOST_TEST_MODULE stress_patterns

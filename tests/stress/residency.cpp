@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(the_end_of_a_scope_gives_its_pages_back)
 namespace {
 
 /// Pages that the heap's caches, a thread's warm slots and its thread cache may keep of all classes.
-std::size_t most_kept()
+std::size_t most_retained()
 {
     std::size_t n = 0;
     for (tslab::class_shape const& c : tslab::class_shapes)
@@ -205,7 +205,7 @@ std::size_t most_kept()
 }
 
 // The other policies: `cached` keeps 32 pages a class, `never` keeps everything until it is asked to trim.
-BOOST_AUTO_TEST_CASE(what_the_other_policies_keep)
+BOOST_AUTO_TEST_CASE(what_the_other_policies_retain)
 {
     for (auto const policy : {tslab::reclaim_policy::cached, tslab::reclaim_policy::never}) {
         tslab::allocator heap{{.name = "policy", .reclaim = policy}};
@@ -222,7 +222,7 @@ BOOST_AUTO_TEST_CASE(what_the_other_policies_keep)
             heap.free(p);
         heap.close(e);
         if (policy == tslab::reclaim_policy::cached)
-            BOOST_TEST(print.resident() <= most_kept());
+            BOOST_TEST(print.resident() <= most_retained());
         else
             BOOST_TEST(print.resident() == print.pages.size());
         heap.trim();

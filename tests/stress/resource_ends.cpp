@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A resource ends on a thread that did not make it, while the thread that did frees its objects by the shared path: each free
-// counts once, nobody is accused, and the epoch drains. A resource that shares its epoch counts what lives in its thread cache besides.
+// counts once, no misuse is reported, and the epoch drains. A resource that shares its epoch counts what lives in its thread cache besides.
 #define BOOST_TEST_MODULE stress_resource_ends
 #include "stress_roles.hpp"
 #include <atomic>

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The system as a test wants it: every call is counted and can be told to fail. Make it before the first heap and let it
+// The system as a test wants it: every call is counted and can be made to fail. Make it before the first heap and let it
 // go after the last: the window of addresses is a new one for each. Include it last: it imports tslab.
 #pragma once
 #include <atomic>

@@ -18,7 +18,7 @@ namespace {
 void print(char const* name, tslab::snapshot const& s) { std::printf("%s\t%s\n", name, tslab::to_json(s).c_str()); }
 
 /// Memory of every class and above, freed here and elsewhere; scopes that are left and scopes that are open, with good
-/// labels and bad ones, more than are told apart; a close, and an epoch that cannot drain.
+/// labels and bad ones, more than are distinguished; a close, and an epoch that cannot drain.
 void print_busy()
 {
     tslab::allocator heap{{.name = "busy \"heap\"", .epoch_count = 32, .slab_cache = 4}};

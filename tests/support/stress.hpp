@@ -110,7 +110,7 @@ inline random_source source_for(std::uint64_t stream)
 
 inline std::size_t below(random_source& r, std::size_t n) { return static_cast<std::size_t>(r() % n); }
 
-/// Counts reports by kind while it lives, and prints those that nobody expects.
+/// Counts reports by kind while it lives, and prints those that are not expected.
 class report_watch {
 public:
     explicit report_watch(bool quiet = false)

@@ -71,7 +71,7 @@ inline tslab::epoch_stats& add_epoch(tslab::snapshot& s, tslab::lifecycle life, 
 /// Gives an epoch as many slabs of one page.
 inline void set_slabs(tslab::epoch_stats& e, std::uint64_t pages) { e.slabs = e.slab_pages = pages; }
 
-/// An epoch somebody entered and did not leave.
+/// An epoch that a domain entered and did not leave.
 inline tslab::epoch_stats& add_held(tslab::snapshot& s, std::string label, double age_seconds, std::uint64_t pages = 0)
 {
     tslab::epoch_stats& e = add_epoch(s, tslab::lifecycle::active, std::move(label));
@@ -82,7 +82,7 @@ inline tslab::epoch_stats& add_held(tslab::snapshot& s, std::string label, doubl
     return e;
 }
 
-/// A closed epoch nobody is inside of.
+/// A closed epoch with no domain inside.
 inline tslab::epoch_stats& add_closed(tslab::snapshot& s, std::string label, double closing_seconds,
                                       std::uint64_t pages, std::uint64_t live_objects, std::uint64_t live_bytes)
 {

@@ -26,7 +26,7 @@ using tslab::reclaim_policy;
 namespace {
 
 /// Slabs that detached thread caches retain.
-std::size_t kept_slabs(tslab::allocator& heap)
+std::size_t retained_slabs(tslab::allocator& heap)
 {
     std::size_t n = 0;
     heap.state().pages().for_each_run([&n](tslab::unit_run r) {
@@ -80,7 +80,7 @@ BOOST_AUTO_TEST_CASE(a_scope_begins_with_the_slabs_that_the_one_before_ended_wit
         use_scope(heap, 1, bytes);
         auto const first = heap.snapshot();
         BOOST_TEST(first.classes[c].slow_path_hits == 1u);
-        BOOST_TEST(kept_slabs(heap) == 1u);
+        BOOST_TEST(retained_slabs(heap) == 1u);
         for (int i = 0; i < 99; ++i)
             use_scope(heap, tslab::bins[c].slots, bytes);
         auto const s = heap.snapshot();
@@ -98,11 +98,11 @@ BOOST_AUTO_TEST_CASE(a_scope_begins_with_the_slabs_that_the_one_before_ended_wit
         BOOST_TEST(s.global.slabs_recycled == 100u);
         BOOST_TEST(s.global.epoch_drains == 100u);
         BOOST_TEST(of.allocations == 1 + 99u * tslab::bins[c].slots);
-        BOOST_TEST(kept_slabs(heap) == 1u);
+        BOOST_TEST(retained_slabs(heap) == 1u);
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_kept_is_told_as_cached_until_it_is_used)
+BOOST_AUTO_TEST_CASE(what_is_retained_is_reported_as_cached_until_it_is_used)
 {
     tslab::allocator heap;
     use_scope(heap, 70, 64);   // two slabs
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(what_is_kept_is_told_as_cached_until_it_is_used)
     BOOST_TEST(s.classes[7].epoch_close_calls == 1u);   // the second epoch had none of it
 }
 
-BOOST_AUTO_TEST_CASE(a_class_with_a_live_object_is_not_kept_and_the_others_are)
+BOOST_AUTO_TEST_CASE(a_class_with_a_live_object_is_not_retained_and_the_others_are)
 {
     support::recorder const seen;
     tslab::allocator heap;
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_class_with_a_live_object_is_not_kept_and_the_others_are)
         left = scope.resource()->allocate(128);
     }
     BOOST_TEST(seen.count(misuse::leak) == 1u);
-    BOOST_TEST(kept_slabs(heap) == 1u);
+    BOOST_TEST(retained_slabs(heap) == 1u);
     auto const s = heap.snapshot();
     BOOST_TEST(s.classes[0].cached_slabs == 1u);
     BOOST_TEST(s.classes[2].cached_slabs == 0u);
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(slabs_of_many_pages_go_to_the_caches)
     for (unsigned c = 0; c < tslab::class_count; ++c) {
         tslab::allocator heap;
         use_scope(heap, 1, tslab::class_sizes[c]);
-        BOOST_TEST(kept_slabs(heap) == (tslab::bins[c].pages <= tslab::thread_record::batch_pages / 2 ? 1u : 0u));
+        BOOST_TEST(retained_slabs(heap) == (tslab::bins[c].pages <= tslab::thread_record::batch_pages / 2 ? 1u : 0u));
         auto const s = heap.snapshot();
         BOOST_TEST(s.classes[c].cached_slabs == 1u);
         BOOST_TEST(s.global.slabs_in_use == 0u);
@@ -249,12 +249,12 @@ BOOST_AUTO_TEST_CASE(a_trim_gives_them_back)
     use_scope(heap, 300, 16);
     heap.free(heap.malloc(512));
     heap.close(heap.current_epoch());   // the thread's own cache retains one too
-    std::size_t const kept = kept_slabs(heap);
+    std::size_t const kept = retained_slabs(heap);
     BOOST_TEST(kept == 5u + 2 + 2 + 1);
     auto const before = heap.snapshot();
     BOOST_TEST(before.global.slabs_cached == kept);
     auto const r = heap.trim();
-    BOOST_TEST(kept_slabs(heap) == 0u);
+    BOOST_TEST(retained_slabs(heap) == 0u);
     auto const s = heap.snapshot();
     BOOST_TEST(s.global.slabs_cached == 0u);
     BOOST_TEST(s.global.free_resident_pages == 0u);
@@ -270,9 +270,9 @@ BOOST_AUTO_TEST_CASE(the_end_of_the_thread_gives_them_to_the_others)
     tslab::allocator heap;
     on_other_thread([&] {
         use_scope(heap, 64 * 3, 64);
-        BOOST_TEST(kept_slabs(heap) == 3u);
+        BOOST_TEST(retained_slabs(heap) == 3u);
     });
-    BOOST_TEST(kept_slabs(heap) == 0u);
+    BOOST_TEST(retained_slabs(heap) == 0u);
     BOOST_TEST(heap.snapshot().classes[0].cache_size == 3u);
     use_scope(heap, 64 * 3, 64);
     auto const s = heap.snapshot();
@@ -280,14 +280,14 @@ BOOST_AUTO_TEST_CASE(the_end_of_the_thread_gives_them_to_the_others)
     BOOST_TEST(s.classes[0].cache_hits == 3u);
 }
 
-BOOST_AUTO_TEST_CASE(nothing_is_kept_where_pages_go_back_at_once)
+BOOST_AUTO_TEST_CASE(nothing_is_retained_where_pages_go_back_at_once)
 {
     tslab::allocator heap{{.reclaim = reclaim_policy::eager}};
     use_scope(heap, 300, 64);
     use_scope(heap, 30, 16);
     heap.free(heap.malloc(64));
     heap.close(heap.current_epoch());
-    BOOST_TEST(kept_slabs(heap) == 0u);
+    BOOST_TEST(retained_slabs(heap) == 0u);
     auto const s = heap.snapshot();
     BOOST_TEST(s.global.slabs_cached == 0u);
     BOOST_TEST(s.global.committed_bytes == 0u);
@@ -316,11 +316,11 @@ BOOST_AUTO_TEST_CASE(few_thread_caches_of_a_thread_keep_slabs)
         BOOST_TEST(heap.snapshot().global.slabs_in_use == many);
         open.clear();
     }
-    BOOST_TEST(kept_slabs(heap) == most);
+    BOOST_TEST(retained_slabs(heap) == most);
     BOOST_TEST(heap.snapshot().global.slabs_cached == many);   // the others are in the caches
     for (std::size_t i = 0; i < 2 * most; ++i)
         use_scope(heap, 1, 64);
-    BOOST_TEST(kept_slabs(heap) == most);
+    BOOST_TEST(retained_slabs(heap) == most);
     BOOST_TEST(heap.snapshot().classes[0].new_slab_count == many);
 }
 
@@ -342,7 +342,7 @@ BOOST_AUTO_TEST_CASE(few_thread_caches_of_a_thread_keep_slabs_however_their_epoc
         else
             for (auto const& d : open)
                 heap.trim(d->epoch());
-        BOOST_TEST(kept_slabs(heap) <= most);
+        BOOST_TEST(retained_slabs(heap) <= most);
         BOOST_TEST(heap.snapshot().global.slabs_in_use == 0u);
         BOOST_TEST(heap.snapshot().global.slabs_cached == many);
     }
@@ -357,20 +357,20 @@ BOOST_AUTO_TEST_CASE(a_thread_cache_that_another_thread_closes_keeps_nothing)
     auto const r = heap.close(e);
     BOOST_TEST(r.recycled_slabs == 1u);
     BOOST_TEST(r.drained);
-    BOOST_TEST(kept_slabs(heap) == 0u);
+    BOOST_TEST(retained_slabs(heap) == 0u);
     std::optional<tslab::epoch_resource> theirs;
     owner([&] {
         theirs.emplace(heap);
         theirs->deallocate(theirs->allocate(64), 64);
     });
     theirs.reset();
-    BOOST_TEST(kept_slabs(heap) == 0u);
+    BOOST_TEST(retained_slabs(heap) == 0u);
     BOOST_TEST(heap.snapshot().global.slabs_in_use == 0u);
     owner([&] { use_scope(heap, 1, 64); });   // the cache is used on
-    BOOST_TEST(kept_slabs(heap) == 1u);
+    BOOST_TEST(retained_slabs(heap) == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(handles_of_a_kept_slab_stay_what_they_were)
+BOOST_AUTO_TEST_CASE(handles_of_a_retained_slab_stay_what_they_were)
 {
     tslab::allocator heap;
     tslab::handle h, again;
@@ -378,7 +378,7 @@ BOOST_AUTO_TEST_CASE(handles_of_a_kept_slab_stay_what_they_were)
     void* const p = heap.allocate(64, e, h);
     BOOST_TEST((heap.free(h) == tslab::free_result::ok));
     heap.close(e);
-    BOOST_TEST(kept_slabs(heap) == 1u);
+    BOOST_TEST(retained_slabs(heap) == 1u);
     BOOST_TEST((heap.free(h) == tslab::free_result::already_free));
     BOOST_TEST(heap.allocate(64, heap.current_epoch(), again) == p);
     BOOST_TEST(heap.snapshot().classes[0].new_slab_count == 1u);
@@ -405,7 +405,7 @@ BOOST_AUTO_TEST_CASE(a_sharing_resource_may_use_and_leave_them)
     BOOST_TEST(heap.snapshot().global.misuses == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(memory_that_is_kept_for_one_class_serves_another_when_it_runs_out)
+BOOST_AUTO_TEST_CASE(memory_that_is_retained_for_one_class_serves_another_when_it_runs_out)
 {
     for (auto const policy : {reclaim_policy::cached, reclaim_policy::never}) {
         tslab::allocator heap{{.reclaim = policy, .slab_cache = 10'000, .reserve_bytes = std::size_t{16} << 20}};
@@ -432,7 +432,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_goes_on_with_its_own_and_without_those_of_ot
     support::worker other;
     other([&] { use_scope(heap, 100, 64); });
     use_scope(heap, 100, 64);
-    BOOST_TEST(kept_slabs(heap) == 4u);
+    BOOST_TEST(retained_slabs(heap) == 4u);
     BOOST_TEST(in_child([&] {
                    use_scope(heap, 100, 64);
                    if (heap.snapshot().classes[0].new_slab_count != 4)

@@ -232,7 +232,7 @@ BOOST_AUTO_TEST_CASE(the_retained_slabs_of_a_thread_that_ended_serve_the_others)
     BOOST_TEST(heap.snapshot().global.slabs_cached == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(slabs_nobody_holds_are_adopted_before_new_ones_are_taken)
+BOOST_AUTO_TEST_CASE(slabs_without_an_owner_are_acquired_before_new_ones_are_taken)
 {
     tslab::allocator heap;
     std::vector<void*> left;
@@ -264,7 +264,7 @@ BOOST_AUTO_TEST_CASE(slabs_nobody_holds_are_adopted_before_new_ones_are_taken)
         heap.free(q);
 }
 
-BOOST_AUTO_TEST_CASE(a_full_slab_nobody_holds_is_listed_again_by_its_first_free)
+BOOST_AUTO_TEST_CASE(a_full_slab_without_an_owner_is_listed_again_by_its_first_free)
 {
     tslab::allocator heap;
     std::vector<void*> all;
@@ -280,7 +280,7 @@ BOOST_AUTO_TEST_CASE(a_full_slab_nobody_holds_is_listed_again_by_its_first_free)
     BOOST_TEST(heap.snapshot().global.live_objects == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(an_exclusive_thread_cache_adopts_nothing)
+BOOST_AUTO_TEST_CASE(an_exclusive_thread_cache_acquires_no_slab_of_the_epoch)
 {
     tslab::allocator heap;
     std::vector<void*> all;

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A plug-in that has tslab inside and tells nobody: a heap, used by whichever thread calls.
+// A plug-in that has tslab inside and does not say so: a heap, used by whichever thread calls.
 #include <cstddef>
 #include <cstdint>
 #include <memory>

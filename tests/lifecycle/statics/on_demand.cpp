@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Static objects of a function: whoever asks for them while it is made ends before them, wherever the linker puts it.
+// Static objects of a function: what asks for them while it is made ends before them, wherever the linker puts it.
 #include "shared.hpp"
 #include <memory_resource>
 import tslab;
