@@ -20,7 +20,7 @@ int main()
             rows.emplace_back("an order with a description that does not fit into the string itself");
 
         using namespace std::chrono_literals;
-        for (tslab::leak const& l : heap.leaks(0s))   // not left yet: whoever looks now, and expects it gone, is told
+        for (tslab::leak const& l : heap.leaks(0s))   // not left yet, so it is reported to a caller who expects it gone
             std::puts(l.sentence().c_str());
     }   // left: its pages are empty together
     std::fputs(tslab::to_text(tslab::diagnose(heap.snapshot())).c_str(), stdout);

@@ -115,7 +115,7 @@ void drain(tslab::allocator& heap, std::size_t scopes_to_stay)
 
 tslab::error_handler print_and_abort = nullptr;   // tslab's own
 
-/// The report has told what was forgotten: the heap need not say so again when it ends.
+/// The report has said what was forgotten: the heap need not say so again when it ends.
 void told_already()
 {
     print_and_abort = tslab::set_error_handler([](tslab::misuse_report const& r) {

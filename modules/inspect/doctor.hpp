@@ -48,7 +48,7 @@ inline constexpr std::array finding_kinds{
     finding_kind{"scheduler_interference", "Allocations wait for a processor"},
     finding_kind{"escapes", "Allocations in a scope bypass it"},
     finding_kind{"refused_handles", "Handles were used that name nothing any more"},
-    finding_kind{"labels_in_overflow", "There are more labels than are told apart"},
+    finding_kind{"labels_in_overflow", "There are more labels than can be distinguished"},
     finding_kind{"labels_cut", "Labels are longer than what is kept"},
     finding_kind{"rss_unexplained", "The process is far larger than this heap"},
 };

@@ -65,17 +65,18 @@ void examine_refusals(examination& x)
               joined(counted(g.slow_path_epoch_closed, "allocation", "allocations"), " ", x.span(),
                      " named an epoch that is CLOSING and got nothing.",
                      most_of_it(x.change, &class_stats::slow_path_epoch_closed)),
-              "Somebody keeps an epoch_id, a resource or a container beyond its phase. Ask allocator::current_epoch "
+              "The program keeps an epoch_id, a resource or a container beyond its phase. Ask allocator::current_epoch "
               "for each "
-              "phase anew, keep the scope open as long as its containers grow, and close only what nobody uses any "
-              "more.");
+              "phase anew, keep the scope open as long as its containers grow, and close only what is no longer "
+              "used.");
     if (auto const how = examination::judge(x.limits.resource_leaks, g.leaked_objects))
         x.add("resource_leak", *how, "heap", {{"total_leaked_objects", static_cast<double>(g.leaked_objects)}},
               joined(counted(g.leaked_objects, "object was", "objects were"), " still live ", x.span(),
                      " when the resource that handed them out ended."),
               "Each was reported to the error handler with the place that made the resource. Free the objects first, "
               "call "
-              "epoch_resource::release, or make the resource with deallocate_policy::count_only if nobody is to free.");
+              "epoch_resource::release, or make the resource with deallocate_policy::count_only if no object is to be "
+              "freed.");
     if (g.refused_handles >= x.limits.refused_handles.warning)
         x.add(
             "refused_handles",

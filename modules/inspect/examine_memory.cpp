@@ -33,7 +33,7 @@ void examine_kernel(examination& x)
                      x.span(), "; nothing is lost, but the pages stay resident."),
               "The kernel refuses for memory that is locked (mlock, mlockall) and under some seccomp filters. Lift "
               "that, or use "
-              "reclaim_policy::never, so that nobody tries.");
+              "reclaim_policy::never, so that no close tries.");
 
     // The last close of each ring slot; in a comparison only those since the first snapshot.
     std::map<std::pair<std::uint32_t, std::uint64_t>, std::uint64_t> known;
@@ -108,7 +108,7 @@ void examine_closes(examination& x)
                          x.span(), "."),
                   "Make phases smaller, free within the phase rather than at its end, or call allocator::close from a "
                   "thread that "
-                  "nobody waits for; allocator::advance closes without a system call.");
+                  "no request waits for; allocator::advance closes without a system call.");
     }
 }
 

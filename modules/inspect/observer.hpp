@@ -17,7 +17,7 @@ enum class observe_fault : std::uint8_t {
     system           ///< the operating system refused something else
 };
 
-/// What could not be observed. what() is one sentence for whoever asked.
+/// What could not be observed, and why. what() is one sentence for the user.
 class observe_error : public std::runtime_error {
 public:
     observe_error(observe_fault fault, std::string const& text) : std::runtime_error{text}, fault_{fault} {}

@@ -132,7 +132,7 @@ def epochs():
           instant=True)
     panel("Top Epochs by Refcount", "Domains inside.", ("topk(10, temporal_slab_epoch_refcount{})", EPOCH), kind="bargauge",
           options=BARS, instant=True)
-    panel("Held Longer Than a Minute", "Epochs that somebody is inside of, by age: red from five minutes.",
+    panel("Held Longer Than a Minute", "Epochs with a domain inside, by age: red from five minutes.",
           ("temporal_slab_epoch_age_seconds{} > 60 and on (job, instance, pid, heap, epoch) "
            "temporal_slab_epoch_refcount{} > 0", EPOCH), unit="s", limits=(60, 300))
     panel("Refcount (CLOSING)", "Domains inside closed epochs: these drain once the last one has left.",
@@ -153,7 +153,7 @@ def closing():
     panel("epoch_close() Call Rate", "Epochs that turned CLOSING, and closes the program asked for, per second.",
           ("sum by (heap) (rate(temporal_slab_epoch_closes_total{}[R]))", "{{heap}} closed"),
           ("sum by (heap) (rate(temporal_slab_epoch_close_timed_total{}[R]))", "{{heap}} asked for"), unit="ops")
-    panel("Reclamation Yield", "Slabs taken back by slabs looked at. Good above 0.8; below 0.3 objects outlive their phase.",
+    panel("Reclamation Yield", "Slabs reclaimed by slabs looked at. Good above 0.8; below 0.3 objects outlive their phase.",
           ("rate(temporal_slab_epoch_close_recycled_slabs_total{}[R]) / "
            "(rate(temporal_slab_epoch_close_scanned_slabs_total{}[R]) > 0)", "{{heap}}"), unit="percentunit", maximum=1)
     panel("Average Close", "Closes the program asked for: yellow from 1 ms, red from 10 ms.",
@@ -243,10 +243,10 @@ def contention():
     panel("Bitmap Free CAS Retries/Op", "Steps from the last free of a slab to taking it back that were repeated or lost.",
           by_class("bitmap_free_cas_retries", "bitmap_free_attempts"))
     part, legend = by_class("current_partial_cas_failures", "current_partial_cas_attempts")
-    panel("current_partial CAS Failure Rate", "Attempts to adopt a slab that failed, for whatever reason. 80 to 100 % is normal: "
+    panel("current_partial CAS Failure Rate", "Attempts to acquire a slab that failed, for any reason. 80 to 100 % is normal: "
           "that a listed slab turns out to be full is expected.", (f"100 * {part}", legend), unit="percent", maximum=100)
     part, _ = by_class("current_partial_lost_races", "current_partial_cas_attempts")
-    panel("Fast-Path CAS Failure Rate", "Attempts to adopt a slab lost to another thread, the worst class: yellow 5 %, red 20 %.",
+    panel("Fast-Path CAS Failure Rate", "Attempts to acquire a slab lost to another thread, the worst class: yellow 5 %, red 20 %.",
           (f"max(100 * {part})", "worst class"), kind="gauge", unit="percent", limits=(5, 20), maximum=100, options=GAUGE)
     panel("CAS Retry Rate vs Threads", "Retries for each claim, all classes, and the threads that use the heap.",
           ("sum by (heap) (rate(temporal_slab_class_bitmap_alloc_cas_retries_total{}[R])) / clamp_min(sum by (heap) "
@@ -367,7 +367,7 @@ def dashboards():
         "temporal-slab-comparison.json": dashboard(
             "temporal-slab-comparison", "temporal-slab comparison",
             "Two processes side by side: two versions, two settings, or one with tslab beside one without, of which any "
-            "Prometheus client tells the RSS.", (comparison,),
+            "Prometheus client reports the RSS.", (comparison,),
             [one_of("left", "Left", all_instances), one_of("right", "Right", all_instances)])}
 
 

@@ -14,7 +14,7 @@ constexpr std::size_t stack_buffer = 128 * 1024;
 
 thread_local std::span<std::byte> this_stack;
 
-/// The stack that turns will use is resident before anybody looks at what is.
+/// The stack that turns will use is resident before the resident set is read.
 [[gnu::noinline]] void touch_stack()
 {
     std::byte below[64 * 1024];
@@ -49,7 +49,7 @@ void crew::each(task const& t)
     end_.arrive_and_wait();
 }
 
-/// An exception ends the program: whoever measures must not go on with fewer threads.
+/// An exception ends the program: a measurement must not go on with fewer threads.
 void crew::live(unsigned thread, setting const& s)
 try {
     std::byte on_stack[stack_buffer];

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // JSON by Boost.JSON, and the handlers of examples/request_server without its sockets. Both reach the contender through the
-// adapter for Boost, whoever the contender is.
+// adapter for Boost, for every contender.
 #include "pattern.hpp"
 
 #include "answer.hpp"

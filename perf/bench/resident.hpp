@@ -8,7 +8,7 @@
 
 namespace bench {
 
-/// Exact, by a walk over the page tables: takes from 20 microseconds up. 0 where the kernel does not tell.
+/// Exact, by a walk over the page tables: takes from 20 microseconds up. 0 where the kernel does not report it.
 std::uint64_t resident_bytes();
 
 /// How much of that lies in transparent huge pages.

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// One synthetic pattern for as long as one likes, to be watched: what it did is told at the end, with tslab's own counters.
+// One synthetic pattern for as long as one likes, to be watched: what it did is printed at the end, with tslab's own counters.
 // usage: synthetic_bench --threads=8 --pattern=hotspot --size=128 --duration_s=60 --allocator=tslab
 #include "resident.hpp"
 #include "run.hpp"
@@ -36,7 +36,7 @@ double rate(std::uint64_t part, std::uint64_t whole)
     return static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(whole, 1));
 }
 
-void tell(command const& c, bench::throughput const& t)
+void print(command const& c, bench::throughput const& t)
 {
     std::printf(
         "%s on %s, %u threads: %llu operations in %.2f s, %.1f million a second, %.1f ns of processor time each\n",
@@ -70,7 +70,7 @@ int run(command const& c)
     if (who == nullptr)
         return refuse(c.allocator + " needs an option that this library does not have");
     bench::setting const s{.threads = c.threads, .size = c.size};
-    tell(c, bench::measure_throughput(*who, *what, s, c.duration_s));
+    print(c, bench::measure_throughput(*who, *what, s, c.duration_s));
     return 0;
 }
 
@@ -78,7 +78,7 @@ int run(command const& c)
 
 int main(int argc, char** argv)
 try {
-    CLI::App app{"Runs one synthetic pattern of allocations and tells what it did."};
+    CLI::App app{"Runs one synthetic pattern of allocations and prints what it did."};
     command c;
     app.add_option("--allocator", c.allocator)->check(CLI::IsMember(allocators()))->capture_default_str();
     app.add_option("--pattern", c.pattern)->check(CLI::IsMember(patterns))->capture_default_str();

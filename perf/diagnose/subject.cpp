@@ -130,7 +130,7 @@ void run(wish const& w)
     auto const since = [&] { return std::chrono::duration<double>(steady_clock::now() - begin).count(); };
     bool faulty = false;
     double next = 0.1;
-    std::uint64_t told = 0;
+    std::uint64_t printed = 0;
     std::size_t objects = 64;
     std::vector<std::pair<std::unique_ptr<phase>, std::vector<void*>>> kept;
     while (since() < w.lasts) {
@@ -139,9 +139,9 @@ void run(wish const& w)
             std::uint64_t const n = requests.load(std::memory_order_relaxed);
             double const now =
                 std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-            std::printf("served %llu %.6f\n", static_cast<unsigned long long>(n - told), now);
+            std::printf("served %llu %.6f\n", static_cast<unsigned long long>(n - printed), now);
             std::fflush(stdout);
-            told = n;
+            printed = n;
             next = since() + 0.1;
         }
         if (faulty || since() < w.after)

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What sampling tells of three workloads: one thread alone, threads that free each other's objects in one epoch, and
+// What sampling shows of three workloads: one thread alone, threads that free each other's objects in one epoch, and
 // threads that come and go while epochs are closed under them. Wall clock against processor time says whether a slow
-// allocation worked or waited; repairs are told by reason. The figures are of this machine at this moment.
+// allocation worked or waited; repairs are printed by reason. The figures are of this machine at this moment.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -43,7 +43,7 @@ void alone(tslab::allocator& heap, unsigned, std::uint64_t allocations, random_s
         heap.free(p);
 }
 
-/// All threads share one epoch and a table of objects: whoever comes by frees what another put there.
+/// All threads share one epoch and a table of objects: each frees what another put there.
 void contending(tslab::allocator& heap, unsigned, std::uint64_t allocations, random_source& random)
 {
     static std::array<std::atomic<void*>, 4096> table{};

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a snapshot costs whoever takes it, and its JSON: with 64 epochs alive that hold 1, 16 and 256 pages each. The threads
+// What a snapshot costs the thread that takes it, and its JSON: with 64 epochs alive that hold 1, 16 and 256 pages each. The threads
 // that allocate meanwhile wait for nothing; they share the memory bus with it.
 #include <benchmark/benchmark.h>
 #include <chrono>

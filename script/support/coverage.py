@@ -7,7 +7,7 @@ whether those are the ones that a page explains.
 A line that one build does not compile (the branches of a checked build, say) is judged by those that do. A place is a run of
 lines of one function that nothing executed; it is known by the line before it and its first line. The page explains each in a
 row of a table: file, function, those two lines, and how many lines it has; or `sometimes` instead, for one that some runs
-come by and others do not.
+reach and others do not.
 """
 import argparse
 import collections
@@ -66,7 +66,7 @@ class Measured:
                 path = pathlib.Path(file["filename"])
                 name = path.relative_to(root).as_posix()
                 if not name.startswith(("modules/", "pmr/")):
-                    continue   # of a program that has nothing of the library llvm-cov tells all there is
+                    continue   # of a program that has nothing of the library llvm-cov exports all there is
                 self.text[name] = ["", *path.read_text().splitlines()]
                 self.read_lines(name, file["segments"])
             for function in data["functions"]:

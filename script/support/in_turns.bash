@@ -12,7 +12,7 @@ measure_in_turns() {
     shift
     local variants=("$@")
     for ((turn = 0; turn < 10#$turns; ++turn)); do
-        for ((i = 0; i < $#; ++i)); do   # nobody always goes first
+        for ((i = 0; i < $#; ++i)); do   # no contender always goes first
             name=${variants[(turn + i) % $#]}
             run "$name" >>"$results/$name"
         done

@@ -5,7 +5,7 @@
 queries must be valid, and what should have data must have it. Measures how long the leak takes to become an alert.
 
 Where the metrics come from can be exchanged: by default the demo writes them and this program serves them; with --serve it
-is `TSLAB serve PID`; with --target an address that somebody else keeps up (then no demo is started and nothing measured).
+is `TSLAB serve PID`; with --target an address that is served already (then no demo is started and nothing measured).
 """
 import argparse
 import contextlib
@@ -226,21 +226,21 @@ def main():
             sys.exit(f"the demo said {word!r}")
         where = stack.enter_context(endpoint(arguments, demo, scratch))
         prometheus = stack.enter_context(scraping(arguments, where, scratch))
-        failures, told = [], []
+        failures, waits = [], []
         if demo:
-            leak_at, told = measure(prometheus, demo, failures)
+            leak_at, waits = measure(prometheus, demo, failures)
         else:
             time.sleep(20)
         n = check(prometheus, arguments.source / "monitoring", where.partition("/")[0], failures)
         if arguments.shipped and demo:
             for name in ("EpochMemoryLeak", "EpochLeak"):
-                told.append(f"{name} as it is shipped: {wait_for_alert(prometheus, name, leak_at, 600)[1]:.1f} s")
+                waits.append(f"{name} as it is shipped: {wait_for_alert(prometheus, name, leak_at, 600)[1]:.1f} s")
         others = sorted({f"{a['labels']['alertname']} ({a['labels']['severity']}, {a['state']})"
                          for a in prometheus.get("alerts")["data"]["alerts"]})
 
     if failures:
         sys.exit("\n".join(dict.fromkeys(failures)))
-    print(f"{n} expressions are valid, and those that should have data have it", *told, sep="\n")
+    print(f"{n} expressions are valid, and those that should have data have it", *waits, sep="\n")
     print("pending or firing at the end: " + ", ".join(others))
 
 

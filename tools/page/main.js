@@ -66,7 +66,7 @@
     choice.value = state.heap;
   };
 
-  // One panel that fails, by data nobody thought of, does not take the others with it.
+  // One panel that fails, by unexpected data, does not take the others with it.
   const guarded = (id, draw) => {
     try {
       draw();

@@ -4,7 +4,7 @@
 // Frames to series: pure functions, from what /history.json says to what is drawn.
 'use strict';
 
-// Heaps may have the same name, or none; the order they come in tells them apart.
+// Heaps may have the same name, or none; the order they come in distinguishes them.
 tslab.toldApart = heaps => {
   const seen = new Map();
   for (const h of heaps) {

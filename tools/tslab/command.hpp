@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What every command shares: how it is registered, what it is told on the command line, how it ends.
+// What every command shares: how it is registered, its options on the command line, how it ends.
 #pragma once
 #include "tslab/source.hpp"
 #include <CLI/CLI.hpp>

@@ -9,10 +9,10 @@ import tslab.inspect;
 
 namespace tslab::tool {
 
-/// The epochs that are told, by index into the snapshot's list.
+/// The epochs that are exposed, by index into the snapshot's list.
 struct chosen_epochs {
     std::vector<std::size_t> held;      // ACTIVE and CLOSING
-    std::vector<std::size_t> drained;   // of which the facts of their close are told
+    std::vector<std::size_t> drained;   // of which the facts of their close are exposed
     std::size_t omitted = 0;            // ACTIVE and CLOSING ones that are not
 };
 

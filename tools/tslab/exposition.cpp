@@ -154,7 +154,7 @@ private:
         if (c.lock_timing)
             plain("class", *c.lock_timing, of);
         if (c.allocations == 0)
-            return;   // a class nobody has used has nothing to tell by label
+            return;   // a class that was never used has no figures by label
         for (auto const& [id, name] : names_)
             if (id < c.by_label.size())
                 for_each_field(c.by_label[id], [&](std::string_view field, field_kind kind, auto const& value) {

@@ -17,7 +17,7 @@ inline constexpr char const* exposition_content_type = "text/plain; version=0.0.
 /// How many epochs of one heap have series of their own: ACTIVE and CLOSING ones, half of them those that hold the most,
 /// the rest the oldest.
 inline constexpr std::size_t exposed_epochs = 256;
-/// Of how many drained epochs, the latest, the facts of their timed close are told.
+/// Of how many drained epochs, the latest, the facts of their timed close are exposed.
 inline constexpr std::size_t exposed_drained_epochs = 16;
 
 /// Whether series say which process they are of.

@@ -52,7 +52,7 @@ void print_leak(invocation& i, leak const& l, bool live_known)
         i.out << "    inside    refcount " << grouped(l.refcount) << ", " << grouped(l.missing_exits)
               << (l.missing_exits == 1 ? " exit" : " exits") << " missing for " << duration_text(age) << '\n';
     else
-        i.out << "    inside    nobody, closed for " << duration_text(l.closing_seconds) << '\n';
+        i.out << "    inside    no domain, closed for " << duration_text(l.closing_seconds) << '\n';
     i.out << "    holds     " << bytes_text(l.held_bytes);
     if (live_known)
         i.out << ", " << bytes_text(l.live_bytes) << " live in " << grouped(l.live_objects) << " objects";

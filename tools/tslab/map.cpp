@@ -165,7 +165,7 @@ void add_map(CLI::App& app, invocation& i)
                     "tslab map 1234 --by fill --svg heap.svg");
     auto const o = std::make_shared<map_options>();
     o->from.add_to(command);
-    command.add_option("--by", o->by, "what is told apart: label, fill, class, use")
+    command.add_option("--by", o->by, "what the colours distinguish: label, fill, class, use")
         ->check(CLI::IsMember({"label", "fill", "class", "use"}))
         ->type_name("WHAT")
         ->capture_default_str();

@@ -11,7 +11,7 @@ import tslab.inspect;
 
 namespace tslab::tool {
 
-/// What cells are told apart by.
+/// What the colour of a cell shows.
 enum class map_by : std::uint8_t { label, fill, size_class, use };
 
 struct colour {

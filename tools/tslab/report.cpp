@@ -23,7 +23,7 @@ namespace {
 
 namespace json = boost::json;
 
-// More points than this nobody can tell apart, and a browser has to hold them all.
+// More points than this cannot be distinguished, and a browser has to hold them all.
 constexpr std::size_t most_frames = 1'200;
 
 struct report_options {

@@ -59,7 +59,7 @@ void add_serve(CLI::App& app, invocation& i)
     auto const o = std::make_shared<serve_options>();
     o->from.add_to(*command);
     command->add_option("--port", o->port, "port to listen on; 0 picks one")->capture_default_str();
-    command->add_option("--listen", o->listen, "address to listen on; whoever reaches it may read everything")
+    command->add_option("--listen", o->listen, "address to listen on; any client that reaches it may read everything")
         ->capture_default_str();
     command->add_option("--host", o->hosts, "further name the server may be called by, with or without a port")
         ->allow_extra_args(false);

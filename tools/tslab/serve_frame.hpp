@@ -22,7 +22,7 @@ struct leak_rule {
                                      std::vector<snapshot> const& before, leak_rule const& rule);
 
 /// [{"name":…,"runs":[[first_page,pages,use,class,epoch,era,label,slots,live],…]},…]. Of a map with very many runs only
-/// the first are in it, and "cut" tells how many are not.
+/// the first are in it, and "cut" is how many are not.
 [[nodiscard]] std::string maps_json(std::vector<heap_map> const& maps);
 
 }

@@ -26,7 +26,7 @@ namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-// The page runs nothing but its own files, asks nobody else, and cannot be framed.
+// The page runs nothing but its own files, asks no other server, and cannot be framed.
 constexpr char const* content_policy =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'";

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Looks at a target every so often and remembers what it saw. Everything here may be called by any thread; the target is
-// read by one at a time, and no more often than is said below, whoever asks.
+// read by one at a time, and no more often than is said below, however many clients ask.
 #pragma once
 #include "tslab/serve_frame.hpp"
 #include "tslab/serve_history.hpp"

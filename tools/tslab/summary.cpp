@@ -90,7 +90,7 @@ void print_epochs(lines const& line, snapshot const& s)
     line("epochs", grouped(g.active_epochs) + " active, " + grouped(g.closing_epochs) + " closing, of " +
                        grouped(s.epoch_count) + "; current " + std::to_string(s.current_epoch) + ", era " +
                        std::to_string(s.current_era));
-    std::string closes = grouped(g.epoch_closes) + ", drained " + grouped(g.epoch_drains) + "; took back " +
+    std::string closes = grouped(g.epoch_closes) + ", drained " + grouped(g.epoch_drains) + "; reclaimed " +
                          of(g.epoch_close_recycled_slabs, g.epoch_close_scanned_slabs, "slabs looked at");
     if (g.epoch_close_timed != 0)
         closes += ", " + decimal_text(ratio(g.epoch_close_total_ns, g.epoch_close_timed) / 1e6, 3) + " ms each";

@@ -49,7 +49,7 @@ public:
     }
     void move_to_target()
     {
-        // close tells of what a network file system could not write.
+        // close reports what a network file system could not write.
         if (fchmod(fd_, 0644) != 0 || fsync(fd_) != 0 || close(std::exchange(fd_, -1)) != 0 ||
             rename(path_.c_str(), target_.c_str()) != 0)
             fail();

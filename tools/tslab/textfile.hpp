@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A file that is replaced as a whole: whoever reads it sees what was there before or all of the new text.
+// A file that is replaced as a whole: a reader sees the text before or all of the new text.
 #pragma once
 #include <string>
 #include <string_view>

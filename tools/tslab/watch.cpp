@@ -186,7 +186,7 @@ void watch(watch_options const& o, invocation& i)
         for (std::size_t h = 0; h < now.size(); ++h)
             steps.push_back(step_of(same_heap(before, now, h), now[h]));
         to.print(steps);
-        if (!i.out || !from->live())   // nobody reads it, or nothing new will come
+        if (!i.out || !from->live())   // the output has no reader, or nothing new will come
             break;
         before = std::move(now);
     }

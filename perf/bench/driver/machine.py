@@ -63,7 +63,7 @@ def library(path):
 
 
 def busy_seconds():
-    """Processor time that the whole machine has spent working, and what of it was stolen by its host; None if not told."""
+    """Processor time that the whole machine has spent working, and what of it was stolen by its host; None if not known."""
     try:
         with open("/proc/stat", encoding="ascii") as file:
             fields = [int(field) for field in file.readline().split()[1:9]]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The tslab authors
 # SPDX-License-Identifier: Apache-2.0
-"""script/bench: measure, then tell."""
+"""script/bench: measure, then report."""
 import json
 import os
 import sys

@@ -108,7 +108,7 @@ class Runner:
 
     def one_case(self, results, pattern, threads, everyone, number, kind):
         for i in range(len(everyone)):
-            c = everyone[(i + number) % len(everyone)]   # nobody always goes first
+            c = everyone[(i + number) % len(everyone)]   # no contender always goes first
             key = (pattern["name"], threads, c.name)
             if key not in results or c.name in self.out:
                 continue
@@ -117,7 +117,7 @@ class Runner:
             except Failed as failure:
                 if c.name == "tslab":
                     raise
-                # A peer that fails is left out; whoever measures is told, and tslab is not compared with it.
+                # A peer that fails is left out with a message, and tslab is not compared with it.
                 self.out.add(c.name)
                 self.notes.append(f"{c.name} is left out: {failure}")
                 for other in [k for k in results if k[2] == c.name]:

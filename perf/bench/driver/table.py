@@ -25,7 +25,7 @@ def mebibytes(value):
 
 
 def throughput(table, names):
-    """(header, lines): ns per operation of everybody, and tslab's ratio."""
+    """(header, lines): ns per operation of every contender, and tslab's ratio."""
     header = ["pattern", "threads", *names, "spread", "best peer", "ratio"]
     lines = []
     for case in table.cases:

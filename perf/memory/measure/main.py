@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The tslab authors
 # SPDX-License-Identifier: Apache-2.0
-"""script/memory: measure, then tell."""
+"""script/memory: measure, then report."""
 import dataclasses
 import json
 import os

@@ -27,7 +27,7 @@ def counted(threads):
 
 
 class Patterns:
-    """Runs patterns on contenders in turns. A pattern that tslab fails at is told; a peer that fails is left out."""
+    """Runs patterns on contenders in turns. A pattern that tslab fails at is reported; a peer that fails is left out."""
 
     def __init__(self, run, everyone, given, tell):
         self.run = run
@@ -45,7 +45,7 @@ class Patterns:
             for name, threads in cases:
                 self.tell(f"{kind}, round {number + 1} of {rounds}: {name} x{threads}")
                 for i in range(len(self.everyone)):
-                    c = self.everyone[(i + number) % len(self.everyone)]   # nobody always goes first
+                    c = self.everyone[(i + number) % len(self.everyone)]   # no contender always goes first
                     key = (name, threads, c.name)
                     if c.name in self.run.out or key in self.failures:
                         continue
@@ -133,7 +133,7 @@ def speed(patterns, size):
 
 
 def per(run, count, of):
-    """count / of, or None if the program does not tell them."""
+    """count / of, or None if the program does not print them."""
     if count not in run or of not in run:
         return None
     return run[count] / max(run[of], 1)
@@ -185,7 +185,7 @@ def peak_and_waste(patterns, size, areas):
             found = table.value(case, "tslab", "held_per_live")
             best, value = table.best_peer(case, "held_per_live")
             yield Row("waste", what, found, MOST_WASTE,
-                      note=(f"best other: {value:.2f} of {best}" if best else "") if found else "not enough was live to tell")
+                      note=(f"best other: {value:.2f} of {best}" if best else "") if found else "too little was live to compare")
 
 
 def granted():
