@@ -23,7 +23,7 @@ namespace tslab {
 
 namespace {
 
-/// Makes the counters of `now` those of what happened since `before`.
+/// Subtracts the counters of `before` from those of `now`.
 template <class S> void subtract(S& now, S const& before)
 {
     std::vector<std::uint64_t> earlier;
@@ -153,7 +153,7 @@ std::vector<finding> diagnose(snapshot const& now, snapshot const* before, docto
     examine_epochs(x);
     examine_memory(x);
     examine_speed(x);
-    // Within a code the rules add the worst first, which stays so: the number of a finding is its last criterion.
+    // Within a code the rules add the worst first, and that order stays: the last criterion is the order of addition.
     std::vector<std::tuple<int, std::size_t, std::size_t>> order;
     for (std::size_t i = 0; i < x.findings.size(); ++i)
         order.emplace_back(-static_cast<int>(x.findings[i].severity), rank(x.findings[i].code), i);
@@ -177,7 +177,7 @@ std::string to_text(std::vector<finding> const& findings, std::size_t most)
                            n != 1 && how != severity::critical ? "s" : "");
     }
     text += '\n';
-    std::array<std::uint64_t, finding_kinds.size() + 1> seen{};   // of each code; the last one for what is unknown
+    std::array<std::uint64_t, finding_kinds.size() + 1> seen{};   // by code; the last entry: unknown ones
     for (finding const& f : findings)
         if (++seen[rank(f.code)] <= most)
             text += joined("\n", severity_name(f.severity), " ", f.code, ", ", f.subject, "\n    ", f.title, ".\n    ",

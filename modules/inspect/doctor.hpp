@@ -1,15 +1,15 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The doctor: reads a snapshot, or the difference of two, and says what is wrong, by which figures, and what to do.
-// docs/diagnosis.md explains every finding. A ratio is judged only when enough has happened for it to mean something.
+// The doctor: examines a snapshot, or the difference of two, and reports findings with their figures and actions.
+// docs/diagnosis.md explains every finding. A ratio is judged only with enough events for it to be significant.
 #pragma once
 
 export namespace tslab {
 
 enum class severity : std::uint8_t {
-    hint,      ///< worth knowing, no fault by itself
-    warning,   ///< costs memory or time, or will
+    hint,      ///< useful to know, no fault by itself
+    warning,   ///< costs memory or time, now or later
     critical   ///< act now
 };
 
@@ -18,7 +18,7 @@ enum class severity : std::uint8_t {
     return s == severity::critical ? "critical" : s == severity::warning ? "warning" : "hint";
 }
 
-/// What the doctor can find. The codes are stable; of two findings equally severe the one listed first comes first.
+/// The kinds of findings. The codes are stable; of two findings equally severe the one listed first comes first.
 struct finding_kind {
     std::string_view code;
     std::string_view title;
@@ -53,7 +53,7 @@ inline constexpr std::array finding_kinds{
     finding_kind{"rss_unexplained", "The process is far larger than this heap"},
 };
 
-/// A figure a finding rests on. Names are those of the snapshot's JSON where it has the figure.
+/// A figure that a finding is based on. Names are those of the snapshot's JSON where it has the figure.
 struct figure {
     std::string name;
     double value = 0;
@@ -61,11 +61,11 @@ struct figure {
     friend bool operator==(figure const&, figure const&) = default;
 };
 
-/// Plain data; every text is one line that cannot command a terminal.
+/// A finding. Every text is one line without control characters.
 struct finding {
     std::string code;   ///< one of finding_kinds
     tslab::severity severity = tslab::severity::hint;
-    std::string subject;   ///< of what: a label, a size class, a kind of misuse, or the heap
+    std::string subject;   ///< its object: a label, a size class, a kind of misuse, or the heap
     std::string title;
     std::vector<figure> figures;
     std::string evidence;   ///< the figures in a sentence
@@ -74,14 +74,14 @@ struct finding {
     friend bool operator==(finding const&, finding const&) = default;
 };
 
-/// Two limits on how often something may happen: from here on.
+/// Two limits on a count: the finding is given from each on.
 struct count_limits {
     std::uint64_t warning;
     std::uint64_t critical;
 };
 
-/// Two limits on a part of a whole, and how large the whole must be to be judged: at least `floor`, and where two
-/// snapshots are compared at least `per_second`.
+/// Two limits on a ratio, and how large the whole must be to be judged: at least `floor`, and in a comparison of two
+/// snapshots at least `per_second`.
 struct ratio_limits {
     double warning;
     double critical;
@@ -89,26 +89,26 @@ struct ratio_limits {
     double per_second = 0;
 };
 
-/// When the doctor speaks. The defaults are explained in docs/diagnosis.md.
+/// The limits of the findings. docs/diagnosis.md explains the defaults.
 struct doctor_thresholds {
     static constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
-    // Epochs, as they are now.
-    double leak_seconds = 300;                       ///< epoch_leak: entered and open so long
-    double leak_large_seconds = 60;                  ///< the same for epochs of one label and place that hold much
-    std::uint64_t leak_large_bytes = 50 * mib;       ///< how much that is; held over leak_seconds it is critical
+    // Epochs, at the time of the snapshot.
+    double leak_seconds = 300;        ///< epoch_leak: entered and open so long
+    double leak_large_seconds = 60;   ///< the same for epochs of one label and place that hold leak_large_bytes
+    std::uint64_t leak_large_bytes = 50 * mib;       ///< held longer than leak_seconds: critical
     std::vector<std::string> long_lived{};           ///< labels of phases that are meant to last: no epoch_leak
-    double remains_seconds = 300;                    ///< epoch_remains: closed so long, nobody inside
+    double remains_seconds = 300;                    ///< epoch_remains: closed so long, no domain inside
     count_limits remains_bytes{1 * mib, 50 * mib};   ///< and holding so much, all epochs of the label
     double pinned_seconds = 10;                      ///< epoch_pinned: closed so long
     ratio_limits pinned_live{0.25, 0.05,
-                             4 * mib};   ///< and no more than this of the held bytes live; floor: bytes held
+                             4 * mib};   ///< and at most this part of the held bytes live; floor: bytes held
     std::uint64_t pinned_critical_bytes = 50 * mib;   ///< held bytes from which it may be critical
     ratio_limits ring_in_use{0.875, 0.97, 14};        ///< ring_nearly_full: of the slots; floor: slots in use
     double backlog_seconds = 60;                      ///< closing_backlog: closed so long with live bytes
     count_limits backlog{11, 100};                    ///< epochs
 
-    // What happened: since the first of two snapshots, or since the heap was made.
+    // Events: since the first of two snapshots, or since the heap was made.
     count_limits ring_exhausted{1, 1'000};
     count_limits closed_epoch_allocations{1, 1'000};
     count_limits out_of_memory{1, 100};
@@ -122,10 +122,10 @@ struct doctor_thresholds {
     double slow_close_critical_ms = 10;
     std::uint64_t slow_close_floor = 10;   ///< timed closes
     ratio_limits cache_overflow{0.1, 0.5, 1'000,
-                                100};                 ///< of the slabs that became empty; floor: overflows, and misses
-    ratio_limits cache_miss{0.1, 0.5, 1'000, 100};    ///< of the slabs taken: both must be beyond
-    double cache_turnover = 4;                        ///< misses per page the heap ever had: below, it only grew
-    ratio_limits slow_path{0.05, 0.2, 10'000, 100};   ///< beyond what filling slabs needs; floor: allocations
+                                100};                ///< of the slabs that became empty; floor: overflows, and misses
+    ratio_limits cache_miss{0.1, 0.5, 1'000, 100};   ///< of the slabs taken: both limits must be exceeded
+    double cache_turnover = 4;   ///< misses per page that the heap ever had: below, the heap only grew
+    ratio_limits slow_path{0.05, 0.2, 10'000, 100};   ///< beyond one for each slab filled; floor: allocations
     ratio_limits slow_path_miss{0.1, 0.5, 1'000};     ///< of the slow paths: below the first, a hint only
     ratio_limits lock_contended{0.05, 0.2, 10'000, 100};
     ratio_limits claim_retries_alloc{0.05, 0.2, 10'000, 100};
@@ -134,20 +134,21 @@ struct doctor_thresholds {
     ratio_limits wall_per_cpu{1.5, 2, 1'000};   ///< scheduler_interference: above; floor: samples
     std::uint64_t wait_ns_floor = 1'000;        ///< and at least so long a wait on average
 
-    // Memory, as it is now.
-    ratio_limits cooperation{0.5, 0.1, 1 * mib};   ///< madvise_stays: at most this went; floor: bytes given back
+    // Memory, at the time of the snapshot.
+    ratio_limits cooperation{0.5, 0.1, 1 * mib};   ///< madvise_stays: at most this part went; floor: bytes purged
     ratio_limits empty_held{2, 10, 64 * mib};      ///< empty bytes per live byte; floor: empty bytes
     double rss_ratio = 2;                          ///< rss_unexplained: rss per byte of the heap
     std::uint64_t rss_heap_floor = 32 * mib;       ///< bytes of the heap
     std::uint64_t rss_rest_floor = 256 * mib;      ///< bytes that are not the heap's
 };
 
-/// What is wrong with the heap, the most severe first. With `before`, an earlier snapshot of the same heap, what happened
-/// is judged over the time between the two; without, or when it is of another process or not earlier, since the start.
+/// The findings for a heap, the most severe first. With `before`, an earlier snapshot of the same heap, events between
+/// the two are judged; without it, or if it is of another process or not earlier, events since the start.
 [[nodiscard]] std::vector<finding> diagnose(snapshot const& now, snapshot const* before = nullptr,
                                             doctor_thresholds const& limits = {});
 
-/// The findings for a person, ending in a newline. Of one code at most `most` are written out, and how many were not is said.
+/// The findings as text, ending in a newline. At most `most` of each code are written out, and the number of the others
+/// is given.
 [[nodiscard]] std::string to_text(std::vector<finding> const& findings, std::size_t most = 5);
 
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// One examination by the doctor: what is looked at, how figures are judged, and the findings so far. Not exported.
+// One examination by the doctor: its input, the judgement of figures, and the findings so far. Not exported.
 #pragma once
 
 namespace tslab {
@@ -10,7 +10,7 @@ struct examination {
     examination(snapshot const& s, snapshot const* earlier, doctor_thresholds const& given);
 
     snapshot const& now;
-    snapshot const* before;   ///< null when there is none that can be compared
+    snapshot const* before;   ///< null if there is none that can be compared
     doctor_thresholds const& limits;
     double seconds = 0;   ///< between the two
     snapshot change;      ///< `now`, with counters only of what happened since `before`
@@ -20,9 +20,9 @@ struct examination {
     [[nodiscard]] std::string span() const;
 
     [[nodiscard]] static std::optional<severity> judge(count_limits const& limit, std::uint64_t n) noexcept;
-    /// `part` / `whole` at least; of `whole` there must be enough.
+    /// Judges whether `part` / `whole` reaches the limits. `whole` must reach the floor.
     [[nodiscard]] std::optional<severity> judge(ratio_limits const& limit, double part, double whole) const noexcept;
-    /// The same, at most.
+    /// The same for a ratio that is bad if low: whether it is at most the limits.
     [[nodiscard]] std::optional<severity> judge_low(ratio_limits const& limit, double part,
                                                     double whole) const noexcept;
     [[nodiscard]] bool enough(ratio_limits const& limit, double whole) const noexcept;

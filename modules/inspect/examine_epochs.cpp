@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the doctor sees in epochs: forgotten exits, objects that stay behind, a ring that fills up.
+// The doctor's rules on epochs: missing exits, remaining objects, a nearly full ring.
 module;
 #include <algorithm>
 #include <cstddef>
@@ -35,7 +35,7 @@ template <class T> struct group {
     }
 };
 
-/// Groups what has the same key, the largest group first.
+/// Groups entries with the same key, the largest group first.
 template <class T, class Key> std::vector<group<T>> grouped(std::vector<T const*> const& all, Key&& key_of)
 {
     std::vector<group<T>> groups;
@@ -57,7 +57,7 @@ constexpr auto label_and_place = [](leak const& l) {
     return std::tuple{std::string_view{l.label}, std::string_view{l.entered_at.file}, l.entered_at.line};
 };
 
-/// "3 epochs, 12.0 MiB held; the worst: " before the sentence of the first, when there are several.
+/// "3 epochs, 12.0 MiB held; the worst: " before the first one's sentence, if there are several.
 template <class T> std::string evidence_of(group<T> const& g)
 {
     T const& worst = *g.members.front();
@@ -74,8 +74,8 @@ epoch_stats const* find_epoch(snapshot const& s, std::uint32_t index, std::uint6
     return nullptr;
 }
 
-/// Everybody may share the current epoch, so its age says nothing about who is inside: only that nobody left since
-/// `before` does.
+/// Any domain may share the current epoch, so its age says nothing about the domains inside. It is a leak only if no
+/// domain left since `before`.
 bool may_be_young(examination const& x, leak const& l)
 {
     if (l.epoch != x.now.current_epoch || l.lifecycle != lifecycle::active)
@@ -93,7 +93,7 @@ void find_epoch_leaks(examination& x, std::vector<leak> const& leaks)
             std::find(limits.long_lived.begin(), limits.long_lived.end(), l.label) == limits.long_lived.end())
             held.push_back(&l);
     for (group<leak> const& g : grouped(held, label_and_place)) {
-        group<leak> old, young;   // those that are old, and those that count when the label holds much
+        group<leak> old, young;   // the old ones, and those that count if the label holds much
         for (leak const* const l : g.members) {
             if (l->age_seconds >= limits.leak_seconds)
                 old.add(*l);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the doctor sees in events that a healthy program has none of, or few: refusals, misuse, escapes, lost names.
+// The doctor's rules on events that are rare in a healthy program: refusals, misuse, escapes, lost names.
 module;
 #include <algorithm>
 #include <array>
@@ -22,7 +22,7 @@ namespace tslab {
 
 namespace {
 
-/// "class 64 (12), class 128 (3)": the classes with the most of it.
+/// "class 64 (12), class 128 (3)": the classes with the most.
 std::string worst_classes(snapshot const& s, std::uint64_t class_stats::* what)
 {
     constexpr std::size_t shown = 3;

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the doctor sees in memory: what closes give back, what the kernel makes of it, and what is held without use.
+// The doctor's rules on memory: what closes purge, its effect on residency, and memory held without use.
 module;
 #include <algorithm>
 #include <cstdint>

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the doctor sees in rates: slow paths, caches, locks, races, and a processor that others use.
+// The doctor's rules on rates: slow paths, caches, locks, races, and a shared processor.
 module;
 #include <algorithm>
 #include <array>
@@ -30,7 +30,7 @@ std::uint64_t slots_of(class_stats const& c, snapshot const& s) noexcept
     return c.object_size != 0 ? std::max<std::uint64_t>(s.page_size / c.object_size, 1) : 0;
 }
 
-/// Slow paths of a class beyond one for each slab that its allocations fill: those no allocator of slabs can do without.
+/// Slow paths of a class beyond one for each slab that its allocations fill, which no slab allocator avoids.
 double avoidable(class_stats const& c, snapshot const& s) noexcept
 {
     std::uint64_t const slots = slots_of(c, s);
@@ -90,7 +90,7 @@ void examine_caches(examination& x)
     std::uint64_t taken_pages = 0;
     for (class_stats const& c : x.change.classes)
         taken_pages += c.slow_path_cache_miss * c.pages_per_slab;
-    // A heap that grew and shrank once overflows and misses too. Here pages go round: each was taken many times.
+    // A heap that grew and shrank once overflows and misses too. Only a heap that takes each page many times is meant.
     if (static_cast<double>(taken_pages) < x.limits.cache_turnover * static_cast<double>(pages))
         return;
     std::vector<class_stats const*> classes;
@@ -133,7 +133,7 @@ void examine_caches(examination& x)
     }
 }
 
-/// The label under which most of `what` was counted, as a sentence.
+/// A sentence with the label under which most of `what` was counted.
 std::string mostly_under(examination const& x, class_stats const& c, std::uint64_t contention_stats::* what)
 {
     auto const worst = std::max_element(c.by_label.begin(), c.by_label.end(),

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The names of the figures: one list for each record of a snapshot, from which JSON, the ranking by a key and the metrics
-// are made, so that a figure is named once. Names are those of schema 1.
+// The names of the figures: one list for each record of a snapshot, from which JSON, the ranking by a key and the
+// metrics are made, so that a figure is named once. Names are those of schema 1.
 #pragma once
 
 export namespace tslab {
@@ -14,13 +14,13 @@ enum class field_kind : std::uint8_t {
     derived     ///< computed from other fields of the same record; not read back
 };
 
-/// part / whole, and 0 where there is no whole.
+/// part / whole; 0 if whole is 0.
 [[nodiscard]] constexpr double ratio(std::uint64_t part, std::uint64_t whole) noexcept
 {
     return whole != 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0.0;
 }
 
-/// What percentage of the bytes handed to madvise was no longer resident afterwards; nothing where none was handed over.
+/// The percentage of the bytes passed to madvise that were not resident afterwards; nothing if none were passed.
 [[nodiscard]] constexpr std::optional<double> cooperation_pct(std::uint64_t asked, std::uint64_t gone) noexcept
 {
     if (asked == 0)
@@ -28,8 +28,8 @@ enum class field_kind : std::uint8_t {
     return 100.0 * ratio(gone, asked);
 }
 
-// Each function below calls visit(name, kind, field) for every field of `s` that has a plain value: an unsigned or signed
-// integer, a double, a bool, a string, an optional integer, or a log2_histogram. `s` may be const.
+// Each function below calls visit(name, kind, field) for every field of `s` that has a plain value: an unsigned or
+// signed integer, a double, a bool, a string, an optional integer, or a log2_histogram. `s` may be const.
 
 template <class S, class Visit>
     requires std::is_same_v<std::remove_const_t<S>, snapshot>
@@ -197,7 +197,7 @@ template <class Visit> constexpr void for_each_derived(class_stats const& s, std
     using enum field_kind;
     std::uint64_t const failures = s.current_partial_lost_races + s.current_partial_mismatches;
     std::uint64_t const acquisitions = s.contention.lock_fast_acquire + s.contention.lock_contended;
-    // A thread cache is the thread's cache: what it served without a refill was a hit.
+    // An allocation that a thread cache served without a refill is a hit.
     std::uint64_t const refills = s.slow_path_hits;
     visit("tls_cache_attempts", derived, s.allocations);
     visit("tls_cache_hits", derived, s.allocations > refills ? s.allocations - refills : 0);

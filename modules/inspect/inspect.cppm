@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// tslab.inspect: reading what a heap counts. Heaps of other processes, snapshots as JSON and back, leaks, pins and the doctor.
-// It stands above the allocator, which does not need it, and it alone links Boost.JSON.
+// tslab.inspect: reads the figures of heaps: heaps of other processes, snapshots as JSON and back, leaks, pins and the
+// doctor. It is above the allocator, which does not need it, and only it links Boost.JSON.
 module;
 #include <array>
 #include <cstddef>

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writing. The text is put together directly: a tree of a snapshot with 65,536 epochs would be many times its size.
+// Writing. The text is written directly: a JSON tree of a snapshot with 65,536 epochs would be many times its size.
 module;
 #include <array>
 #include <charconv>
@@ -22,7 +22,7 @@ namespace tslab {
 
 namespace {
 
-/// How many bytes the well-formed UTF-8 character at the begin of `s` has; 0 where there is none.
+/// Bytes of the well-formed UTF-8 character at the beginning of `s`; 0 if there is none.
 std::size_t utf8_length(std::string_view s) noexcept
 {
     auto const byte = [&](std::size_t i) { return i < s.size() ? static_cast<unsigned char>(s[i]) : 0U; };
@@ -57,7 +57,7 @@ public:
         out_ += bracket;
         first_ = false;
     }
-    /// Before each entry of an array; a key does it for itself.
+    /// Called before each entry of an array; key() calls it too.
     void next()
     {
         if (!first_)
@@ -139,12 +139,12 @@ private:
     bool first_ = true;
 };
 
-/// Visits fields as members of the object that is open.
+/// Writes fields as members of the open object.
 struct put {
     writer& w;
 
     template <class T> void operator()(std::string_view name, field_kind, T const& v) const { w.member(name, v); }
-    /// A field that is not known is left out; a derived one that has no value is null.
+    /// An unknown field is omitted; a derived one without a value is null.
     template <class T> void operator()(std::string_view name, field_kind kind, std::optional<T> const& v) const
     {
         if (v)

@@ -1,28 +1,28 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A snapshot as JSON and back, schema 1: docs/stats-reference.md says what every field means, docs/schema/ has the schema.
-// Fields are only added. A reader ignores what it does not know and gives what is missing its default.
+// A snapshot as JSON and back, schema 1: docs/stats-reference.md explains every field, docs/schema/ has the schema.
+// Fields are only added. A reader ignores unknown fields and uses defaults for missing ones.
 #pragma once
 
 export namespace tslab {
 
-/// A text that is no snapshot. what() tells the place and what was expected there:
-/// "classes[3].slow_path_hits: expected an unsigned integer".
+/// The text is not a snapshot. what() gives the place and what was expected there: "classes[3].slow_path_hits: expected
+/// an unsigned integer".
 class snapshot_error : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
 };
 
-/// One line of JSON, always valid UTF-8: a byte of a name that is not becomes U+FFFD.
-/// A snapshot without such bytes comes back from from_json as it was. Throws std::bad_alloc only.
+/// One line of JSON, always valid UTF-8: an invalid byte of a name becomes U+FFFD. A snapshot without such bytes is
+/// restored exactly by from_json. Throws std::bad_alloc only.
 [[nodiscard]] std::string to_json(snapshot const& s);
 
-/// Reads what to_json wrote, or another writer of schema 1. The text may come from anywhere: nesting, lists and names are
-/// bounded. Demands schema_version 1 and the fields of its first edition; throws snapshot_error, or std::bad_alloc.
+/// Reads the output of to_json, or of another writer of schema 1. The text is not trusted: nesting, lists and names are
+/// bounded. Requires schema_version 1 and the fields of its first edition; throws snapshot_error, or std::bad_alloc.
 [[nodiscard]] snapshot from_json(std::string_view text);
 
-/// The name a figure of lock_timing_stats has at the top level, where it is a total over all locks.
+/// The name of a figure of lock_timing_stats at the top level, where it is a total over all locks.
 [[nodiscard]] std::string global_timing_name(std::string_view name);
 
 /// The name of the array that has a figure of contention_stats for each label.

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading. Boost.JSON parses, with bounds on nesting, lists and names; what it found is taken over field by field, and
-// each is checked. The text is not trusted: it may come from a file or from another process.
+// Reading. Boost.JSON parses, with bounds on nesting, lists and names; each field is then read and checked. The text is
+// not trusted: it may come from a file or from another process.
 module;
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
@@ -31,14 +31,14 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t most_text = std::size_t{1} << 29U;   // bytes; 65,536 epochs and as many threads fit
+constexpr std::size_t most_text = std::size_t{1} << 29U;   // bytes; enough for 65,536 epochs and as many threads
 constexpr std::size_t most_epochs = 65'536;
 constexpr std::size_t most_threads = 1U << 20U;
 constexpr std::size_t most_classes = 256;
 constexpr std::size_t most_misuses = 1024;
 constexpr std::size_t most_depth = 16;
 
-/// What any version of schema 1 has: names, a space between two.
+/// Fields of every version of schema 1: names, separated by spaces.
 constexpr std::string_view needed_of_snapshot =
     "version timestamp_ns pid page_size epoch_count current_epoch active_epoch_count closing_epoch_count "
     "total_slabs_allocated total_slabs_recycled net_slabs rss_bytes_current estimated_slab_rss_bytes "
@@ -55,7 +55,7 @@ constexpr std::string_view needed_of_epoch =
     "epoch_id epoch_era state age_sec refcount label total_partial_slabs total_full_slabs "
     "total_reclaimable_slabs estimated_rss_bytes";
 
-/// Where in the document a value stands; made up into text only when something is wrong there.
+/// The place of a value in the document; converted to text only for an error.
 class place {
 public:
     place() = default;
@@ -85,8 +85,8 @@ private:
     std::size_t index_ = 0;
 };
 
-/// Receives what the parser finds and builds a tree of it. Boost's own handler does the same, but its numbers with a
-/// fraction may be off by a bit in the last place.
+/// Builds a tree from the parser's events. Boost's own handler does the same, but its numbers with a fraction may
+/// differ in the last bit.
 struct tree_builder {
     static constexpr std::size_t max_object_size = 1U << 16U;
     static constexpr std::size_t max_array_size = most_threads;
@@ -111,7 +111,7 @@ struct tree_builder {
     bool on_uint64(std::uint64_t v, json::string_view, code&) { return stack.push_uint64(v), true; }
     bool on_double(double, json::string_view s, code& error)
     {
-        double v = 0;   // s is the whole number, since the text comes in one piece
+        double v = 0;   // s is the complete number, since the text comes in one piece
         if (std::from_chars(s.data(), s.data() + s.size(), v).ec != std::errc{}) {
             error = json::error::exponent_overflow;
             return false;
@@ -192,7 +192,7 @@ template <class T> void read(json::value const& v, std::optional<T>& to, place c
         read(v, to.emplace(), at);
 }
 
-/// A name out of a few.
+/// One of a few names.
 template <class E> void read_name(json::value const& v, E& to, place const& at, std::initializer_list<E> all)
 {
     std::string text;
@@ -230,7 +230,7 @@ void read(json::value const& v, log2_histogram& to, place const& at)
         read(all[i], to.buckets[i], place{at, i});
 }
 
-/// An object of the document, and where it stands.
+/// An object of the document, and its place.
 struct object {
     json::object const& fields;
     place const& at;
@@ -240,7 +240,7 @@ struct object {
         if (json::value const* const v = fields.if_contains(name))
             read_it(*v, place{at, name});
     }
-    /// `names`: a space between two.
+    /// `names`: separated by spaces.
     void demand(std::string_view names) const
     {
         while (!names.empty()) {
@@ -257,7 +257,7 @@ template <class S> void read_fields(object const& o, S& to)
     for_each_field(to, [&](std::string_view name, field_kind, auto& field) {
         o.with(name, [&](json::value const& v, place const& at) { read(v, field, at); });
     });
-    // Derived figures follow from the others; here they only must be what they claim to be.
+    // Derived figures are computed anew; here only their type is checked.
     auto const check = [&](std::string_view name, field_kind, auto figure) {
         o.with(name, [&](json::value const& v, place const& at) { read(v, figure, at); });
     };
@@ -265,7 +265,7 @@ template <class S> void read_fields(object const& o, S& to)
         for_each_derived(to, 0, check);
 }
 
-/// Figures that are there all together or not at all.
+/// Figures that are all present or all absent.
 void read_timing(object const& o, std::optional<lock_timing_stats>& to, std::string (*name_in_json)(std::string_view))
 {
     lock_timing_stats found;
@@ -294,7 +294,7 @@ void read_record(json::value const& v, class_stats& to, place const& at)
     o.demand(needed_of_class);
     read_fields(o, to);
     if (!o.fields.contains("pages_per_slab") && to.object_size != 0)
-        to.pages_per_slab = 1;   // written when every slab was a page
+        to.pages_per_slab = 1;   // of a version in which every slab was one page
     read_timing(o, to.lock_timing, [](std::string_view name) { return std::string{name}; });
     for (std::size_t label = 0; label < to.by_label.size(); ++label)
         for_each_field(to.by_label[label], [&](std::string_view name, field_kind, std::uint64_t& field) {
@@ -312,7 +312,7 @@ void read_record(json::value const& v, class_share& to, place const& at)
     object const o{object_of(v, at), at};
     read_fields(o, to);
     if (!o.fields.contains("pages"))
-        to.pages = to.slabs;   // as above; of large allocations it was their pages
+        to.pages = to.slabs;   // as above; for large allocations it was their pages
 }
 
 template <class S> void read_records(object const& o, std::string_view name, std::vector<S>& to, std::size_t most)
@@ -356,7 +356,7 @@ void read_record(json::value const& v, epoch_stats& to, place const& at)
     read_records(o, "classes", to.classes, most_classes);
 }
 
-/// The size classes, each at the place its index says, and behind them what is above the classes.
+/// The size classes, each at its index, and the large allocations behind them.
 void read_classes(object const& o, std::vector<class_stats>& to)
 {
     read_records(o, "classes", to, most_classes);
@@ -379,7 +379,7 @@ void read_misuses(json::value const& v, std::vector<named_count>& to, place cons
     if (all.size() > most_misuses)
         at.fail("expected at most " + std::to_string(most_misuses) + " entries");
     for (auto const& [name, count] : all) {
-        place const here{at, to.size()};   // by number, since the name is anybody's
+        place const here{at, to.size()};   // by number, since the name is not trusted
         to.push_back({std::string{name.data(), name.size()}, 0});
         read(count, to.back().count, here);
     }
@@ -420,7 +420,7 @@ snapshot from_json(std::string_view text)
     o.with("last_epoch_close", [&](json::value const& v, place const& at) {
         if (!v.is_null())
             read_record(v, s.last_close, at);
-        if (s.last_close.timestamp_ns == 0)   // there was none
+        if (s.last_close.timestamp_ns == 0)   // no close was timed
             s.last_close = {};
     });
     o.with("sampled", [&](json::value const& v, place const& at) { read_record(v, s.sampled, at); });

@@ -25,7 +25,7 @@ std::string holding_text(leak const& l)
     return joined("holds ", bytes_text(l.held_bytes), " with ", counted(l.live_objects, "live object", "live objects"));
 }
 
-// A duration from a file may be anything; what is none must not upset the order.
+// A duration from a file may be any number; a NaN must not break the order.
 double sane(double seconds) noexcept { return seconds >= 0 ? seconds : 0; }
 
 leak leak_of(epoch_stats const& e, std::uint64_t page_size)
@@ -42,7 +42,7 @@ leak leak_of(epoch_stats const& e, std::uint64_t page_size)
     l.refcount = e.refcount;
     l.enters = e.enters;
     l.exits = e.exits;
-    // The three are read one after the other while the program runs, so they may disagree for a moment.
+    // The three are read one after the other while the program runs, so they may be inconsistent.
     if (e.refcount != 0)
         l.missing_exits = std::max<std::uint64_t>(e.enters > e.exits ? e.enters - e.exits : 0, e.refcount);
     l.live_objects = e.live_objects;

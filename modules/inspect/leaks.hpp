@@ -1,42 +1,42 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who forgot to leave, and who keeps pages from going back: both are read off a snapshot, also off one from a file.
-// Every sentence is one line, and texts that came from data cannot command a terminal.
+// Leaks (epochs with a missing exit) and pins (closed epochs that hold pages), from a snapshot, also from one read from
+// a file. Every sentence is one line without control characters.
 #pragma once
 
 export namespace tslab {
 
-/// An epoch that should be gone: somebody entered it and did not leave, or it is closed, nobody is inside, and objects live on.
+/// An epoch that should have drained: a domain entered it and did not leave, or it is closed with no domain inside and
+/// objects live in it.
 struct leak {
     std::uint32_t epoch = 0;   ///< ring slot
     std::uint64_t era = 0;
-    std::string label;   ///< as it was given, control characters included
+    std::string label;   ///< as given by the program, control characters included
     std::uint32_t label_id = 0;
     tslab::lifecycle lifecycle = tslab::lifecycle::active;
     double age_seconds = 0;       ///< since the epoch was opened; in one that several share, not since the entry
     double closing_seconds = 0;   ///< since it was closed; 0 while it is ACTIVE
-    double entered_seconds = 0;   ///< since the oldest entry that is still open; 0 when that is not known
-    std::uint32_t refcount = 0;   ///< domains inside; 0: nobody is
+    double entered_seconds = 0;   ///< since the oldest open entry; 0 if that is not known
+    std::uint32_t refcount = 0;   ///< domains inside; 0: none
     std::uint64_t enters = 0;
     std::uint64_t exits = 0;
-    std::uint64_t missing_exits = 0;   ///< enters without an exit, at least one a domain inside
+    std::uint64_t missing_exits = 0;   ///< enters without an exit, at least one for each domain inside
     std::uint64_t live_objects = 0;
     std::uint64_t live_bytes = 0;
     std::uint64_t held_bytes = 0;   ///< of its slabs and large pages
-    source_entry entered_at;        ///< the oldest entry that is still open
+    source_entry entered_at;        ///< the oldest open entry
 
-    /// What is wrong, in one line without a newline.
+    /// A description in one line, without a newline.
     [[nodiscard]] std::string sentence() const;
 };
 
-/// The leak candidates of `s`: epochs somebody has been inside of for at least so long (where that is not known: that are so
-/// old), and closed epochs with live objects
-/// and nobody inside that were closed at least so long ago. The most bytes held first, then the oldest.
-/// A phase that is meant to last that long is a candidate too: only the program knows.
+/// The leak candidates of `s`: epochs that a domain entered at least so long ago and has not left (if that time is not
+/// known: that are so old), and closed epochs with live objects and no domain inside that were closed at least so long
+/// ago. The most bytes held first, then the oldest. A phase that is meant to last that long is a candidate too.
 [[nodiscard]] std::vector<leak> find_leaks(snapshot const& s, double older_than_seconds);
 
-/// What one size class keeps from going back.
+/// The part of one size class in a pin.
 struct pin_share {
     std::uint32_t class_index = 0;
     std::uint32_t object_size = 0;   ///< bytes of a slot; 0 for large allocations
@@ -46,7 +46,7 @@ struct pin_share {
     std::uint64_t live_bytes = 0;
 };
 
-/// A closed epoch that still holds pages, and how little lives in them.
+/// A pin: a closed epoch that still holds pages, and the live objects in them.
 struct pin {
     std::uint32_t epoch = 0;   ///< ring slot
     std::uint64_t era = 0;
@@ -70,7 +70,7 @@ struct pin {
 namespace tslab {
 /// Bytes of the pages an epoch holds.
 std::uint64_t held_by(epoch_stats const& e, std::uint64_t page_size) noexcept;
-/// Of a class: "class 64", "large allocations".
+/// The name of a class: "class 64", "large allocations".
 std::string class_text(std::uint32_t object_size);
 /// "file:line in function", as far as known.
 std::string place_text(source_entry const& at);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A heap of another process, as epoch/assembly.hpp asks of it. Included by observer.cpp alone.
+// A heap of another process, with the interface that epoch/assembly.hpp requires. Included by observer.cpp alone.
 #pragma once
 #include "segment_copy.hpp"
 
@@ -9,7 +9,7 @@ namespace tslab {
 
 namespace {
 
-/// A heap of another process, as assemble asks of it.
+/// A heap of another process, for assemble.
 class seen_heap {
 public:
     /// `pid`: 0 for a file whose process is gone.
@@ -64,7 +64,7 @@ public:
     }
 
     [[nodiscard]] std::uint32_t prepared_epochs() const noexcept { return prepared_; }
-    /// Null for one that was opened anew while it was copied: its fields may be of both eras.
+    /// Null if the epoch was opened anew during the copy: its fields may be of two eras.
     [[nodiscard]] epoch_stats_page const* epoch(std::uint32_t i) const noexcept
     {
         epoch_stats_page const* const before = copy_.at<epoch_stats_page>(epochs_[i]);
@@ -203,7 +203,7 @@ public:
         return frees_published_;
     }
 
-    /// What epochs hold, without a look at the slabs.
+    /// Adds what epochs hold, without reading the slabs.
     void add_held(snapshot& s, std::vector<epoch_stats*> const& of_slot) const
     {
         auto const add = [&](epoch_stats& e, unsigned bin, std::uint64_t slabs) {
@@ -254,7 +254,7 @@ public:
             (cached_pages + s.global.free_resident_pages + s.global.slab_pages + s.global.large_pages) * page_bytes;
     }
 
-    /// Of the locks taken for a class or an epoch.
+    /// Counts of the locks taken for a class or an epoch.
     void sum_locks(snapshot& s) const
     {
         lock_timing_stats times;
@@ -306,11 +306,11 @@ private:
         return copy_.at(t.times.load(std::memory_order_relaxed));
     }
 
-    /// Where each ring slot's is; 0 where none is told of.
+    /// Address of each ring slot's stats page; 0 if it has none.
     void read_epochs();
-    /// Which units the heap has; false when that cannot be read, or cannot be.
+    /// Reads the heap's units; false if they cannot be read, or are not plausible.
     bool read_runs();
-    /// Descriptors, blocks, thread caches and the sets of free pages; false when any of it cannot be read.
+    /// Reads descriptors, subslabs, thread caches and the sets of free pages; false if any cannot be read.
     bool read_memory();
     void forget_memory();
     bool read_descriptors();
@@ -377,7 +377,7 @@ private:
     std::uint32_t pages_ = 0;
     page_order order_;
     std::optional<bytes> descriptors_;           ///< in that order
-    std::vector<std::uint32_t> subslab_pages_;   ///< pages with blocks, ascending, as blocks_ has them
+    std::vector<std::uint32_t> subslab_pages_;   ///< pages with subslabs, ascending, as in subslabs_
     std::optional<bytes> subslabs_;
     std::vector<std::uint64_t> free_resident_;
     std::vector<std::uint64_t> free_large_;

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading from outside. The segment is copied as a whole, then looked at: nothing that the other process does meanwhile
-// changes what is checked. Pointers in it are addresses over there; each is turned into a place of the copy, if it is one, before
-// anything is read there. Descriptors and thread caches are in the process's own memory: they are copied from there where the kernel
-// allows it, and where it does not, what is live is not known.
+// Reading from outside. The segment is copied as a whole, then examined, so the other process cannot change what was
+// checked. Pointers in it are addresses of that process; each is converted to a place of the copy, or rejected, before
+// it is followed. Descriptors and thread caches are in the process's own memory: they are copied from there if the
+// kernel permits; if not, live objects are not known.
 module;
 #include <algorithm>
 #include <array>
@@ -48,7 +48,7 @@ namespace tslab {
 
 namespace {
 
-/// A number that is a whole name in /proc.
+/// The number that a name in /proc consists of.
 template <class T> std::optional<T> number_in(char const* name) noexcept
 {
     T n = 0;
@@ -57,7 +57,7 @@ template <class T> std::optional<T> number_in(char const* name) noexcept
     return error == std::errc{} && stop == end ? std::optional{n} : std::nullopt;
 }
 
-/// Calls visit(name) for every entry of a directory; false, and errno, when it cannot be read.
+/// Calls visit(name) for every entry of a directory; false, with errno set, if it cannot be read.
 template <class F> bool for_each_entry(std::string const& path, F visit)
 {
     std::unique_ptr<DIR, int (*)(DIR*)> const directory{::opendir(path.c_str()), ::closedir};
@@ -68,7 +68,7 @@ template <class F> bool for_each_entry(std::string const& path, F visit)
     return true;
 }
 
-/// Whether what a process has open may be a segment: a memfd of that name, or a file of the right shape.
+/// Whether an open file of a process may be a segment: a memfd of that name, or a file of the right shape.
 bool may_be_segment(std::string const& link)
 {
     std::array<char, 64> to{};
@@ -80,7 +80,7 @@ bool may_be_segment(std::string const& link)
            s.st_size <= static_cast<off_t>(segment::most_bytes) && s.st_size % static_cast<off_t>(page_bytes) == 0;
 }
 
-/// Whether a process calls itself by a number: its own, or the one it has in the container it lives in.
+/// Whether a process has a number: its own, or the one in its container.
 bool calls_itself(pid_t pid, std::int64_t number)
 {
     if (number == pid)
@@ -94,18 +94,18 @@ bool calls_itself(pid_t pid, std::int64_t number)
         return false;
     std::string_view line = all.substr(at + 7, all.find('\n', at + 1) - at - 7);
     std::string const inner = std::to_string(number);
-    return line.ends_with('\t' + inner);   // the innermost comes last
+    return line.ends_with('\t' + inner);   // the innermost namespace comes last
 }
 
-/// Whether a heap is still where it was found: what was read of it until now was all its own.
+/// Whether a heap is still at its place: then all that was read of it until now was its own.
 bool is_there(int segment, seen_root const& r)
 {
     std::uint64_t number = 0;
     return read_at(segment, std::as_writable_bytes(std::span{&number, 1}), r.offset) && number == r.number;
 }
 
-/// The segments of a process, in the order they were made: more than one where there are several copies of the library in it, as plugins
-/// may have them. `only_one`: it is enough to know that there is one.
+/// The segments of a process, in the order they were made: more than one if it contains several copies of the library,
+/// as plugins may. `only_one`: stops at the first.
 std::vector<descriptor> segments_of(pid_t pid, int& error, bool only_one = false)
 {
     struct open_segment {
@@ -126,7 +126,7 @@ std::vector<descriptor> segments_of(pid_t pid, int& error, bool only_one = false
         struct stat s{};
         if (file.number() < 0 || !copy_of_segment::is_segment(file.number()) || ::fstat(file.number(), &s) != 0 ||
             !read_at(file.number(), std::as_writable_bytes(std::span{&header, 1}), 0) || !calls_itself(pid, header.pid))
-            return;   // a segment of another process, perhaps: a descriptor that was handed on
+            return;   // perhaps a segment of another process, by an inherited descriptor
         bool const twice = std::ranges::any_of(
             found, [&s](open_segment const& other) { return other.device == s.st_dev && other.inode == s.st_ino; });
         if (!twice)
@@ -148,7 +148,7 @@ bool exists(pid_t pid) { return ::access(("/proc/" + std::to_string(pid)).c_str(
 struct observer::state {
     pid_t pid = 0;
     std::string path;
-    using heap_key = std::pair<std::uint64_t, std::uint64_t>;   // where its segment is, and its number
+    using heap_key = std::pair<std::uint64_t, std::uint64_t>;   // address of its segment, and its number
     std::map<heap_key, std::uint64_t> frees_published;
 
     [[nodiscard]] std::string what() const { return pid != 0 ? "process " + std::to_string(pid) : path; }
@@ -183,7 +183,7 @@ struct observer::state {
         return segments;
     }
 
-    /// Calls visit(heap) for every heap, and returns what it returned.
+    /// Calls visit(heap) for every heap, and returns the results.
     template <class F> auto for_each_heap(F visit) -> std::vector<decltype(visit(std::declval<seen_heap&>()))>
     {
         std::vector<decltype(visit(std::declval<seen_heap&>()))> all;
@@ -196,10 +196,10 @@ struct observer::state {
             copy_of_segment const again{from, what()};
             for (seen_root const& root : copy.heaps()) {
                 if (!again.has(root))
-                    continue;   // it ended while it was copied
+                    continue;   // it ended during the copy
                 heap_stats_page const* const stats = copy.heap_of(root);
                 if (stats == nullptr && again.heap_of(root) != nullptr)
-                    continue;   // it came while the first copy was made
+                    continue;   // it was made during the first copy
                 if (stats == nullptr)
                     fail(fault::damaged, what() + " is damaged: it describes no heap");
                 std::uint64_t const at = copy.header().extents[0].address.load(std::memory_order_relaxed);
@@ -207,7 +207,7 @@ struct observer::state {
                 std::uint64_t& frees = frees_now[key] = frees_published[key];
                 seen_heap heap{copy, again, *stats, lives ? pid : 0, frees};
                 auto seen = visit(heap);
-                if (!lives || is_there(from, root))   // else its memory may have been another's
+                if (!lives || is_there(from, root))   // else its memory may have been another heap's
                     all.push_back(std::move(seen));
             }
         }
@@ -215,7 +215,7 @@ struct observer::state {
             fail(fault::no_process, what() + " has ended");
         if (all.empty())
             fail(fault::no_heap, what() + " has no heap of tslab that it publishes");
-        frees_published = std::move(frees_now);   // of heaps that there still are
+        frees_published = std::move(frees_now);   // of the heaps that still exist
         return all;
     }
 };

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads the heaps of another process, or of one that has died and left its statistics in a file. The process is not
-// stopped and does nothing for it.
+// Reads the heaps of another process, or of a dead process that left its statistics in a file. The process is not
+// stopped and does no work for it.
 #pragma once
 
 export namespace tslab {
@@ -10,10 +10,10 @@ export namespace tslab {
 /// Why a process or a file could not be read.
 enum class observe_fault : std::uint8_t {
     no_process,      ///< there is no such process, or it has ended
-    not_permitted,   ///< the kernel does not let this user look into it
+    not_permitted,   ///< the kernel does not permit this user to read it
     no_heap,         ///< it has no heap of tslab, or publishes none (TSLAB_PUBLISH=0, or its descriptors were closed)
     version,         ///< its statistics have another version of the format
-    damaged,         ///< they are none, cut short, or contradict themselves
+    damaged,         ///< they are invalid, truncated, or inconsistent
     system           ///< the operating system refused something else
 };
 
@@ -27,13 +27,13 @@ private:
     observe_fault fault_;
 };
 
-/// The heaps of one process. Each reading looks at the process anew; heaps come and go between two. Everything that is read
-/// counts as untrusted. Not thread safe; different observers are independent.
+/// The heaps of one process. Each reading examines the process anew; heaps may come and go in between. All that is read
+/// is untrusted. Not thread safe; different observers are independent.
 class observer {
 public:
     /// Throws observe_error, std::bad_alloc.
     explicit observer(pid_t pid);
-    /// A file that TSLAB_STATS_FILE named; its process may live or not. Throws as above.
+    /// A file that TSLAB_STATS_FILE named; its process may be alive or not. Throws as above.
     explicit observer(std::string const& path);
     ~observer();
     observer(observer&&) noexcept;

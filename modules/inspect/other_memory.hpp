@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is read of another process: files, its memory where the kernel allows it, and which of its pages are resident.
-// Included by observer.cpp alone.
+// Reading another process: files, its memory if the kernel permits, and which of its pages are resident. Included by
+// observer.cpp alone.
 #pragma once
 
 namespace tslab {
@@ -15,7 +15,7 @@ using fault = observe_fault;
 
 std::string reason(int error) { return std::system_category().message(error); }
 
-/// Closes what it opened.
+/// A file descriptor that closes itself.
 class descriptor {
 public:
     explicit descriptor(int number) noexcept : number_{number} {}
@@ -36,7 +36,7 @@ private:
     int number_;
 };
 
-/// Memory aligned as records are.
+/// Memory with the alignment of records.
 class bytes {
 public:
     explicit bytes(std::size_t n) : lines_((n + sizeof(line) - 1) / sizeof(line)), size_{n} {}
@@ -52,7 +52,7 @@ private:
     std::size_t size_;
 };
 
-/// Reads [at, at + to.size()) of a file; false when it has not as much.
+/// Reads [at, at + to.size()) of a file; false if the file is shorter.
 bool read_at(int from, std::span<std::byte> to, std::uint64_t at)
 {
     while (!to.empty()) {
@@ -67,12 +67,12 @@ bool read_at(int from, std::span<std::byte> to, std::uint64_t at)
     return true;
 }
 
-/// The memory of another process, where the kernel allows to read it.
+/// The memory of another process, if the kernel permits reading it.
 class other_memory {
 public:
     explicit other_memory(pid_t pid) noexcept : pid_{pid} {}
 
-    /// False when any of it cannot be read.
+    /// False if any part cannot be read.
     [[nodiscard]] bool read(std::uint64_t address, void* to, std::size_t n) const noexcept
     {
         auto* at = static_cast<std::byte*>(to);
@@ -88,8 +88,8 @@ public:
         }
         return true;
     }
-    /// `each` bytes from every one of `addresses`, one behind the other, to every one of `copies`: of each address the copies are
-    /// made one right after the other. False when any cannot be read.
+    /// `each` bytes from every one of `addresses`, one behind the other, to every one of `copies`: the copies of one
+    /// address are made right after each other. False if any cannot be read.
     [[nodiscard]] bool read_each(std::span<std::uint64_t const> addresses, std::initializer_list<std::byte*> copies,
                                  std::size_t each) const
     {
@@ -116,8 +116,8 @@ private:
     pid_t pid_;
 };
 
-/// What of a process's descriptors two copies say, one made right after the other. A free slot's bit may be on its way from one
-/// word to the other, and a single copy could look at each word when it is in the other one.
+/// Joins two copies of descriptors, the second made right after the first. A free slot's bit may be moving from one
+/// word to the other, and a single copy could read each word while the bit is in the other.
 void join_words(slab_meta& first, slab_meta const& second, bool local_too) noexcept
 {
     auto const join = [](atomic<std::uint64_t>& to, atomic<std::uint64_t> const& from) {

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// How an observed heap is read: its lists from the copy of the segment, its descriptors from memory.
-// Included by observer.cpp alone.
+// Reading an observed heap: its lists from the copy of the segment, its descriptors from memory. Included by
+// observer.cpp alone.
 #pragma once
 #include "observed_heap.hpp"
 
@@ -12,7 +12,7 @@ namespace {
 
 void seen_heap::read_caches()
 {
-    // Lists that run in circles end where more was seen than there can be.
+    // The bounds end lists that are cyclic.
     std::size_t const most_threads = copy_.bytes_used() / sizeof(thread_stats_page);
     std::size_t const most_caches = copy_.bytes_used() / sizeof(cache_stats_page);
     for (thread_stats_page const* t = copy_.at(stats().threads.load(std::memory_order_relaxed));
@@ -49,7 +49,7 @@ bool seen_heap::read_runs()
     std::uint64_t lowest = 0;
     std::uint64_t total = 0;
     for (std::uint64_t at = stats().pages.first_run.load(std::memory_order_relaxed); at != 0;) {
-        std::array<std::uint32_t, 2> link{};   // how many, and the next
+        std::array<std::uint32_t, 2> link{};   // the count, and the next run
         static_assert(sizeof(link) == sizeof(unit_link));
         std::uint64_t const first = at - 1;
         if (first < lowest || first >= known ||
@@ -65,7 +65,7 @@ bool seen_heap::read_runs()
 
 bool seen_heap::read_memory()
 {
-    std::array<std::byte, sizeof(slab_meta)> last{};   // before memory is taken for what may not be there
+    std::array<std::byte, sizeof(slab_meta)> last{};   // read first, before memory is allocated for an implausible size
     if (!read_runs() || (order_.size() != 0 &&
                          !memory_.read(stats().descriptors + order_.page_of(order_.size() - 1) * sizeof(slab_meta),
                                        last.data(), last.size()))) {
@@ -120,7 +120,7 @@ void seen_heap::forget_memory()
 
 bool seen_heap::read_descriptors()
 {
-    // A unit's at once: the second copy follows the first right away.
+    // One unit at a time, so that the second copy follows the first closely.
     bytes again{descriptors_->size()};
     std::vector<std::uint64_t> addresses;
     order_.for_each_run([&](unit_run r, std::uint32_t) {
@@ -134,7 +134,7 @@ bool seen_heap::read_descriptors()
         slab_meta const& second = slab_in(again, i);
         unsigned const bin = first.bin();
         if (bin < bin_count && second.bin() == bin)
-            join_words(first, second, !has_subslabs(bin));   // else `local_free` is no set of slots
+            join_words(first, second, !has_subslabs(bin));   // else `local_free` is not a set of slots
     }
     return true;
 }

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A copy of a segment. Pointers in it are addresses in the other process; each becomes a place of the copy, if it is one.
-// Included by observer.cpp alone.
+// A copy of a segment. Pointers in it are addresses in the other process; each is converted to a place of the copy, or
+// rejected. Included by observer.cpp alone.
 #pragma once
 #include "other_memory.hpp"
 
@@ -12,14 +12,14 @@ namespace {
 
 constexpr std::uint64_t least_segment = segment::first_chunk;
 
-/// Where a heap is found in a segment.
+/// The place of a heap in a segment.
 struct seen_root {
     std::uint64_t number;
     std::uint64_t stats;    ///< address of its heap_stats_page
     std::uint64_t offset;   ///< of the heap_root in the file
 };
 
-/// The used part of a segment, copied at one go. Figures of a busy heap are each true of some moment of the copying.
+/// The used part of a segment, copied at once. Each figure of a busy heap is true of some moment of the copying.
 class copy_of_segment {
 public:
     /// Throws observe_error.
@@ -44,7 +44,7 @@ public:
     {
         return *reinterpret_cast<segment_header const*>(bytes_.data());
     }
-    /// `n` records at an address of the process; null when they are not, or not all, in the segment.
+    /// `n` records at an address of the process; null if they are not completely in the segment.
     template <class T> [[nodiscard]] T const* at(std::uint64_t address, std::size_t n = 1) const noexcept
     {
         std::uint64_t const offset = offset_of(address);
@@ -78,11 +78,11 @@ public:
         }
         auto const number = [](seen_root const& r) { return r.number; };
         std::ranges::sort(found, {}, number);
-        auto const twice = std::ranges::unique(found, {}, number);   // a directory that leads to itself
+        auto const twice = std::ranges::unique(found, {}, number);   // a cyclic directory
         found.erase(twice.begin(), twice.end());
         return found;
     }
-    /// What a root leads to; null when that is no heap.
+    /// The stats page of a root; null if that is no heap.
     [[nodiscard]] heap_stats_page const* heap_of(seen_root const& r) const noexcept
     {
         heap_stats_page const* const stats = at<heap_stats_page>(r.stats);
@@ -90,7 +90,7 @@ public:
                              stats->epoch_count >= 2 && stats->epoch_count <= 65'536;
         return is_heap ? stats : nullptr;
     }
-    /// Whether the same heap is found there in this copy.
+    /// Whether this copy has the same heap at the same place.
     [[nodiscard]] bool has(seen_root const& r) const noexcept
     {
         if (r.offset > bytes_.size() || bytes_.size() - r.offset < sizeof(heap_root))
@@ -114,7 +114,7 @@ private:
         std::uint64_t bytes;
     };
 
-    /// Past the end of every file when the address is in none of the extents.
+    /// The offset in the file; beyond the end of every file if the address is in none of the extents.
     [[nodiscard]] std::uint64_t offset_of(std::uint64_t address) const noexcept
     {
         for (extent const& e : extents_)
@@ -139,11 +139,11 @@ private:
             fail(fault::damaged, what + " is damaged: its sizes contradict each other");
         struct stat file{};
         if (::fstat(from, &file) != 0 || static_cast<std::uint64_t>(file.st_size) < used)
-            fail(fault::damaged, what + " is cut short");   // before memory is taken for what is not there
+            fail(fault::damaged, what + " is cut short");   // checked before memory is allocated
         bytes all{used};
         if (!read_at(from, {all.data(), all.size()}, 0))
             fail(fault::damaged, what + " is cut short");
-        // The header that was checked, not what it may be by now.
+        // The header that was checked, not its present contents.
         std::memcpy(all.data(), head.data(), head.size());
         return all;
     }

@@ -17,7 +17,7 @@ namespace {
 
 struct code_point {
     char32_t value;
-    std::size_t bytes;   // 0: no UTF-8
+    std::size_t bytes;   // 0: not valid UTF-8
 };
 
 code_point decode(std::string_view text) noexcept
@@ -86,7 +86,7 @@ std::string bytes_text(std::uint64_t bytes)
     constexpr std::array<std::string_view, 6> units{" KiB", " MiB", " GiB", " TiB", " PiB", " EiB"};
     double value = static_cast<double>(bytes) / 1024;
     std::size_t unit = 0;
-    while (value >= 1023.95 && unit + 1 < units.size()) {   // what would be shown as 1024.0
+    while (value >= 1023.95 && unit + 1 < units.size()) {   // a value that would be shown as 1024.0
         value /= 1024;
         ++unit;
     }

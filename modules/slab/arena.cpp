@@ -22,13 +22,13 @@ arena::~arena()
     }
 }
 
-/// A piece for at least `bytes`, as large as all there are by now, within bounds.
+/// Makes a piece for at least `bytes`, as large as all pieces so far, within bounds.
 bool arena::add_piece(std::size_t bytes) noexcept
 {
     constexpr std::size_t page = 4096;
     std::size_t const have = committed_.load(std::memory_order_relaxed);
     std::size_t const want = (sizeof(arena_piece) + bytes + page - 1) / page * page;
-    // A generous piece first; where that is refused, exactly what is needed.
+    // A generous piece first; if that is refused, exactly what is needed.
     for (std::size_t const size : {std::max(want, std::clamp(have, first_piece, largest_piece)), want}) {
         void* const memory = os().reserve(size);
         if (memory == nullptr)

@@ -1,33 +1,33 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Memory for tslab's own records: taken once, zeroed, never moved and never given back while the heap lives, so that
-// any thread may look at a record at any time. Records are reused by their owners' free lists.
-// It comes in pieces, small ones first: what is not needed is not even reserved.
+// Memory for tslab's own records: taken once, zeroed, never moved and not freed while the heap lives, so that any
+// thread may read a record at any time. Records are reused through their owners' free lists. The memory comes in
+// pieces, small ones first; what is not needed is not even reserved.
 #pragma once
 
 export namespace tslab {
 
-/// What a piece of an arena begins with.
+/// The header of a piece of an arena.
 struct arena_piece {
-    std::uint64_t bytes = 0;   ///< with this
+    std::uint64_t bytes = 0;   ///< including this header
     std::uint64_t next = 0;    ///< address of the piece made before; 0: none
 };
 
 class arena {
 public:
     static constexpr std::size_t first_piece = std::size_t{16} << 10;
-    static constexpr std::size_t largest_piece = std::size_t{256} << 10;   ///< but for a record that needs more
+    static constexpr std::size_t largest_piece = std::size_t{256} << 10;   ///< except for a record that needs more
 
     constexpr arena() noexcept = default;
     ~arena();
     arena(arena const&) = delete;
     arena& operator=(arena const&) = delete;
 
-    /// `bytes` zeroed bytes at `alignment` (a power of two, a page at most); null when there is no memory. Thread safe.
+    /// `bytes` zeroed bytes at `alignment` (a power of two, a page at most); null if there is no memory. Thread safe.
     [[nodiscard]] void* allocate(std::size_t bytes, std::size_t alignment) noexcept;
 
-    /// A new T, never destroyed; null when there is no memory. Thread safe.
+    /// A new T, never destroyed; null if there is no memory. Thread safe.
     template <class T, class... Args> [[nodiscard]] inline T* make(Args&&... args) noexcept
     {
         void* const p = allocate(sizeof(T), alignof(T));
@@ -45,7 +45,7 @@ public:
     {
         return committed_.load(std::memory_order_relaxed);
     }
-    /// The piece made last; null while there is none. The others follow; none ever changes.
+    /// The newest piece; null while there is none. The older ones follow by `next`; a piece never changes.
     [[nodiscard]] inline arena_piece const* pieces() const noexcept
     {
         return pieces_.load(std::memory_order_acquire);   // pairs with allocate: the piece is complete

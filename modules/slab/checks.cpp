@@ -76,7 +76,8 @@ check_mode checked_mode(check_mode asked)
     return asked == check_mode::automatic ? mode_by_environment() : asked;
 }
 
-/// How many allocations the calling thread makes until the next guarded one, and what decides on it (xorshift, G. Marsaglia).
+/// Allocations of the calling thread until its next guarded one, and the state of the generator that draws the number
+/// (xorshift, G. Marsaglia).
 struct guard_countdown {
     std::uint32_t left = 0;
     std::uint64_t state = 0;
@@ -112,7 +113,7 @@ void memory_checks::clear(std::byte* begin, std::size_t slot_bytes, std::uint32_
         word_of({begin, slot_bytes}).store(0, std::memory_order_relaxed);
 }
 
-/// Precondition: some are.
+/// Precondition: guard_sampling_ is not 0.
 bool memory_checks::is_chosen(request r) noexcept
 {
     if (r.bytes > largest_guarded || r.alignment > largest_guarded / 2)
@@ -175,7 +176,7 @@ bool memory_checks::quarantine(slab_meta& pages, slab_meta*& out) noexcept
     out = nullptr;
     if (guarded_at(pages.base) == nullptr)
         return false;
-    // Where they cannot be protected they are at least not used again at once.
+    // Pages that cannot be protected are at least not reused at once.
     static_cast<void>(protect_pages(pages.base, page_bytes));
     lock_guard const guard{lock_};
     if (kept_count_ == quarantine_size)
@@ -195,7 +196,7 @@ slab_meta* memory_checks::quarantined() noexcept
 
 namespace {
 
-/// What begins a slot whose object is malloc's. The address is inverted, as in the table.
+/// The header of a slot whose object is malloc's. The address is inverted, as in the table.
 struct twin_record {
     std::uintptr_t object;
     std::uint64_t asked;   // bytes in the lower 58 bits, the binary logarithm of the alignment above
@@ -203,8 +204,8 @@ struct twin_record {
 constexpr unsigned asked_bits = 58;
 static_assert(sizeof(twin_record) <= 16, "the smallest slot");
 
-/// Objects and their slots. The addresses are kept inverted, so that a tool that looks for pointers to an object finds none
-/// here. Never destroyed: objects may be freed by whatever ends last.
+/// Objects and their slots. The addresses are stored inverted, so that a leak checker finds no pointer to an object
+/// here. Never destroyed: static destructors may free objects until the very end.
 struct twin_table {
     std::mutex lock;
     std::unordered_map<std::uintptr_t, std::uintptr_t> slots;
@@ -271,6 +272,7 @@ bool free_twin(void* slot) noexcept
 
 void lock_twins() noexcept { twins().lock.lock(); }
 
-void unlock_twins() noexcept { twins().lock.unlock(); }   // a std::mutex knows its thread, and that came along
+// A std::mutex is unlocked by the thread that locked it: this one, before the fork.
+void unlock_twins() noexcept { twins().lock.unlock(); }
 
 }

@@ -1,14 +1,14 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a checked build looks at beyond what every build does: writes past an object's end, writes into freed memory, the
-// exact size and alignment an object is given back with, and, for one object in so many, every access outside it.
-// Under AddressSanitizer and Valgrind objects are malloc's instead, so that the tool sees each as it sees malloc's, while the
-// slots they stand for keep the books.
+// What a checked build verifies beyond what every build does: writes past an object's end, writes into freed memory,
+// the exact size and alignment that an object is freed with, and, for sampled objects, every access outside them. Under
+// AddressSanitizer and Valgrind objects are malloc's instead, so that the tool checks them like any other; the slot of
+// each object remains allocated for the accounting.
 //
-// A checked slot: the object; the slack, filled with a pattern; and in the last eight bytes a word that tells the slack and
-// the alignment, or that the slot is free, and cannot be guessed. A word of zero: never handed out since the slab was cut.
-// Canaries at the end of a slot are hardened_malloc's idea (D. Micay), objects on pages of their own GWP-ASan's.
+// A checked slot: the object; the slack, filled with a pattern; and in the last eight bytes a word that cannot be
+// guessed: it encodes the slack and the alignment, or that the slot is free. Zero: not allocated since the slab was
+// cut. Canaries at the end of a slot are hardened_malloc's idea (D. Micay), objects on pages of their own GWP-ASan's.
 #pragma once
 
 namespace tslab {
@@ -24,7 +24,7 @@ namespace tslab {
 /// Whether all of [begin, begin + bytes) is `pattern`.
 [[nodiscard]] inline bool is_filled(std::byte const* begin, std::size_t bytes, std::byte pattern) noexcept
 {
-    // All equal to the first, and that to the pattern: memcmp is as fast as it gets.
+    // The first byte is the pattern, and each byte equals the next: one memcmp, the fastest way.
     return bytes == 0 || (begin[0] == pattern && std::memcmp(begin, begin + 1, bytes - 1) == 0);
 }
 
@@ -37,7 +37,7 @@ inline constexpr bool with_address_sanitizer = true;
 #else
 inline constexpr bool with_address_sanitizer = false;
 #endif
-/// Whether this build can check at all. Where it cannot, none of it costs anything.
+/// Whether this build can check. If not, the checks cost nothing.
 #if defined(TSLAB_CHECKED)
 inline constexpr bool with_checks = true;
 #else
@@ -48,7 +48,7 @@ enum class check_mode : std::uint8_t {
     automatic,   ///< in a build with checks: forward under AddressSanitizer and Valgrind, else canaries
     off,         ///< only what every build checks
     canaries,    ///< canaries, poison, exact sizes, sampled guard pages
-    forward      ///< every object is malloc's, and its slot only keeps the books
+    forward      ///< every object is malloc's; its slot is allocated for the accounting only
 };
 
 /// A slot, or the pages of a large allocation.
@@ -57,21 +57,21 @@ struct checked_slot {
     std::size_t bytes;
 };
 
-/// What an object was asked for as.
+/// Size and alignment that an object was requested with.
 struct request {
     std::size_t bytes;
     std::size_t alignment;
 };
 
-/// The checks of one heap. What is not said to be thread safe is for whoever has the slot.
+/// The checks of one heap. A function that is not marked thread safe is for the thread that has the slot.
 class memory_checks {
 public:
     static constexpr std::size_t word_bytes = sizeof(std::uint64_t);
     static constexpr std::uint32_t default_guard_sampling = 1000;
 
-    /// `mode` and `guard_sampling` as the program asks for them; where it leaves it to tslab, TSLAB_CHECKS (off, canaries,
-    /// forward) and TSLAB_GUARD_SAMPLING (a number; 0 for none) in the environment have a say. Throws std::invalid_argument
-    /// when the build cannot do what is asked for.
+    /// `mode` and `guard_sampling` as the program sets them; where it leaves them open, the environment's TSLAB_CHECKS
+    /// (off, canaries, forward) and TSLAB_GUARD_SAMPLING (a number; 0 for none) apply. Throws std::invalid_argument if
+    /// the build does not support the mode.
     memory_checks(check_mode mode, std::optional<std::uint32_t> guard_sampling);
     memory_checks(memory_checks const&) = delete;
     memory_checks& operator=(memory_checks const&) = delete;
@@ -79,7 +79,7 @@ public:
     [[nodiscard]] inline bool on() const noexcept { return mode_ != check_mode::off; }
     [[nodiscard]] inline bool uses_canaries() const noexcept { return mode_ == check_mode::canaries; }
     [[nodiscard]] inline check_mode mode() const noexcept { return mode_; }
-    /// What to ask a slot for, so that an object of `bytes` can be checked.
+    /// Bytes to request of a slot, so that an object of `bytes` can be checked.
     [[nodiscard]] inline std::size_t padded(std::size_t bytes) const noexcept
     {
         return uses_canaries() ? bytes + word_bytes : bytes;
@@ -87,7 +87,8 @@ public:
 
     // Canaries.
 
-    /// Makes a slot an object's. False when it was written to while it was free. `fresh`: there is nothing to be looked at.
+    /// Prepares a slot for an object. False if the slot was written to while it was free. `fresh`: the slot has no
+    /// pattern to verify.
     [[nodiscard]] inline bool arm(checked_slot s, request r, bool fresh) const noexcept
     {
         std::uint64_t const secret = secret_of(s.begin);
@@ -98,8 +99,8 @@ public:
         word_of(s).store(live_word(secret, said_of(slack, r.alignment)), std::memory_order_relaxed);
         return clean;
     }
-    /// What is wrong with an object, and what it was asked for as: overflow, or double_free when it has been freed meanwhile.
-    /// `guarded`: what guarded_at says of its pages, or null.
+    /// Verifies an object: overflow, double_free if it has been freed meanwhile, or nothing; `was` is what it was
+    /// requested with. `guarded`: the result of guarded_at for its pages, or null.
     [[nodiscard]] inline std::optional<misuse> verify(checked_slot s, void const* guarded, request& was) const noexcept
     {
         if (guarded != nullptr) [[unlikely]]
@@ -123,14 +124,14 @@ public:
     inline void poison(checked_slot s) const noexcept
     {
         word_of(s).store(free_word(secret_of(s.begin)), std::memory_order_relaxed);
-        std::atomic_thread_fence(std::memory_order_release);   // who finds the pattern finds the word: see verify
+        std::atomic_thread_fence(std::memory_order_release);   // the word is visible before the pattern: see verify
         std::memset(s.begin, static_cast<int>(poison_pattern), std::min(s.bytes - word_bytes, most_poison));
     }
-    /// Makes every slot of a slab that was just cut one that was never handed out.
+    /// Marks every slot of a slab that was just cut as not yet allocated.
     static void clear(std::byte* begin, std::size_t slot_bytes, std::uint32_t slots) noexcept;
 
-    // Objects on pages of their own: two pages of a large allocation, the object at the end of the first, the second, and
-    // the first as well once the object is freed, out of bounds.
+    // Guarded objects: each has two pages of a large allocation and lies at the end of the first. The second page
+    // cannot be accessed, and once the object is freed the first cannot either.
 
     static constexpr std::uint32_t guarded_pages = 2;
     static constexpr std::size_t largest_guarded = page_bytes - 64;
@@ -141,16 +142,17 @@ public:
     [[nodiscard]] void* guard(checked_slot s, request r) noexcept;
     /// The object on the pages at `begin`, if they are guarded.
     [[nodiscard]] void* guarded_at(std::byte const* begin) const noexcept;
-    /// Puts the pages of a guarded object that is freed out of reach for a while. True: then the caller lets go of them, and
-    /// gives back `out`, which may be null, in their place. False when they are not guarded. Thread safe.
+    /// Quarantines the pages of a guarded object that is freed: they fault when accessed. True: the pages are the
+    /// quarantine's, and the caller frees `out`, which may be null, in their place. False if they are not guarded.
+    /// Thread safe.
     [[nodiscard]] bool quarantine(slab_meta& pages, slab_meta*& out) noexcept;
-    /// Takes one out of there before its time; null when there is none. Thread safe.
+    /// Takes pages out of the quarantine early; null if there are none. Thread safe.
     [[nodiscard]] slab_meta* quarantined() noexcept;
 
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
 
 private:
-    /// What begins the first page of a guarded object.
+    /// The beginning of a guarded object's first page.
     struct guard_header {
         std::uint64_t word;
         std::byte* object;
@@ -159,11 +161,11 @@ private:
 
     static constexpr std::byte slack_pattern{0xca};
     static constexpr std::byte poison_pattern{0xdf};
-    /// As much as is filled, and looked at again: beyond, the word at the end has to do.
+    /// The most bytes that are filled and verified; beyond them only the word at the end is.
     static constexpr std::size_t most_slack = 256;
     static constexpr std::size_t most_poison = 4096;
 
-    // What a live slot's word says: the slack in 17 bits, the binary logarithm of the alignment in 6.
+    // A live slot's word: the slack in 17 bits, the binary logarithm of the alignment in 6.
     static constexpr unsigned slack_bits = 17;
     static constexpr std::uint64_t slack_mask = (std::uint64_t{1} << slack_bits) - 1;
     static constexpr std::uint64_t said_mask = (std::uint64_t{1} << (slack_bits + 6)) - 1;
@@ -192,13 +194,13 @@ private:
         std::uint64_t const word = word_of(s).load(std::memory_order_relaxed);
         if (word == free_word(secret)) [[likely]]
             return is_filled(s.begin, std::min(s.bytes - word_bytes, most_poison), poison_pattern);
-        return word == 0 || word == live_word(secret, word & said_mask);   // or it was given back live, all at once
+        return word == 0 || word == live_word(secret, word & said_mask);   // or it was released live with its epoch
     }
     [[nodiscard]] bool is_chosen(request r) noexcept;
     [[nodiscard]] std::uint64_t guard_word(std::byte const* page) const noexcept;
     [[nodiscard]] static std::optional<misuse> verify_guarded(std::byte const* begin, request& was) noexcept;
-    /// The one that was kept longest; null when its pages cannot be made usable again: then they are lost until the heap ends,
-    /// since nobody may have pages that fault. Precondition: there is one.
+    /// Takes the oldest pages; null if they cannot be made usable again: then they are lost until the heap ends, since
+    /// pages that fault cannot be used. Precondition: the quarantine is not empty.
     [[nodiscard]] slab_meta* take_oldest() noexcept __attribute__((requires_capability(lock_)));
 
     static constexpr std::size_t quarantine_size = 64;
@@ -211,18 +213,18 @@ private:
     std::array<slab_meta*, quarantine_size> kept_ __attribute__((guarded_by(lock_))){};
     std::size_t oldest_ __attribute__((guarded_by(lock_))) = 0;
     std::size_t kept_count_ __attribute__((guarded_by(lock_))) = 0;
-    std::uint32_t guarded_ __attribute__((guarded_by(lock_))) = 0;   // live ones and those kept
+    std::uint32_t guarded_ __attribute__((guarded_by(lock_))) = 0;   // live ones and those in quarantine
 };
 
-// Objects that are malloc's. One table for the process, so that memory of another heap is known as such.
+// Objects that are malloc's. One table for the process, so that memory of another heap is recognised.
 
-/// A malloc'd object for a slot; null when memory is out. Thread safe.
+/// A malloc'd object for a slot; null if memory is exhausted. Thread safe.
 [[nodiscard]] void* make_twin(checked_slot s, request r) noexcept;
-/// The slot that an object stands for; null when it is none. Thread safe.
+/// The slot of an object; null if it has none. Thread safe.
 [[nodiscard]] void* slot_of_twin(void const* object) noexcept;
-/// What the object of a slot was asked for as.
+/// Size and alignment that the object of a slot was requested with.
 [[nodiscard]] request asked_of_twin(void const* slot) noexcept;
-/// Frees the object of a slot. False when it has none any more. Thread safe.
+/// Frees the object of a slot. False if the slot has none any more. Thread safe.
 bool free_twin(void* slot) noexcept;
 /// For a fork. Called by the registry.
 void lock_twins() noexcept __attribute__((no_thread_safety_analysis));

@@ -1,33 +1,34 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The descriptor of a page: one cache line, away from the page. Its truth is a pair of words whose union says which
-// slots are free; everything else is identity (who owns it) or a list link, a hint that the words overrule.
+// The descriptor of a page: one cache line, away from the page. Two words, by their union, say which slots are free;
+// the other fields are the slab's identity and owner, and list links, which are only hints: the words decide.
 #pragma once
 
 export namespace tslab {
 
-/// Where a page is. Told to readers without a lock, so never trusted without one.
+/// Where a page is. A hint for a reader that does not hold the lock of the page's owner or list.
 enum class residence : std::uint8_t {
-    unused,           ///< a plain page: never used, given back, or inside a larger run
+    unused,           ///< a free page, never used or given back, or a further page of a larger run
     cached,           ///< an empty slab in a thread's or the heap's slab cache
-    owned,            ///< a slab some thread cache holds claims on
-    orphan_partial,   ///< a slab no thread cache holds, with free slots
-    orphan_full,      ///< a slab no thread cache holds, without
+    owned,            ///< a slab that a thread cache owns
+    orphan_partial,   ///< a slab on an epoch's list, with free slots
+    orphan_full,      ///< a slab on an epoch's list, without free slots
     large             ///< the first page of an allocation above the size classes
 };
 
-/// tag of a page that is no slab; a slab's tag, on its first page, is its bin + 1, on its further pages tag_inside + bin.
+/// Tags of pages: tag_none for a page that is no slab, bin + 1 for the first page of a slab, tag_inside + bin for its
+/// further pages.
 inline constexpr std::uint8_t tag_none = 0;
 inline constexpr std::uint8_t tag_inside = 0x40;
 inline constexpr std::uint8_t tag_large = 0xff;
 static_assert(bin_count < tag_inside && tag_inside + bin_count <= tag_large);
 
-/// What `owner` says when it names no thread cache: null is a slab on an epoch's list, whose slots may be claimed.
-inline constinit char const reclaiming{};   ///< somebody was elected to take the slab back, or is finding that out
-inline constinit char const nowhere{};      ///< cached, or no slab at all: out of everybody's reach
+/// Values of `owner` that name no thread cache. Null means a slab on an epoch's list, which a thread may claim.
+inline constinit char const reclaiming{};   ///< a thread has claimed the slab for reclaim, or is checking its claim
+inline constinit char const nowhere{};      ///< cached, or no slab: no thread may claim it
 
-/// What `owner` says of a large allocation of a resource that shares its epoch: an odd address.
+/// The `owner` of a large allocation whose resource shares its epoch: an odd address.
 [[nodiscard]] inline void const* large_owner(void const* resource) noexcept
 {
     return static_cast<char const*>(resource) + 1;
@@ -40,34 +41,36 @@ inline constinit char const nowhere{};      ///< cached, or no slab at all: out 
            (reinterpret_cast<std::uintptr_t>(owner) & 1U) == 0;
 }
 
-/// Slots are free if their bit is set in `remote_free` or in `local_free`, allocated if in neither.
-/// - `remote_free` is changed by atomic read-modify-writes of any thread: frees set bits, claims move them to `local_free`.
-/// - `local_free` is the claim of the thread cache in `owner`; only that cache's thread changes it, or whoever took the thread cache over.
-/// A bit on its way from one word to the other is in both for a moment, never in neither, so that a free of a free slot
-/// always finds it; whoever frees loads `remote_free` first.
-/// A slab on an epoch's list changes hands by compare-exchange of `owner` from null. Who then finds `remote_free` full holds every slot
-/// and alone takes it back; nobody else touches a slab after the operation that made it reclaimable.
-/// A cached slab has local == full_mask and shared == 0: a free that comes too late finds its bit set. So has one that a thread cache
-/// which is not at work keeps for its next epoch.
-/// A slab of several subslabs has a descriptor for itself, with its identity, and one with the words for each subslab: there
-/// `owner` and `base` are the subslab's, and nothing else counts. All subslabs change hands together with the slab.
+/// The state of a slab. A slot is free if its bit is set in `remote_free` or in `local_free`, and allocated if it is
+/// set in neither.
+/// - `remote_free` is changed by atomic read-modify-writes of any thread: a free sets its bit, a claim of freed slots
+///   moves bits to `local_free`.
+/// - `local_free` belongs to the thread cache in `owner`; only that cache's thread changes it, or the thread that
+///   flushes the cache. A bit on its way from one word to the other is in both for a moment, never in neither. So a
+///   free of a slot that is free already always finds its bit, if it loads `remote_free` first. A slab on an epoch's
+///   list changes hands by compare-exchange of `owner` from null. The thread that claims it and then finds
+///   `remote_free` full holds every slot and reclaims the slab alone; no other thread touches the slab after the free
+///   that made it reclaimable. A cached slab has local_free == full_mask and remote_free == 0, so a late free finds its
+///   bit set. The same holds for a slab that a detached thread cache retains. A slab of several subslabs has a
+///   descriptor for itself, with its identity, and one with the words for each subslab: there `owner` and `base` are
+///   valid too, and no other field. All subslabs change their owner together with the slab.
 struct alignas(64) slab_meta {
     atomic<std::uint64_t> remote_free{0};
     atomic<std::uint64_t> local_free{0};   ///< of a large allocation its size, of a slab of subslabs its first subslab
-    atomic<void const*> owner{&nowhere};   ///< who holds it (see thread cache), or one of the words above
-    std::byte* base = nullptr;             ///< where its slots begin; of a page it never changes once set
+    atomic<void const*> owner{&nowhere};   ///< the bin of the thread cache that owns it, or one of the values above
+    std::byte* base = nullptr;             ///< address of its first slot; of a page it never changes once set
     slab_meta* next = nullptr;             ///< links of the one list the slab is on, guarded as that list is
     slab_meta* prev = nullptr;             ///< of a subslab: its slab
     atomic<void*> home{
-        nullptr};   ///< the epoch's slabs it is on, or was last: always one of the heap's, so that whoever
-                    ///< comes too late may still take its lock
-    atomic<std::uint32_t> pages{1};   ///< of a large allocation; while a thread cache holds it: see next_partial
+        nullptr};   ///< the epoch_slabs whose list it is on, or was on last: always the heap's, so that a
+                    ///< late freer may still take its lock
+    atomic<std::uint32_t> pages{1};   ///< of a large allocation; of a slab that a thread cache owns: see next_partial
     atomic<std::uint8_t> tag{tag_none};
     atomic<residence> where{residence::unused};
-    atomic<std::uint8_t> was{tag_none};   ///< the last tag of a slab or a large allocation; the holder's to write
-    bool partial : 1 = false;             ///< among its cache's ready ones; the cache's to read and write
+    atomic<std::uint8_t> was{tag_none};   ///< the last tag of a slab or a large allocation; the owner writes it
+    bool partial : 1 = false;             ///< on its cache's partial stack; only the cache's thread reads and writes it
     bool partly_purged : 1 = false;       ///< some of its pages went to the kernel while objects lived in others: see
-                                          ///< purged_slots. The holder's, as `ready` is
+                                          ///< purged_slots. The owner's, as `partial` is
 
     [[nodiscard]] inline unsigned bin() const noexcept { return tag.load(std::memory_order_relaxed) - 1U; }
     /// The bin it last had as a slab; bin_count or above when it was none, or part of a large allocation.
@@ -77,14 +80,14 @@ struct alignas(64) slab_meta {
 static_assert(sizeof(slab_meta) == 64 && alignof(slab_meta) == 64, "one descriptor, one cache line");
 static_assert(atomic<std::uint64_t>::is_always_lock_free && atomic<void*>::is_always_lock_free);
 
-/// What a claim found: the slots that are free now, and those of them that were in both words, since two threads freed
+/// Result of a claim: the slots that are free now, and those of them that were in both words, since two threads freed
 /// them at the same time.
 struct claimed {
     std::uint64_t free;
     std::uint64_t twice;
 };
 
-/// Moves what others freed from `remote_free` to `local_free`, which the caller owns.
+/// Moves the slots that other threads freed from `remote_free` to `local_free`, which the caller owns.
 // Modelled: tests/models/close.pml, step claim
 // Modelled: tests/models/exclusive.pml, step claim_freed
 // Modelled: tests/models/retained.pml, step claim_freed
@@ -97,23 +100,23 @@ inline claimed claim_freed(slab_meta& s) noexcept
     if (freed == 0)
         return {mine, 0};
     s.local_free.store(mine | freed, std::memory_order_relaxed);
-    s.remote_free.fetch_and(~freed,
-                            std::memory_order_acq_rel);   // release: who sees the bits gone sees them in local_free
+    // release: a reader that sees the bits gone sees them in local_free.
+    s.remote_free.fetch_and(~freed, std::memory_order_acq_rel);
     return {mine | freed, mine & freed};
 }
 
-/// Where the process's descriptors of pages, and of subslabs, begin: see window. Both change only while there is no heap.
+/// The first descriptor of a page, and of a subslab, in the process: see window. Both change only while no heap exists.
 inline constinit slab_meta* page_descriptors = nullptr;
 inline constinit slab_meta* subslab_descriptors = nullptr;
 
-/// The first subslab of a slab: itself, where it has only one. `bin`: the slab's. Null when it no longer is one of that bin, for
-/// whoever looks at a slab that nobody keeps from being taken back and cut anew.
+/// The first subslab of a slab of `bin`: the slab itself, if it has only one. Null if the slab is no longer one of that
+/// bin, which a caller may find that does not keep it from being recycled and cut anew.
 [[nodiscard]] inline slab_meta* first_subslab(slab_meta const& s, unsigned bin) noexcept
 {
     if (!has_subslabs(bin)) [[likely]]
         return const_cast<slab_meta*>(&s);
-    // By its place, and not by what `local_free` says: that may be another slab's word, if the page was cut for another bin and back
-    // again meanwhile. Where there was ever a slab of several subslabs, their descriptors can be read.
+    // Computed from the page, not read from `local_free`: that may be another slab's word, if the page was cut for
+    // another bin and back again meanwhile. The descriptors of subslabs can be read wherever a slab had some.
     return s.bin() == bin ? subslab_descriptors + (&s - page_descriptors) * max_subslabs : nullptr;
 }
 /// The slab that a subslab of `bin` is part of.
@@ -121,7 +124,7 @@ inline constinit slab_meta* subslab_descriptors = nullptr;
 {
     return has_subslabs(bin) ? *subslab.prev : subslab;
 }
-/// The distance from one subslab's descriptor to the next one's.
+/// Descriptors from one subslab to the next.
 [[nodiscard]] constexpr std::size_t subslab_stride(unsigned bin) noexcept { return max_subslabs / bins[bin].subslabs; }
 
 template <class F> inline void for_each_subslab(slab_meta const& s, unsigned bin, F visit) noexcept
@@ -137,7 +140,7 @@ struct fill {
     bool all = false;   ///< every one
 };
 
-/// What the words `free_of(subslab)` say of a slab.
+/// The fill of a slab by the words `free_of(subslab)`.
 template <class F> [[nodiscard]] inline fill fill_of(slab_meta const& s, unsigned bin, F free_of) noexcept
 {
     fill f;
@@ -151,7 +154,8 @@ template <class F> [[nodiscard]] inline fill fill_of(slab_meta const& s, unsigne
     return f;
 }
 
-/// What is free in `remote_free`: in a slab nobody holds, everything that is free. seq_cst: see claim_for_reclaim in epoch's slabs.cpp.
+/// The fill by `remote_free`: in a slab without an owner, all free slots. seq_cst: see claim_for_reclaim
+/// (tls_cache/orphans.hpp).
 // Modelled: tests/models/subslabs.pml, step remote_fill
 [[nodiscard]] inline fill remote_fill(slab_meta const& s, unsigned bin) noexcept
 {
@@ -159,27 +163,28 @@ template <class F> [[nodiscard]] inline fill fill_of(slab_meta const& s, unsigne
                    [](slab_meta const& subslab) { return subslab.remote_free.load(std::memory_order_seq_cst); });
 }
 
-/// How many slots are in neither word. Exact when nobody changes them.
-/// Bits move from `local_free` to `remote_free` when a thread cache lets go of the slab, and from `remote_free` to `local_free` when one takes them: who
-/// looks at `local_free` before and afterwards meets them in either case.
+/// The number of slots in neither word. Exact while no thread changes them. Bits move from `local_free` to
+/// `remote_free` when a thread cache orphans the slab, and back when one claims them: a reader that reads `local_free`
+/// before and after `remote_free` sees them in either case.
 [[nodiscard]] inline std::uint32_t live_slots(slab_meta const& s, unsigned bin) noexcept
 {
     std::uint32_t n = 0;
     for_each_subslab(s, bin, [&](slab_meta const& subslab) {
-        // acquire, twice: bits that have left a word are in the one that is read next.
+        // acquire, twice: a bit that has left one word is in the word that is read next.
         std::uint64_t const before = subslab.local_free.load(std::memory_order_acquire);
         std::uint64_t const shared = subslab.remote_free.load(std::memory_order_acquire);
         std::uint64_t const live =
             bins[bin].full_mask & ~(before | shared | subslab.local_free.load(std::memory_order_relaxed));
         if (live == bins[bin].full_mask)
-            n += bins[bin].slots;   // often, and counting bits takes its time where the processor's way is not used
+            n += bins[bin].slots;   // a frequent case, and popcount is slow without the processor's instruction
         else if (live != 0)
             n += static_cast<std::uint32_t>(std::popcount(live));
     });
     return n;
 }
 
-/// The next of a cache's ready slabs; null after the last. Told by its distance, since only half a link is free for it.
+/// The next slab of a cache's partial stack; null after the last. Stored as a distance in 32 bits, since the descriptor
+/// has no room for a pointer.
 [[nodiscard]] inline slab_meta* next_partial(slab_meta const& s) noexcept
 {
     auto const distance = static_cast<std::int32_t>(s.pages.load(std::memory_order_relaxed));
@@ -192,11 +197,12 @@ inline void set_next_partial(slab_meta& s, slab_meta const* next) noexcept
     s.pages.store(static_cast<std::uint32_t>(distance), std::memory_order_relaxed);
 }
 
-/// What a thread cache without slabs points at: no free slot, so the first allocation goes the slow path. Never written.
+/// The current subslab of a thread cache without slabs: it has no free slot, so the first allocation takes the slow
+/// path. Never written.
 inline constinit slab_meta no_slab{};
 
-/// Makes a page's descriptor say that it is no slab, whatever it was: the page goes. Its words too, and those of its subslabs, so
-/// that whoever comes late finds nothing to free. `subslabs`: null where it cannot have any.
+/// Resets the descriptor of a page that goes: it is no slab any more. Clears its words and those of its subslabs too,
+/// so that a late free finds nothing to free. `subslabs`: null if the page cannot have any.
 inline void retire_page(slab_meta& s, slab_meta* subslabs) noexcept
 {
     s.tag.store(tag_none, std::memory_order_relaxed);
@@ -209,13 +215,13 @@ inline void retire_page(slab_meta& s, slab_meta* subslabs) noexcept
     s.remote_free.store(0, std::memory_order_relaxed);
     for (unsigned k = 0; subslabs != nullptr && k < max_subslabs; ++k) {
         if (subslabs[k].owner.load(std::memory_order_relaxed) == nullptr && subslabs[k].base == nullptr)
-            continue;   // never used: it may be memory that was never touched
+            continue;   // never used: do not touch its memory
         subslabs[k].owner.store(&nowhere, std::memory_order_relaxed);
         subslabs[k].remote_free.store(0, std::memory_order_relaxed);
     }
 }
 
-/// Makes a page's descriptor one of a page that was never used, as far as what came too late for its last owner goes.
+/// Wipes the traces of late frees from a page's descriptor, before the page is used anew.
 inline void prepare_page(slab_meta& s, slab_meta* subslabs) noexcept
 {
     if (s.owner.load(std::memory_order_relaxed) == nullptr) {   // zeroed memory

@@ -28,12 +28,12 @@ constexpr std::array<variable_range, variable_count> ranges{{{"TSLAB_DECAY_MS", 
                                                              {"TSLAB_BACKGROUND_PURGE", 0, 1}}};
 constinit std::array<atomic<bool>, variable_count> refused{};
 
-/// Says that the value is not used, in one line, if that was not said before.
+/// Reports once, in one line, that the value is ignored.
 void refuse(variable v, std::string_view value) noexcept
 {
     if (refused[static_cast<std::size_t>(v)].exchange(true, std::memory_order_relaxed))
         return;
-    // What a terminal would obey must not reach it.
+    // Control characters must not reach a terminal.
     std::array<char, 40> shown{};
     std::string_view const fitting = value.substr(0, shown.size() - 1);
     std::ranges::transform(fitting, shown.begin(), [](char c) { return c < 0x20 || c > 0x7e ? '?' : c; });

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Options that the environment sets where the program says nothing. Read when a heap is made, never in a program that runs
-// with another user's rights. A value that cannot be used is ignored, and said once on stderr.
+// Options that the environment sets where the program leaves them open. Read when a heap is made, never in a program
+// that runs with another user's rights. An invalid value is ignored, with one line on stderr.
 #pragma once
 
 export namespace tslab {
@@ -26,8 +26,8 @@ struct variable_range {
 /// `text` as a whole number of the range, in decimal digits and nothing else.
 [[nodiscard]] std::optional<std::uint64_t> parse_number(std::string_view text, variable_range const& range) noexcept;
 
-/// The value of `v` in the environment. Nothing where it is not set, or set to what cannot be used: the first time, a line on
-/// stderr says that. Allocates nothing. Thread safe, as far as nobody changes the environment meanwhile.
+/// The value of `v` in the environment. Nothing if it is not set, or if its value is invalid, which is reported on
+/// stderr once. Does not allocate. Thread safe while no thread changes the environment.
 [[nodiscard]] std::optional<std::uint64_t> number_in_environment(variable v) noexcept;
 
 }

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Handles: 64 bits that name a slot and one use of it. Each slot that is handed out by handle has a generation that
-// goes up at every allocation and every free, so a handle freed twice, late or elsewhere is told apart, not obeyed.
+// goes up at every allocation and every free, so a handle that is freed twice, late or in another heap is detected and
+// has no effect.
 #pragma once
 
 export namespace tslab {
@@ -21,12 +22,12 @@ private:
     std::uint64_t bits_ = 0;
 };
 
-/// What became of a free by handle.
+/// Result of a free by handle.
 enum class free_result : std::uint8_t {
     ok,
-    stale,          ///< the slot has been handed out again, or more than once, since
-    already_free,   ///< freed before, and not handed out by handle since
-    foreign,        ///< another heap's handle, or none at all
+    stale,          ///< the slot has been allocated again since, once or more
+    already_free,   ///< freed before, and not allocated by handle since
+    foreign,        ///< another heap's handle, or a default one
     corrupt         ///< no heap ever issued it
 };
 

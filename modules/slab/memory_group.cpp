@@ -52,7 +52,7 @@ template <class F> void for_each_line(std::string_view text, F use) noexcept
     }
 }
 
-/// The number that a file of one value holds; nothing for "max".
+/// The number in a file of one value; nothing for "max".
 std::optional<std::uint64_t> number_at(int directory, char const* name) noexcept
 {
     text_buffer buffer;
@@ -63,7 +63,7 @@ std::optional<std::uint64_t> number_at(int directory, char const* name) noexcept
     return n;
 }
 
-/// Bytes of file pages that nobody wanted lately, as memory.stat says: the kernel takes those before it lets anybody wait.
+/// Bytes of inactive file pages, by memory.stat: the kernel reclaims those before it lets a task wait.
 std::uint64_t idle_file_bytes(int directory) noexcept
 {
     text_buffer buffer;
@@ -89,13 +89,13 @@ std::optional<std::string_view> own_path(text_buffer& buffer) noexcept
             if (line.starts_with(version_2))
                 path = line.substr(version_2.size() - 1);
         });
-    if (path && path->find("..") != std::string_view::npos)   // it is outside of what this process may see
+    if (path && path->find("..") != std::string_view::npos)   // it is outside of this process's view
         return std::nullopt;
     return path;
 }
 
-/// Asks to be told when tasks of the group have waited for memory for 150 ms within 2 s. The shortest window that the kernel
-/// grants to everybody is 2 s.
+/// Sets a trigger for when tasks of the group have waited for memory for 150 ms within 2 s, the shortest window that
+/// the kernel grants without privileges.
 int open_stall_trigger(int directory) noexcept
 {
     constexpr std::string_view trigger{"some 150000 2000000\0", 20};

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The memory control group (cgroup, version 2) that the process is in: whether it is near its limits, and something to
-// poll until it is. Reads the kernel's files; allocates nothing. One thread at a time uses it.
+// The memory control group (cgroup, version 2) that the process is in: whether it is near its limits, and descriptors
+// to poll for that. Reads the kernel's files; allocates nothing. One thread at a time uses it.
 #pragma once
 
 export namespace tslab {
@@ -12,7 +12,7 @@ struct group_places {
     char const* own;
     std::array<char const*, 2> roots;
 };
-/// Puts other places in place, for tests; null restores the real ones. Call it while no group is open.
+/// Replaces these places, for tests; null restores the real ones. Precondition: no group is open.
 void set_group_places(group_places const* places) noexcept;
 
 class memory_group {
@@ -22,22 +22,22 @@ public:
     memory_group(memory_group const&) = delete;
     memory_group& operator=(memory_group const&) = delete;
 
-    /// Opens the files of the group that the process is in now; a later move to another group is not followed. False where
-    /// there is no such group (the root of the tree has no limits), or no right to read it.
+    /// Opens the files of the group that the process is in now; a later move to another group is not followed. False
+    /// where there is no such group (the root of the tree has no limits), or no right to read it.
     [[nodiscard]] bool open() noexcept;
     void close() noexcept;
     [[nodiscard]] bool is_open() const noexcept { return events_ >= 0; }
 
-    /// To be polled for POLLPRI: `limits` is signalled when the group meets one of its limits, `stalls` when its tasks have waited for
-    /// memory for 150 ms within 2 s. -1 where there is none.
+    /// To be polled for POLLPRI: `limits` is signalled when the group meets one of its limits, `stalls` when its tasks
+    /// have waited for memory for 150 ms within 2 s. -1 for one that cannot be had.
     struct descriptors {
         int limits;
         int stalls;
     };
     [[nodiscard]] descriptors to_poll() const noexcept { return {events_, stalls_}; }
 
-    /// Whether what the group uses, without file pages that nobody wanted lately, is within 1/16 of memory.high or memory.max. Nothing
-    /// when it can no longer be told: the group is gone. Takes back the signal of `limits`.
+    /// Whether the group's memory, without inactive file pages, is within 1/16 of memory.high or memory.max. Nothing if
+    /// that cannot be read any more: the group is gone. Resets the signal of `limits`.
     [[nodiscard]] std::optional<bool> is_near_limit() noexcept;
 
 private:

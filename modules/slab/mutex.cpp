@@ -33,7 +33,7 @@ long futex(atomic<std::uint32_t>& word, int operation, std::uint32_t value) noex
             return;
         spin_pause();
     }
-    // acquire: as in lock(). The word says "with waiters" from now on, since others may be asleep already.
+    // acquire: as in lock(). The word is "with waiters" from now on, since other threads may sleep already.
     while (state_.exchange(held_with_waiters, std::memory_order_acquire) != free)
         if (!schedule::sleep(&state_))
             futex(state_, FUTEX_WAIT_PRIVATE, held_with_waiters);

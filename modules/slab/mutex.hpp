@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A mutex of one futex word that counts, under itself, how often it was free and how often it had to be waited for
-// (the trylock probe: no clock). One atomic exchange to take it, one to give it back; it can be reset after a fork.
-// Switched on, one acquisition in so many is timed as well: how long it was waited for and held.
+// A mutex of one futex word that counts, under itself, how often it was free and how often a thread had to wait (a
+// trylock probe, no clock). One atomic exchange to lock, one to unlock; it can be reset after a fork. With lock timing
+// on, one acquisition in so many is timed: the wait and the hold.
 #pragma once
 
 export namespace tslab {
@@ -40,8 +40,8 @@ private:
     counter samples_, wait_, hold_, wait_max_, hold_max_;
 };
 
-/// Where an acquisition is counted beside the lock itself, by what it was made for. Both may be null; what they point at is
-/// the calling thread's own.
+/// Where an acquisition is counted in addition, by its purpose. Both may be null; what they point at belongs to the
+/// calling thread.
 struct lock_site {
     contention_counters* counts = nullptr;
     lock_times* times = nullptr;
@@ -97,7 +97,7 @@ private:
     inline bool acquire() noexcept
     {
         std::uint32_t expected = free;
-        // acquire: what the last holder wrote is visible from here on.
+        // acquire: the last holder's writes are visible from here on.
         if (state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed))
             [[likely]] {
             fast_.add();
@@ -116,7 +116,7 @@ private:
     // Written by the holder only; counters are read by anyone.
     counter fast_;
     counter contended_;
-    std::uint64_t since_ = 0;   // when the present holder got it; 0: not timed
+    std::uint64_t since_ = 0;   // when the present holder acquired it; 0: not timed
     std::uint64_t waited_ = 0;
     lock_times times_;
 };
@@ -155,7 +155,7 @@ private:
     lock_times* times_;
 };
 
-/// Tells the processor that this is a spin loop.
+/// Hints to the processor that this is a spin loop.
 inline void spin_pause() noexcept
 {
     if (schedule::pause())

@@ -28,7 +28,8 @@ void* map_reserve(std::size_t bytes) noexcept
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-// Kernels before 4.17 take the address for a hint, and ThreadSanitizer and Valgrind may change it: only what comes back counts.
+// Kernels before 4.17 treat the address as a hint, and ThreadSanitizer and Valgrind may change it: so the result is
+// compared.
 map_result map_exactly(void* begin, std::size_t bytes) noexcept
 {
     void* const p = ::mmap(begin, bytes, PROT_READ | PROT_WRITE,
@@ -46,7 +47,7 @@ bool map_commit(void* begin, std::size_t bytes) noexcept
     return ::mprotect(begin, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-// MADV_DONTNEED and not MADV_FREE: the pages must be gone from the resident set when the call returns.
+// MADV_DONTNEED and not MADV_FREE: the pages must have left the resident set when the call returns.
 bool map_purge(void* begin, std::size_t bytes) noexcept { return ::madvise(begin, bytes, MADV_DONTNEED) == 0; }
 
 bool map_release(void* begin, std::size_t bytes) noexcept { return ::munmap(begin, bytes) == 0; }
@@ -54,10 +55,10 @@ bool map_release(void* begin, std::size_t bytes) noexcept { return ::munmap(begi
 constinit os_calls const real_calls{map_reserve, map_exactly, map_commit, map_purge, map_release};
 constinit os_calls const* calls_in_use = &real_calls;
 
-/// Addresses that could not be released.
+/// A range of addresses that could not be unmapped.
 struct unreleased {
-    std::atomic<std::uintptr_t> begin{0};   // 0: none; 1: one thread is at it
-    std::size_t bytes = 0;                  // of whoever put the 1 there
+    std::atomic<std::uintptr_t> begin{0};   // 0: none; 1: a thread is changing the entry
+    std::size_t bytes = 0;                  // written by the thread that stored the 1
 };
 constexpr std::uintptr_t in_hand = 1;
 constinit std::array<unreleased, most_unreleased> all_unreleased{};
@@ -79,7 +80,7 @@ bool release_one_more() noexcept
 {
     for (unreleased& u : all_unreleased) {
         std::uintptr_t begin = u.begin.load(std::memory_order_relaxed);
-        // acquire: its size is the one that belongs to it.
+        // acquire: the size belongs to this address.
         if (begin <= in_hand || !u.begin.compare_exchange_strong(begin, in_hand, std::memory_order_acquire))
             continue;
         bool const done = os().release(reinterpret_cast<void*>(begin), u.bytes);
@@ -137,7 +138,7 @@ std::uint64_t random_number() noexcept
     std::uint64_t word = 0;
     if (::getrandom(&word, sizeof(word), GRND_NONBLOCK) != static_cast<ssize_t>(sizeof(word))) {
         timespec now{};
-        ::clock_gettime(CLOCK_MONOTONIC, &now);   // better than nothing
+        ::clock_gettime(CLOCK_MONOTONIC, &now);   // a weak substitute
         word = (static_cast<std::uint64_t>(now.tv_nsec) ^ reinterpret_cast<std::uintptr_t>(&now)) * 0x9e3779b97f4a7c15U;
         word ^= word >> 32;
     }

@@ -1,14 +1,14 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The seam to the operating system: every mapping, unmapping and madvise of tslab goes through this table, and every other
-// call that the system may refuse asks it first, so that a test can make any of them fail. Replace it only while no heap
-// exists.
+// The seam to the operating system: every mapping, unmapping and madvise of tslab goes through this table, and every
+// other call that the system may refuse asks it first, so that a test can make any of them fail. Replace it only while
+// no heap exists.
 #pragma once
 
 export namespace tslab {
 
-/// What else tslab asks of the system, and what happens when it is refused.
+/// Other calls to the system, and what happens if one is refused.
 enum class os_call : std::uint8_t {
     make_file,       ///< memfd_create, or open: no heap is published
     rename_file,     ///< likewise
@@ -16,7 +16,7 @@ enum class os_call : std::uint8_t {
     examine_file,    ///< fstat: likewise
     seal_file,       ///< likewise
     map_file,        ///< likewise
-    take_space,      ///< fallocate: what was to lie there is not published
+    take_space,      ///< fallocate: the records in it are not published
     copy_file,       ///< in a forked child, pwrite: the child is not published
     map_copy,        ///< in a forked child, mmap and mremap: its counts go to the parent's segment
     keep_path,       ///< memory for the file's name: no heap is published
@@ -33,10 +33,10 @@ enum class os_call : std::uint8_t {
 };
 inline constexpr std::size_t os_call_count = 20;
 
-/// What came of asking for memory at a certain address.
+/// Result of mapping memory at a certain address.
 enum class map_result : std::uint8_t {
     mapped,
-    taken,    ///< something else is mapped there, or nothing may be
+    taken,    ///< something else is mapped there, or nothing may be mapped there
     refused   ///< there is no memory
 };
 
@@ -44,52 +44,51 @@ enum class map_result : std::uint8_t {
 struct os_calls {
     /// Address space without memory behind it, page aligned; null on failure.
     void* (*reserve)(std::size_t bytes) noexcept;
-    /// Zeroed memory, readable and writable, at exactly that address, which nothing is mapped at; never in the place of
-    /// another mapping.
+    /// Zeroed memory, readable and writable, at exactly that address; never replaces another mapping.
     map_result (*map_at)(void* begin, std::size_t bytes) noexcept;
     /// Makes a part of a reservation readable and writable; false on failure.
     bool (*commit)(void* begin, std::size_t bytes) noexcept;
-    /// Gives the memory of whole pages back and keeps the address range; the pages read as zero afterwards.
+    /// Returns the memory of whole pages and keeps the address range; the pages read as zero afterwards.
     bool (*purge)(void* begin, std::size_t bytes) noexcept;
-    /// Returns a whole reservation, or any part of what map_at gave. False on failure: then all of it is mapped still. That is so where
-    /// the process has as many mappings as it may have (vm.max_map_count) and one of them would be split.
+    /// Returns a whole reservation, or any part of what map_at gave. False on failure: then all of it remains mapped.
+    /// The kernel refuses if the process has as many mappings as it may have (vm.max_map_count) and one would be split.
     bool (*release)(void* begin, std::size_t bytes) noexcept;
-    /// Asked before each of the other calls, for tests: false makes it fail for want of memory. Null: all are made.
+    /// Called before each of the other calls, for tests: false makes that call fail with ENOMEM. Null: all are made.
     bool (*grant)(os_call which) noexcept = nullptr;
 };
 
 /// The table in use.
 [[nodiscard]] os_calls const& os() noexcept;
 
-/// Returns private memory that nobody will ask for again. Where the system refuses, the memory behind it goes, the refusal is counted,
-/// and the addresses are remembered: the next call tries once more. Of more than `most_unreleased` only the memory goes.
-/// Thread safe. Makes two calls to the system more than os().release at most.
+/// Unmaps private memory for good. If the system refuses, its pages are purged, the refusal is counted, and the
+/// addresses are remembered: the next call tries again. Of more than `most_unreleased` the addresses are not
+/// remembered. Thread safe. Makes two calls to the system more than os().release at most.
 void release_for_good(void* begin, std::size_t bytes) noexcept;
 inline constexpr std::size_t most_unreleased = 64;
-/// Tries one of the remembered once more; false when there is none, or it is refused again. Thread safe.
+/// Tries to unmap one of the remembered ranges; false if there is none, or it is refused again. Thread safe.
 bool release_one_more() noexcept;
-/// How often the system refused to release something in this process, whoever asked.
+/// How often the system refused to unmap memory in this process, for any caller.
 [[nodiscard]] std::uint64_t refused_releases() noexcept;
-/// Notes such a refusal.
+/// Counts such a refusal.
 void note_refused_release() noexcept;
 
-/// Whether `which` is to be made. If not, errno is ENOMEM.
+/// Whether `which` may be made. If not, errno is ENOMEM.
 [[nodiscard]] bool granted(os_call which) noexcept;
 
-/// Puts another table in place, for tests; null restores the real one. Returns the one that was in use.
-/// Not thread safe: call it while no other thread uses tslab.
+/// Replaces the table, for tests; null restores the real one. Returns the one that was in use. Not thread safe: no
+/// other thread may use tslab meanwhile.
 os_calls const* set_os_calls(os_calls const* calls) noexcept;
 
 /// Bytes of the machine's memory.
 [[nodiscard]] std::uint64_t physical_memory() noexcept;
 
-/// A number that nobody can guess, where the system has one to give.
+/// A random number from the system, if it can provide one.
 [[nodiscard]] std::uint64_t random_number() noexcept;
 
 /// Makes committed pages fault when they are touched, until they are committed again; false on failure.
 [[nodiscard]] bool protect_pages(void* begin, std::size_t bytes) noexcept;
 
-/// Asks the kernel to back a reserved range by huge pages where it can. Where it cannot, nothing happens.
+/// Asks the kernel to back a reserved range by huge pages. No effect if it cannot.
 void prefer_huge_pages(void* begin, std::size_t bytes) noexcept;
 
 }

@@ -20,14 +20,14 @@ namespace {
 
 constexpr std::uint32_t no_page = ~std::uint32_t{0};
 constexpr std::size_t smallest_limit = std::size_t{16} << 20;
-constexpr std::uint32_t most_units = 128;   // mapped at once without need: 32 MiB
+constexpr std::uint32_t most_units = 128;   // the most that are mapped at once beyond the need: 32 MiB
 constexpr std::uint32_t huge_units = 8;     // of a huge page
 constexpr std::uint32_t slab_units =        // of the largest slab
     std::max(std::ranges::max(class_shapes, {}, &class_shape::pages).pages / unit_pages, 1U);
 
 constinit atomic<std::uint64_t> heaps_made{0};
 
-/// Which words a set has.
+/// The words of the window that a set uses.
 enum set : unsigned { resident_set, purged_set, large_set };
 
 }
@@ -68,7 +68,7 @@ page_heap::~page_heap()
     }
 }
 
-/// Makes their descriptors say "no slab" first.
+/// Resets their descriptors first.
 void page_heap::give_to_window(unit_run r) noexcept
 {
     for (std::uint32_t page = r.first * unit_pages; page < (r.first + r.count) * unit_pages; ++page)
@@ -101,7 +101,7 @@ void page_heap::note_units(std::uint32_t more, std::uint32_t fewer) noexcept
     published_->metadata_bytes.store(metadata_bytes(), std::memory_order_relaxed);
 }
 
-/// What of the pages mapped last was never taken becomes as good as given back.
+/// Puts the pages of the newest mapping that were never taken into the set of purged pages.
 void page_heap::give_up_fresh() noexcept
 {
     page_run const rest = fresh();
@@ -110,8 +110,8 @@ void page_heap::give_up_fresh() noexcept
     set_fresh({});
 }
 
-/// Maps units for `pages` pages that begin at a multiple of `step`, behind which a part of what the heap has already is
-/// mapped too.
+/// Maps units for `pages` pages that begin at a multiple of `step`, and beyond them up to a quarter of the heap's
+/// present size.
 bool page_heap::grow(std::uint32_t pages, std::uint32_t step) noexcept
 {
     std::uint32_t const have = unit_count_.load(std::memory_order_relaxed);
@@ -119,12 +119,12 @@ bool page_heap::grow(std::uint32_t pages, std::uint32_t step) noexcept
     auto const need = static_cast<std::uint32_t>((std::uint64_t{pages} + unit_pages - 1) / unit_pages);
     std::uint32_t const unit_step = std::max(step / unit_pages, least_units_);
     auto const whole = [&](std::uint32_t n) { return (n + least_units_ - 1) / least_units_ * least_units_; };
-    // A generous step first; where that is refused, exactly what is needed.
+    // A generous step first; if that is refused, exactly what is needed.
     for (std::uint32_t const ask :
          {std::min(whole(std::max(need, std::min(have / 4, most_units))), room), whole(need)}) {
         if (ask < need || ask > room)
             continue;
-        // What is large enough for any slab begins where any slab may.
+        // A step that is large enough for any slab begins at a multiple of the largest slab.
         unit_run const r =
             process_window.take(ask, ask < slab_units ? unit_step : std::max(unit_step, slab_units), mark_);
         if (r.count == 0)
@@ -162,8 +162,8 @@ std::uint32_t page_heap::find_free(std::uint32_t pages, std::uint32_t step) cons
     return no_page;
 }
 
-/// A run of which some pages are resident, some given back and some were never used. Slower than the ways above, for when
-/// these find nothing.
+/// Finds a run of pages of which some are resident, some purged and some were never used. Slower than the searches
+/// above, and used if these find nothing.
 std::uint32_t page_heap::find_mixed(std::uint32_t pages, std::uint32_t step) noexcept
 {
     if (std::uint64_t{resident_.size()} + purged_.size() + fresh().count < pages)
@@ -203,7 +203,7 @@ std::uint32_t page_heap::take_fresh(std::uint32_t pages, std::uint32_t step, boo
         std::uint32_t const skip = (step - rest.first % step) % step;
         if (rest.count >= skip && rest.count - skip >= pages) {
             if (skip != 0)
-                purged_.insert(rest.first, skip);   // never touched: as good as given back
+                purged_.insert(rest.first, skip);   // never touched: counts as purged
             set_fresh({rest.first + skip + pages, rest.count - skip - pages});
             return rest.first + skip;
         }
@@ -232,7 +232,7 @@ slab_meta* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site
         was_large_.clear(first, pages);
     } else if ((first = take_fresh(pages, step, true)) == no_page) {
         if ((first = find_mixed(pages, step)) == no_page) {
-            // What is left up to the limit is less than is wanted, but it may do together with what is free.
+            // Less is left up to the limit than is needed, but together with the free pages it may suffice.
             std::uint32_t const room =
                 max_pages_ - (unit_count_.load(std::memory_order_relaxed) + withdrawn_) * unit_pages;
             if (room == 0 || room >= pages || !grow(room, 1) || (first = find_mixed(pages, step)) == no_page)
@@ -260,12 +260,12 @@ void page_heap::give(slab_meta& first, std::uint32_t pages, bool large, lock_sit
 
 void page_heap::give_chain(slab_meta* s, std::uint32_t pages, lock_site const& site) noexcept
 {
-    // Bounded, so that nobody waits long for the lock.
+    // Bounded, so that no thread waits long for the lock.
     constexpr int most_at_once = 64;
     while (s != nullptr) {
         lock_guard const guard{lock_, site};
         for (int n = 0; s != nullptr && n < most_at_once; ++n) {
-            slab_meta* const next = s->next;   // read while the slab is still out of reach
+            slab_meta* const next = s->next;   // read before the slab's pages are free
             resident_.insert(index_of(*s), pages);
             s = next;
         }
@@ -290,7 +290,7 @@ std::size_t page_heap::withdraw(unit_batch& to, std::uint32_t keep) noexcept
     for (std::uint32_t at = units_.head(); at != 0 && n < to.size() && purged_.size() > keep;) {
         unit_run const r = units_.run_at(at);
         std::uint32_t const next = units_.next_of(at);
-        // From the end of each run, so that what stays is what lies lowest.
+        // From the end of each run, so that the lowest units stay.
         std::uint32_t end = r.first + r.count;
         for (std::uint32_t u = end; u > r.first && n < to.size() && purged_.size() > keep;) {
             std::uint32_t const most = (purged_.size() - keep + unit_pages - 1) / unit_pages;

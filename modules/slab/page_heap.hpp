@@ -1,19 +1,19 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pages of one heap: units of the process's window that are its own, and two sets of free pages, those still resident
-// and those given back. Address space is taken as it is needed, in growing steps, and can be given back by whole units.
-// Pages are named by their number in the window.
+// The pages of one heap: the units of the process's window that it owns, and two sets of free pages, resident ones and
+// purged ones. It takes address space as needed, in growing steps, and can return whole units. Pages are named by their
+// number in the window.
 #pragma once
 
 export namespace tslab {
 
-/// What handing pages back to the kernel came to.
+/// Result of purging pages.
 struct purge_result {
     std::uint64_t calls = 0;      ///< madvise calls, one for each run of neighbouring pages
     std::uint64_t bytes = 0;      ///< bytes of the calls that succeeded
     std::uint64_t failures = 0;   ///< calls that failed: their pages stay resident and usable
-    std::uint64_t asked = 0;      ///< bytes of all calls, if it was to be looked what became of them; else 0
+    std::uint64_t asked = 0;      ///< bytes of all calls, if residency was measured; else 0
     std::uint64_t gone = 0;       ///< of those, no longer resident right afterwards
 
     inline purge_result& operator+=(purge_result const& more) noexcept
@@ -27,7 +27,7 @@ struct purge_result {
     }
 };
 
-/// What is published of the pages. Written under the heap's lock or by shared counters; any thread may read it.
+/// The published figures of the pages. Written under the heap's lock or by shared counters; any thread may read them.
 struct page_figures {
     struct class_purges {
         counter calls, bytes, failures;
@@ -35,28 +35,27 @@ struct page_figures {
     std::array<class_purges, class_count + 1> purges{};
     atomic<std::uint64_t> free_resident{0};
     atomic<std::uint64_t> free_purged{0};
-    atomic<std::uint64_t> unwanted{0};   ///< of the resident ones, those that nobody took since a decay last looked
+    atomic<std::uint64_t> unwanted{0};   ///< of the resident ones, those that no thread took since the last decay
     atomic<std::uint64_t> madvise_calls{0};
     atomic<std::uint64_t> madvise_bytes{0};
     atomic<std::uint64_t> madvise_failures{0};
     atomic<std::uint64_t> unmap_failures{0};   ///< runs of units that the system refused to unmap
     atomic<std::uint64_t> metadata_bytes{0};   ///< see page_heap::metadata_bytes
-    atomic<std::uint32_t> first_run{0};        ///< of the heap's units, in their order: the first one's number + 1
+    atomic<std::uint32_t> first_run{0};        ///< the lowest unit of the heap's first run + 1; 0: none
     atomic<std::uint32_t> units{0};            ///< how many
 };
 
 class page_heap {
 public:
-    /// `reserve_bytes`: the most that it may take of the window, 16 MiB at least; 0: what there is.
-    /// Throws std::bad_alloc when not even a window can be had.
-    /// `huge_pages`: asks the kernel for huge pages, and takes whole ones.
-    /// `published`: where its figures go; they must live as long as it does.
+    /// `reserve_bytes`: the most it may take of the window, 16 MiB at least; 0: no limit. Throws std::bad_alloc if no
+    /// window can be had. `huge_pages`: asks the kernel for huge pages, and takes whole ones. `published`: where its
+    /// figures are published; must live as long as the page heap.
     explicit page_heap(std::size_t reserve_bytes, bool huge_pages = false, page_figures* published = nullptr);
     ~page_heap();
     page_heap(page_heap const&) = delete;
     page_heap& operator=(page_heap const&) = delete;
 
-    /// The descriptor of the page of this heap that `p` lies in; null when it lies in none. Thread safe.
+    /// The descriptor of the page of this heap that `p` lies in; null if it lies in none. Thread safe.
     [[nodiscard]] inline slab_meta* find(void const* p) const noexcept
     {
         address_map const& m = map();
@@ -66,14 +65,14 @@ public:
             return nullptr;
         return process_window.slabs() + (offset >> page_shift);
     }
-    /// Of all heaps.
+    /// The window, of all heaps.
     [[nodiscard]] static inline address_map const& map() noexcept { return process_window.map(); }
     [[nodiscard]] static inline std::uint32_t index_of(slab_meta const& s) noexcept
     {
         return static_cast<std::uint32_t>(&s - process_window.slabs());
     }
     [[nodiscard]] static inline slab_meta& at(std::uint32_t index) noexcept { return process_window.slabs()[index]; }
-    /// The descriptors of the subslabs that page `index` may have.
+    /// The descriptors of the subslabs of page `index`.
     [[nodiscard]] static inline slab_meta* subslabs_at(std::uint32_t index) noexcept
     {
         return process_window.subslabs() + std::size_t{index} * max_subslabs;
@@ -90,7 +89,7 @@ public:
 
     /// Whether `p` lies in a unit of this heap, used or not. Thread safe.
     [[nodiscard]] inline bool reserves(void const* p) const noexcept { return process_window.owner_of(p) == mark_; }
-    /// Whether it lies in one that was this heap's and is nobody's since. Thread safe.
+    /// Whether it lies in a unit that was this heap's and has had no owner since. Thread safe.
     [[nodiscard]] inline bool reserved_once(void const* p) const noexcept
     {
         return process_window.owner_of(p) == (mark_ | 1U);
@@ -100,84 +99,87 @@ public:
     {
         return process_window.owner_of(address_of(page)) == mark_;
     }
-    /// Whether a page of this heap was ever taken, as far as that is known without a lock.
+    /// Whether a page of this heap was ever taken: a hint, read without a lock.
     [[nodiscard]] inline bool was_used(std::uint32_t page) const noexcept
     {
         std::uint64_t const fresh = fresh_.load(std::memory_order_relaxed);
         return page - static_cast<std::uint32_t>(fresh >> 32) >= static_cast<std::uint32_t>(fresh);
     }
-    /// Where a page begins.
+    /// The address of a page.
     [[nodiscard]] static inline std::byte* address_of(std::uint32_t page) noexcept
     {
         return reinterpret_cast<std::byte*>(map().base() + (std::size_t{page} << page_shift));
     }
 
     /// `pages` neighbouring free pages at a multiple of `alignment` (bytes, a power of two, at least a page), resident
-    /// ones first; null when there is no memory. The descriptor of the first has its base set and is otherwise as it was
-    /// left. Thread safe.
+    /// ones first; null if there is no memory. The descriptor of the first has its base set and is otherwise unchanged.
+    /// Thread safe.
     [[nodiscard]] slab_meta* take(std::uint32_t pages, std::size_t alignment, lock_site const& site = {}) noexcept;
 
-    /// Takes free pages back; they are counted as resident until a purge. `large`: they were a large allocation, whatever
-    /// their descriptors say of earlier times. Thread safe.
+    /// Returns pages to the free set; they count as resident until a purge. `large`: they were a large allocation;
+    /// their descriptors may still have the tags of earlier slabs. Thread safe.
     void give(slab_meta& first, std::uint32_t pages, bool large = false, lock_site const& site = {}) noexcept;
 
     /// The same for pages that are not resident: purge_of_slab gave them to the kernel. Thread safe.
     void give_purged(slab_meta& first, std::uint32_t pages, lock_site const& site = {}) noexcept;
 
-    /// Hands pages of a slab of class `c` to the kernel, in one call, and adds what came of it to `done`; false when it refuses.
-    /// The caller keeps everybody else from them. `look`: as of purge. Thread safe.
+    /// Purges pages of a slab of class `c` in one call, and adds the result to `done`; false if the kernel refuses. No
+    /// other thread may use the pages meanwhile. `look`: as for purge. Thread safe.
     bool purge_of_slab(std::byte* begin, std::uint32_t pages, unsigned c, bool look, purge_result& done) noexcept;
 
-    /// Takes a chain of slabs of `pages` pages each back, linked by `next`, under one lock. Thread safe.
+    /// Returns a chain of slabs of `pages` pages each, linked by `next`, under one lock. Thread safe.
     void give_chain(slab_meta* first, std::uint32_t pages, lock_site const& site) noexcept;
 
-    /// Hands free resident pages to the kernel, neighbours in one call: at most `most` of them, those with the highest
-    /// addresses, since the lowest are handed out first. Thread safe; the calls are made without the lock, their pages in
-    /// nobody's hands meanwhile. `look`: asks the kernel afterwards how much of it really went.
+    /// Purges free resident pages, neighbours in one call: at most `most` of them, those with the highest addresses,
+    /// since the lowest are allocated first. Thread safe; the calls are made without the lock, while the pages are in
+    /// neither set. `look`: measures residency afterwards.
     purge_result purge(bool look = false, std::uint64_t most = ~std::uint64_t{0}) noexcept;
 
-    /// Who asks for the pages that nobody wanted: each has a period of its own, see unwanted_pages.
+    /// The watchers of unwanted_pages; each has a period of its own.
     enum class watcher : std::uint8_t { of_time, of_work, count_ };
-    /// The fewest free resident pages there were since this watcher last asked. Begins a new period. Thread safe.
+    /// The fewest free resident pages since this watcher's last call. Begins a new period. Thread safe.
     [[nodiscard]] std::uint32_t unwanted_pages(watcher who) noexcept;
-    /// What was purged of pages that were slabs of class `c` last, or a large allocation: a call counts for the class of
-    /// its first page, bytes for each page's own.
+    /// Purges of pages that were slabs of class `c` last, or a large allocation: a call counts for the class of its
+    /// first page, bytes for the class of each page.
     [[nodiscard]] purge_result purged_of(unsigned c) const noexcept;
 
-    // Address space goes back in two steps, since whoever came to a slab before its last object was freed may still be about
-    // to look at its descriptor: it is taken out of everybody's reach, and given to other heaps once nobody is inside.
+    // Units go back to the window in two steps, since a thread that found a slab before its last object was freed may
+    // still read its descriptor: they are withdrawn from this heap's sets, and released to other heaps once no thread
+    // is in an operation.
 
-    static constexpr std::uint32_t slack_pages = 4096;   ///< free and not resident, that are kept: 16 MiB
+    static constexpr std::uint32_t slack_pages = 4096;   ///< free and not resident, that a heap keeps: 16 MiB
     using unit_batch = std::array<unit_run, 32>;
 
-    /// Takes units all of whose pages are free and not resident out of the heap, as far as there are more than `keep` of
-    /// such pages; returns how many runs. Each must be restored or released. Thread safe.
+    /// Withdraws units all of whose pages are free and not resident, while more than `keep` such pages remain; returns
+    /// how many runs. Each must be restored or released. Thread safe.
     [[nodiscard]] std::size_t withdraw(unit_batch& to, std::uint32_t keep = slack_pages) noexcept;
-    /// Takes them back. Thread safe.
+    /// Puts withdrawn units back. Thread safe.
     void restore(unit_batch const& runs, std::size_t n) noexcept;
-    /// Gives them to whichever heap needs some. No thread may be in an operation that began before they were withdrawn.
+    /// Returns withdrawn units to the window, for any heap. Precondition: no thread is in an operation that began
+    /// before they were withdrawn.
     void release(unit_batch const& runs, std::size_t n) noexcept;
 
-    /// Calls `visit(run)` for every run of units, in the order of their addresses. Others may take and give meanwhile, but not
-    /// release.
+    /// Calls `visit(run)` for every run of units, in address order. Other threads may take and give pages meanwhile,
+    /// but not release units.
     template <class F> inline void for_each_run(F visit) const
     {
-        // A list that changes while it is read is not followed for ever.
+        // Bounded, since the list may change while it is read.
         units_.for_each(unit_count_.load(std::memory_order_relaxed) + most_new_runs, visit);
     }
 
-    /// The class of which page `i` was a slab last, large_class if it was part of a large allocation, if it is free and
-    /// resident; class_count + 1 otherwise. For statistics, without a lock.
+    /// For a free resident page `i`: the class of the slab that it was last, or large_class if it was part of a large
+    /// allocation; class_count + 1 for any other page. For statistics, without a lock.
     [[nodiscard]] unsigned free_resident_class(std::uint32_t i) const noexcept;
-    /// Bytes of descriptors, generations and page sets that are resident, of this heap's pages.
+    /// Bytes of descriptors, generations and page sets of this heap's pages that are resident.
     [[nodiscard]] std::uint64_t resident_metadata_bytes() const noexcept;
 
-    /// The generation of a slot that is handed out by handle. The page's generations must be committed.
+    /// The generation of a slot that is allocated by handle. The page's generations must be committed.
     [[nodiscard]] static inline atomic<std::uint32_t>& generation(std::uint32_t page, std::uint32_t slot) noexcept
     {
         return process_window.generations()[std::size_t{page} * max_slots + slot];
     }
-    /// Makes the generations of `page` usable; false when there is no memory, or no handle can name the page. Thread safe.
+    /// Makes the generations of `page` usable; false if there is no memory, or no handle can name the page. Thread
+    /// safe.
     [[nodiscard]] bool commit_generations(std::uint32_t page) noexcept;
     /// The same for the descriptors of its subslabs.
     [[nodiscard]] bool commit_subslabs(std::uint32_t page) noexcept;
@@ -186,7 +188,7 @@ public:
         return page / unit_pages < process_window.generation_units();
     }
 
-    /// Pages that were ever taken and are the heap's still.
+    /// Pages that were ever taken and still belong to the heap.
     [[nodiscard]] inline std::uint32_t used_pages() const noexcept
     {
         return unit_count_.load(std::memory_order_relaxed) * unit_pages -
@@ -204,7 +206,7 @@ public:
     {
         return free_purged_.load(std::memory_order_relaxed);
     }
-    /// Bytes of descriptors and page sets that this heap's pages have, without those of subslabs and generations.
+    /// Bytes of descriptors and page sets of this heap's pages, without those of subslabs and generations.
     [[nodiscard]] std::uint64_t metadata_bytes() const noexcept;
     [[nodiscard]] inline purge_result purged() const noexcept
     {
@@ -246,28 +248,28 @@ private:
     [[nodiscard]] static unsigned class_of_page(std::uint32_t i) noexcept;
     [[nodiscard]] unsigned class_of_free_page(std::uint32_t i) const noexcept;
 
-    std::uint64_t const mark_;   // what the window says of its units
+    std::uint64_t const mark_;   // the owner that the window records for its units
 
     alignas(64) mutex lock_;
-    page_set resident_ __attribute__((guarded_by(lock_)));    // free, memory still behind them
-    page_set purged_ __attribute__((guarded_by(lock_)));      // free, given back
+    page_set resident_ __attribute__((guarded_by(lock_)));    // free and resident
+    page_set purged_ __attribute__((guarded_by(lock_)));      // free and purged
     page_set was_large_ __attribute__((guarded_by(lock_)));   // of the free ones: from a large allocation
-    // Units on their way back, which may be restored: they count for the limit until they are gone.
+    // Withdrawn units may be restored, so they count towards the limit until they are released.
     std::uint32_t withdrawn_ __attribute__((guarded_by(lock_))) = 0;
     std::array<std::uint32_t, static_cast<std::size_t>(watcher::count_)> fewest_
         __attribute__((guarded_by(lock_))){};   // see unwanted_pages
     page_figures own_figures_;
     page_figures* const published_;
-    // Changed under the lock. What is published of them is a copy.
+    // Changed under the lock; the published figures are copies.
     atomic<std::uint64_t> free_resident_{0};   // pages
     atomic<std::uint64_t> free_purged_{0};
     atomic<std::uint32_t> first_run_{0};
     unit_list units_;
     atomic<std::uint32_t> unit_count_{0};
-    atomic<std::uint64_t> fresh_{0};   // pages never taken, at the end of what was mapped last: the first, and how many
+    atomic<std::uint64_t> fresh_{0};   // pages never taken, at the end of the newest mapping: the first, and how many
 
     std::uint32_t max_pages_ = 0;
-    std::uint32_t const least_units_;   // mapped at once
+    std::uint32_t const least_units_;   // the fewest units that are mapped at once
     bool const huge_pages_;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// How free pages, and pages within slabs, go to the kernel; what is counted of it.
+// Purging free pages, and pages within slabs, and the counting of purges.
 module;
 #include <algorithm>
 #include <array>
@@ -76,7 +76,7 @@ unsigned page_heap::free_resident_class(std::uint32_t i) const noexcept __attrib
     return resident_.seems_to_contain(i) ? class_of_free_page(i) : class_count + 1;
 }
 
-/// For pages in nobody's hands: nothing about them changes meanwhile.
+/// For pages that are in no set and that no other thread may use: their descriptors do not change meanwhile.
 void page_heap::count_purged(page_run run, bool dropped) noexcept
 {
     std::array<std::uint64_t, class_count + 1> pages{};
@@ -101,7 +101,7 @@ purge_result page_heap::purge(bool look, std::uint64_t most) noexcept
     look = look && residency_known();
     purge_result done;
     std::array<page_run, 64> runs;
-    std::uint64_t staying = ~std::uint64_t{0};   // of the pages that are free and resident, the first so many
+    std::uint64_t staying = ~std::uint64_t{0};   // so many of the free resident pages, the first ones, stay
     for (std::uint32_t from = 0; done.failures == 0;) {
         std::size_t n = 0;
         {
@@ -126,7 +126,7 @@ purge_result page_heap::purge(bool look, std::uint64_t most) noexcept
         }
         if (n == 0)
             break;
-        // The pages are in no set and no hand: nobody can take them while the kernel drops them.
+        // The pages are in no set, so no thread can take them while the kernel drops them.
         std::array<bool, 64> dropped{};
         for (std::size_t i = 0; i < n; ++i) {
             std::size_t const bytes = std::size_t{runs[i].count} << page_shift;

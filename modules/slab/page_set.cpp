@@ -28,7 +28,7 @@ void page_set::attach(std::uint64_t* words, std::uint64_t* summary, std::uint32_
     size_ = 0;
 }
 
-/// Puts apply(word, mask) in the place of each word the range touches and keeps the summary right.
+/// Replaces each word that the range touches by apply(word, mask), and updates the summary.
 template <class Change> void page_set::change(std::uint32_t first, std::uint32_t count, Change apply) noexcept
 {
     std::uint32_t const end = first + count;
@@ -41,7 +41,7 @@ template <class Change> void page_set::change(std::uint32_t first, std::uint32_t
         std::uint64_t const word = apply(before, mask);
         atomic_ref<std::uint64_t>{words_[w]}.store(word, std::memory_order_relaxed);   // statistics read it
         std::uint64_t const flag = std::uint64_t{1} << (w % 64);
-        // relaxed: what is published of our own words is read under our own lock; other bits are others'.
+        // relaxed: the bits of this set are read under its own lock; the other bits are other sets'.
         if (before == 0 && word != 0)
             atomic_ref<std::uint64_t>{summary_[w / 64]}.fetch_or(flag, std::memory_order_relaxed);
         else if (before != 0 && word == 0)

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A set of page numbers: one bit a page and one summary bit for each 64 words, so that the lowest member is found
-// in a few loads and neighbouring members are neighbouring bits. Memory is given by the owner; no locking of its own.
+// A set of page numbers: one bit a page and one summary bit for each 64 words, so that the lowest member is found in a
+// few loads and neighbouring members are neighbouring bits. The owner provides the memory and the locking.
 #pragma once
 
 export namespace tslab {
@@ -23,8 +23,8 @@ public:
 
     /// `memory`: bytes_for(pages) zeroed bytes, 8-byte aligned.
     void attach(void* memory, std::size_t pages) noexcept;
-    /// Makes it a set over words that other sets share, each with words of its own; of a summary word they may share the bits,
-    /// so these are changed atomically.
+    /// Makes it a set over words that other sets share, each with words of its own. Sets may share a summary word, so
+    /// summary words are changed atomically.
     void attach(std::uint64_t* words, std::uint64_t* summary, std::uint32_t word_count) noexcept;
 
     void insert(std::uint32_t first, std::uint32_t count) noexcept;
@@ -32,8 +32,8 @@ public:
     /// Erases those of the range that are members.
     void clear(std::uint32_t first, std::uint32_t count) noexcept;
 
-    /// The first run of members at or behind `from`, cut at `longest`; count 0 when there is none. `end`, a multiple of 64: as
-    /// if there were none from there on.
+    /// The first run of members at or behind `from`, cut at `longest`; count 0 if there is none. `end`, a multiple of
+    /// 64: members from there on are ignored.
     [[nodiscard]] page_run next_run(std::uint32_t from, std::uint32_t longest,
                                     std::uint32_t end = ~std::uint32_t{63}) const noexcept;
     /// The word of pages 64 w to 64 w + 63.
@@ -45,7 +45,7 @@ public:
     {
         return (words_[page / 64] >> (page % 64) & 1U) != 0;
     }
-    /// The same for a reader that holds no lock: what was true a moment ago.
+    /// The same for a reader without the lock: the value may be out of date.
     [[nodiscard]] inline bool seems_to_contain(std::uint32_t page) const noexcept
     {
         return (atomic_ref<std::uint64_t>{words_[page / 64]}.load(std::memory_order_relaxed) >> (page % 64) & 1U) != 0;

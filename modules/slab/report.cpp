@@ -38,7 +38,7 @@ public:
             put(c);
         return *this;
     }
-    // Names are data: what a terminal would obey must not reach it.
+    // Names are data: control characters must not reach a terminal.
     line_writer& name(std::string_view s) noexcept
     {
         put('"');
@@ -57,7 +57,7 @@ public:
     [[nodiscard]] std::size_t finish(char const* begin) noexcept
     {
         if (left_ == 0)
-            out_[-1] = '\n';   // the newline stays, whatever was cut
+            out_[-1] = '\n';   // the newline stays if the line is truncated
         else
             put('\n');
         return static_cast<std::size_t>(out_ - begin);
@@ -145,7 +145,8 @@ std::size_t format(misuse_report const& r, char* out, std::size_t size) noexcept
 
 error_handler set_error_handler(error_handler handler) noexcept
 {
-    // acq_rel: what the handler relies on is visible to the thread that calls it, and the returned one's likewise.
+    // acq_rel: the data of a handler is visible to the thread that calls it, and that of the returned handler to the
+    // caller.
     return handler_in_use.exchange(handler != nullptr ? handler : print_and_abort, std::memory_order_acq_rel);
 }
 

@@ -29,10 +29,11 @@ namespace tslab {
 
 namespace {
 
-// Taken from the system at once: a page fault on a full disk or in a full group would be a signal, a refused step is not.
+// Bytes that are allocated at once: on a full disk or in a full control group a page fault would be a signal, a refused
+// allocation is not.
 constexpr std::size_t segment_step = std::size_t{64} << 10;
 constexpr std::size_t first_extent = std::size_t{1} << 20;   // each further one is as large as all before it
-constexpr std::size_t overlap = segment_step;                // of two extents' mappings: a page of any system
+constexpr std::size_t overlap = segment_step;                // of two extents' mappings: the largest page of any system
 static_assert(sizeof(segment_header) <= segment::first_chunk && first_extent % segment_chunk::bytes == 0);
 
 constinit std::array<std::uint32_t, segment::most_chunks> published_chunks{};
@@ -61,7 +62,7 @@ void segment::leave() noexcept
         give_back();
 }
 
-/// The first extent, with the header in it. Whatever fails, nothing is left of it.
+/// Makes the first extent, with the header. On failure nothing of it remains.
 bool segment::open(std::uint64_t layout) noexcept
 {
     if (is_published_ && (!wanted() || !may_be_as_large_as(first_extent)))
@@ -87,7 +88,7 @@ bool segment::open(std::uint64_t layout) noexcept
     made->extents[0].bytes.store(first.bytes, std::memory_order_relaxed);
     made->bytes.store(bytes_, std::memory_order_relaxed);
     made->used.store(used_, std::memory_order_relaxed);
-    // release: who sees it sees the rest.
+    // release: a reader that sees it sees the rest.
     std::atomic_ref{made->magic}.store(segment_header::magic_number, std::memory_order_release);
     extent_count_.store(1, std::memory_order_release);   // contains() sees its place
     return true;
@@ -121,7 +122,7 @@ try {
     return false;
 }
 
-/// Whether the descriptor is the one that was opened.
+/// Whether the descriptor still is the file that was opened.
 bool segment::still_ours(int descriptor) const noexcept
 {
     struct stat now{};
@@ -152,7 +153,7 @@ void segment::give_back() noexcept
     committed_.store(0, std::memory_order_relaxed);
 }
 
-/// One more extent, as large as all that are there.
+/// Adds an extent, as large as all before it.
 bool segment::grow() noexcept
 {
     std::size_t const n = extent_count_.load(std::memory_order_relaxed);
@@ -181,13 +182,14 @@ bool segment::grow() noexcept
     return true;
 }
 
-/// Memory, or blocks of the file, for all before `end`.
+/// Allocates memory, or blocks of the file, up to `end`.
 bool segment::commit(std::size_t end) noexcept
 {
     while (committed_.load(std::memory_order_relaxed) < end) {
         std::size_t const have = committed_.load(std::memory_order_relaxed);
         if (is_published_) {
-            // The first step is there since the file is; asked again, for a place that is known to be the file's.
+            // The first step was allocated with the file; it is allocated again, for an offset that is known to be in
+            // the file.
             int const file = descriptor_.load(std::memory_order_relaxed);
             if (!still_ours(file) || (have != 0 && !reserve_space(file, have, segment_step)))
                 return false;
@@ -233,7 +235,7 @@ std::byte* segment::take_chunk(std::uint32_t& first) noexcept
         if ((end > bytes_ && !grow()) || !commit(end))
             return nullptr;
         used_ = end;
-        header().used.store(end, std::memory_order_release);   // who sees it sees the zeroes
+        header().used.store(end, std::memory_order_release);   // a reader that sees it sees the zeroes
     }
     next_[chunk] = std::exchange(first, chunk);
     return at(offset_of(chunk));
@@ -241,7 +243,7 @@ std::byte* segment::take_chunk(std::uint32_t& first) noexcept
 
 void segment::put_chunks(std::uint32_t first) noexcept
 {
-    // The chain is the caller's alone until it is free.
+    // Only the caller uses the chain until it is free.
     for (std::uint32_t chunk = first; chunk != no_chunk; chunk = next_[chunk])
         std::memset(at(offset_of(chunk)), 0, segment_chunk::bytes);
     lock_guard const guard{lock_};
@@ -262,14 +264,14 @@ std::uint64_t segment::resident_bytes_of(std::uint32_t first) const noexcept
 
 void segment::set_root(void const* record) noexcept
 {
-    // release: whoever sees the root sees the records it leads to.
+    // release: a reader that sees the root sees the records it leads to.
     header().root.store(reinterpret_cast<std::uintptr_t>(record), std::memory_order_release);
 }
 
 void segment::note_missing() noexcept { header().missing.fetch_add(1, std::memory_order_relaxed); }
 
-// Plain loads that ThreadSanitizer is not told of: threads count there meanwhile, and of what is a thread's own, and no atomic, any
-// state will do, for the child has none of those threads.
+// Plain loads, hidden from ThreadSanitizer: threads count there meanwhile. Of a thread's own non-atomic data any state
+// will do, since the child has none of those threads.
 void segment::copy_for_fork() noexcept __attribute__((no_thread_safety_analysis, no_sanitize("thread")))
 {
     if (!is_published())
@@ -278,7 +280,7 @@ void segment::copy_for_fork() noexcept __attribute__((no_thread_safety_analysis,
         ::mmap(nullptr, used_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED)
         return;
-    // Word by word: threads count there meanwhile. What they must not change now is under locks, or waits for the fork.
+    // Word by word: threads count there meanwhile. All else is under locks, or its change waits for the fork.
     auto* to = static_cast<std::uint64_t*>(memory);
     std::size_t left = used_;
     for (extent const& e : extents_) {
@@ -302,13 +304,13 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
 {
     if (!is_published())
         return;
-    std::free(std::exchange(path_, nullptr));   // the parent's
+    std::free(std::exchange(path_, nullptr));   // the parent's file, which stays
     std::size_t const have = committed_.load(std::memory_order_relaxed);
     std::size_t const used = used_;
     int const parents = descriptor_.exchange(-1, std::memory_order_relaxed);
     bool const parents_is_open = still_ours(parents);
     int const fresh = create_memfd();
-    // Calls f(extent, offset, bytes of it that are in use or at hand) for each extent, as long as that is true.
+    // Calls f(extent, offset, bytes that are in use or copied) for each extent, until one returns false.
     auto const for_each_extent = [&](std::size_t of, auto f) noexcept {
         std::size_t offset = 0;
         for (extent const& e : extents_) {
@@ -318,12 +320,12 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
         }
         return true;
     };
-    // Where the contents at the fork are. What the parent's threads have made since must not be in the child's segment: its place is the
-    // child's to use for something else.
+    // The place of the contents at the fork. Records that the parent's threads made since must not be in the child's
+    // segment: the child may use their place for other records.
     auto const contents_of = [&](extent const& e, std::size_t offset) noexcept -> std::byte const* {
         return copy_ != nullptr ? copy_ + offset : e.base;
     };
-    // A copy first, then the exchange: there is no moment without contents.
+    // Copy first, then exchange: the address always has contents.
     struct stat made{};
     bool const copied =
         fresh >= 0 && set_size(fresh, bytes_) && examine(fresh, made) && reserve_space(fresh, 0, have) &&
@@ -348,12 +350,12 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
             ::close(fresh);
         for_each_extent(have, [&](extent const& e, std::size_t offset, std::size_t bytes) noexcept {
             if (bytes == 0 || offset < exchanged)
-                return true;   // nobody sees the file that it is of
+                return true;   // it is of a file that no process reads
             void* const copy = granted(os_call::map_copy)
                                    ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
                                    : MAP_FAILED;
             if (copy == MAP_FAILED)
-                return true;   // counts go to the parent's: wrong figures, and no other harm
+                return true;   // counts go to the parent's segment: wrong figures, no other harm
             std::memcpy(copy, contents_of(e, offset), used > offset ? std::min(used - offset, bytes) : 0);
             if (::mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, e.base) == MAP_FAILED)
                 ::munmap(copy, bytes);   // the same

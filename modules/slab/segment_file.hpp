@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The file behind a segment: made, sealed, sized and mapped. Each function makes one call to the system, which a test can refuse.
+// The file behind a segment: creation, seals, size, mapping. Each function makes one call to the system, which a test
+// can make fail.
 #pragma once
 
 namespace tslab {
@@ -18,7 +19,8 @@ inline bool may_be_as_large_as(std::size_t bytes) noexcept
     return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes);
 }
 
-/// The name TSLAB_STATS_FILE gives: "%p" stands for the process's number. Empty when it gives none. Throws std::bad_alloc.
+/// The name TSLAB_STATS_FILE gives: "%p" stands for the process's number. Empty if it is not set. Throws
+/// std::bad_alloc.
 inline std::string file_name()
 {
     char const* const said = ::secure_getenv("TSLAB_STATS_FILE");
@@ -33,7 +35,7 @@ inline int create_memfd() noexcept
     return granted(os_call::make_file) ? ::memfd_create("tslab", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
 }
 
-/// Whether a file is the segment of this process: of another copy of the library in it, as a plugin may have one.
+/// Whether a file is a segment of this process, made by another copy of the library, as a plugin may have one.
 inline bool is_of_this_process(std::string const& name) noexcept
 {
     int const file = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -45,8 +47,8 @@ inline bool is_of_this_process(std::string const& name) noexcept
     return whole && header.magic == segment_header::magic_number && header.pid == ::getpid();
 }
 
-/// A new file; what was there, from a process that may have died, is kept under another name, unless it is of this process: then
-/// `name` becomes one with a number behind it. -1 when it cannot be made. Throws std::bad_alloc.
+/// Creates a file. An existing one, of a process that may have died, is renamed, unless it is this process's: then a
+/// number is appended to `name`. -1 on failure. Throws std::bad_alloc.
 inline int create_file(std::string& name)
 {
     constexpr int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
@@ -71,7 +73,8 @@ inline int create_file(std::string& name)
     return -1;
 }
 
-/// Of a memfd: it does not become smaller, and only the mapping that exists may write. A kernel without the latter seals the rest.
+/// Seals a memfd: it cannot shrink, and only the existing mapping may write. An old kernel without the second seal
+/// applies the others.
 inline bool seal(int descriptor) noexcept
 {
     return granted(os_call::seal_file) &&
@@ -79,7 +82,7 @@ inline bool seal(int descriptor) noexcept
             ::fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) == 0);
 }
 
-/// Makes sure that a part of the file has memory or blocks behind it.
+/// Allocates memory or blocks for a part of the file.
 inline bool reserve_space(int descriptor, std::size_t begin, std::size_t bytes) noexcept
 {
     while (!granted(os_call::take_space) ||
@@ -96,8 +99,9 @@ inline bool map_over(void* begin, std::size_t bytes, int descriptor, std::size_t
                   static_cast<off_t>(offset)) != MAP_FAILED;
 }
 
-/// Maps the end of a mapping and what follows in its file. A sealed memfd admits no new mapping that may write, but a mapping that exists may
-/// be had a second time and be longer there (mremap with an old size of 0): the first page at `begin` is `last_page`.
+/// Maps the end of a mapping and what follows in its file. A sealed memfd admits no new writable mapping, but an
+/// existing mapping can be duplicated and extended (mremap with an old size of 0): the first page at `begin` is
+/// `last_page`.
 inline bool map_what_follows(std::byte* last_page, void* begin, std::size_t bytes) noexcept
 {
     return granted(os_call::map_file) &&

@@ -84,7 +84,7 @@ bool segment_part::take_chunk(share& of, segment& from) noexcept
     committed_.store(committed_.load(std::memory_order_relaxed) + segment_chunk::bytes, std::memory_order_relaxed);
     if (&of == &published_ && first_published_ != nullptr) {
         chunk->next.store(first_published_->next.load(std::memory_order_relaxed), std::memory_order_relaxed);
-        first_published_->next.store(chunk, std::memory_order_release);   // whoever sees it sees the one behind it
+        first_published_->next.store(chunk, std::memory_order_release);   // a reader of it sees the one behind it
     }
     return true;
 }
@@ -118,7 +118,7 @@ void* segment_part::allocate(std::size_t bytes, std::size_t alignment) noexcept
 
 std::uint64_t segment_part::resident_bytes_now() const noexcept
 {
-    // No lock: a snapshot takes none that it would count. acquire: whoever sees a chunk finds those before it.
+    // No lock: a snapshot takes none that it would count. acquire: a reader that sees a chunk sees those before it.
     auto const chunks_of = [](share const& of) noexcept {
         return std::atomic_ref{const_cast<std::uint32_t&>(of.chunks)}.load(std::memory_order_acquire);
     };

@@ -13,18 +13,18 @@ inline constexpr unsigned max_slots = 64;                                ///< a 
 inline constexpr unsigned max_subslabs = 4;                              ///< subslabs of a slab
 inline constexpr std::size_t subslab_step = page_bytes / max_subslabs;   ///< the smallest subslab
 
-/// What a class is cut from. A slab is `pages` pages at a multiple of as many, cut into slots; where a page has more than 64
-/// of them, it has several subslabs, each with a word of its own.
+/// The shape of a class. A slab is `pages` pages at a multiple of as many, cut into slots; a page with more than 64
+/// slots has several subslabs, each with words of its own.
 struct class_shape {
     std::uint32_t size;       ///< bytes of a slot
     std::uint32_t pages;      ///< a power of two
     std::uint32_t subslabs;   ///< a power of two; more than one only in slabs of one page
 };
 
-/// By class index. Sizes above 1,024 are multiples of 256 (see class_of). Up to 8,192 bytes there are four to a doubling; behind
-/// that two, for what of a slot is whole pages without anything in them is no memory.
-/// 16 slots a slab at least up to 4,096 bytes, 8 up to 8,192, 4 above: the way to the next slab costs as much for all, and
-/// every page of a slab costs a descriptor, touched or not.
+/// By class index. Sizes above 1,024 are multiples of 256 (see class_of). Four classes to a doubling up to 8,192 bytes;
+/// two above, since the unused whole pages of a slot take no memory. A slab has at least 16 slots up to 4,096 bytes, 8
+/// up to 8,192, 4 above: the slow path to the next slab costs the same for all classes, and every page of a slab costs
+/// a descriptor, touched or not.
 inline constexpr std::array<class_shape, 38> class_shapes{{
     {64, 1, 1},     {96, 1, 1},     {128, 1, 1},    {192, 1, 1},   {256, 2, 1},    {384, 4, 1},    {512, 4, 1},
     {768, 4, 1},    {16, 1, 4},     {32, 1, 2},     {48, 1, 2},    {1024, 8, 1},   {1536, 8, 1},   {2048, 8, 1},
@@ -35,10 +35,11 @@ inline constexpr std::array<class_shape, 38> class_shapes{{
 }};
 
 inline constexpr unsigned class_count = static_cast<unsigned>(class_shapes.size());
-inline constexpr unsigned large_class = class_count;   ///< the index statistics use for everything above the classes
+inline constexpr unsigned large_class = class_count;   ///< the index of everything above the classes, in statistics
 inline constexpr std::size_t max_class_size =
     std::ranges::max(class_shapes, {}, [](class_shape const& s) { return s.size; }).size;
-/// Handles name slots of the first classes, whose slabs are one page and one subslab; smaller requests use the first of them.
+/// Handles name slots of the first classes, whose slabs are one page and one subslab; smaller requests use the first of
+/// them.
 inline constexpr unsigned handle_class_count = 8;
 inline constexpr std::size_t max_handle_size = 768;
 
@@ -50,8 +51,8 @@ inline constexpr std::array<std::uint32_t, class_count> class_sizes = [] {
     return sizes;
 }();
 
-/// A bin is a kind of slab. First one for each class, for slots handed out by pointer; then one for each of the first
-/// classes, for slots handed out by handle, whose slabs keep generations.
+/// A bin is a kind of slab. First one bin for each class, for slots allocated by pointer; then one for each of the
+/// first classes, for slots allocated by handle, whose slabs have generations.
 inline constexpr unsigned bin_count = class_count + handle_class_count;
 
 /// A set of bins, or of classes: a bit for each.
@@ -59,7 +60,7 @@ using bin_set = std::uint64_t;
 [[nodiscard]] constexpr bin_set only_bin(unsigned bin) noexcept { return bin_set{1} << bin; }
 [[nodiscard]] constexpr bool has_bin(bin_set set, unsigned bin) noexcept { return (set >> bin & 1U) != 0; }
 
-/// On the fast path a bin is named by its index times this, the offset of what a thread cache has of it.
+/// On the fast path a bin is named by its index times this, the offset of its part in a thread cache.
 inline constexpr std::uint32_t bin_code_step = 32;
 
 struct alignas(32) bin_geometry {
@@ -76,14 +77,14 @@ struct alignas(32) bin_geometry {
     [[nodiscard]] constexpr std::uint64_t slab_bytes() const noexcept { return std::uint64_t{pages} * page_bytes; }
 };
 
-/// Where in a subslab an address lies.
+/// The place of an address in a subslab.
 struct slot_position {
     unsigned slot;
     bool exact;   ///< on a slot's first byte (the subslab's tail, too short for a slot, counts as one more slot)
 };
 
 /// Division by one multiplication, after Granlund and Montgomery, "Division by Invariant Integers using Multiplication"
-/// (1994). The quotient is right wherever a slot begins; elsewhere it only has to be a wrong one.
+/// (1994). The quotient is exact at the beginning of a slot; elsewhere it only has to be detectably wrong.
 [[nodiscard]] constexpr slot_position slot_at(std::uintptr_t address, bin_geometry const& b) noexcept
 {
     std::uint64_t const offset = address & b.offset_mask;
@@ -114,16 +115,16 @@ inline constexpr std::array<bin_geometry, bin_count> bins = [] {
     return bin < class_count ? bin : bin - class_count;
 }
 
-/// Whether slabs of the bin have several subslabs, whose descriptors lie apart from those of pages.
+/// Whether slabs of the bin have several subslabs; their descriptors are in a table of their own.
 [[nodiscard]] constexpr bool has_subslabs(unsigned bin) noexcept { return bins[bin].subslabs != 1; }
 
-/// The alignment every slot of a class has: the largest power of two that divides its size, a page at most.
+/// The alignment of every slot of a class: the largest power of two that divides its size, at most a page.
 [[nodiscard]] constexpr std::size_t class_alignment(unsigned c) noexcept
 {
     return std::min(page_bytes, std::size_t{1} << std::countr_zero(class_sizes[c]));
 }
 
-/// The alignment that slots of every class have; a request for no more needs no look at the table of alignments.
+/// The alignment of the slots of every class; a request for no more skips the table of alignments.
 inline constexpr std::size_t fast_alignment = [] {
     std::size_t least = page_bytes;
     for (unsigned c = 0; c < class_count; ++c)
@@ -152,7 +153,8 @@ inline constexpr std::size_t size_steps = fine_steps + (max_class_size - fine_li
     return step < fine_steps ? step * fine_step : fine_limit + (step - fine_steps + 1) * coarse_step;
 }
 
-/// The class indices by size. What follows is computed in few steps, for compilers allow no more than a million.
+/// The class indices by size. The tables below are computed in few steps, since compilers limit constant evaluation to
+/// a million.
 inline constexpr std::array<std::uint8_t, class_count> classes_by_size = []() consteval {
     std::array<std::uint8_t, class_count> order{};
     for (unsigned c = 0; c < class_count; ++c)
@@ -161,8 +163,8 @@ inline constexpr std::array<std::uint8_t, class_count> classes_by_size = []() co
     return order;
 }();
 
-/// For each of the sizes `bytes(0)`, `bytes(1)` and so on, which ascend, the smallest of the first `classes` classes whose slots
-/// have so many bytes and are aligned to `alignment`; large_class where there is none.
+/// For each of the ascending sizes `bytes(0)`, `bytes(1)` and so on: the smallest of the first `classes` classes whose
+/// slots are large enough and aligned to `alignment`; large_class if there is none.
 template <std::size_t Steps, class Bytes>
 consteval std::array<std::uint8_t, Steps> smallest_classes(Bytes bytes, std::size_t alignment, unsigned classes)
 {
@@ -220,7 +222,7 @@ inline constexpr std::size_t no_code = ~std::size_t{0};
     return fast_codes[(bytes + fine_step - 1) / fine_step];
 }
 
-/// The class for `bytes` at any power-of-two alignment; large_class where no class serves it.
+/// The class for `bytes` at any power-of-two alignment; large_class if no class serves it.
 [[nodiscard]] inline constexpr unsigned class_of(std::size_t bytes, std::size_t alignment) noexcept
 {
     if (bytes > max_class_size || alignment > page_bytes)
@@ -229,7 +231,7 @@ inline constexpr std::size_t no_code = ~std::size_t{0};
     return classes_by_alignment[row][step_of(bytes)];
 }
 
-/// The bin for `bytes` handed out by handle. Precondition: bytes <= max_handle_size.
+/// The bin for `bytes` allocated by handle. Precondition: bytes <= max_handle_size.
 [[nodiscard]] inline constexpr unsigned handle_bin_of(std::size_t bytes) noexcept
 {
     return class_count + handle_classes[(bytes + fine_step - 1) / fine_step];
@@ -242,7 +244,7 @@ static_assert(class_sizes[class_of(0)] == 16 && class_sizes[class_of(65)] == 80 
               class_of(96, 64) == 2);
 static_assert(class_sizes[class_of(769)] == 896 && class_sizes[class_of(1025)] == 1280 &&
               class_sizes[class_of(65536)] == 65536 && class_of(65537, 1) == large_class);
-static_assert(bin_count <= 64, "bins are told by the bits of a bin_set");
+static_assert(bin_count <= 64, "a bin_set has a bit for each bin");
 static_assert(
     [] {
         for (auto const& b : bins) {

@@ -71,7 +71,7 @@ bool slab_cache::turn_into(slab_meta& s, unsigned bin) noexcept
     return true;
 }
 
-/// Makes free pages a slab.
+/// Cuts a slab from free pages.
 // Modelled: tests/models/chunks.pml, step cut
 slab_meta* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
 {
@@ -95,15 +95,15 @@ void slab_cache::recut(slab_meta& s, unsigned bin) noexcept
     shape(s, bin);
 }
 
-/// Makes pages in the caller's hands a slab. What they were before is kept in `was` until whoever gets the slab has looked for
-/// late frees.
+/// Cuts a slab from pages that the caller holds. Their former tag stays in `was` until the thread that gets the slab
+/// has looked for late frees.
 void slab_cache::shape(slab_meta& s, unsigned bin) noexcept
 {
     bin_geometry const& b = bins[bin];
     std::uint32_t const index = pages_.index_of(s);
     if (has_subslabs(bin)) {
         slab_meta* subslab = pages_.subslabs_at(index);
-        // release, here and below: after the tag was taken off (see first_subslab).
+        // release, here and below: after the tag was removed (see first_subslab).
         s.local_free.store(reinterpret_cast<std::uintptr_t>(subslab), std::memory_order_release);
         for (unsigned k = 0; k < b.subslabs; ++k, subslab += subslab_stride(bin)) {
             subslab->local_free.store(b.full_mask, std::memory_order_relaxed);
@@ -154,7 +154,7 @@ std::uint32_t slab_cache::put_chain(slab_meta* s, lock_site const& site) noexcep
     return kept;
 }
 
-/// Whether a page, or a subslab it was cut into, has the trace of a late free that nobody has looked for yet.
+/// Whether a page, or a subslab that it was cut into, has the trace of a late free that was not looked for yet.
 bool slab_cache::has_late_frees(slab_meta const& page) const noexcept
 {
     if (page.remote_free.load(std::memory_order_relaxed) != 0)
@@ -169,14 +169,14 @@ bool slab_cache::has_late_frees(slab_meta const& page) const noexcept
     return false;
 }
 
-/// Gives the pages of a slab to the page heap: those that went to the kernel while objects lived in others as such.
+/// Returns the pages of a slab to the page heap: those that were purged while objects lived in others as purged pages.
 // Modelled: tests/models/survivors.pml, step give_pages
 void slab_cache::give_pages(slab_meta& s, unsigned bin, lock_site const& site) noexcept
 {
     bin_geometry const& b = bins[bin];
     std::uint64_t const purged = purged_slots(s);
     s.partly_purged = false;
-    // From the first page on that is given, the slab may be in others' hands.
+    // Once the first page is returned, other threads may use the slab's pages.
     std::uint32_t from = 0;
     for_each_unused_run(b, purged, [&](page_run run) {
         if (from < run.first)
@@ -202,14 +202,14 @@ void slab_cache::purge_unused(slab_meta& s, bool look, purge_result& done) noexc
                                             class_of_bin(bin), look, done))
             return;
         refused = true;
-        // A slot that reaches into the run from before it begins touches only pages that had gone already, or that others
-        // touch too.
+        // A slot that begins before the run and reaches into it touches only pages that were purged before, or that
+        // other slots touch too.
         gone = before | (free & slots_before_page(b, run.first));
     });
     set_purged_slots(s, gone);
 }
 
-/// Takes the identity of a slab from its pages, which nobody can reach.
+/// Removes the identity of a slab from its pages, which no thread can reach.
 // Modelled: tests/models/chunks.pml, step discard
 // Modelled: tests/models/large.pml, step discard
 void slab_cache::make_plain(slab_meta& s) noexcept
@@ -234,7 +234,7 @@ void slab_cache::discard(slab_meta& s, lock_site const& site) noexcept
     discard_chain(&s, site);
 }
 
-/// Makes a chain of slabs of one class free pages.
+/// Frees the pages of a chain of slabs of one class.
 void slab_cache::discard_chain(slab_meta* first, lock_site const& site) noexcept
 {
     if (first == nullptr)
@@ -258,13 +258,13 @@ void slab_cache::discard_chain(slab_meta* first, lock_site const& site) noexcept
 void slab_cache::decay() noexcept
 {
     for (class_cache& cache : per_class_) {
-        if (cache.count.load(std::memory_order_relaxed) == 0)   // a hint: what comes later is of the next period
+        if (cache.count.load(std::memory_order_relaxed) == 0)   // a hint: a later slab belongs to the next period
             continue;
         slab_meta* unwanted = nullptr;
         {
             lock_guard const guard{cache.lock};
             for (std::uint32_t n = cache.fewest; n > 0; --n) {
-                slab_meta& s = *cache.slabs.back();   // the one that has been there longest
+                slab_meta& s = *cache.slabs.back();   // the oldest
                 cache.slabs.remove(s);
                 s.next = unwanted;
                 unwanted = &s;

@@ -11,7 +11,7 @@ namespace tslab {
 
 void unit_list::relink(std::uint32_t before, std::uint32_t to) noexcept
 {
-    // release: who follows the link sees the run it leads to.
+    // release: a reader that follows the link sees the run it leads to.
     (before != 0 ? links_[before - 1].next : head_).store(to, std::memory_order_release);
 }
 
@@ -35,7 +35,8 @@ void unit_list::insert(unit_run r) noexcept
     if (joins_behind)
         r.count += behind.count;
     if (unit_run const ahead = run_at(before); ahead.count != 0 && ahead.first + ahead.count == r.first) {
-        // In this order: who sees what follows sees so many. release: and who sees so many may look at their links.
+        // In this order: a reader that sees the next run sees the count. release: and one that sees the count may read
+        // the links of those units.
         links_[ahead.first].count.store(ahead.count + r.count, std::memory_order_release);
         links_[ahead.first].next.store(next, std::memory_order_release);
         return;
@@ -63,7 +64,7 @@ void unit_list::erase(unit_run r) noexcept
         relink(before, next);
         return;
     }
-    // In this order: who sees fewer sees where the rest is.
+    // In this order: a reader that sees the smaller count sees the link to the rest.
     links_[of.first].next.store(next, std::memory_order_release);
     links_[of.first].count.store(r.first - of.first, std::memory_order_release);
 }

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pages of a slab that only free slots touch. Sets of slots are words with a bit for each slot, as in a descriptor; what
-// lies behind the last slot counts as one more slot that is always free.
+// The pages of a slab that only free slots touch. Sets of slots are words with a bit for each slot, as in a descriptor;
+// the tail behind the last slot counts as one more slot that is always free.
 #pragma once
 
 export namespace tslab {
@@ -16,7 +16,7 @@ inline constexpr bin_set several_pages_bins = [] {
     return set;
 }();
 
-/// The bit of what lies behind the last slot; 0 where nothing does.
+/// The bit of the tail behind the last slot; 0 if there is none.
 [[nodiscard]] constexpr std::uint64_t tail_bit(bin_geometry const& b) noexcept
 {
     return b.slots < max_slots && std::uint64_t{b.slots} * b.size < b.slab_bytes() ? std::uint64_t{1} << b.slots : 0;
@@ -29,7 +29,7 @@ inline constexpr bin_set several_pages_bins = [] {
     return n == max_slots ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1;
 }
 
-/// Calls `visit(run)` for each run of whole pages of the slab that only the slots `free` touch, in order of addresses.
+/// Calls `visit(run)` for each run of whole pages of the slab that only the slots `free` touch, in address order.
 template <class F> inline void for_each_unused_run(bin_geometry const& b, std::uint64_t free, F visit)
 {
     for (std::uint64_t left = free; left != 0;) {
@@ -49,7 +49,7 @@ template <class F> inline void for_each_unused_run(bin_geometry const& b, std::u
 template <class F>
 inline void for_each_unused_run(bin_geometry const& b, std::uint64_t free, std::uint64_t before, F visit)
 {
-    // Two runs are apart by a slot at least.
+    // Between two runs lies at least one slot.
     std::array<page_run, max_slots / 2> known;
     std::size_t n = 0;
     for_each_unused_run(b, before, [&](page_run r) { known[n++] = r; });
@@ -67,28 +67,28 @@ inline void for_each_unused_run(bin_geometry const& b, std::uint64_t free, std::
     });
 }
 
-/// The slots that were free when the pages that only they touch were given to the kernel. Of a slab of several pages that is on
-/// an epoch's slabs or empty; for whoever may change the slab.
+/// The slots that were free when the pages that only they touch were purged. For a slab of several pages that is on an
+/// epoch's list or empty. Requires: the caller may change the slab.
 [[nodiscard]] inline std::uint64_t purged_slots(slab_meta const& s) noexcept
 {
     return s.partly_purged ? (&s)[1].local_free.load(std::memory_order_relaxed) : 0;
 }
 inline void set_purged_slots(slab_meta& s, std::uint64_t slots) noexcept
 {
-    // The words of a further page's descriptor mean nothing else. release: as in slab_cache::cut, for whoever comes so late
-    // that it takes the word for that of a slab of subslabs.
+    // The words of a further page's descriptor mean nothing else. release: as in slab_cache::cut, for a late thread
+    // that reads the word as one of a slab with subslabs.
     (&s)[1].local_free.store(slots, std::memory_order_release);
     s.partly_purged = slots != 0;
 }
 
-/// The slots of a slab nobody holds that are free, and what lies behind the last one.
+/// The free slots of a slab without an owner, and the tail behind the last one.
 [[nodiscard]] inline std::uint64_t unused_slots(slab_meta const& s, bin_geometry const& b) noexcept
 {
-    // acquire: the freeing threads' use of the slots is over before their pages go.
+    // acquire: the freeing threads' use of the slots ended before their pages are purged.
     return (s.remote_free.load(std::memory_order_acquire) & b.full_mask) | tail_bit(b);
 }
 
-/// Whether a slab of several pages that nobody holds has pages that only free slots touch and that were not given to the kernel.
+/// Whether a slab of several pages without an owner has pages that only free slots touch and that were not purged.
 [[nodiscard]] inline bool has_unused_pages(slab_meta const& s, bin_geometry const& b) noexcept
 {
     std::uint64_t const free = unused_slots(s, b);

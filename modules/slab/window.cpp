@@ -9,7 +9,7 @@ module;
 #include <cstdint>
 #include <cstring>
 
-// There only where ThreadSanitizer's run time is.
+// Defined only with ThreadSanitizer's run time.
 extern "C" [[gnu::weak]] void __tsan_init();
 
 module tslab.slab;
@@ -22,13 +22,13 @@ namespace {
 
 constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
-/// Where a window may lie: far from where the kernel puts mappings of its own choice, which is at the top.
+/// Candidate ranges for a window: far from the top, where the kernel places mappings without an address.
 struct candidate {
     std::uintptr_t lowest;
     std::uintptr_t end;
 };
 constexpr std::array<candidate, 3> candidates{{
-    {0x0800'0000'0000, 0x0f00'0000'0000},   // below the 16 TiB that Valgrind can do with
+    {0x0800'0000'0000, 0x0f00'0000'0000},   // below the 16 TiB that Valgrind supports
     {0x2000'0000'0000, 0x5000'0000'0000},   // behind AddressSanitizer's shadow
     {0x0100'0000'0000, 0x01f0'0000'0000},   // ThreadSanitizer's low range for applications
 }};
@@ -42,7 +42,7 @@ bool under_thread_sanitizer() noexcept
 
 constexpr std::uint32_t least_growth = 4;    // units whose descriptors are mapped at once: 1 MiB of pages at first,
 constexpr std::uint32_t most_growth = 256;   // 64 MiB where there are many
-constexpr unsigned most_collisions = 64;     // with mappings of others, for one request
+constexpr unsigned most_collisions = 64;     // with the program's other mappings, for one request
 
 }
 
@@ -67,7 +67,7 @@ void address_map::attach(std::uintptr_t base, std::size_t page_space, slab_meta*
 
 void address_map::set_high(std::size_t bytes, bool of_subslabs) noexcept
 {
-    // release: who sees the pages sees that their descriptors may be read.
+    // release: a reader that sees the pages sees that their descriptors may be read.
     for (unsigned bin = 0; bin < bin_count; ++bin)
         if (has_subslabs(bin) == of_subslabs)
             entries_[bin].high.store(bytes, std::memory_order_release);
@@ -79,7 +79,7 @@ std::size_t address_window::whole_bytes(std::size_t page_space) noexcept
     return page_space + page_space / 5 + part_count * page_bytes;
 }
 
-/// Where everything is. The range begins at a multiple of the page part's size, a power of two.
+/// Computes the layout. The range begins at a multiple of the page part's size, a power of two.
 void address_window::lay_out(std::uintptr_t base, std::size_t page_space) noexcept
 {
     max_units_ = static_cast<std::uint32_t>(page_space >> unit_shift);
@@ -129,7 +129,7 @@ bool address_window::grow(table& t, std::uint32_t units) noexcept
     return done;
 }
 
-/// Makes the tables reach up to `units`, with some room for what comes next where that can be had.
+/// Extends the tables up to `units`, and some room beyond if possible.
 bool address_window::cover(std::uint32_t units) noexcept
 {
     if (units <= covered_)
@@ -149,7 +149,7 @@ bool address_window::cover(std::uint32_t units) noexcept
     return false;
 }
 
-/// Makes a table reach up to `unit`, with some room where that can be had.
+/// Extends a table up to `unit`, and some room beyond if possible.
 bool address_window::commit(part of, atomic<std::uint32_t>& have, std::uint32_t unit) noexcept
 {
     std::uint32_t const before = have.load(std::memory_order_relaxed);
@@ -160,7 +160,7 @@ bool address_window::commit(part of, atomic<std::uint32_t>& have, std::uint32_t 
         std::uint32_t const end = std::min(want, max_units_);
         if (!grow(tables_[of], end))
             continue;
-        have.store(end, std::memory_order_release);   // who sees the number may touch the table
+        have.store(end, std::memory_order_release);   // a reader that sees the number may read the table
         return true;
     }
     return false;
@@ -179,7 +179,7 @@ bool address_window::open_at(std::uintptr_t base, std::size_t page_space) noexce
 {
     lay_out(base, page_space);
     if (cover(1)) {
-        // A place for pages too: what somebody has mapped there shows at once.
+        // Probes a place for pages too: a mapping there is detected at once.
         auto* const first = reinterpret_cast<void*>(base);
         if (os().map_at(first, unit_bytes) == map_result::mapped) {
             if (!os().release(first, unit_bytes)) {
@@ -226,7 +226,7 @@ bool address_window::open() noexcept
     std::uint64_t const start = random_number();
     for (candidate const& c : candidates) {
         if (under_thread_sanitizer() && &c != &candidates.back())
-            continue;   // it ends the program for a mapping elsewhere
+            continue;   // it ends the program on a mapping elsewhere
         std::uintptr_t const lowest = round_up(c.lowest, page_space);
         if (lowest > c.end || c.end - lowest < whole)
             continue;
@@ -260,7 +260,7 @@ void address_window::close() noexcept
     subslab_units_.store(0, std::memory_order_relaxed);
 }
 
-/// Free units, out of every list; count 0 when there are none.
+/// Takes free units off every list; count 0 if there are none.
 unit_run address_window::find_units(std::uint32_t count, std::uint32_t step) noexcept
 {
     if (unit_run const r = free_.first_fit(count, step); r.count != 0) {
@@ -279,8 +279,8 @@ unit_run address_window::find_units(std::uint32_t count, std::uint32_t step) noe
 
 void address_window::own(unit_run r, std::uint64_t owner) noexcept
 {
-    // Before the owner is told: what came too late for the last one is nobody's to report, and must not be taken for a free of
-    // what comes now.
+    // Before the owner is written: late frees for the last owner are not reported, and must not count as frees of the
+    // new owner's objects.
     for (std::uint32_t page = r.first * unit_pages; page < (r.first + r.count) * unit_pages; ++page)
         prepare_page(slabs()[page], subslabs_of(page));
     for (std::uint32_t u = r.first; u < r.first + r.count; ++u)
@@ -296,7 +296,7 @@ unit_run address_window::take(std::uint32_t count, std::uint32_t step, std::uint
         bool mapped = false;
         {
             lock_guard const guard{lock_};
-            // What is mapped already needs no call, and one mapping less that might be refused.
+            // Units that are still mapped need no call, and no further mapping, which might be refused.
             r = mapped_.first_fit(count, step);
             mapped = r.count != 0;
             if (mapped)
@@ -321,8 +321,8 @@ unit_run address_window::take(std::uint32_t count, std::uint32_t step, std::uint
             free_.insert(r);
             return {};
         }
-        // Somebody else's mapping is there. These units are left out for good, and more of them each time, up to a limit: whoever
-        // maps a little here and there must not use up the window.
+        // Another mapping of the program is there. These units are skipped for good, and more of them each time, up to
+        // a limit: scattered small mappings must not use up the window.
         jump = std::min(2 * jump, most_jump());
         if (r.first + count == frontier_)
             frontier_ += std::min(jump, max_units_ - frontier_);
@@ -330,8 +330,9 @@ unit_run address_window::take(std::uint32_t count, std::uint32_t step, std::uint
     return {};
 }
 
-/// Their memory goes. A descriptor of zeroes is one of a page that was never used (see prepare_page), and units that nobody owns are
-/// looked at no further. Where that fails the memory stays until they are taken.
+/// Purges the memory of their descriptors. A descriptor of zeroes is one of a page that was never used (see
+/// prepare_page), and no thread reads descriptors of units without an owner. If the purge fails the memory stays until
+/// the units are taken.
 void address_window::drop_descriptors(unit_run r) noexcept
 {
     std::uint32_t const page = r.first * unit_pages;
@@ -341,23 +342,23 @@ void address_window::drop_descriptors(unit_run r) noexcept
         os().purge(subslabs() + std::size_t{page} * max_subslabs, (end - r.first) * subslab_bytes_of_unit);
 }
 
-/// False where the system refuses. Then they have no memory any more, as if they were unmapped.
+/// Unmaps units. False if the system refuses: then they have no memory any more, as if they were unmapped.
 bool address_window::unmap(unit_run r) noexcept
 {
     std::size_t const bytes = std::size_t{r.count} << unit_shift;
     if (reserved_) {
-        os().purge(address_of(r.first), bytes);   // if that fails they cost memory until somebody takes them
+        os().purge(address_of(r.first), bytes);   // if that fails they use memory until they are taken
         return true;
     }
     if (os().release(address_of(r.first), bytes))
         return true;
     note_refused_release();
-    if (!os().purge(address_of(r.first), bytes))   // locked, as far as we know
+    if (!os().purge(address_of(r.first), bytes))   // probably locked memory
         std::memset(address_of(r.first), 0, bytes);
     return false;
 }
 
-/// What could not be unmapped may go by now, at a better moment or since its neighbours are there too.
+/// Tries again to unmap a run that could not be unmapped: its neighbours may be free now, so that no mapping is split.
 void address_window::unmap_one_more() noexcept
 {
     unit_run r;

@@ -1,18 +1,20 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The addresses that all heaps of the process take their pages from. A window is a large aligned range in which nothing is
-// mapped until it is needed; a descriptor lies at a place that follows from the page's number alone, so a pointer leads to
-// it by arithmetic. Heaps own units of 64 pages: taken mapped, given back unmapped. Tables grow with the highest unit ever
-// used and are never unmapped, so descriptors of pages that are gone can still be read. All heaps share one window.
+// The address range that all heaps of the process take their pages from. A window is a large aligned range in which
+// nothing is mapped until it is needed. The place of a descriptor follows from the page's number alone, so it is
+// computed from a pointer. Heaps own units of 64 pages, which they take mapped and return unmapped. Tables grow with
+// the highest unit ever used and are never unmapped, so descriptors of pages that are gone can still be read. All heaps
+// share one window.
 //
 // A unit's state, by the heap in `owners`:
 //   from        event                         by                     to         made safe by
 //   never used  take                          a heap                 owned      the owner is written before the pages are handed out
 //   owned       withdrawn, no thread inside   its heap               free       descriptors say "no slab" before the owner is taken off
-//   owned       the heap ends                 its heap               free       nobody uses the heap any more (precondition)
+//   owned       the heap ends                 its heap               free       no thread uses the heap (precondition)
 //   free        take                          a heap                 owned      late frees' traces are wiped first
-// A unit that the system refuses to unmap is free, too, without memory: it stays mapped until it is taken or can be unmapped.
+// A unit that the system refuses to unmap is free too, without memory: it stays mapped until it is taken or can be
+// unmapped.
 #pragma once
 
 export namespace tslab {
@@ -27,14 +29,14 @@ struct unit_run {
     std::uint32_t count = 0;
 };
 
-/// Of the unit that a run begins with.
+/// The link of a run, in its first unit.
 struct unit_link {
     atomic<std::uint32_t> count{0};   ///< units of the run
     atomic<std::uint32_t> next{0};    ///< the next run's first unit + 1; 0: none
 };
 
-/// Runs of units in the order of their addresses, linked through the units' own links; neighbours are joined. The owner's
-/// lock guards it; a reader without the lock meets numbers that were true a moment ago, and must check each.
+/// Runs of units in the order of their addresses, linked through the units' own links; neighbours are joined. The
+/// owner's lock guards it; a reader without the lock may read numbers that are out of date, and must check each.
 class unit_list {
 public:
     /// `head`: the first run's first unit + 1; 0: none.
@@ -43,7 +45,7 @@ public:
     void insert(unit_run r) noexcept;
     /// `r`: a part of one run.
     void erase(unit_run r) noexcept;
-    /// The lowest `count` units in one run that begin at a multiple of `step`; count 0 when there are none.
+    /// The lowest `count` units in one run that begin at a multiple of `step`; count 0 if there are none.
     [[nodiscard]] unit_run first_fit(std::uint32_t count, std::uint32_t step) const noexcept;
     /// The run that begins at head or next `at`; count 0 for 0.
     [[nodiscard]] inline unit_run run_at(std::uint32_t at) const noexcept
@@ -55,13 +57,14 @@ public:
     {
         return links_[at - 1].next.load(std::memory_order_acquire);
     }
-    /// Calls `visit(run)` for the runs in their order, at most `most` of them. For a reader without the lock too, also if `visit`
-    /// changes the list: no unit is visited twice, and one that stays in the list is visited.
+    /// Calls `visit(run)` for at most `most` runs, in address order. Works for a reader without the lock, and if
+    /// `visit` changes the list: no unit is visited twice, and one that stays in the list is visited.
     template <class F> inline void for_each(std::uint32_t most, F visit) const
     {
-        std::uint32_t end = 0;   // of what was visited
+        std::uint32_t end = 0;   // of the units visited
         for (std::uint32_t at = head(); at != 0 && most != 0; --most) {
-            // A run that is split or joined meanwhile is read again, so that its end and what follows belong together, or overlap.
+            // A run that is split or joined meanwhile is read again, so that its end and the next run match, or
+            // overlap.
             std::uint32_t next = next_of(at);
             unit_run r = run_at(at);
             for (std::uint32_t again = next_of(at); again != next; again = next_of(at)) {
@@ -87,11 +90,11 @@ private:
 /// From an address to its page's descriptor: a subtraction, a comparison and a shift. Read on every free.
 class address_map {
 public:
-    /// What a free needs to know of a bin, in one cache line.
+    /// What a free needs of a bin, in one cache line.
     struct alignas(64) bin_entry {
         std::uintptr_t first = 0;          ///< the descriptor of the first page, or of its first subslab
-        std::uintptr_t subslab_mask = 0;   ///< what of an address in the window tells its subslab
-        std::uint32_t offset_mask = 0;     ///< these as in bin_geometry
+        std::uintptr_t subslab_mask = 0;   ///< the bits of an offset in the window that select its subslab
+        std::uint32_t offset_mask = 0;     ///< this and the next two, and the masks: as in bin_geometry
         std::uint32_t reciprocal = 0;
         std::uint32_t size = 0;
         std::uint32_t shift =
@@ -99,13 +102,13 @@ public:
                  ///< fixed ratio
         std::uint64_t full_mask = 0;
         std::uint64_t absent_mask = 0;
-        std::uintptr_t base = 0;       ///< where the window begins
-        atomic<std::size_t> high{0};   ///< bytes of it whose pages, or subslabs, have descriptors that may be read
+        std::uintptr_t base = 0;       ///< address of the window
+        atomic<std::size_t> high{0};   ///< bytes whose pages, or subslabs, have descriptors that may be read
 
         /// Whether the page of `p` has a descriptor.
         [[nodiscard, gnu::always_inline]] inline bool covers(std::uintptr_t p) const noexcept
         {
-            // relaxed: a pointer that was handed out was published by whatever handed it over.
+            // relaxed: the pointer's value was passed to this thread with synchronisation.
 #if defined(__x86_64__) && !defined(TSLAB_NO_INLINE_ASSEMBLY)
             bool below;   // the compiler loads an atomic word into a register before it compares it
             asm("cmpq %2, %1" : "=@ccb"(below) : "r"(p - base), "m"(high));
@@ -119,7 +122,7 @@ public:
         {
             return reinterpret_cast<slab_meta*>(first + ((p & subslab_mask) >> shift));
         }
-        /// Which slot of its subslab `p` would be, if it is the first byte of one.
+        /// The slot of its subslab that `p` would be, if it is the first byte of one (see begins_at).
         [[nodiscard, gnu::always_inline]] inline std::uint32_t slot_of(std::uintptr_t p) const noexcept
         {
             std::uint32_t const offset = static_cast<std::uint32_t>(p) & offset_mask;
@@ -133,7 +136,7 @@ public:
     };
     static_assert(sizeof(bin_entry) == 64);
 
-    /// Knows no address, and says so of each.
+    /// An empty map: it covers no address.
     constexpr address_map() noexcept = default;
 
     /// Whether the page of `p` has a descriptor that may be read. Thread safe, as all that follows.
@@ -141,7 +144,7 @@ public:
     {
         return entries_[0].covers(reinterpret_cast<std::uintptr_t>(p));
     }
-    /// The descriptor of the page `p` lies in, whoever it belongs to; null when there is none.
+    /// The descriptor of the page that `p` lies in, of any heap; null if there is none.
     [[nodiscard]] inline slab_meta* find(void const* p) const noexcept
     {
         if (!covers(p)) [[unlikely]]
@@ -157,7 +160,7 @@ public:
         static_assert(sizeof(bin_entry) == 2 * bin_code_step);
         return *reinterpret_cast<bin_entry const*>(reinterpret_cast<std::byte const*>(entries_.data()) + 2 * code);
     }
-    /// The descriptor of the subslab that `p` would lie in if it were a slot of `bin`; null where there is none.
+    /// The descriptor of the subslab that `p` would lie in if it were a slot of `bin`; null if there is none.
     [[nodiscard]] inline slab_meta* find_subslab(void const* p, unsigned bin) const noexcept
     {
         auto const at = reinterpret_cast<std::uintptr_t>(p);
@@ -178,55 +181,55 @@ private:
     void attach(std::uintptr_t base, std::size_t page_space, slab_meta* slabs, slab_meta* subslabs) noexcept;
     void set_high(std::size_t bytes, bool of_subslabs) noexcept;
 
-    std::array<bin_entry, bin_count> entries_{};   // first, so that twice a code is the distance from the map
+    std::array<bin_entry, bin_count> entries_{};   // first, so that twice a code is the offset from the map
     slab_meta* slabs_ = nullptr;
     slab_meta* subslabs_ = nullptr;   // max_subslabs for each page, for slabs of several subslabs
 };
 
-/// Knows no address: every pointer goes the way of the unknown ones.
+/// Covers no address: every pointer takes the path of unknown ones.
 inline constinit address_map const empty_map{};
 
 class address_window {
 public:
     static constexpr std::size_t least_pages_bytes = std::size_t{1} << 38;   ///< of the part for pages: 256 GiB,
     static constexpr std::size_t most_pages_bytes = std::size_t{1} << 42;    ///< 4 TiB: distances fit in 31 bits
-    static constexpr std::size_t smallest_reserved = std::size_t{1} << 26;   ///< where all must be reserved: 64 MiB
+    static constexpr std::size_t smallest_reserved = std::size_t{1} << 26;   ///< if all must be reserved: 64 MiB
 
     constexpr address_window() noexcept = default;
     address_window(address_window const&) = delete;
     address_window& operator=(address_window const&) = delete;
 
-    /// Finds the range, the first time. False when there is none to be had; then it is tried again the next time. Thread
-    /// safe.
+    /// Finds the range, at the first call. False if none can be had; the next call tries again. Thread safe.
     [[nodiscard]] bool open() noexcept;
-    /// Unmaps everything. For tests: no heap may have been there.
+    /// Unmaps everything. For tests, before there is a heap.
     void close() noexcept;
 
-    /// `count` units that begin at a multiple of `step`, mapped, owned by `owner` (see owner_mark); count 0 when memory or
-    /// the window is out. Thread safe; the system is called without the lock but for the tables.
+    /// `count` units that begin at a multiple of `step`, mapped, owned by `owner` (see owner_mark); count 0 if memory
+    /// or the window is exhausted. Thread safe; the system is called without the lock, except for the tables.
     [[nodiscard]] unit_run take(std::uint32_t count, std::uint32_t step, std::uint64_t owner) noexcept;
-    /// Unmaps units that `owner` owns, and gives the memory of their descriptors back. These say "no slab" already, and nobody looks at
-    /// them. False when the system refuses to unmap the units: they serve other heaps all the same. Thread safe.
+    /// Unmaps units that `owner` owns, and purges the memory of their descriptors. Requires: the descriptors say "no
+    /// slab", and no thread reads them. False if the system refuses to unmap the units: they serve other heaps all the
+    /// same. Thread safe.
     bool give(unit_run r, std::uint64_t owner) noexcept;
 
     [[nodiscard]] inline address_map const& map() const noexcept { return map_; }
     [[nodiscard]] inline slab_meta* slabs() const noexcept { return map_.slabs_; }
     [[nodiscard]] inline slab_meta* subslabs() const noexcept { return map_.subslabs_; }
     [[nodiscard]] inline std::uint32_t max_units() const noexcept { return max_units_; }
-    /// The most units that are left out at once where mappings of others are.
+    /// The most units that are skipped at once where the program's other mappings are.
     [[nodiscard]] inline std::uint32_t most_jump() const noexcept { return std::max(max_units_ / 4096, 1U); }
-    /// Whether all of it is reserved, since no range could be had that is not.
+    /// Whether the whole window is reserved, since no unreserved range could be had.
     [[nodiscard]] inline bool reserved() const noexcept { return reserved_; }
 
-    /// What `owners` says of units of a heap: its number twice; once it has given them back, until the next takes them, one
-    /// more. 0 where nobody ever was.
+    /// The mark of a heap in `owners`: its number times two, plus one for units that it has returned and no heap has
+    /// taken since. 0 for a unit that no heap ever owned.
     [[nodiscard]] static constexpr std::uint64_t owner_mark(std::uint64_t heap) noexcept { return heap * 2; }
     [[nodiscard]] inline std::uint64_t owner_of_unit(std::uint32_t unit) const noexcept
     {
-        // acquire: who sees the owner sees the descriptors that were prepared for it.
+        // acquire: a reader that sees the owner sees the descriptors that were prepared for it.
         return owners_[unit].load(std::memory_order_acquire);
     }
-    /// Of the unit that `p` lies in; 0 outside the window's used part.
+    /// The mark of the unit that `p` lies in; 0 outside the window's used part.
     [[nodiscard]] inline std::uint64_t owner_of(void const* p) const noexcept
     {
         return map_.covers(p) ? owner_of_unit(static_cast<std::uint32_t>(map_.offset_of(p) >> unit_shift)) : 0;
@@ -242,7 +245,7 @@ public:
     {
         return generation_units_.load(std::memory_order_acquire);   // pairs with commit_generations
     }
-    /// Makes those of every page up to `unit`'s usable; false when there is no memory. Thread safe.
+    /// Commits the generations of every page up to `unit`'s; false if there is no memory. Thread safe.
     [[nodiscard]] bool commit_generations(std::uint32_t unit) noexcept;
     /// Units whose pages may have subslabs.
     [[nodiscard]] inline std::uint32_t subslab_units() const noexcept
@@ -251,13 +254,13 @@ public:
     }
     /// The same for the descriptors of subslabs. Thread safe.
     [[nodiscard]] bool commit_subslabs(std::uint32_t unit) noexcept;
-    /// Those of page `page`; null where it cannot have any.
+    /// The subslab descriptors of page `page`; null if it cannot have any.
     [[nodiscard]] inline slab_meta* subslabs_of(std::uint32_t page) const noexcept
     {
         return page / unit_pages < subslab_units() ? subslabs() + std::size_t{page} * max_subslabs : nullptr;
     }
 
-    /// What the tables take for one unit: descriptors, and the words about it.
+    /// Bytes of the tables for one unit: descriptors, and the words about it.
     static constexpr std::size_t slab_bytes_of_unit = unit_pages * sizeof(slab_meta);
     static constexpr std::size_t subslab_bytes_of_unit = slab_bytes_of_unit * max_subslabs;
     static constexpr std::size_t generation_bytes_of_unit = std::size_t{unit_pages} * max_slots * sizeof(std::uint32_t);
@@ -323,14 +326,14 @@ private:
     std::uint32_t frontier_ __attribute__((guarded_by(lock_))) = 0;   // units from here on were never taken
     atomic<std::uint32_t> free_head_{0};
     unit_list free_ __attribute__((guarded_by(lock_))){links_, free_head_};
-    // Free ones that are mapped still, since the system refused to unmap them. Their memory reads as zero.
+    // Free units that are still mapped, since the system refused to unmap them. Their memory reads as zero.
     atomic<std::uint32_t> mapped_head_{0};
     unit_list mapped_ __attribute__((guarded_by(lock_))){links_, mapped_head_};
     void* reservation_ = nullptr;
     std::size_t reservation_bytes_ = 0;
 };
 
-/// The one of this process. Never closed: memory may be freed by whatever ends last.
+/// The window of this process. Never closed: static destructors may free memory until the very end.
 inline constinit address_window process_window{};
 
 }

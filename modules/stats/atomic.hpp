@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The atomic words by which threads meet, and the places where a thread waits for another. In the library they are the
-// standard library's and the kernel's, at no cost. A test compiles the library with TSLAB_SCHEDULED: then a scheduler of its
-// own is asked before every access, and one interleaving after another can be tried (docs/scheduler-and-properties.md).
+// The atomic words that threads share, and the calls by which a thread waits for another. In the library they are the
+// standard library's and the kernel's, at no cost. A test compiles the library with TSLAB_SCHEDULED: then its own
+// scheduler is called before every access, and runs one interleaving after another (docs/scheduler-and-properties.md).
 #pragma once
 
 #if !defined(TSLAB_SCHEDULED)
@@ -14,7 +14,7 @@ template <class T> using atomic = std::atomic<T>;
 template <class T> using atomic_ref = std::atomic_ref<T>;
 
 namespace schedule {
-/// Each returns whether a scheduler did it, so that the kernel need not be asked.
+/// Each returns true if a scheduler did it, so that the kernel is not called.
 constexpr bool sleep(void const*) noexcept { return false; }
 constexpr bool wake(void const*) noexcept { return false; }
 constexpr bool pause() noexcept { return false; }
@@ -34,24 +34,25 @@ inline constexpr bool compiled_in = true;
 
 enum class access : std::uint8_t { load, store, change, barrier };
 
-/// What decides whose turn it is. Called on the thread that is about to do something; returns when it is to be done.
+/// The scheduler, which decides which thread runs. Called on the thread before an access; returns when the access is to
+/// be made.
 class seam {
 public:
     virtual void step(void const* word, access what) noexcept = 0;
-    /// The thread waits until somebody wakes one that sleeps at `word`.
+    /// The thread sleeps at `word` until another thread wakes a sleeper there.
     virtual void sleep(void const* word) noexcept = 0;
     virtual void wake(void const* word) noexcept = 0;
-    /// The thread can do nothing until another one does something.
+    /// The thread cannot go on before another thread makes a step.
     virtual void pause() noexcept = 0;
 
 protected:
     ~seam() = default;
 };
 
-/// Of a thread that is scheduled; all others run as they like.
+/// The scheduler of the calling thread; a thread without one runs freely.
 inline constinit thread_local seam* of_this_thread = nullptr;
 
-/// Faults that a test plants to see them found: read-modify-writes of that kind are a load and a store.
+/// Faults that a test plants, to check that they are found: read-modify-writes of that kind become a load and a store.
 enum class fault : std::uint8_t { none, torn_compare_exchange, torn_exchange, torn_or, torn_and };
 inline constinit fault planted = fault::none;
 
@@ -81,7 +82,7 @@ inline void step(void const* word, access what) noexcept
     if (of_this_thread != nullptr)
         of_this_thread->step(word, what);
 }
-/// In the place of every fence and barrier: who changes turns synchronises, so there is nothing else to do.
+/// Replaces every fence and barrier: a change of turns synchronises, so nothing else is needed.
 inline bool barrier() noexcept
 {
     step(nullptr, access::barrier);
@@ -90,7 +91,7 @@ inline bool barrier() noexcept
 
 }
 
-/// As std::atomic, as far as tslab uses it.
+/// The part of std::atomic that tslab uses.
 template <class T> class atomic : private std::atomic<T> {
     using base = std::atomic<T>;
 

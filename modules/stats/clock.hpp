@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The clocks: one for ages and durations, a coarse one that costs a few nanoseconds for stamping an epoch's birth.
-// None is read on the way of a common allocation or free.
+// The clocks: one for ages and durations, a coarse one that costs a few nanoseconds for the time stamp of an epoch.
+// None is read on the fast path of an allocation or free.
 #pragma once
 
 namespace tslab {
@@ -19,11 +19,13 @@ export namespace tslab {
 /// Nanoseconds of CLOCK_MONOTONIC. Thread safe.
 [[nodiscard]] inline std::uint64_t now_ns() noexcept { return read_clock(CLOCK_MONOTONIC); }
 
-/// Nanoseconds of CLOCK_MONOTONIC_COARSE: the same time, up to one timer tick (1 to 4 ms) behind, at a fifth of the cost.
+/// Nanoseconds of CLOCK_MONOTONIC_COARSE: the same time, up to one timer tick (1 to 4 ms) behind, at a fifth of the
+/// cost.
 [[nodiscard]] inline std::uint64_t now_ns_coarse() noexcept { return read_clock(CLOCK_MONOTONIC_COARSE); }
 
-/// Times a stretch of code: wall clock, and the processor time of the calling thread within it. The second is a system call,
-/// a few hundred nanoseconds at each end, made outside of the first; so processor time is never told as more than wall time.
+/// Times a stretch of code: wall clock, and the processor time of the calling thread within it. The second is a system
+/// call, a few hundred nanoseconds at each end, made outside the wall clock's interval. The processor time is limited
+/// to the wall time.
 class stopwatch {
 public:
     stopwatch() noexcept : cpu_{read_clock(CLOCK_THREAD_CPUTIME_ID)}, wall_{now_ns()} {}

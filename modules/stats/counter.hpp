@@ -1,21 +1,21 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Counters with one writer: a plain load, add and store that any thread may read at any time.
-// Each thread has its own block of them; a total is the sum over all blocks, exact once threads are quiet.
+// Counters with one writer: it does a plain load, add and store, and any thread may read at any time. Each thread has
+// its own block of counters; a total is the sum over all blocks, exact while no thread is counting.
 #pragma once
 
 export namespace tslab {
 
-/// False in a build that is made to measure what counting costs (TSLAB_COUNTERS=OFF): then every count stays 0.
+/// False in a build that measures the cost of counting (TSLAB_COUNTERS=OFF): then every count stays 0.
 #if defined(TSLAB_WITHOUT_COUNTERS)
 inline constexpr bool counting = false;
 #else
 inline constexpr bool counting = true;
 #endif
 
-/// A count that one thread at a time advances and every thread may read.
-/// Whoever calls `add` must be the only writer (its own block, or a lock held); `add_shared` has no such condition.
+/// A count that one thread at a time advances and every thread may read. The caller of `add` must be the only writer
+/// (of its own block, or by a lock); `add_shared` may be called by any thread.
 class counter {
 public:
     inline void add(std::uint64_t n = 1) noexcept
@@ -28,28 +28,28 @@ public:
         if constexpr (counting)
             value_.fetch_add(n, std::memory_order_relaxed);
     }
-    /// Makes it the largest of the values it was given; same condition as add.
+    /// Keeps the maximum of the values given; same condition as add.
     inline void raise(std::uint64_t n) noexcept
     {
         if (n > value_.load(std::memory_order_relaxed))
             value_.store(n, std::memory_order_relaxed);
     }
     [[nodiscard]] inline std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
-    /// For the writer only, when what is counted starts anew.
+    /// For the writer only, when counting starts anew.
     inline void reset() noexcept { value_.store(0, std::memory_order_relaxed); }
 
 private:
     std::atomic<std::uint64_t> value_{0};
 };
 
-/// A count for the hot path, which says of every 1,024th step that it is one. Same conditions as counter::add.
-/// The lowest 16 bits hold 32 times the steps since the last such one, so that a single 16-bit addition counts and leaves
-/// the answer in the sign flag; the bits above count the thousands. A reader finds the right number at any time.
+/// A counter for the fast path that also detects every 1,024th step. Same conditions as counter::add. The lowest 16
+/// bits hold 32 times the steps since the last 1,024th, so that one 16-bit addition counts and sets the sign flag; the
+/// bits above count the blocks of 1,024. A reader gets the exact number at any time.
 class stepping_counter {
 public:
     static constexpr std::uint64_t period = 1024;
 
-    /// Counts one. True at every 1,024th: then the caller goes on with `carry`.
+    /// Counts one. True at every 1,024th: then the caller must call `carry`.
     [[nodiscard]] inline bool add() noexcept
     {
         if constexpr (!counting)
@@ -85,57 +85,57 @@ private:
 
 static_assert(sizeof(counter) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
 
-/// What is counted per size class, all of it on the slow path: a refill, a hand-over, a refusal.
+/// Events counted by size class, all of them on the slow path.
 enum class class_event : std::uint8_t {
-    slow_path,         ///< a cache's current slab had no free slot
-    current_null,      ///< of those: the thread cache had no slab of the class
-    current_full,      ///< of those: it had one, in which every slot was handed out
-    epoch_closed,      ///< an allocation was refused because its epoch is CLOSING
-    out_of_memory,     ///< an allocation was refused because no page could be had
-    collect,           ///< slots freed by other threads were taken over by the slab's owner
-    adopt_attempt,     ///< a thread cache tried to claim a slab that no thread cache held
-    adopt,             ///< and got its free slots
-    adopt_lost,        ///< and lost it to a thread that was taking the slab back
-    adopt_mismatch,    ///< and found no free slot in it, though it was listed with some
-    bypassed,          ///< slabs that no thread cache held were left alone, since so far they had but a slot or so each
-    flushed,           ///< slabs that a thread cache gave up
-    cache_hit,         ///< an empty slab came from a thread's or the heap's slab cache
-    cache_miss,        ///< neither had one: a page was taken from the page heap
-    new_slab,          ///< and it was had: a slab was cut from it
-    recycled,          ///< an empty slab went into a slab cache
-    overflowed,        ///< an empty slab found the caches full and became a plain page again
-    partial_to_full,   ///< a slab's last free slot was handed out
-    full_to_partial,   ///< a full slab got its first free slot back
-    remote_free,       ///< a free by a thread that does not own the slab
-    repair_twice,      ///< a slot was in both words: two threads had freed it at the same time
-    close_retained,   ///< a close left the only slab of the class, empty, with its thread cache: a close call, one scanned, one
-                      ///< taken back, one recycled
+    slow_path,           ///< a cache's current slab had no free slot
+    current_null,        ///< of those: the thread cache had no slab of the class
+    current_full,        ///< of those: it had one, with every slot allocated
+    epoch_closed,        ///< an allocation was refused because its epoch is CLOSING
+    out_of_memory,       ///< an allocation was refused because no page could be had
+    collect,             ///< the slab's owner collected slots that other threads had freed
+    adopt_attempt,       ///< a thread cache tried to claim a slab without an owner
+    adopt,               ///< and got its free slots
+    adopt_lost,          ///< and lost it to a thread that reclaimed the slab
+    adopt_mismatch,      ///< and found no free slot in it, though it was listed with some
+    bypassed,            ///< slabs without an owner were passed over, since so far each had only about one free slot
+    flushed,             ///< slabs that a thread cache flushed
+    cache_hit,           ///< an empty slab came from a thread's or the heap's slab cache
+    cache_miss,          ///< neither had one: a page was taken from the page heap
+    new_slab,            ///< and a slab was cut from it
+    recycled,            ///< an empty slab went into a slab cache
+    overflowed,          ///< an empty slab found the caches full, and its pages were freed
+    partial_to_full,     ///< a slab's last free slot was allocated
+    full_to_partial,     ///< a full slab got its first free slot back
+    remote_free,         ///< a free by a thread that does not own the slab
+    repair_twice,        ///< a slot was in both words: two threads had freed it at the same time
+    close_retained,      ///< a close left the only slab of the class, empty, with its thread cache: a close call, one
+                         ///< slab scanned, one reclaimed, one recycled
     close_call,          ///< a close that looked at a slab of the class
     close_scanned,       ///< slabs of the class looked at by closes
-    close_recycled,      ///< slabs of the class taken back by closes
+    close_recycled,      ///< slabs of the class reclaimed by closes
     close_nanoseconds,   ///< whole duration of the timed closes that looked at a slab of the class
-    scan_check,          ///< a window of slow paths ended, and the order of looking for shared slabs was reconsidered
-    scan_switch,         ///< and changed
-    count_               ///< how many there are
+    scan_check,    ///< a window of slow paths ended, and the search order for slabs without an owner was reconsidered
+    scan_switch,   ///< and changed
+    count_         ///< number of events
 };
 
-/// What is counted per heap.
+/// Events counted by heap.
 enum class heap_event : std::uint8_t {
     epoch_open,          ///< a ring slot turned ACTIVE
     epoch_advance,       ///< `advance` moved the current epoch
     epoch_close,         ///< an epoch turned CLOSING
     close_scanned,       ///< slabs looked at by closes
-    close_recycled,      ///< slabs taken back by closes
-    close_timed,         ///< closes that were timed: those the program asked for
+    close_recycled,      ///< slabs reclaimed by closes
+    close_timed,         ///< timed closes: explicit ones
     close_nanoseconds,   ///< time spent in those
     close_deferred,      ///< claims a close had to leave to their owner
     epoch_drained,       ///< a closed epoch gave back its last slab
-    ring_exhausted,      ///< no free ring slot: a newcomer shares the current epoch
+    ring_exhausted,      ///< no free ring slot: a scope shares the current epoch
     domain_enter,        ///< every enter of a domain
     domain_exit,         ///< every exit of a domain
     large_allocation,    ///< allocations above the largest size class
     large_free,          ///< frees of those
-    counted_free,        ///< deallocations a count-only resource counted and did not carry out
+    counted_free,        ///< deallocations that a count-only resource counted only
     released,            ///< objects still live when `release` gave them back
     leaked,              ///< objects still live when their resource ended
     stale_handle,        ///< handle operations refused, whatever the reason
@@ -145,12 +145,12 @@ enum class heap_event : std::uint8_t {
 inline constexpr std::size_t class_event_count = static_cast<std::size_t>(class_event::count_);
 inline constexpr std::size_t heap_event_count = static_cast<std::size_t>(heap_event::count_);
 
-/// What happened to one size class, or to epochs as a whole, under one label: getting past other threads.
+/// Contention of one size class, or of epochs as a whole, under one label.
 enum class contention_event : std::uint8_t {
     lock_fast,        ///< a lock was free
     lock_contended,   ///< a lock was held and had to be waited for
     alloc_retry,      ///< a claim of a shared slab was spoiled by another thread
-    free_retry,       ///< the step from the last free to taking the slab back was lost or repeated
+    free_retry,       ///< the claim of an emptied slab for reclaim was lost or repeated
     count_
 };
 inline constexpr std::size_t contention_event_count = static_cast<std::size_t>(contention_event::count_);

@@ -1,27 +1,27 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The heap page by page: which runs of pages there are, and whose they are. Plain values, as in a snapshot.
+// The heap page by page: its runs of pages, their use and their epochs. Plain values, as in a snapshot.
 #pragma once
 
 export namespace tslab {
 
 /// What a run of pages is used for.
 enum class page_use : std::uint8_t {
-    free_purged,     ///< free, and without memory behind it
-    free_resident,   ///< free, its memory not given back yet
-    cached,          ///< an empty slab, kept for the next one who needs one
-    slab,            ///< a slab of some epoch
+    free_purged,     ///< free and purged
+    free_resident,   ///< free and resident
+    cached,          ///< an empty slab in a cache
+    slab,            ///< a slab of an epoch
     large            ///< an allocation above the size classes
 };
 
-/// Neighbouring pages of one use: a slab, a large allocation, or as many free pages as lie side by side.
+/// Neighbouring pages of one use: a slab, a large allocation, or a run of free pages.
 struct map_run {
     std::uint32_t first_page = 0;
     std::uint32_t pages = 0;
     page_use use = page_use::free_purged;
     std::uint32_t class_index = 0;   ///< of a slab, cached or not; of a large allocation the class `large`
-    std::uint32_t epoch = 0;         ///< its ring slot; with era 0: none, or one that was opened meanwhile
+    std::uint32_t epoch = 0;         ///< its ring slot; era 0: no epoch, or one that was opened meanwhile
     std::uint64_t era = 0;
     std::uint32_t label_id = 0;
     std::uint32_t slots = 0;   ///< of a slab; of a large allocation 1
@@ -30,7 +30,7 @@ struct map_run {
     friend bool operator==(map_run const&, map_run const&) = default;
 };
 
-/// One moment of a heap's pages.
+/// A heap's pages at one moment.
 struct heap_map {
     std::string name{};   ///< of the heap
     std::uint64_t page_size = 0;

@@ -1,13 +1,14 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// How long something took, told apart by powers of two: a distribution in a few words of memory, and what sampling keeps
-// of one kind of event.
+// Durations counted by powers of two, a distribution in a few words of memory; and the record that sampling keeps of
+// one kind of event.
 #pragma once
 
 export namespace tslab {
 
-/// Counts of durations in nanoseconds. Bucket 0 holds 0; bucket b holds [2^(b-1), 2^b); the last one everything above.
+/// Counts of durations in nanoseconds. Bucket 0 holds 0; bucket b holds [2^(b-1), 2^b); the last bucket holds all
+/// above.
 struct log2_histogram {
     static constexpr std::size_t bucket_count = 40;
 
@@ -29,8 +30,8 @@ struct log2_histogram {
             n += b;
         return n;
     }
-    /// A duration that at least the fraction `q` (0 to 1) of the counted ones did not exceed: the upper bound of the bucket
-    /// in which that many are reached, so at most twice the true value. 0 when nothing was counted.
+    /// An upper bound of the quantile `q` (0 to 1) of the durations: the upper bound of the bucket that contains it, so
+    /// at most twice the true value. 0 if nothing was counted.
     [[nodiscard]] constexpr std::uint64_t quantile(double q) const noexcept
     {
         double const wanted = q * static_cast<double>(total());
@@ -51,7 +52,8 @@ struct log2_histogram {
     friend bool operator==(log2_histogram const&, log2_histogram const&) = default;
 };
 
-/// Wall clock and processor time of timed events, and their difference: what the thread waited for a processor or a lock.
+/// Wall clock and processor time of timed events, and their difference: the time the thread waited for a processor or a
+/// lock.
 struct timing_stats {
     std::uint64_t samples = 0;   ///< events that were timed
     std::uint64_t wall_ns_sum = 0;
@@ -85,7 +87,7 @@ public:
     void note(stopwatch::reading const& r) noexcept { note(r.wall_ns, r.cpu_ns); }
     void note(std::uint64_t wall_ns, std::uint64_t cpu_ns) noexcept
     {
-        std::uint64_t const wait_ns = wall_ns > cpu_ns ? wall_ns - cpu_ns : 0;   // the clocks tick apart by a little
+        std::uint64_t const wait_ns = wall_ns > cpu_ns ? wall_ns - cpu_ns : 0;   // the clocks differ a little
         samples_.add();
         wall_sum_.add(wall_ns);
         cpu_sum_.add(cpu_ns);
@@ -98,9 +100,10 @@ public:
         wall_[log2_histogram::bucket_of(wall_ns)].add();
         wait_[log2_histogram::bucket_of(wait_ns)].add();
     }
-    /// Everything it was ever told.
+    /// All that was ever added.
     [[nodiscard]] timing_stats read() const noexcept { return read(all_); }
-    /// What it was told since `before.begin_after(*this)`. Other threads may still be seen to lag behind: never below 0.
+    /// What was added since `before.begin_after(*this)`. A reader may see the two out of step; the result is never
+    /// below 0.
     [[nodiscard]] timing_stats read_since(timing_counters const& before) const noexcept
     {
         timing_stats t = read(latest_);
@@ -116,7 +119,7 @@ public:
         }
         return t;
     }
-    /// Remembers what `now` has been told, and lets its latest maxima begin anew. For the writer of both only.
+    /// Stores the sums of `now`, and resets its latest maxima. For the writer of both only.
     void begin_after(timing_counters& now) noexcept
     {
         auto const follow = [](counter& mine, counter const& other) { mine.add(other.value() - mine.value()); };

@@ -20,7 +20,7 @@ namespace {
 
 std::uint64_t rss_bytes_in(char const* statm) noexcept
 {
-    // Opened each time: a kept descriptor would still name the parent after a fork.
+    // Opened each time: an open descriptor would still name the parent after a fork.
     int const fd = ::open(statm, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;
@@ -51,7 +51,7 @@ std::uint64_t read_rss_bytes_of(std::int64_t pid) noexcept
 
 bool residency_known() noexcept
 {
-    // Of a page that is certainly mapped; the answer is the same for all.
+    // Asked of a page that is certainly mapped; the answer holds for all.
     static bool const known = [] {
         auto const page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
         unsigned char flag = 0;

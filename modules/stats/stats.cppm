@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// tslab.stats: what is counted, and the plain types in which it is told.
-// The lowest layer: it knows neither slabs nor epochs, so every other layer may count.
+// tslab.stats: the counters, and the plain types of a snapshot. The lowest layer: it knows neither slabs nor epochs, so
+// every other layer may count.
 module;
 #include <algorithm>
 #include <array>
