@@ -46,14 +46,16 @@ inline constinit char const nowhere{};      ///< cached, or no slab: no thread m
 /// - `remote_free` is changed by atomic read-modify-writes of any thread: a free sets its bit, a claim of freed slots
 ///   moves bits to `local_free`.
 /// - `local_free` belongs to the thread cache in `owner`; only that cache's thread changes it, or the thread that
-///   flushes the cache. A bit on its way from one word to the other is in both for a moment, never in neither. So a
-///   free of a slot that is free already always finds its bit, if it loads `remote_free` first. A slab on an epoch's
-///   list changes hands by compare-exchange of `owner` from null. The thread that claims it and then finds
-///   `remote_free` full holds every slot and reclaims the slab alone; no other thread touches the slab after the free
-///   that made it reclaimable. A cached slab has local_free == full_mask and remote_free == 0, so a late free finds its
-///   bit set. The same holds for a slab that a detached thread cache retains. A slab of several subslabs has a
-///   descriptor for itself, with its identity, and one with the words for each subslab: there `owner` and `base` are
-///   valid too, and no other field. All subslabs change their owner together with the slab.
+///   flushes the cache.
+///
+/// A bit on its way from one word to the other is in both for a moment, never in neither. So a free of a slot that
+/// is free already always finds its bit, if it loads `remote_free` first.
+/// A slab on an epoch's list changes hands by compare-exchange of `owner` from null. The thread that claims it and then
+/// finds `remote_free` full holds every slot and reclaims the slab alone; no other thread touches the slab after the
+/// free that made it reclaimable. A cached slab has local_free == full_mask and remote_free == 0, so a late free finds
+/// its bit set. The same holds for a slab that a detached thread cache retains.
+/// A slab of several subslabs has a descriptor for itself, with its identity, and one with the words for each subslab:
+/// there `owner` and `base` are valid too, and no other field. All subslabs change their owner together with the slab.
 struct alignas(64) slab_meta {
     atomic<std::uint64_t> remote_free{0};
     atomic<std::uint64_t> local_free{0};   ///< of a large allocation its size, of a slab of subslabs its first subslab
