@@ -102,7 +102,7 @@ void page_heap::note_units(std::uint32_t more, std::uint32_t fewer) noexcept
 }
 
 /// Puts the pages of the newest mapping that were never taken into the set of purged pages.
-void page_heap::give_up_fresh() noexcept
+void page_heap::retire_fresh() noexcept
 {
     page_run const rest = fresh();
     if (rest.count != 0)
@@ -110,8 +110,8 @@ void page_heap::give_up_fresh() noexcept
     set_fresh({});
 }
 
-/// Maps units for `pages` pages that begin at a multiple of `step`, and beyond them up to a quarter of the heap's
-/// present size.
+/// Maps units for `pages` pages that begin at a multiple of `step`, or a quarter of the heap's present size if that is
+/// more, within bounds.
 bool page_heap::grow(std::uint32_t pages, std::uint32_t step) noexcept
 {
     std::uint32_t const have = unit_count_.load(std::memory_order_relaxed);
@@ -135,7 +135,7 @@ bool page_heap::grow(std::uint32_t pages, std::uint32_t step) noexcept
         page_run const rest = fresh();
         bool const goes_on = rest.count != 0 && rest.first + rest.count == r.first * unit_pages;
         if (!goes_on)
-            give_up_fresh();
+            retire_fresh();
         set_fresh({goes_on ? rest.first : r.first * unit_pages, (goes_on ? rest.count : 0) + r.count * unit_pages});
         note_units(r.count, 0);
         return true;
@@ -168,7 +168,7 @@ std::uint32_t page_heap::find_mixed(std::uint32_t pages, std::uint32_t step) noe
 {
     if (std::uint64_t{resident_.size()} + purged_.size() + fresh().count < pages)
         return no_page;
-    give_up_fresh();
+    retire_fresh();
     for (std::uint32_t at = units_.head(); at != 0; at = units_.next_of(at)) {
         unit_run const r = units_.run_at(at);
         std::uint32_t const run_end = (r.first + r.count) * unit_pages;
@@ -285,7 +285,7 @@ std::size_t page_heap::withdraw(unit_batch& to, std::uint32_t keep) noexcept
 {
     lock_guard const guard{lock_};
     if (keep == 0)
-        give_up_fresh();
+        retire_fresh();
     std::size_t n = 0;
     for (std::uint32_t at = units_.head(); at != 0 && n < to.size() && purged_.size() > keep;) {
         unit_run const r = units_.run_at(at);

@@ -230,7 +230,7 @@ private:
         __attribute__((requires_capability(lock_)));
     [[nodiscard]] std::uint32_t take_fresh(std::uint32_t pages, std::uint32_t step, bool may_grow) noexcept
         __attribute__((requires_capability(lock_)));
-    void give_up_fresh() noexcept __attribute__((requires_capability(lock_)));
+    void retire_fresh() noexcept __attribute__((requires_capability(lock_)));
     void publish_sizes() noexcept __attribute__((requires_capability(lock_)));
     void note_fewest() noexcept __attribute__((requires_capability(lock_)));
     void give_to_window(unit_run r) noexcept;
