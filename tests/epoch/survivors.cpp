@@ -7,160 +7,24 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <cstdio>
-#include <fstream>
-#include <iterator>
-#include <map>
 #include <set>
-#include <string>
-#include <thread>
 #include <vector>
 
-#include "os_hook.hpp"
 #include "recorder.hpp"
 #include "stress.hpp"
+#include "survivors.hpp"
 
-using namespace std::chrono_literals;
 using support::on_other_thread;
 using support::recorder;
+using survivors::count;
+using survivors::eager;
+using survivors::filled_slab;
+using survivors::for_each_class;
+using survivors::purge_watch;
+using survivors::purges;
+using survivors::slots_of;
 using tslab::page_bytes;
 using tslab::reclaim_policy;
-
-namespace {
-
-/// Calls `f(geometry, class)` for every class whose slabs have several pages.
-template <class F> void for_each_class(F f)
-{
-    for (unsigned c = 0; c < tslab::class_count; ++c)
-        if (tslab::bins[c].pages > 1)
-            BOOST_TEST_CONTEXT("class " << tslab::class_sizes[c]) { f(tslab::bins[c], c); }
-}
-
-/// With checks on, no page is purged: the contents of free slots are checked.
-bool purges(tslab::allocator& heap) { return !tslab::with_checks || !heap.state().checks().on(); }
-
-/// A filled slab of one class; objects in address order.
-struct filled_slab {
-    tslab::bin_geometry const& b;
-    std::vector<stress::object> objects;
-    std::byte* base = nullptr;
-
-    filled_slab(tslab::allocator& heap, tslab::bin_geometry const& of, tslab::epoch_id e) : b{of}
-    {
-        for (unsigned i = 0; i < b.slots; ++i) {
-            objects.push_back({static_cast<std::byte*>(heap.malloc(b.size, e)), b.size, i + 1});
-            std::fill_n(objects.back().p, b.size, std::byte{0xa5});
-            objects.back().fill();
-        }
-        std::ranges::sort(objects, {}, &stress::object::p);
-        base = objects.front().p;
-        BOOST_REQUIRE(objects.back().p == base + std::size_t{b.slots - 1U} * b.size);
-    }
-    /// Frees all but the slots in `stay`.
-    void free_but(tslab::allocator& heap, std::set<unsigned> const& stay)
-    {
-        for (unsigned i = 0; i < objects.size(); ++i)
-            if (objects[i].p != nullptr && !stay.contains(i)) {
-                heap.free(objects[i].p);
-                objects[i].p = nullptr;
-            }
-    }
-    [[nodiscard]] std::vector<unsigned char> resident() const { return tslab::resident_pages(base, b.slab_bytes()); }
-    /// The pages that live objects touch.
-    [[nodiscard]] std::vector<unsigned char> touched() const
-    {
-        std::vector<unsigned char> pages(b.pages, 0);
-        for (unsigned i = 0; i < objects.size(); ++i)
-            if (objects[i].p != nullptr)
-                for (std::size_t at = i * std::size_t{b.size} / page_bytes;
-                     at <= ((i + 1) * std::size_t{b.size} - 1) / page_bytes; ++at)
-                    pages[at] = 1;
-        return pages;
-    }
-    [[nodiscard]] bool intact() const
-    {
-        return std::ranges::all_of(objects, [](auto const& o) { return o.p == nullptr || o.intact(); });
-    }
-};
-
-/// Those of the given slots that a slab of the class has.
-std::set<unsigned> slots_of(tslab::bin_geometry const& b, std::set<unsigned> const& wanted)
-{
-    std::set<unsigned> there;
-    std::ranges::copy_if(wanted, std::inserter(there, there.end()), [&b](unsigned slot) { return slot < b.slots; });
-    return there;
-}
-
-std::size_t count(std::vector<unsigned char> const& pages)
-{
-    return static_cast<std::size_t>(std::ranges::count(pages, 1));
-}
-
-/// Records the pages that are purged, and makes the kernel refuse one call and all later ones for the same pages.
-class purge_watch {
-public:
-    purge_watch()
-    {
-        pages.clear();
-        calls = refused = 0;
-        relent();
-        real_ = &tslab::os();
-        calls_ = *real_;
-        calls_.purge = purge;
-        tslab::set_os_calls(&calls_);
-    }
-    ~purge_watch() { tslab::set_os_calls(real_); }
-    purge_watch(purge_watch const&) = delete;
-    purge_watch& operator=(purge_watch const&) = delete;
-
-    static inline std::map<std::uintptr_t, unsigned> pages;   ///< how often each was purged
-    static inline std::uint64_t calls, refuse_at;
-    static inline std::uint64_t refused;   ///< calls, so far
-    /// Refuses no further call.
-    static void relent()
-    {
-        refuse_at = ~std::uint64_t{0};
-        stays_begin = stays_end = 0;
-    }
-
-    /// How often the pages of a slab were purged: the least and the most.
-    [[nodiscard]] static std::pair<unsigned, unsigned> times(filled_slab const& s)
-    {
-        std::pair<unsigned, unsigned> n{~0U, 0U};
-        for (std::uint32_t i = 0; i < s.b.pages; ++i) {
-            unsigned const k = pages[reinterpret_cast<std::uintptr_t>(s.base) + i * page_bytes];
-            n = {std::min(n.first, k), std::max(n.second, k)};
-        }
-        return n;
-    }
-
-private:
-    static bool purge(void* begin, std::size_t bytes) noexcept
-    {
-        auto const first = reinterpret_cast<std::uintptr_t>(begin);
-        if (calls++ == refuse_at) {
-            stays_begin = first;
-            stays_end = first + bytes;
-        }
-        if (first < stays_end && first + bytes > stays_begin) {
-            ++refused;
-            return false;
-        }
-        for (std::size_t at = 0; at < bytes; at += page_bytes)
-            ++pages[reinterpret_cast<std::uintptr_t>(begin) + at];
-        return real_->purge(begin, bytes);
-    }
-
-    static inline std::uintptr_t stays_begin, stays_end;   ///< the refused range, refused again later
-    static inline tslab::os_calls const* real_ = nullptr;
-    static inline tslab::os_calls calls_{};
-};
-
-tslab::allocator_options eager() { return {.name = "survivors", .reclaim = reclaim_policy::eager, .publish = false}; }
-
-}
 
 BOOST_AUTO_TEST_CASE(one_survivor_keeps_the_pages_that_it_touches)
 {
@@ -488,117 +352,4 @@ BOOST_AUTO_TEST_CASE(runs_of_unused_pages_are_those_that_counting_finds)
                 BOOST_REQUIRE(found[p] == (!unused_now[p] && unused_before[p]));
         }
     });
-}
-
-namespace {
-
-std::uint64_t rss()
-{
-    std::ifstream in{"/proc/self/smaps_rollup"};
-    for (std::string word; in >> word;)
-        if (word == "Rss:") {
-            std::uint64_t kib = 0;
-            in >> kib;
-            return kib * 1024;
-        }
-    return 0;
-}
-
-enum class ends_by : std::uint8_t { close, exit, decay, trim };
-
-struct held_bytes {
-    std::uint64_t live = 0, slabs = 0, rss = 0;
-};
-
-/// Phases that each fill some slabs and leave one object; the sizes take turns.
-held_bytes leave_survivors(std::vector<std::size_t> const& sizes, unsigned phases, ends_by how, reclaim_policy policy)
-{
-    tslab::allocator heap{{.name = "phases",
-                           .epoch_count = 256,
-                           .reclaim = policy,
-                           .decay = how == ends_by::decay ? 1ms : 1h,
-                           .publish = false}};
-    std::vector<void*> survivors, all;
-    survivors.reserve(phases);
-    all.reserve(4096);
-    std::uint64_t const before = rss();
-    held_bytes held;
-    for (unsigned i = 0; i < phases; ++i) {
-        tslab::epoch_domain phase{heap};
-        phase.enter();
-        std::size_t const size = sizes[i % sizes.size()];
-        for (std::size_t n = 0; n < tslab::bins[tslab::class_of(size)].slots; ++n) {
-            all.push_back(heap.malloc(size, phase.epoch()));
-            std::fill_n(static_cast<std::byte*>(all.back()), size, std::byte{1});
-        }
-        std::swap(all[i % all.size()], all.back());
-        survivors.push_back(all.back());
-        all.pop_back();
-        held.live += size;
-        for (void* const p : all)
-            heap.free(p);
-        all.clear();
-        if (how == ends_by::close)
-            phase.force_close();
-        phase.exit();
-    }
-    if (how == ends_by::trim)
-        heap.trim();
-    auto const in_slabs = [&heap] {
-        std::uint64_t bytes = 0;
-        for (tslab::class_stats const& c : heap.snapshot().classes)
-            bytes += *c.resident_bytes;
-        return bytes;
-    };
-    // Ordinary work continues, and time passes.
-    for (int i = 0; how == ends_by::decay && i < 500 && in_slabs() > 2 * held.live + (512U << 10); ++i) {
-        std::this_thread::sleep_for(2ms);
-        tslab::epoch_domain phase{heap};
-        phase.enter();
-        heap.free(heap.malloc(64, phase.epoch()));
-        phase.exit();
-    }
-    held.slabs = in_slabs();
-    held.rss = rss() - before;
-    for (void* const p : survivors)
-        heap.free(p);
-    return held;
-}
-
-}
-
-BOOST_AUTO_TEST_CASE(a_hundred_phases_with_one_survivor_each_hold_little_more_than_lives)
-{
-    if (tslab::allocator heap{eager()}; !purges(heap))
-        return;
-    struct row {
-        char const* name;
-        std::vector<std::size_t> sizes;
-    };
-    for (row const& of : {row{"2 KiB", {2048}}, row{"4 KiB", {4096}}, row{"16 KiB", {16384}}, row{"64 KiB", {65536}},
-                          row{"mixed", {2048, 4096, 16384, 65536, 256, 768, 3072, 12288, 49152}}}) {
-        auto const print = [&of](char const* how, held_bytes const& h) {
-            std::printf(
-                "100 survivors of %-6s %-28s live %7.0f KiB, in their slabs %7.0f KiB (%5.2f), grown by %7.0f KiB\n",
-                of.name, how, static_cast<double>(h.live) / 1024, static_cast<double>(h.slabs) / 1024,
-                static_cast<double>(h.slabs) / static_cast<double>(h.live), static_cast<double>(h.rss) / 1024);
-        };
-        print("never given back", leave_survivors(of.sizes, 100, ends_by::exit, reclaim_policy::never));
-        struct way {
-            ends_by how;
-            reclaim_policy policy;
-            char const* name;
-        };
-        for (auto const& [how, policy, name] : {way{ends_by::exit, reclaim_policy::eager, "the last exit, eager"},
-                                                way{ends_by::decay, reclaim_policy::cached, "some time after it"},
-                                                way{ends_by::close, reclaim_policy::cached, "close"},
-                                                way{ends_by::trim, reclaim_policy::never, "trim"}}) {
-            held_bytes const h = leave_survivors(of.sizes, 100, how, policy);
-            print(name, h);
-            BOOST_TEST(h.slabs <= 2 * h.live + (512U << 10));
-#if !defined(TSLAB_SANITIZED)   // a sanitizer's own memory is resident as well
-            BOOST_TEST(h.rss <= 2 * h.live + (2U << 20));
-#endif
-        }
-    }
 }
