@@ -1,13 +1,13 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The containers of the standard library on an epoch_resource that fails: the first allocation of an operation, the second,
-// until it succeeds. A container that promises it is what it was before; every other is sound; no object is lost, and the
-// operation succeeds when it is tried again. First behind a resource that throws, then with a system that refuses memory.
+// The containers of the standard library on an epoch_resource behind a resource that throws: at the first allocation of an operation,
+// the second, until it succeeds. A container that promises it is what it was before; every other is sound; no object is lost, and the
+// operation succeeds when it is tried again.
 #define BOOST_TEST_MODULE faults_containers
-#include <algorithm>
-#include <array>
 #include <boost/test/unit_test.hpp>
+
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -18,10 +18,8 @@
 #include <limits>
 #include <list>
 #include <map>
-#include <memory>
 #include <memory_resource>
 #include <new>
-#include <optional>
 #include <queue>
 #include <set>
 #include <stack>
@@ -32,8 +30,15 @@
 #include <utility>
 #include <vector>
 
-#include "faults.hpp"
+#include "container.hpp"
 #include "recorder.hpp"
+
+using container::contents;
+using container::empty;
+using container::hashed;
+using container::make;
+using container::text;
+using container::word;
 
 namespace {
 
@@ -82,53 +87,6 @@ private:
     std::uint64_t thrown_ = 0;
     bool sound_ = true;
 };
-
-using text = std::pmr::string;
-
-/// Longer than what a string keeps in itself.
-std::string word(int i) { return "a word that is too long for the string itself " + std::to_string(i); }
-
-std::string plain(text const& t) { return std::string{t}; }
-std::string plain(std::pair<text const, text> const& p) { return plain(p.first) + '=' + plain(p.second); }
-std::string plain(int i) { return std::to_string(i); }
-std::string plain(char c) { return std::string(1, c); }
-template <class T> std::string plain(std::pmr::vector<T> const& v)
-{
-    std::string all;
-    for (auto const& one : v)
-        all += plain(one) + ',';
-    return all;
-}
-
-template <class C> inline constexpr bool hashed = requires(C c) { c.bucket_count(); };
-
-/// What is in a container; of a hashed one in an order of its own.
-template <class C> std::vector<std::string> contents(C const& c)
-{
-    std::vector<std::string> all;
-    if constexpr (requires { c.top(); }) {
-        C copy{c};   // its memory comes from the default resource
-        for (; !copy.empty(); copy.pop())
-            all.push_back(plain(copy.top()));
-    } else {
-        for (auto const& one : c)
-            all.push_back(plain(one));
-    }
-    if constexpr (hashed<C>)
-        std::sort(all.begin(), all.end());
-    return all;
-}
-
-template <class C> C make(std::pmr::memory_resource& r) { return C{std::pmr::polymorphic_allocator<>{&r}}; }
-
-template <class C> void empty(C& c)
-{
-    if constexpr (requires { c.clear(); })
-        c.clear();
-    else
-        while (!c.empty())
-            c.pop();
-}
 
 enum class guarantee : std::uint8_t { strong, basic };
 
@@ -425,69 +383,4 @@ BOOST_AUTO_TEST_CASE(adaptors_and_nested_ones)
         [](nested& v) { v.emplace_back(std::size_t{5}, text{further[0], v.get_allocator()}); });
     std::printf("%llu operations, %llu exceptions survived\n", static_cast<unsigned long long>(operations),
                 static_cast<unsigned long long>(exceptions));
-}
-
-namespace {
-
-/// Lets an operation of many megabytes meet a system that refuses, call by call.
-template <class C, class Op> std::uint64_t refuse_each(char const* name, Op op)
-{
-    faults::seam const seam;
-    std::uint64_t met = 0;
-    for (bool const from_then_on : {false, true})
-        for (std::uint64_t n = 0;; ++n) {
-            support::recorder const seen;
-            std::uint64_t failed = 0;
-            tslab::allocator heap{{.epoch_count = 8,
-                                   .reclaim = tslab::reclaim_policy::eager,
-                                   .reserve_bytes = std::size_t{64} << 20,
-                                   .publish = false}};
-            BOOST_TEST_CONTEXT(name << ", call " << n << (from_then_on ? " and all that follow" : ""))
-            {
-                tslab::epoch_resource r{heap, {.label = name}};
-                {
-                    C c = make<C>(r);
-                    faults::arm(n, from_then_on);
-                    try {
-                        op(c);
-                    } catch (std::bad_alloc const&) {
-                    }
-                    failed = faults::disarm();
-                    auto const now = contents(c);
-                    BOOST_TEST(std::all_of(now.begin(), now.end(), [](std::string const& s) {
-                        return s.size() >= 20'000 && std::count(s.begin(), s.end(), s.back()) >= 19'990;
-                    }));
-                    empty(c);
-                    op(c);
-                    BOOST_TEST(contents(c).size() == 60U);
-                }
-                BOOST_TEST(heap.snapshot({.residency = false}).global.live_objects == 0U);
-                BOOST_TEST(r.release() == 0U);
-                BOOST_TEST(seen.count() == 0U);
-            }
-            if (failed == 0)
-                break;
-            ++met;
-        }
-    return met;
-}
-
-}
-
-BOOST_AUTO_TEST_CASE(while_the_system_refuses_memory)
-{
-    std::uint64_t met = 0;
-    auto const at_the_back = [](auto& c) {
-        for (int i = 0; i < 60; ++i)
-            c.emplace_back(std::size_t{20'000}, static_cast<char>('a' + i % 26));
-    };
-    met += refuse_each<std::pmr::vector<text>>("vector", at_the_back);
-    met += refuse_each<std::pmr::deque<text>>("deque", at_the_back);
-    met += refuse_each<std::pmr::list<text>>("list", at_the_back);
-    met += refuse_each<std::pmr::multiset<text>>("multiset", [](auto& c) {
-        for (int i = 0; i < 60; ++i)
-            c.emplace(std::size_t{20'000}, static_cast<char>('a' + i % 26));
-    });
-    std::printf("%llu runs met a failure; %s\n", static_cast<unsigned long long>(met), faults::summary().c_str());
-    BOOST_TEST(met > 10U);
 }

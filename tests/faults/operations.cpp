@@ -3,13 +3,12 @@
 //
 // Every public operation while the system refuses its first call, its second, and so on until none is left to refuse: once,
 // and from then on. After each failure what was live is intact and nothing else is, the figures agree with one another,
-// the same operation succeeds when memory is back, and nothing stays behind: no memory, no file, no address space.
+// the same operation succeeds when memory is back, and nothing stays behind: no memory, no file, no address space. What only
+// looks is in inspection.cpp.
 #define BOOST_TEST_MODULE faults_operations
-#include "stress.hpp"
-#include <array>
 #include <boost/test/unit_test.hpp>
-#include <deque>
-#include <exception>
+
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -18,252 +17,25 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <string_view>
-#include <thread>
 #include <unistd.h>
 #include <vector>
 
-#include "faults.hpp"
-#include "recorder.hpp"
+#include "world.hpp"
 
-namespace {
-
+using failing::bag;
+using failing::directory;
+using failing::every_size;
+using failing::from_resource;
+using failing::in_use;
+using failing::make_and_use;
+using failing::options;
+using failing::refuse_each;
+using failing::runs_that_met_a_failure;
+using failing::small_heap;
+using failing::with_a_resource;
+using failing::with_a_thread;
+using failing::world;
 using tslab::allocator;
-using options = tslab::allocator_options;
-
-constexpr std::size_t reservation = std::size_t{64} << 20;
-
-options small_heap()
-{
-    return {.name = "a heap whose name does not fit into a string itself",
-            .epoch_count = 8,
-            .reclaim = tslab::reclaim_policy::eager,
-            .reserve_bytes = reservation};
-}
-
-/// Objects that go back whatever happens.
-class bag {
-public:
-    explicit bag(allocator& heap) : heap_{heap} {}
-    ~bag()
-    {
-        while (count_ != 0)
-            drop();
-    }
-    bag(bag const&) = delete;
-    bag& operator=(bag const&) = delete;
-
-    /// False for null. What is kept is written to: that it is memory is part of the test.
-    bool add(void* p, std::size_t bytes)
-    {
-        if (p == nullptr)
-            return false;
-        all_.at(count_) = {static_cast<std::byte*>(p), bytes, 77 + count_};
-        all_.at(count_).fill();
-        ++count_;
-        return true;
-    }
-    void drop()
-    {
-        stress::object const& o = all_.at(--count_);
-        intact_ = intact_ && o.intact();
-        heap_.free(o.p);
-    }
-    [[nodiscard]] bool intact() const { return intact_; }
-
-private:
-    allocator& heap_;
-    std::array<stress::object, 512> all_{};
-    std::size_t count_ = 0;
-    bool intact_ = true;
-};
-
-/// A heap in use, and what is wrong with it.
-struct world {
-    std::optional<allocator> heap;
-    std::vector<stress::object> kept;
-    std::string wrong;
-    std::optional<tslab::epoch_resource> resource;
-    std::unique_ptr<support::worker> thread;   ///< one that has not used the heap
-    std::optional<allocator> other;
-    std::vector<std::unique_ptr<tslab::segment_part>> taken;   ///< of what can be told
-
-    void make(options const& o = small_heap())
-    {
-        heap.emplace(o);
-        for (std::size_t const bytes : {1U, 16U, 40U, 64U, 200U, 700U, 3000U, 40'000U, 100'000U}) {
-            kept.push_back({static_cast<std::byte*>(heap->malloc(bytes)), bytes, bytes * 3});
-            kept.back().fill();
-        }
-    }
-    void expect(std::string_view what, std::uint64_t is, std::uint64_t should)
-    {
-        if (is != should)
-            wrong += std::string{what} + " is " + std::to_string(is) + ", not " + std::to_string(should) + "; ";
-    }
-    void expect(std::string_view what, bool is)
-    {
-        if (!is)
-            wrong += std::string{what} + "; ";
-    }
-    void check()
-    {
-        if (!heap)
-            return;
-        tslab::snapshot const s = heap->snapshot();
-        expect("live objects", s.global.live_objects, kept.size());
-        expect("allocations without frees", s.global.allocations - s.global.frees, s.global.live_objects);
-        std::uint64_t of_epochs = 0;
-        for (tslab::epoch_stats const& e : s.epochs)
-            of_epochs += e.live_objects;
-        expect("live objects of the epochs", of_epochs, s.global.live_objects);
-        for (stress::object const& o : kept)
-            expect("an object has foreign contents", o.intact());
-    }
-    void end()
-    {
-        resource.reset();
-        thread.reset();
-        other.reset();
-        taken.clear();
-        if (!heap)
-            return;
-        for (stress::object const& o : kept)
-            heap->free(o.p);
-        kept.clear();
-        stress::close_everything(*heap);
-        heap->trim();
-        wrong += stress::wrong_with(*heap);
-        heap.reset();
-    }
-};
-
-std::uint64_t runs_that_met_a_failure = 0;
-
-/// Runs `op` on a world that `prepare` made, with call n refused, for every n until a run meets no refusal. `op` says whether
-/// it got all it wanted; it may also throw std::bad_alloc.
-template <class Prepare, class Op>
-void refuse_each(char const* name, Prepare prepare, Op op, bool count_memory = true, bool some = true)
-{
-    faults::seam const seam;
-    std::uint64_t runs = 0;
-    for (bool const from_then_on : {false, true})
-        for (std::uint64_t n = 0;; ++n) {
-            std::string wrong;
-            std::uint64_t failed = 0;
-            std::int64_t const memory = faults::outstanding.load();
-            std::size_t const files = faults::open_files();
-            {
-                stress::report_watch const watch{true};
-                world w;
-                prepare(w);
-                faults::arm(n, from_then_on);
-                bool done = false;
-                try {
-                    done = op(w);
-                } catch (std::bad_alloc const&) {
-                } catch (std::exception const& e) {
-                    faults::armed.store(false);
-                    w.wrong += std::string{"thrown: "} + e.what() + "; ";
-                }
-                failed = faults::disarm();
-                w.expect("it fails although nothing did", done || failed != 0);
-                w.check();
-                try {
-                    w.expect("it fails although memory is back", op(w));
-                } catch (std::exception const& e) {
-                    w.wrong += std::string{"thrown when memory is back: "} + e.what() + "; ";
-                }
-                w.check();
-                w.end();
-                if (stress::report_watch::unexpected() != stress::report_watch::count(tslab::misuse::wrong_heap))
-                    w.wrong += "misuse was reported; ";
-                if (!w.wrong.empty())
-                    wrong = name + (' ' + std::to_string(n)) + (from_then_on ? " from then on: " : ": ") + w.wrong;
-            }
-            if (faults::seam::mapped_without_heaps() != 0)
-                wrong += " address space is lost";
-            if (wrong.empty() && count_memory && faults::outstanding.load() != memory)
-                wrong += name + (" loses memory: " + std::to_string(faults::outstanding.load() - memory));
-            if (faults::open_files() != files)
-                wrong += " a file stays open";
-            BOOST_TEST(wrong == "");
-            if (failed == 0 || !wrong.empty())
-                break;
-            ++runs;
-        }
-    BOOST_TEST((runs != 0) == some);
-    runs_that_met_a_failure += runs;
-    std::printf("%-44s %5llu runs met a failure\n", name, static_cast<unsigned long long>(runs));
-}
-
-void in_use(world& w) { w.make(); }
-void with_a_resource(world& w)
-{
-    w.make();
-    w.resource.emplace(*w.heap, tslab::resource_options{.label = "resource"});
-}
-void with_a_thread(world& w)
-{
-    with_a_resource(w);
-    w.thread = std::make_unique<support::worker>();
-}
-
-bool every_size(allocator& heap)
-{
-    bag b{heap};
-    bool all = true;
-    for (std::size_t bytes = 0; bytes < 70'000; bytes = bytes * 5 / 4 + 8)
-        all = b.add(heap.malloc(bytes), bytes) && all;
-    return all && b.intact();
-}
-
-bool from_resource(std::pmr::memory_resource& r, bool refused_by_exception = true)
-{
-    bool all = true;
-    for (std::size_t bytes = 0; bytes < 200'000; bytes = bytes * 2 + 8)
-        for (std::size_t const alignment : {1U, 16U, 256U, 8192U})
-            try {
-                void* const p = r.allocate(bytes, alignment);
-                std::memset(p, 5, bytes);
-                r.deallocate(p, bytes, alignment);
-            } catch (std::bad_alloc const&) {
-                all = false;
-            }
-    static_cast<void>(refused_by_exception);
-    return all;
-}
-
-struct directory {
-    directory()
-    {
-        std::string name = (std::filesystem::temp_directory_path() / "tslab-faults-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr)
-            throw std::runtime_error{"no directory"};
-        path = name;
-    }
-    ~directory() { std::filesystem::remove_all(path); }
-    directory(directory const&) = delete;
-    directory& operator=(directory const&) = delete;
-
-    [[nodiscard]] std::size_t files() const
-    {
-        std::size_t n = 0;
-        for ([[maybe_unused]] auto const& one : std::filesystem::directory_iterator{path})
-            ++n;
-        return n;
-    }
-
-    std::filesystem::path path;
-};
-
-bool make_and_use(options const& o)
-{
-    allocator heap{o};
-    return every_size(heap) && heap.snapshot().global.live_objects == 0;
-}
-
-}
 
 BOOST_AUTO_TEST_CASE(a_heap_is_made_and_ends)
 {
@@ -645,86 +417,6 @@ BOOST_AUTO_TEST_CASE(a_thread_begins_and_ends)
             return done == 8;
         },
         false);
-}
-
-BOOST_AUTO_TEST_CASE(looking_into_it)
-{
-    refuse_each("snapshot", with_a_resource, [](world& w) {
-        tslab::snapshot const s = w.heap->snapshot();
-        return s.global.live_objects == w.kept.size() && s.global.slab_pages != 0;
-    });
-    refuse_each("map", in_use, [](world& w) { return !w.heap->map().runs.empty(); });
-    refuse_each("leaks", with_a_resource, [](world& w) {
-        return !w.heap->leaks(std::chrono::seconds{-1}).empty() || w.heap->leaks(std::chrono::hours{1}).empty();
-    });
-    refuse_each("diagnose", in_use, [](world& w) {
-        static_cast<void>(tslab::diagnose(w.heap->snapshot()));
-        return true;
-    });
-    refuse_each("options", in_use, [](world& w) {
-        w.heap->set_sampling(true);
-        tslab::set_lock_timing(1);
-        bool const done = every_size(*w.heap);
-        w.heap->set_sampling(false);
-        tslab::set_lock_timing(0);
-        return done;
-    });
-}
-
-BOOST_AUTO_TEST_CASE(a_snapshot_as_text_and_back)
-{
-    refuse_each("to_json and from_json", in_use, [](world& w) {
-        tslab::snapshot s;
-        {
-            faults::calm const calm;
-            s = w.heap->snapshot({.residency = false});
-            s.classes.resize(1);
-            s.threads.clear();
-            s.epochs.resize(1);
-        }
-        std::string const text = tslab::to_json(s);
-        return tslab::from_json(text).global.live_objects == w.kept.size();
-    });
-}
-
-BOOST_AUTO_TEST_CASE(escapes_are_looked_for)
-{
-    static std::deque<std::pmr::unsynchronized_pool_resource> upstreams;
-    refuse_each(
-        "set_escape_detection",
-        [](world& w) {
-            w.make();
-            std::pmr::set_default_resource(&upstreams.emplace_back(std::pmr::new_delete_resource()));
-        },
-        [](world& w) {
-            static_cast<void>(w);
-            auto const before = tslab::escape_detection();
-            try {
-                tslab::set_escape_detection(true);
-            } catch (std::bad_alloc const&) {
-                if (tslab::escape_detection() != before)
-                    throw std::runtime_error{"it is on without a detector"};
-                throw;
-            }
-            bool const on = tslab::escape_detection();
-            tslab::set_escape_detection(false);
-            return on;
-        },
-        false);
-    std::pmr::set_default_resource(nullptr);
-}
-
-BOOST_AUTO_TEST_CASE(another_process_is_read)
-{
-    refuse_each("observer", in_use, [](world& w) {
-        try {
-            tslab::observer seen{::getpid()};
-            auto const all = seen.read();
-            return all.size() == 1 && all[0].global.live_objects == w.kept.size();
-        } catch (tslab::observe_error const&) {
-            return false;
-        }
-    });
 }
 
 BOOST_AUTO_TEST_CASE(zz_the_sum_of_it)
