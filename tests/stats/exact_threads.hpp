@@ -1,0 +1,298 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Scripts of exact.cpp about threads that meet, and about time: repairs, lost races, locks, sampled allocations. Events that need two
+// threads at one moment are forced by putting a slab into the state in which one of them is found. Include it last: it imports
+// tslab.
+#pragma once
+#include <boost/json.hpp>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "exact.hpp"
+#include "recorder.hpp"
+
+namespace exact {
+
+namespace json = boost::json;
+using support::recorder;
+using support::worker;
+using tslab::residence;
+using namespace std::chrono_literals;
+
+/// A slab of two live objects that no thread cache holds, listed with free slots. Its thread has ended.
+inline std::vector<void*> shelve(tslab::allocator& heap, tslab::epoch_id e, std::size_t n = 2)
+{
+    std::vector<void*> left;
+    support::on_other_thread([&] { left = fill(heap, n, e); });
+    BOOST_TEST_REQUIRE((slab_of(heap, left.front()).where.load() == residence::orphan_partial));
+    return left;
+}
+
+inline void repairs_are_told_by_reason()
+{
+    recorder seen;
+    tslab::allocator heap{{.name = "repairs", .sampling = true}};
+    tslab::epoch_id const e = heap.current_epoch();
+    heap.set_label(e, "contended");
+    // Listed with free slots, and full: as after a claim that raced with the listing.
+    auto const full = shelve(heap, e);
+    tslab::slab_meta& s = slab_of(heap, full[0]);
+    std::uint64_t const free = s.remote_free.exchange(0);
+    void* p = heap.malloc(768, e);
+    heap.free(p);
+    s.remote_free.store(free);
+    check(told(heap), {{"/classes/7/current_partial_cas_attempts", 1},
+                       {"/classes/7/current_partial_mismatches", 1},
+                       {"/classes/7/current_partial_lost_races", 0},
+                       {"/classes/7/current_partial_cas_failures", 1},
+                       {"/classes/7/current_partial_cas_failure_rate", 1},
+                       {"/total_current_partial_cas_failures", 1},
+                       {"/total_current_partial_mismatches", 1},
+                       {"/classes/7/adoptions", 0},
+                       {"/classes/7/repairs", 1},
+                       {"/sampled/repair_count", 1},
+                       {"/sampled/repair_samples", 1},
+                       {"/sampled/repair_reason_full_bitmap", 1},
+                       {"/sampled/repair_wall_ns_sum", some},
+                       {"/sampled/repair_wall_ns_max", some},
+                       {"/threads/1/repair_count", 1},
+                       {"/threads/1/repair_reason_full_bitmap", 1}});
+    // Listed, while somebody takes it back.
+    worker other;   // has no slab of the class yet, so it looks for one to adopt
+    auto const going = shelve(heap, e);
+    tslab::slab_meta& g = slab_of(heap, going[0]);
+    g.owner.store(&tslab::reclaiming);
+    other([&] { p = heap.malloc(768, e); });
+    g.owner.store(nullptr);
+    check(told(heap), {{"/classes/7/current_partial_lost_races", 1},
+                       {"/total_current_partial_lost_races", 1},
+                       {"/classes/7/bitmap_alloc_cas_retries", 1},
+                       {"/total_bitmap_alloc_cas_retries", 1},
+                       {"/classes/7/bitmap_alloc_cas_retries_by_label/1", 1},
+                       {"/labels/1/bitmap_alloc_cas_retries", 1},
+                       {"/classes/7/avg_alloc_cas_retries_per_attempt", some},
+                       {"/sampled/repair_reason_list_mismatch", 1},
+                       {"/sampled/repair_count", 2}});
+    other([&] { heap.free(p); });
+    // Freed by two threads at once: in both words.
+    void* const q = heap.malloc(64, e);
+    heap.free(q);
+    slab_of(heap, q).remote_free.fetch_or(1);
+    heap.trim(e);
+    check(told(heap), {{"/sampled/repair_reason_other", 1}, {"/sampled/repair_count", 3}, {"/misuses/double_free", 1}});
+    free_all(heap, full);
+    free_all(heap, going);
+}
+
+inline void an_election_that_is_lost_is_told()
+{
+    tslab::allocator heap{{.name = "elections"}};
+    tslab::epoch_id const e = heap.current_epoch();
+    heap.set_label(e, "contended");
+    auto const left = shelve(heap, e);
+    tslab::slab_meta& s = slab_of(heap, left[0]);
+    std::uint64_t const free = s.remote_free.load();
+    s.remote_free.store(tslab::bins[7].full_mask);   // as if its last object had been freed,
+    s.owner.store(&tslab::reclaiming);               // and whoever did so were taking it back
+    heap.trim(e);
+    s.remote_free.store(free);
+    s.owner.store(nullptr);
+    support::on_other_thread([&] { heap.free(left[0]); });
+    check(told(heap), {{"/classes/7/bitmap_free_cas_retries", 1},
+                       {"/total_bitmap_free_cas_retries", 1},
+                       {"/classes/7/bitmap_free_cas_retries_by_label/1", 1},
+                       {"/labels/1/bitmap_free_cas_retries", 1},
+                       {"/classes/7/avg_free_cas_retries_per_attempt", 1}});
+    heap.free(left[1]);
+}
+
+inline void locks_that_are_held_are_told_and_timed()
+{
+    tslab::set_lock_timing(1);
+    tslab::allocator heap{{.name = "locks", .sampling = true}};
+    tslab::epoch_id const e = heap.current_epoch();
+    heap.set_label(e, "contended");
+    auto const left = shelve(heap, e);
+    auto const small = fill(heap, 1, e, 64);
+    json::value const before = told(heap);
+    worker other;
+    void* p = nullptr;
+    other([&] { heap.free(heap.malloc(64, e)); });   // has its thread cache now
+    auto const number = [](json::value const& v, char const* at) { return v.at_pointer(at).to_number<std::int64_t>(); };
+    heap.state().epoch_slabs_at(e.index).lock.lock();
+    std::thread waiter{[&] { other([&] { p = heap.malloc(768, e); }); }};   // to adopt a slab it needs the lock
+    std::this_thread::sleep_for(40ms);
+    heap.state().epoch_slabs_at(e.index).lock.unlock();
+    waiter.join();
+    json::value const v = told(heap);
+    check(v, {{"/classes/7/lock_contended", 1},
+              {"/classes/7/lock_contended_by_label/1", 1},
+              {"/labels/1/lock_contended", 1},
+              {"/total_lock_contended", 1},
+              {"/classes/7/lock_fast_acquire", some},
+              {"/classes/7/lock_fast_acquire_by_label/1", some},
+              {"/labels/1/lock_fast_acquire", some},
+              {"/total_lock_fast_acquire", some},
+              {"/classes/7/lock_contention_rate", some},
+              {"/classes/7/lock_acquisitions",
+               number(v, "/classes/7/lock_fast_acquire") + number(v, "/classes/7/lock_contended")},
+              {"/total_lock_acquisitions", number(v, "/total_lock_fast_acquire") + 1},
+              {"/classes/7/lock_timing_samples", number(v, "/classes/7/lock_acquisitions")},
+              {"/classes/7/lock_hold_time_ns", some},
+              {"/classes/7/lock_hold_time_ns_max", some},
+              {"/classes/7/avg_lock_wait_time_ns", some},
+              {"/classes/7/avg_lock_hold_time_ns", some},
+              {"/avg_global_lock_wait_time_ns", some},
+              {"/avg_global_lock_hold_time_ns", some},
+              {"/total_lock_timing_samples", number(v, "/total_lock_acquisitions")}});
+    BOOST_TEST(number(v, "/classes/7/lock_wait_time_ns_max") > 10'000'000);
+    BOOST_TEST(number(v, "/classes/7/lock_wait_time_ns") >= number(v, "/classes/7/lock_wait_time_ns_max"));
+    BOOST_TEST(number(v, "/lock_wait_time_ns_max") == number(v, "/classes/7/lock_wait_time_ns_max"));
+    BOOST_TEST(number(v, "/lock_hold_time_ns_max") > 10'000'000);   // by the thread that held it all the while
+    BOOST_TEST(number(before, "/total_lock_contended") == 0);
+    other([&] { heap.free(p); });
+    // A large allocation is entered into its epoch under the same lock.
+    heap.state().epoch_slabs_at(e.index).lock.lock();
+    std::thread again{[&] { other([&] { p = heap.malloc(100'000, e); }); }};
+    std::this_thread::sleep_for(40ms);
+    heap.state().epoch_slabs_at(e.index).lock.unlock();
+    again.join();
+    json::value const w = told(heap);
+    check(w, {{"/large/lock_contended", 1},
+              {"/large/lock_contended_by_label/1", 1},
+              {"/large/lock_acquisitions", 2},   // the pages, and the epoch
+              {"/large/lock_contention_rate", some},
+              {"/large/lock_timing_samples", 2},
+              {"/labels/1/lock_contended", 2},
+              {"/total_lock_contended", 2}});
+    BOOST_TEST(number(w, "/large/lock_wait_time_ns_max") > 10'000'000);
+    other([&] { heap.free(p); });
+    free_all(heap, left);
+    free_all(heap, small);
+    tslab::set_lock_timing(0);
+    json::value const off = told(heap);
+    BOOST_TEST(!off.as_object().contains("total_lock_wait_time_ns"));
+    BOOST_TEST(!off.at_pointer("/classes/7").as_object().contains("lock_wait_time_ns"));
+}
+
+inline void every_1024th_allocation_is_timed()
+{
+    tslab::allocator heap{{.name = "sampling"}};
+    tslab::epoch_id const e = heap.current_epoch();
+    auto const churn = [&](std::size_t n) {
+        for (std::size_t i = 0; i < n; ++i)
+            heap.free(heap.malloc(64, e));
+    };
+    churn(1024);
+    heap.free(heap.malloc(64, e));   // would be the first, but nobody asked
+    check(told(heap), {{"/sampled/alloc_samples", 0}});
+    BOOST_TEST(!heap.sampling());
+    heap.set_sampling(true);
+    BOOST_TEST(heap.sampling());
+    churn(3 * 1024);
+    check(told(heap), {{"/sampled/alloc_samples", 3},
+                       {"/threads/0/alloc_samples", 3},
+                       {"/total_allocations", 4 * 1024 + 1},
+                       {"/classes/0/slow_path_hits", 1},
+                       {"/sampled/alloc_wall_ns_sum", some},
+                       {"/sampled/alloc_cpu_ns_sum", some},
+                       {"/sampled/alloc_wall_ns_max", some},
+                       {"/sampled/alloc_cpu_ns_max", some},
+                       {"/sampled/alloc_wall_ns_p50", some},
+                       {"/sampled/alloc_wall_ns_p99", some},
+                       {"/sampled/alloc_wall_ns_p999", some},
+                       {"/sampled/alloc_wall_cpu_ratio", some},
+                       {"/threads/0/alloc_wall_ns_sum", some}});
+    // One that has to wait: its slab must come from the page heap, whose lock is held.
+    churn(1023);
+    worker other;
+    std::vector<void*> all;
+    other([&] { all = fill(heap, 1023, e, 512); });
+    other([&] { all.push_back(heap.malloc(512, e)); });
+    heap.state().pages().lock_for_fork().lock();
+    std::thread waiter{[&] { other([&] { all.push_back(heap.malloc(512, e)); }); }};   // 32 slabs are full
+    std::this_thread::sleep_for(40ms);
+    heap.state().pages().lock_for_fork().unlock();
+    waiter.join();
+    json::value const v = told(heap);
+    check(v, {{"/sampled/alloc_samples", 4}});
+    BOOST_TEST(v.at_pointer("/sampled/alloc_wait_ns_max").to_number<std::int64_t>() > 10'000'000);
+    other([&] { free_all(heap, all); });
+    // Large ones are sampled too.
+    for (int i = 0; i < 1025; ++i)
+        heap.free(heap.malloc(70'000, e));
+    check(told(heap), {{"/sampled/alloc_samples", 5}, {"/large/allocations", 1025}});
+    // What a thread that ends was told of stays in the sum.
+    support::on_other_thread([&] {
+        for (int i = 0; i < 1025; ++i)
+            heap.free(heap.malloc(96, e));
+    });
+    support::on_other_thread([&] { heap.free(heap.malloc(96, e)); });   // gets the same record
+    check(told(heap), {{"/sampled/alloc_samples", 6}});
+}
+
+inline void waiting_is_told_apart_from_working()
+{
+    tslab::allocator heap{{.name = "waiting", .sampling = true}};
+    tslab::epoch_id const e = heap.current_epoch();
+    worker other;
+    std::vector<void*> all;
+    other([&] { all = fill(heap, 1024, e, 512); });   // 32 a slab: the next one begins a slab
+    heap.state().pages().lock_for_fork().lock();
+    std::thread waiter{[&] { other([&] { all.push_back(heap.malloc(512, e)); }); }};
+    std::this_thread::sleep_for(40ms);
+    heap.state().pages().lock_for_fork().unlock();
+    waiter.join();
+    json::value const v = told(heap);
+    auto const number = [&](char const* at) { return v.at_pointer(at).to_number<std::int64_t>(); };
+    check(v, {{"/sampled/alloc_samples", 1}});
+    BOOST_TEST(number("/sampled/alloc_wait_ns_max") > 10'000'000);
+    BOOST_TEST(number("/sampled/alloc_wait_ns_sum") ==
+               number("/sampled/alloc_wall_ns_sum") - number("/sampled/alloc_cpu_ns_sum"));
+    BOOST_TEST(number("/sampled/alloc_cpu_ns_max") < 10'000'000);
+    other([&] { free_all(heap, all); });
+}
+
+inline void the_order_of_looking_changes_with_contention()
+{
+    tslab::allocator heap{{.name = "scan"}};
+    tslab::epoch_id const e = heap.current_epoch();
+    // 30 slabs that nobody holds, each with a free slot, every one being taken back by somebody.
+    std::vector<void*> all;
+    std::set<tslab::slab_meta*> slabs;
+    support::on_other_thread([&] {
+        all = fill(heap, in_slab * 30, e);
+        for (std::size_t i = 0; i < all.size(); i += in_slab)
+            heap.free(all[i]);
+    });
+    for (std::size_t i = 1; i < all.size(); i += in_slab)
+        slabs.insert(&slab_of(heap, all[i]));
+    for (tslab::slab_meta* const s : slabs)
+        s->owner.store(&tslab::reclaiming);
+    auto const filled = fill(heap, in_slab * 64, e);   // 64 slow paths, the first of which loses to all of them
+    for (tslab::slab_meta* const s : slabs)
+        s->owner.store(nullptr);
+    check(told(heap), {{"/classes/7/current_partial_lost_races", 30},   // 30 in 64: more than 30 %
+                       {"/classes/7/scan_adapt_checks", 1},   // the other thread's 30 slow paths are no window
+                       {"/classes/7/scan_adapt_switches", 1},
+                       {"/classes/7/scan_rotated_threads", 1},
+                       {"/classes/7/scan_mode", 1}});
+    // Calm again: it stays for four windows, and goes back at the end of the fifth.
+    auto more = fill(heap, in_slab * 64 * 4, e);
+    check(told(heap), {{"/classes/7/scan_adapt_checks", 5}, {"/classes/7/scan_mode", 1}});
+    auto last = fill(heap, in_slab * 64, e);
+    check(told(heap),
+          {{"/classes/7/scan_adapt_checks", 6}, {"/classes/7/scan_adapt_switches", 2}, {"/classes/7/scan_mode", 0}});
+    free_all(heap, filled);
+    free_all(heap, more);
+    free_all(heap, last);
+    for (std::size_t i = 0; i < all.size(); ++i)
+        if (i % in_slab != 0)
+            heap.free(all[i]);
+}
+
+}
