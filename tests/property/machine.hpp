@@ -13,85 +13,21 @@
 #include <iterator>
 #include <memory>
 #include <optional>
-#include <ostream>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "interval_map.hpp"
+#include "commands.hpp"
+#include "model.hpp"
 #include "recorder.hpp"
 #include "stress.hpp"
 
 namespace property {
 
-enum class act : std::uint8_t {
-    allocate,   ///< by pointer, in the current epoch or another one
-    allocate_by_handle,
-    allocate_from,   ///< a resource, aligned
-    free,            ///< by pointer, by its handle, or to its resource
-    free_twice,
-    free_stale,   ///< the last handle that was freed
-    advance,
-    close,
-    trim,
-    trim_all,
-    open,          ///< a resource with an epoch of its own
-    open_shared,   ///< one in the current epoch
-    end,           ///< of a resource
-    release,
-    enter,   ///< a scope
-    leave,
-    end_thread,
-    look   ///< compare a snapshot with the model
-};
-inline constexpr std::array act_names{"allocate",      "allocate_by_handle",
-                                      "allocate_from", "free",
-                                      "free_twice",    "free_stale",
-                                      "advance",       "close",
-                                      "trim",          "trim_all",
-                                      "open",          "open_shared",
-                                      "end",           "release",
-                                      "enter",         "leave",
-                                      "end_thread",    "look"};
-
-struct command {
-    act what = act::look;
-    unsigned thread = 0;
-    unsigned pick = 0;    ///< among what is there
-    unsigned count = 1;   ///< of allocations or frees
-    std::size_t size = 0;
-    unsigned alignment = 0;   ///< its logarithm
-};
-
-inline std::ostream& operator<<(std::ostream& to, command const& c)
-{
-    to << act_names[static_cast<std::size_t>(c.what)] << " on thread " << c.thread << ", pick " << c.pick;
-    if (c.what <= act::free)
-        to << ", " << c.count << " times";
-    if (c.what <= act::allocate_from)
-        to << ", " << c.size << " bytes";
-    if (c.what == act::allocate_from)
-        to << " at " << (std::size_t{1} << c.alignment);
-    return to;
-}
-
-struct setting {
-    unsigned epochs = 4;
-    unsigned reclaim = 0;
-};
-
-inline std::ostream& operator<<(std::ostream& to, setting const& s)
-{
-    return to << s.epochs << " epochs, reclaim policy " << s.reclaim;
-}
-
-/// A rule that the model gets wrong, so that it can be seen that this is found and made small.
-enum class error : std::uint8_t { none, frees_elsewhere_do_nothing, advance_keeps_epochs_open };
-
-class machine {
+class machine : private model {
 public:
-    static constexpr unsigned thread_count = 4;
+    using model::thread_count;
 
     explicit machine(setting const& s, error wrong = error::none)
         : eager_{s.reclaim == static_cast<unsigned>(tslab::reclaim_policy::eager)},
@@ -165,31 +101,6 @@ public:
     [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
 
 private:
-    struct tag {
-        tslab::epoch_id epoch{};
-        unsigned holder = 0;   ///< number of the resource, 0: none
-        unsigned thread = 0;   ///< number of the thread that took it
-        tslab::handle by{};
-        bool by_handle = false;
-    };
-    using objects = interval_map<tag>;
-    struct known {
-        tslab::epoch_id id{};
-        bool closing = false;
-        unsigned holds = 0;
-    };
-    struct holder {
-        unsigned number = 0;
-        unsigned thread = 0;   ///< whose scope it is, or that made the resource
-        unsigned maker = 0;    ///< the number of that
-        bool shared = false;
-        bool is_scope = false;
-        tslab::epoch_id epoch{};
-        std::unique_ptr<tslab::epoch_resource> own;
-        std::unique_ptr<tslab::epoch_scope> scope;
-        [[nodiscard]] tslab::epoch_resource& resource() const { return own ? *own : *scope->resource(); }
-    };
-
     static void require(bool good, std::string const& what)
     {
         if (!good)
@@ -202,49 +113,6 @@ private:
         (*threads_[thread])(f);
     }
 
-    // What the model knows.
-
-    void learn(tslab::epoch_id e)
-    {
-        if (find(e) == nullptr)
-            known_.push_back({e});
-    }
-    known* find(tslab::epoch_id e)
-    {
-        auto const at = std::find_if(known_.begin(), known_.end(), [&](known const& k) { return k.id == e; });
-        return at != known_.end() ? &*at : nullptr;
-    }
-    [[nodiscard]] bool is_closing(tslab::epoch_id e)
-    {
-        known const* const k = find(e);
-        return k == nullptr || k->closing;
-    }
-    void begins_closing(tslab::epoch_id e)
-    {
-        if (known* const k = find(e))
-            k->closing = true;
-    }
-    [[nodiscard]] std::uint64_t live_in(tslab::epoch_id e) const
-    {
-        auto const& all = objects_.live();
-        return static_cast<std::uint64_t>(
-            std::count_if(all.begin(), all.end(), [&](auto const& one) { return one.second.tag.epoch == e; }));
-    }
-    /// Nothing keeps it from being drained.
-    [[nodiscard]] bool is_idle(tslab::epoch_id e)
-    {
-        known const* const k = find(e);
-        return live_in(e) == 0 && (k == nullptr || k->holds == 0);
-    }
-    [[nodiscard]] tslab::epoch_id some_epoch(unsigned pick) const
-    {
-        return known_[known_.size() - 1 - pick % known_.size()].id;
-    }
-    [[nodiscard]] unsigned depth_of(unsigned thread) const
-    {
-        return static_cast<unsigned>(std::count_if(holders_.begin(), holders_.end(),
-                                                   [&](holder const& h) { return h.is_scope && h.thread == thread; }));
-    }
     void expect_reports(std::uint64_t leaks, std::uint64_t others)
     {
         leaks_ += leaks;
@@ -474,25 +342,6 @@ private:
             k->closing = true;
         expect_reports(leaks ? 1 : 0, 0);
     }
-    [[nodiscard]] bool leaks_shared(holder const& gone) const
-    {
-        auto const& all = objects_.live();
-        return std::any_of(all.begin(), all.end(), [&](auto const& one) { return is_part(one.second, gone); });
-    }
-    /// Handles are for the classes from 64 to 768 bytes and for large allocations.
-    [[nodiscard]] static unsigned class_of(objects::interval const& one)
-    {
-        if (!one.tag.by_handle)
-            return tslab::class_of(one.bytes, one.alignment);
-        return one.bytes > 768 ? tslab::large_class : tslab::class_of_bin(tslab::handle_bin_of(one.bytes));
-    }
-    /// Whether an object goes with a resource that shares its epoch.
-    [[nodiscard]] bool is_part(objects::interval const& one, holder const& h) const
-    {
-        bool const by_maker = one.tag.thread == h.maker && serials_[h.thread] == h.maker;   // which lives
-        return one.tag.holder == h.number &&
-               (by_maker || tslab::class_of(one.bytes, one.alignment) == tslab::large_class);
-    }
     void end(command const& c)
     {
         std::vector<std::size_t> able;
@@ -567,14 +416,10 @@ private:
     error wrong_;
     support::recorder seen_;
     tslab::allocator heap_;
-    objects objects_;
-    std::vector<known> known_;
     std::array<std::unique_ptr<support::worker>, thread_count> threads_;
-    std::vector<holder> holders_;   // a thread's scopes in the order of their enters; after the threads and the heap
     std::optional<tslab::handle> freed_handle_;
     std::uint64_t operations_ = 0, allocated_ = 0, fills_ = 0, leaks_ = 0, others_ = 0;
     unsigned holder_numbers_ = 0, serials_made_ = thread_count;
-    std::array<unsigned, thread_count> serials_{1, 2, 3, 4};   // of the threads
     std::uintptr_t low_ = 0, high_ = 0;
 };
 
