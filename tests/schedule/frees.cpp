@@ -1,30 +1,32 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Interleavings of frees: of one object by two threads, of the last objects of a slab, against its owner and a close; the same
-// of slabs of several blocks.
+// Interleavings of frees: of one object by two threads, of the last objects of a slab, against its owner and a close. The same of slabs
+// of several subslabs is in subslabs.cpp.
 #include <boost/test/unit_test.hpp>
+
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "heap_scenario.hpp"
+#include "frees.hpp"
 #include "must_hold.hpp"
 
 namespace {
 
 using schedule::bodies;
-using schedule::fewer_runs;
+using schedule::frees_against_adoption;
+using schedule::frees_against_close;
 using schedule::heap_scenario;
+using schedule::late_to_an_election;
 using schedule::make;
 using schedule::must_hold;
 using schedule::object;
 using schedule::object_bytes;
 using schedule::objects_of_slab;
+using schedule::reuse_during_an_election;
 using schedule::usual_runs;
 
 /// One object that two threads free; neither has allocated it.
@@ -126,90 +128,6 @@ private:
     std::vector<object> first_;
 };
 
-/// Two threads free what lives in a slab whose thread cache another thread holds, and a third closes the epoch.
-class frees_against_close : public heap_scenario {
-public:
-    frees_against_close(std::size_t n, std::size_t bytes, bool again) : n_{n}, size_{bytes}, again_{again} {}
-    bodies threads() override
-    {
-        tslab::epoch_id const e = heap.current_epoch();
-        all_ = take_many(n_, size_, e);
-        if (again_)
-            heap.close(e);   // the slab is on the epoch's list before anything begins
-        auto const half = [this](std::size_t from) {
-            for (std::size_t i = from; i < n_; i += 2)
-                give(all_[i]);
-        };
-        return {[half] { half(0); }, [half] { half(1); }, [this, e] { heap.close(e); }};
-    }
-    void judge() override { expect_nothing_left(); }
-
-private:
-    std::size_t n_, size_;
-    bool again_;
-    std::vector<object> all_;
-};
-
-/// The last objects of a slab that nobody holds are freed, and its memory is used again at once in another epoch, perhaps for
-/// another class, whose objects others free: who comes late to the election finds the slab anew.
-class late_to_an_election : public heap_scenario {
-public:
-    explicit late_to_an_election(std::size_t first = object_bytes, std::size_t second = object_bytes)
-        : heap_scenario{4, tslab::reclaim_policy::eager}, first_{first}, second_{second}
-    {
-    }
-    bodies threads() override
-    {
-        tslab::epoch_id const e = heap.current_epoch();
-        all_ = take_many(2, first_, e);
-        heap.close(e);
-        return {[this] { give(all_[0]); }, [this] { give(all_[1]); },
-                [this] {
-                    std::vector<object> mine = take_many(2, second_, heap.current_epoch());
-                    give(mine[0]);
-                    heap.close(heap.current_epoch());
-                    give(mine[1]);
-                }};
-    }
-    void judge() override { expect_nothing_left(); }
-
-private:
-    std::size_t first_, second_;
-    std::vector<object> all_;
-};
-
-/// The same with one freer, so that the slab may change hands while he is between the last free and the election, and again
-/// while he holds it for a moment.
-class reuse_during_an_election : public heap_scenario {
-public:
-    explicit reuse_during_an_election(std::size_t first = object_bytes, std::size_t second = object_bytes)
-        : heap_scenario{4, first == second ? tslab::reclaim_policy::cached : tslab::reclaim_policy::eager},
-          first_{first},
-          second_{second}
-    {
-    }
-    bodies threads() override
-    {
-        tslab::epoch_id const e = heap.current_epoch();
-        last_ = take(first_, e);
-        attract_owner_of(last_);
-        heap.close(e);
-        return {[this] { give(last_); },
-                [this, e] {
-                    heap.close(e);   // finds the slab empty, perhaps
-                    tslab::epoch_id const next = heap.current_epoch();
-                    object const a = take(second_, next);
-                    heap.close(next);
-                    give(a);
-                }};
-    }
-    void judge() override { expect_nothing_left(); }
-
-private:
-    std::size_t first_, second_;
-    object last_;
-};
-
 /// Who frees the last object of a slab on an epoch's list comes late: when he looks for the list it is on, it has been adopted, emptied,
 /// used again, and put on the epoch's list of another epoch.
 class late_to_a_list : public heap_scenario {
@@ -262,71 +180,6 @@ private:
     std::optional<tslab::epoch_domain> other_;
     std::vector<object> first_, second_;
     tslab::atomic<int> lent_{0};
-};
-
-/// A thread adopts from the epoch's slabs while two others free there. `live`: those that live in the slab then; the first block's, its
-/// last object and some in between stay.
-class frees_against_adoption : public heap_scenario {
-public:
-    frees_against_adoption(std::size_t bytes, std::size_t live) : size_{bytes}, live_{live} {}
-    bodies threads() override
-    {
-        tslab::epoch_id const e = heap.current_epoch();
-        std::size_t const slots = tslab::bins[tslab::class_of(size_)].slab_slots();
-        std::vector<object> const slab = take_many(slots, size_, e);
-        for (std::size_t i = 0; i < slots; ++i)
-            if (i * live_ / slots != (i + 1) * live_ / slots)
-                all_.push_back(slab[i]);
-            else
-                give(slab[i]);
-        heap.trim(e);
-        auto const some = [this](std::size_t from) {
-            for (std::size_t i = from; i < all_.size(); i += 2)
-                give(all_[i]);
-        };
-        return {[some] { some(0); }, [some] { some(1); },
-                [this, e] {
-                    std::vector<object> mine = take_many(3, size_, e);
-                    give(mine);
-                }};
-    }
-    void judge() override { expect_nothing_left(); }
-
-private:
-    std::size_t size_, live_;
-    std::vector<object> all_;
-};
-
-/// Two threads free in different blocks of a slab that is full and on the epoch's list: each is the first in his block. A third one
-/// allocates there.
-class first_frees_of_subslabs : public heap_scenario {
-public:
-    explicit first_frees_of_subslabs(std::size_t bytes) : size_{bytes} {}
-    bodies threads() override
-    {
-        tslab::epoch_id const e = heap.current_epoch();
-        all_ = take_many(tslab::bins[tslab::class_of(size_)].slab_slots(), size_, e);
-        heap.trim(e);
-        auto const take_out = [this](std::size_t i) {
-            object const o = all_[i];
-            all_[i] = {};
-            give(o);
-        };
-        return {[take_out] { take_out(0); }, [this, take_out] { take_out(all_.size() - 1); },
-                [this, e] {
-                    give(take(size_, e));
-                    heap.close(e);
-                }};
-    }
-    void judge() override
-    {
-        give(all_);
-        expect_nothing_left();
-    }
-
-private:
-    std::size_t size_;
-    std::vector<object> all_;
 };
 
 /// Its owner frees a handle and gets another one for the same slot, while another thread frees the first: that can come to
@@ -422,34 +275,6 @@ BOOST_AUTO_TEST_CASE(frees_and_a_slab_on_another_epoch) { must_hold(make<late_to
 BOOST_AUTO_TEST_CASE(frees_and_an_adoption)
 {
     must_hold(make<frees_against_adoption>(object_bytes, objects_of_slab - 1), usual_runs);
-}
-
-BOOST_AUTO_TEST_SUITE_END()
-
-BOOST_AUTO_TEST_SUITE(subslabs)
-
-BOOST_AUTO_TEST_CASE(frees_of_subslabs_and_a_close)
-{
-    must_hold(make<frees_against_close>(std::size_t{6}, std::size_t{16}, false), usual_runs);
-}
-BOOST_AUTO_TEST_CASE(frees_of_subslabs_and_an_adoption)
-{
-    must_hold(make<frees_against_adoption>(std::size_t{16}, std::size_t{4}), fewer_runs);
-    must_hold(make<frees_against_adoption>(std::size_t{48}, std::size_t{3}), fewer_runs);
-}
-BOOST_AUTO_TEST_CASE(first_frees_of_subslabs_and_an_adoption)
-{
-    must_hold(make<first_frees_of_subslabs>(std::size_t{32}), fewer_runs);
-}
-BOOST_AUTO_TEST_CASE(frees_of_subslabs_that_come_late)
-{
-    must_hold(make<late_to_an_election>(std::size_t{16}, std::size_t{64}), fewer_runs);
-    must_hold(make<late_to_an_election>(std::size_t{64}, std::size_t{32}), fewer_runs);
-}
-BOOST_AUTO_TEST_CASE(frees_and_subslabs_that_change_hands)
-{
-    must_hold(make<reuse_during_an_election>(std::size_t{48}, std::size_t{48}), fewer_runs);
-    must_hold(make<reuse_during_an_election>(std::size_t{16}, std::size_t{64}), fewer_runs);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
