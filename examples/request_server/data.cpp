@@ -2,22 +2,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data.hpp"
 
-#include "json_text.hpp"
-#include "options.hpp"
-
-#include <boost/json/value.hpp>
+#include <boost/json/parser.hpp>
+#include <boost/json/serializer.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <memory>
+#include <fstream>
+#include <sstream>
 #include <utility>
 
 namespace request_server {
 namespace {
 
-constexpr std::string_view iso_directory = "/usr/share/iso-codes/json/";
+constexpr std::string_view iso = "/usr/share/iso-codes/json/";
 
 constexpr std::pair<char const*, char const*> iso_files[] = {
     {"countries", "iso_3166-1.json"},
@@ -26,38 +25,30 @@ constexpr std::pair<char const*, char const*> iso_files[] = {
     {"subdivisions", "iso_3166-2.json"},
 };
 
-[[noreturn]] void cannot_read(std::string const& path)
+bool is_record_array(json::value const& value)
 {
-    throw usage_error{"cannot read " + path + ": " + std::strerror(errno)};
-}
-
-std::string read_text(std::string const& path)
-{
-    std::unique_ptr<std::FILE, int (*)(std::FILE*)> const file{std::fopen(path.c_str(), "rb"), std::fclose};
-    if (file == nullptr)
-        cannot_read(path);
-    std::string text;
-    char chunk[1 << 16];
-    while (std::size_t const length = std::fread(chunk, 1, sizeof chunk, file.get()))
-        text.append(chunk, length);
-    if (std::ferror(file.get()) != 0)
-        cannot_read(path);   // a directory opens, and fails here
-    return text;
+    json::array const* const array = value.if_array();
+    return array != nullptr && !array->empty() && std::ranges::all_of(*array, &json::value::is_object);
 }
 
 data_set load_set(std::string name, std::string const& path)
 {
-    data_set set{std::move(name), read_text(path), 0};
+    errno = 0;
+    std::ifstream file{path, std::ios::binary};
+    std::ostringstream text;
+    // A directory opens, and cannot be read. Nothing can be read from an empty file either, but that is no error.
+    if (!file || (!(text << file.rdbuf()) && errno != 0))
+        throw usage_error{
+            "cannot read " + path + ": " + std::strerror(errno) +
+            (path.starts_with(iso) ? " (install the package iso-codes, or name a file with --data)" : "")};
     boost::system::error_code error;
-    json::value const document = parse_json(set.text, {}, error);
+    json::value const document = parse_json(text.view(), {}, error);
     if (error)
         throw usage_error{path + " is not valid JSON: " + error.message()};
     json::array const* const records = find_records(document);
-    if (records == nullptr) {
+    if (records == nullptr)
         throw usage_error{path + " holds no array of objects: there is nothing to serve"};
-    }
-    set.records = records->size();
-    return set;
+    return {std::move(name), std::move(text).str(), records->size()};
 }
 
 }
@@ -65,27 +56,87 @@ data_set load_set(std::string name, std::string const& path)
 catalog load_iso_sets()
 {
     catalog sets;
-    try {
-        for (auto const& [name, file] : iso_files) {
-            sets.push_back(load_set(name, std::string{iso_directory} + file));
-        }
-    } catch (usage_error const& missing) {
-        throw usage_error{std::string{missing.what()} + " (install the package iso-codes, or name a file with --data)"};
-    }
+    for (auto const& [name, file] : iso_files)
+        sets.push_back(load_set(name, std::string{iso} + file));
     return sets;
 }
 
-catalog load_file(std::string const& path)
-{
-    catalog sets;
-    sets.push_back(load_set("data", path));
-    return sets;
-}
+catalog load_file(std::string const& path) { return {load_set("data", path)}; }
 
 data_set const* find_set(catalog const& data, std::string_view name)
 {
     auto const found = std::ranges::find(data, name, &data_set::name);
     return found == data.end() ? nullptr : &*found;
+}
+
+json::value parse_json(std::string_view text, json::storage_ptr memory, boost::system::error_code& error)
+{
+    // json::parse() would take the working stack of a large document from the global heap; a parser of our own takes
+    // it from where the document goes.
+    unsigned char first_stack[4096];
+    json::parse_options limits;
+    limits.max_depth = 64;
+    json::parser parser{memory, limits, first_stack};
+    parser.reset(std::move(memory));
+    parser.write(text.data(), text.size(), error);
+    return error ? json::value() : parser.release();
+}
+
+json::value parse_known(std::string_view text, json::storage_ptr memory)
+{
+    boost::system::error_code error;
+    json::value document = parse_json(text, std::move(memory), error);
+    if (error)
+        throw boost::system::system_error{error};
+    return document;
+}
+
+json::array const* find_records(json::value const& document)
+{
+    if (is_record_array(document))
+        return &document.get_array();
+    if (json::object const* const object = document.if_object()) {
+        auto const found = std::ranges::find_if(*object, is_record_array,
+                                                [](auto const& member) -> auto const& { return member.value(); });
+        if (found != object->end())
+            return &found->value().get_array();
+    }
+    return nullptr;
+}
+
+std::string_view name_of(json::object const& record)
+{
+    json::value const* const name = record.if_contains("name");
+    if (name != nullptr && name->is_string())
+        return view_of(name->get_string());
+    for (auto const& member : record) {
+        if (member.value().is_string())
+            return view_of(member.value().get_string());
+    }
+    return {};
+}
+
+std::pmr::string text_of(json::value const* value, std::pmr::memory_resource* memory)
+{
+    std::pmr::string text{memory};
+    if (value != nullptr && value->is_string())
+        text = view_of(value->get_string());
+    else if (value != nullptr)
+        append_json(text, *value);
+    return text;
+}
+
+void append_json(std::pmr::string& to, json::value const& value)
+{
+    // A json::serializer of Boost 1.81 that has to stop because its buffer is full remembers where in the global heap, and
+    // nothing can be passed to change that: this buffer holds most texts whole.
+    char room[64 * 1024];
+    json::serializer writer;
+    writer.reset(&value);
+    while (!writer.done()) {
+        json::string_view const written = writer.read(room);
+        to.append(written.data(), written.size());
+    }
 }
 
 }

@@ -2,111 +2,84 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "load.hpp"
 
-#include "check.hpp"
-#include "client.hpp"
+#include <boost/asio/write.hpp>
+#include <boost/beast/http.hpp>
 
-#include <iterator>
-#include <random>
+#include <algorithm>
+#include <cmath>
+#include <thread>
 
 namespace request_server {
-namespace {
 
-constexpr std::size_t errors_in_words = 5;
+namespace http = boost::beast::http;
+using boost::asio::ip::tcp;
 
-void add_error(load_result& to, std::string description)
+void latency_histogram::record(std::chrono::nanoseconds latency)
 {
-    ++to.errors;
-    if (to.first_errors.size() < errors_in_words)
-        to.first_errors.push_back(std::move(description));
+    ++buckets[static_cast<int>(64 * std::log2(std::max(static_cast<double>(latency.count()), 1.0)))];
+    ++count;
+    most = std::max(most, latency);
 }
 
-/// Chooses requests at random, each as often as its weight says.
-class request_mix {
-public:
-    request_mix(std::vector<planned_request> const& plan, unsigned seed) : plan_{plan}, random_{seed}
-    {
-        std::vector<double> weights;
-        for (planned_request const& rq : plan)
-            weights.push_back(rq.weight);
-        choice_ = {weights.begin(), weights.end()};
+std::chrono::nanoseconds latency_histogram::quantile(double q) const
+{
+    double left = q * static_cast<double>(count);
+    for (auto const& [bucket, held] : buckets) {
+        left -= static_cast<double>(held);
+        if (left <= 0)
+            return std::min(std::chrono::nanoseconds{std::llround(std::exp2((bucket + 1) / 64.0))}, most);
     }
-
-    planned_request const& next() { return plan_[choice_(random_)]; }
-
-private:
-    std::vector<planned_request> const& plan_;
-    std::minstd_rand random_;
-    std::discrete_distribution<std::size_t> choice_;
-};
-
+    return most;
 }
 
-void load_result::merge(load_result const& other)
+/// Runs one operation on the stream to its end, within 30 seconds; throws boost::system::system_error.
+template <class Start> void client::run(Start start)
 {
-    for (auto const& [label, latency] : other.latency_by_label)
-        latency_by_label[label].merge(latency);
-    errors += other.errors;
-    first_errors.insert(first_errors.end(), other.first_errors.begin(), other.first_errors.end());
-    first_errors.resize(std::min(first_errors.size(), errors_in_words));
+    boost::system::error_code result;
+    stream_->expires_after(std::chrono::seconds{30});
+    start([&result](boost::system::error_code const& error, std::size_t) { result = error; });
+    io_.restart();
+    io_.run();
+    if (result)
+        throw boost::system::system_error{result};
 }
 
-latency_histogram load_result::latency() const
+std::pair<unsigned, std::string> client::send(std::string_view request)
 {
-    latency_histogram all;
-    for (auto const& [label, latency] : latency_by_label)
-        all.merge(latency);
-    return all;
+    if (!stream_) {
+        arrived_.clear();
+        tcp::socket socket{io_};
+        socket.connect({boost::asio::ip::address_v4::loopback(), port_});
+        socket.set_option(tcp::no_delay{true});
+        stream_.emplace(std::move(socket));
+    }
+    http::response<http::string_body> answer;
+    run([&](auto done) { boost::asio::async_write(*stream_, boost::asio::buffer(request), done); });
+    run([&](auto done) { http::async_read(*stream_, arrived_, answer, done); });
+    if (!answer.keep_alive())
+        stream_.reset();
+    return {answer.result_int(), std::move(answer.body())};
 }
 
-void send_and_check(client& from, planned_request const& plan, load_result& result)
+void client::send_and_check(planned_request const& plan)
 {
+    std::optional<std::string> mistake;
     auto const begin = std::chrono::steady_clock::now();
     try {
-        client::response const answer = from.send(plan.text);
-        result.latency_by_label[plan.label].record(std::chrono::steady_clock::now() - begin);
-        if (auto mistake = mistake_in(plan, answer.status, answer.body)) {
-            add_error(result, std::move(*mistake));
-        }
+        auto const [status, body] = send(plan.text);
+        std::chrono::nanoseconds const latency = std::chrono::steady_clock::now() - begin;
+        mistake = mistake_in(plan, status, body);
+        std::lock_guard const guard{result_.lock};
+        result_.all.record(latency);
+        result_.by_label[plan.label].record(latency);
     } catch (boost::system::system_error const& broken) {
-        add_error(result, std::string{plan.label} + ": " + broken.what());
+        stream_.reset();
+        mistake = std::string{plan.label} + ": " + broken.what();
         std::this_thread::sleep_for(std::chrono::milliseconds{10});   // a dead server is not hammered
     }
-}
-
-load::load(std::uint16_t port, std::vector<planned_request> const& plan, unsigned clients) : results_(clients)
-{
-    for (unsigned i = 0; i < clients; ++i) {
-        threads_.emplace_back([this, port, &plan, i] { drive(port, plan, i + 1, results_[i]); });
-    }
-}
-
-load::~load() { join(); }
-
-void load::drive(std::uint16_t port, std::vector<planned_request> const& plan, unsigned seed, load_result& result)
-{
-    client connection{port};
-    request_mix mix{plan, seed};
-    while (!stopping_.load(std::memory_order_relaxed)) {
-        send_and_check(connection, mix.next(), result);
-        requests_.fetch_add(1, std::memory_order_relaxed);
-    }
-}
-
-void load::join()
-{
-    stopping_ = true;
-    for (std::thread& thread : threads_)
-        thread.join();
-    threads_.clear();
-}
-
-load_result load::stop()
-{
-    join();
-    load_result all;
-    for (load_result const& one : results_)
-        all.merge(one);
-    return all;
+    std::lock_guard const guard{result_.lock};
+    if (mistake && result_.errors++ == 0)
+        result_.first_error = std::move(*mistake);
 }
 
 }

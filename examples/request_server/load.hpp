@@ -1,61 +1,65 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The load: client threads that send planned requests, one after another, over connections of their
-// own, and check every answer. It runs from construction until `stop`.
+// A client that sends planned requests, one after another, over a connection of its own, and checks and times every
+// answer.
 #pragma once
 
-#include "latency.hpp"
 #include "plan.hpp"
 
-#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+
+#include <chrono>
 #include <cstdint>
 #include <map>
-#include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
-#include <vector>
+#include <utility>
 
 namespace request_server {
 
-class client;
+/// Latencies in 64 buckets for every doubling, so that a quantile is exact to 1.1 % whatever its size.
+struct latency_histogram {
+    std::map<int, std::uint64_t> buckets;
+    std::uint64_t count = 0;
+    std::chrono::nanoseconds most{0};
 
-struct load_result {
-    std::map<std::string_view, latency_histogram> latency_by_label;
-    std::uint64_t errors = 0;
-    std::vector<std::string> first_errors;   ///< some of them, in words
+    void record(std::chrono::nanoseconds latency);
 
-    void merge(load_result const& other);
-    latency_histogram latency() const;
+    /// The latency that a part `q` (0 to 1) of all stayed within, the longest for 1.
+    std::chrono::nanoseconds quantile(double q) const;
 };
 
-/// Sends one request, checks and times its answer, and adds both to `result`.
-void send_and_check(client& from, planned_request const& plan, load_result& result);
+/// What all clients together measured. Clients add under the lock; read it when they have ended.
+struct load_result {
+    std::mutex lock;
+    latency_histogram all;
+    std::map<std::string_view, latency_histogram> by_label;
+    std::uint64_t errors = 0;
+    std::string first_error;   ///< in words
+};
 
-class load {
+/// Keeps its connection open from request to request for as long as the server does so too. One thread.
+class client {
 public:
-    /// `plan` must outlive the load.
-    load(std::uint16_t port, std::vector<planned_request> const& plan, unsigned clients);
-    ~load();
+    client(std::uint16_t port, load_result& adds_to) : port_{port}, result_{adds_to} {}
 
-    load(load const&) = delete;
-    load& operator=(load const&) = delete;
-
-    /// Requests answered so far.
-    std::uint64_t requests() const { return requests_.load(std::memory_order_relaxed); }
-
-    /// Ends the load once every client has the answer it is waiting for. Once only.
-    load_result stop();
+    /// Sends one request, checks and times its answer.
+    void send_and_check(planned_request const& plan);
 
 private:
-    void drive(std::uint16_t port, std::vector<planned_request> const& plan, unsigned seed, load_result& result);
-    void join();
+    std::pair<unsigned, std::string> send(std::string_view request);
+    template <class Start> void run(Start start);
 
-    std::atomic<bool> stopping_{false};
-    std::atomic<std::uint64_t> requests_{0};
-    std::vector<load_result> results_;   // one for each client: nothing is shared while they run
-    std::vector<std::thread> threads_;
+    std::uint16_t port_;
+    load_result& result_;
+    boost::asio::io_context io_{1};
+    std::optional<boost::beast::tcp_stream> stream_;
+    boost::beast::flat_buffer arrived_;
 };
 
 }

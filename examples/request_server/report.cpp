@@ -1,141 +1,118 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
-#include "text.hpp"
-
 #include <algorithm>
+#include <cstdio>
 #include <numeric>
-#include <ostream>
-#include <string>
 
 #include "report.hpp"   // imports, so it goes last
 
 namespace request_server {
 namespace {
 
-/// A cell of a table, flush right.
-std::string cell(std::string text, std::size_t width)
+bytes_by_label live_by_label(tslab::snapshot const& taken)
 {
-    text.insert(0, width > text.size() ? width - text.size() : 0, ' ');
-    return text;
+    bytes_by_label live;
+    for (tslab::epoch_stats const& epoch : taken.epochs)
+        live[epoch.label] += epoch.live_bytes;
+    return live;
 }
 
-std::string label_cell(std::string_view text)
+std::string in_ms(std::chrono::nanoseconds time)
 {
-    std::string cell{text};
-    cell.resize(std::max<std::size_t>(cell.size(), 16), ' ');
-    return cell;
+    return tslab::decimal_text(static_cast<double>(time.count()) / 1e6, 2) + " ms";
 }
 
-std::uint64_t per(double divisor, std::uint64_t number)
+double per(double divisor, std::uint64_t number) { return divisor > 0 ? static_cast<double>(number) / divisor : 0; }
+
+void print_load(demo_result const& result)
 {
-    return divisor > 0 ? static_cast<std::uint64_t>(static_cast<double>(number) / divisor) : 0;
+    std::uint64_t const requests = result.load.all.count;
+    std::printf("throughput   %.0f requests/s   %.0f allocations/s   %.0f allocations/request\n",
+                per(result.seconds, requests), per(result.seconds, result.allocations),
+                per(static_cast<double>(requests), result.allocations));
+    std::printf("errors       %ju in %ju requests over %.1f s\n", std::uintmax_t{result.load.errors},
+                std::uintmax_t{requests}, result.seconds);
+    if (result.load.errors != 0)
+        std::printf("             %s\n", result.load.first_error.c_str());
 }
 
-void print_load(std::ostream& out, demo_result const& result, latency_histogram const& latency)
+void print_memory(demo_result const& result)
 {
-    auto const requests = static_cast<double>(latency.count());
-    out << "throughput   " << with_commas(per(result.seconds, latency.count())) << " requests/s   "
-        << with_commas(per(result.seconds, result.allocations)) << " allocations/s   "
-        << with_commas(per(requests, result.allocations)) << " allocations/request\n"
-        << "latency      p50 " << as_milliseconds(latency.quantile(0.5)) << "   p99 "
-        << as_milliseconds(latency.quantile(0.99)) << "   p99.9 " << as_milliseconds(latency.quantile(0.999))
-        << "   max " << as_milliseconds(latency.most()) << '\n'
-        << "errors       " << with_commas(result.load.errors) << " in " << with_commas(latency.count())
-        << " requests over " << as_seconds(result.seconds) << '\n';
-    for (std::string const& error : result.load.first_errors)
-        out << "             " << error << '\n';
+    auto const text = [](std::uint64_t bytes) { return tslab::bytes_text(bytes); };
+    tslab::global_stats const& after = result.after.global;
+    std::printf("process RSS  before %s   peak %s   after the drain %s\n", text(result.rss_before).c_str(),
+                text(std::max(result.peaks.rss_bytes, after.rss_bytes)).c_str(), text(after.rss_bytes).c_str());
+    tslab::waterfall_stats const w = result.after.waterfall.value_or(tslab::waterfall_stats{});
+    std::printf(
+        "after it     objects %s   slack and free slots %s   cached and free pages %s   metadata %s   not tslab %s\n",
+        text(w.live_bytes).c_str(), text(w.slack_bytes + w.empty_slot_bytes).c_str(),
+        text(w.cached_bytes + w.free_bytes).c_str(), text(w.metadata_bytes).c_str(),
+        text(w.not_tslab_bytes > 0 ? static_cast<std::uint64_t>(w.not_tslab_bytes) : 0).c_str());
 }
 
-std::uint64_t bytes_in(memory_by_label const& memory)
+void print_row(std::string const& label, latency_histogram const& latency, std::uint64_t peak, std::uint64_t left)
 {
-    return std::accumulate(memory.begin(), memory.end(), std::uint64_t{0},
-                           [](std::uint64_t sum, auto const& one) { return sum + one.second.live_bytes; });
+    std::printf("%-12s%10ju%12s%12s%12s%12s%14s%12s\n", label.c_str(), std::uintmax_t{latency.count},
+                in_ms(latency.quantile(0.5)).c_str(), in_ms(latency.quantile(0.99)).c_str(),
+                in_ms(latency.quantile(0.999)).c_str(), in_ms(latency.most).c_str(), tslab::bytes_text(peak).c_str(),
+                tslab::bytes_text(left).c_str());
 }
 
-std::uint64_t bytes_in(std::vector<leaked_scope> const& leaks)
+void print_labels(demo_result const& result)
 {
-    return std::accumulate(leaks.begin(), leaks.end(), std::uint64_t{0},
+    std::printf("\n%-12s%10s%12s%12s%12s%12s%14s%12s\n", "label", "requests", "p50", "p99", "p99.9", "max",
+                "sampled peak", "left");
+    bytes_by_label peaks = result.peaks.live_by_label;
+    bytes_by_label left = live_by_label(result.after);
+    for (auto const& [label, latency] : result.load.by_label)
+        print_row(std::string{label}, latency, peaks[std::string{label}], left[std::string{label}]);
+    print_row("all", result.load.all, result.peaks.live_bytes, result.after.global.live_bytes);
+    std::puts("");
+}
+
+template <class Holders> std::uint64_t live_bytes_of(Holders const& all)
+{
+    return std::accumulate(all.begin(), all.end(), std::uint64_t{0},
                            [](std::uint64_t sum, auto const& one) { return sum + one.live_bytes; });
 }
 
-void print_memory(std::ostream& out, demo_result const& result)
-{
-    out << "process RSS  before " << as_bytes(result.rss_before) << "   peak " << as_bytes(result.peaks.rss_bytes)
-        << "   after the drain " << as_bytes(result.rss_after) << '\n'
-        << "live memory  sampled peak " << as_bytes(result.peaks.live_bytes) << "   after the drain "
-        << as_bytes(bytes_in(result.left)) << '\n';
-    tslab::waterfall_stats const& w = result.waterfall;
-    out << "after it     objects " << as_bytes(w.live_bytes) << "   slack and free slots "
-        << as_bytes(w.slack_bytes + w.empty_slot_bytes) << "   cached and free pages "
-        << as_bytes(w.cached_bytes + w.free_bytes) << "   metadata " << as_bytes(w.metadata_bytes) << "   not tslab "
-        << as_bytes(w.not_tslab_bytes > 0 ? static_cast<std::uint64_t>(w.not_tslab_bytes) : 0) << '\n';
 }
 
-label_memory find_or_none(memory_by_label const& memory, std::string_view label)
+void sampled_peaks::add(tslab::snapshot const& sample)
 {
-    auto const found = memory.find(std::string{label});
-    return found == memory.end() ? label_memory{} : found->second;
+    for (auto const& [label, live] : request_server::live_by_label(sample))
+        live_by_label[label] = std::max(live_by_label[label], live);
+    live_bytes = std::max(live_bytes, sample.global.live_bytes);
+    rss_bytes = std::max(rss_bytes, sample.global.rss_bytes);
 }
 
-void print_labels(std::ostream& out, demo_result const& result)
+void print_leaks(std::vector<tslab::leak> const& leaks)
 {
-    out << '\n'
-        << label_cell("label") << cell("requests", 10) << cell("p50", 11) << cell("p99", 11) << cell("p99.9", 11)
-        << cell("sampled peak", 14) << cell("in scopes", 11) << cell("left", 10) << '\n';
-    for (auto const& [label, latency] : result.load.latency_by_label) {
-        label_memory const peak = find_or_none(result.peaks.by_label, label);
-        label_memory const left = find_or_none(result.left, label);
-        out << label_cell(label) << cell(with_commas(latency.count()), 10)
-            << cell(as_milliseconds(latency.quantile(0.5)), 11) << cell(as_milliseconds(latency.quantile(0.99)), 11)
-            << cell(as_milliseconds(latency.quantile(0.999)), 11) << cell(as_bytes(peak.live_bytes), 14)
-            << cell(with_commas(peak.scopes), 11) << cell(as_bytes(left.live_bytes), 10) << '\n';
-    }
+    if (leaks.empty())
+        std::puts("no leak: every scope was left");
+    else
+        std::printf("LEAK: %zu %s entered and never left\n", leaks.size(),
+                    leaks.size() == 1 ? "scope was" : "scopes were");
+    for (tslab::leak const& leak : leaks)
+        std::printf("  %s\n", leak.sentence().c_str());
 }
 
-void print_verdict(std::ostream& out, demo_result const& result)
+bool print_report(demo_result const& result)
 {
+    auto const leaks = tslab::find_leaks(result.after, 0);
+    print_load(result);
+    print_memory(result);
+    print_labels(result);
+    print_leaks(leaks);
+    bool const found = leaks.size() == result.forgotten;
+    bool const owned = live_bytes_of(result.after.epochs) == live_bytes_of(leaks);
     if (result.load.errors != 0)
-        out << "FAILED: some answers were wrong\n";
-    if (result.leaks.size() != result.forgotten) {
-        out << "FAILED: " << result.forgotten << " scopes were forgotten on purpose, " << result.leaks.size()
-            << " were found\n";
-    }
-    if (bytes_in(result.left) != bytes_in(result.leaks)) {
-        out << "FAILED: memory is left that belongs to no scope\n";
-    }
-}
-
-}
-
-bool demo_result::good() const
-{
-    return load.errors == 0 && leaks.size() == forgotten && bytes_in(left) == bytes_in(leaks);
-}
-
-void print_leaks(std::ostream& out, std::vector<leaked_scope> const& leaks)
-{
-    if (leaks.empty()) {
-        out << "no leak: every scope was left\n";
-        return;
-    }
-    out << "LEAK: " << leaks.size() << (leaks.size() == 1 ? " scope was" : " scopes were")
-        << " entered and never left\n";
-    for (leaked_scope const& leak : leaks) {
-        out << "  " << label_cell(leak.label) << "open for " << as_seconds(leak.age_seconds) << "   refcount "
-            << leak.refcount << "   enters " << leak.enters << "   exits " << leak.exits << "   holds "
-            << as_bytes(leak.live_bytes) << " in " << with_commas(leak.live_objects) << " objects\n"
-            << "  " << label_cell("") << "entered at " << leak.entered_at << '\n';
-    }
-}
-
-void print_report(std::ostream& out, demo_result const& result)
-{
-    print_load(out, result, result.load.latency());
-    print_memory(out, result);
-    print_labels(out, result);
-    out << '\n';
-    print_leaks(out, result.leaks);
-    print_verdict(out, result);
+        std::puts("FAILED: some answers were wrong");
+    if (!found)
+        std::printf("FAILED: %u scopes were forgotten on purpose, %zu were found\n", result.forgotten, leaks.size());
+    if (!owned)
+        std::puts("FAILED: memory is left that belongs to no scope");
+    return result.load.errors == 0 && found && owned;
 }
 
 }

@@ -1,36 +1,44 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The report of a demo run: what was measured, and how it reads. Plain data in, text out.
+// What a demo run measured, and the report of it on standard output.
 #pragma once
 
 #include "load.hpp"
 
 #include <cstdint>
-#include <iosfwd>
+#include <map>
+#include <string>
 #include <vector>
 
-#include "memory_monitor.hpp"   // imports, so it goes last
+import tslab;
 
 namespace request_server {
+
+using bytes_by_label = std::map<std::string, std::uint64_t>;
+
+/// The most that samples saw: what came and went between two of them is not seen.
+struct sampled_peaks {
+    bytes_by_label live_by_label;
+    std::uint64_t live_bytes = 0;
+    std::uint64_t rss_bytes = 0;
+
+    void add(tslab::snapshot const& sample);
+};
 
 struct demo_result {
     double seconds = 0;   ///< how long the load ran
     load_result load;
     std::uint64_t allocations = 0;   ///< during the load
     std::uint64_t rss_before = 0;
-    std::uint64_t rss_after = 0;
-    tslab::waterfall_stats waterfall;   ///< what rss_after is made of
     sampled_peaks peaks;
-    memory_by_label left;   ///< after the drain
-    std::vector<leaked_scope> leaks;
+    tslab::snapshot after;    ///< when all requests have ended and what is free was trimmed
     unsigned forgotten = 0;   ///< scopes forgotten on purpose: as many leaks must be found
-
-    /// Every answer was right, and what is left is what was forgotten on purpose, nothing else.
-    bool good() const;
 };
 
-void print_report(std::ostream& out, demo_result const& result);
-void print_leaks(std::ostream& out, std::vector<leaked_scope> const& leaks);
+/// Prints the report. True if every answer was right, and what is left is what was forgotten on purpose, nothing else.
+bool print_report(demo_result const& result);
+
+void print_leaks(std::vector<tslab::leak> const& leaks);
 
 }

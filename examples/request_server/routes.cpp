@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "routes.hpp"
 
-#include <boost/json/object.hpp>
-
 #include <algorithm>
+#include <charconv>
+
+import tslab.boost;
 
 namespace request_server {
 namespace {
@@ -14,18 +15,10 @@ json::value health(request const& rq)
     json::object sets(rq.json_memory);
     for (data_set const& set : rq.data)
         sets.emplace(set.name, set.records);
-    json::object answer(rq.json_memory);
-    answer.emplace("status", "ok");
-    answer.emplace("sets", std::move(sets));
-    return answer;
+    return json::object({{"status", "ok"}, {"sets", std::move(sets)}}, rq.json_memory);
 }
 
-json::value parked(request const& rq)
-{
-    json::object answer(rq.json_memory);
-    answer.emplace("status", "parked");
-    return answer;
-}
+json::value parked(request const& rq) { return json::object({{"status", "parked"}}, rq.json_memory); }
 
 json::value refuse(request const&) { throw http_error{404, "no route serves this method and path"}; }
 
@@ -40,27 +33,98 @@ constexpr route table[] = {
 
 constexpr route no_route{.label = no_route_label, .handle = refuse};
 
+/// Splits at the first `separator`; the second part is empty if there is none.
+std::pair<std::string_view, std::string_view> split(std::string_view text, char separator)
+{
+    std::size_t const at = std::min(text.find(separator), text.size());
+    return {text.substr(0, at), text.substr(std::min(at + 1, text.size()))};
 }
 
-std::span<route const> all_routes() { return table; }
-
-route const& find_route(std::string_view method, std::string_view target)
+std::pmr::string decode(std::string_view text, std::pmr::memory_resource* memory)
 {
-    std::string_view const path = target.substr(0, target.find('?'));
-    auto const serves = [&](route const& one) { return one.method() == method && one.path() == path; };
-    auto const found = std::ranges::find_if(table, serves);
-    return found == std::end(table) ? no_route : *found;
+    std::pmr::string decoded{memory};
+    decoded.reserve(text.size());
+    while (!text.empty()) {
+        char const first = text.front();
+        text.remove_prefix(1);
+        if (first != '%') {
+            decoded += first == '+' ? ' ' : first;
+            continue;
+        }
+        unsigned code = 0;
+        if (text.size() < 2 || std::from_chars(text.data(), text.data() + 2, code, 16).ptr != text.data() + 2)
+            throw http_error{400, "a percent escape in the request target is malformed"};
+        decoded += static_cast<char>(code);
+        text.remove_prefix(2);
+    }
+    return decoded;
 }
 
-data_set const& require_set(request const& rq, std::string_view parameter)
+}
+
+query::query(std::string_view target, std::pmr::memory_resource* memory) : parameters_{memory}
 {
-    std::string_view const name = rq.parameters.require(parameter, "a parameter that names a set is missing");
-    data_set const* const set = find_set(rq.data, name);
+    for (std::string_view rest = split(target, '?').second; !rest.empty();) {
+        auto const [parameter, after] = split(rest, '&');
+        auto const [name, value] = split(parameter, '=');
+        if (!name.empty())
+            parameters_.emplace_back(decode(name, memory), decode(value, memory));
+        rest = after;
+    }
+}
+
+std::string_view query::value(std::string_view name) const
+{
+    for (auto const& [key, value] : parameters_) {
+        if (key == name)
+            return value;
+    }
+    return {};
+}
+
+std::string_view query::require(std::string_view name) const
+{
+    std::string_view const found = value(name);
+    if (found.empty())
+        throw http_error{400, "a parameter is missing"};
+    return found;
+}
+
+std::size_t query::limit() const
+{
+    std::size_t number = 20;
+    std::string_view const text = value("limit");
+    char const* const end = text.data() + text.size();
+    if (!text.empty() && (std::from_chars(text.data(), end, number).ptr != end || number > 1'000))
+        throw http_error{400, "limit is not a number in range"};
+    return number;
+}
+
+data_set const& request::require_set(std::string_view parameter) const
+{
+    data_set const* const set = find_set(data, parameters.require(parameter));
     if (set == nullptr)
         throw http_error{400, "no such set: GET /healthz lists them"};
     return *set;
 }
 
-std::size_t row_limit(request const& rq) { return rq.parameters.number_or("limit", 20, 1'000); }
+route const& find_route(std::string_view method, std::string_view target)
+{
+    std::string_view const path = split(target, '?').first;
+    auto const serves = [&](route const& one) { return split(one.label, ' ') == std::pair{method, path}; };
+    auto const found = std::ranges::find_if(table, serves);
+    return found == std::end(table) ? no_route : *found;
+}
+
+std::pmr::string answer_text(route const& to, std::string_view target, std::string_view body, catalog const& data,
+                             std::pmr::memory_resource* memory)
+{
+    tslab::boost_resource json_memory{memory};
+    query const parameters{target, memory};
+    request const rq{parameters, body, data, memory, json::storage_ptr{&json_memory}};
+    std::pmr::string answer{memory};
+    append_json(answer, to.handle(rq));
+    return answer;
+}
 
 }

@@ -1,30 +1,51 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The routes: which there are, and what a handler sees. A handler is a pure function from a request
-// to a JSON value. It knows std::pmr and Boost.JSON and nothing of the allocator behind them:
-// whatever it allocates comes from `request::memory` (or `json_memory`, the same memory under the
-// type that Boost.JSON wants), and its answer may live there too.
+// The routes: which there are, what a handler sees, and an answer as text, without HTTP. A handler is a pure function
+// from a request to a JSON value. It knows std::pmr and Boost.JSON and nothing of the allocator behind them: what it
+// allocates comes from `request::memory` (or `json_memory`, the same memory under the type that Boost.JSON wants), and
+// its answer may live there too.
 #pragma once
 
 #include "data.hpp"
-#include "query.hpp"
-
-#include <boost/json/storage_ptr.hpp>
-#include <boost/json/value.hpp>
 
 #include <cstddef>
-#include <exception>
 #include <memory_resource>
-#include <span>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace request_server {
 
-namespace json = boost::json;
-
 /// The largest body that a request may carry.
 inline constexpr std::size_t largest_body = 1024 * 1024;
+
+/// Ends a handler with an error response. The message is a literal: refusing a request allocates nothing for it.
+struct http_error {
+    unsigned status;
+    char const* message;
+};
+
+/// The parameters of a request target: "/search?set=countries&q=land" split at '&', percent-decoded, kept in the memory
+/// given. The first of several parameters of one name counts.
+class query {
+public:
+    /// Throws http_error 400 if a percent escape is malformed.
+    query(std::string_view target, std::pmr::memory_resource* memory);
+
+    /// The parameter, or nothing if the request does not carry it.
+    std::string_view value(std::string_view name) const;
+
+    /// The parameter; throws http_error 400 if it is absent or empty.
+    std::string_view require(std::string_view name) const;
+
+    /// How many rows an answer holds: `limit` if given, 20 otherwise; throws http_error 400 above 1,000.
+    std::size_t limit() const;
+
+private:
+    std::pmr::vector<std::pair<std::pmr::string, std::pmr::string>> parameters_;
+};
 
 struct request {
     query const& parameters;
@@ -32,49 +53,31 @@ struct request {
     catalog const& data;
     std::pmr::memory_resource* memory;
     json::storage_ptr json_memory;
-};
 
-using handler = json::value (*)(request const&);
-
-/// Ends a handler with an error response. The message is a literal: refusing a request allocates
-/// nothing for it.
-class http_error : public std::exception {
-public:
-    http_error(unsigned status, char const* message) : status_{status}, message_{message} {}
-    unsigned status() const { return status_; }
-    char const* what() const noexcept override { return message_; }
-
-private:
-    unsigned status_;
-    char const* message_;
+    /// The set that a parameter names; throws http_error 400 if it is absent or there is none such.
+    data_set const& require_set(std::string_view parameter) const;
 };
 
 struct route {
     std::string_view label;   ///< method and path, "GET /search": also the label of its scopes
-    handler handle;
-    bool parks_session = false;   ///< its scope lives in a session that can be forgotten
-
-    std::string_view method() const { return label.substr(0, label.find(' ')); }
-    std::string_view path() const { return label.substr(label.find(' ') + 1); }
+    json::value (*handle)(request const&);
+    bool parks_session = false;   ///< its memory is a session's, which can be forgotten
 };
-
-std::span<route const> all_routes();
-
-/// The route for a method and a target (path and parameters). What no route serves goes to one
-/// that refuses it with 404, under the label "(no route)".
-route const& find_route(std::string_view method, std::string_view target);
 
 inline constexpr std::string_view no_route_label = "(no route)";
 
-/// The set that a parameter names; throws http_error 400 if it is absent or there is none such.
-data_set const& require_set(request const& rq, std::string_view parameter);
+/// The route for a method and a target (path and parameters). What no route serves goes to one that refuses it with
+/// 404, under the label "(no route)".
+route const& find_route(std::string_view method, std::string_view target);
+
+/// What `to` says to a request target and a body, as JSON text. Every byte comes from `memory`. Throws what handlers
+/// throw, http_error above all.
+std::pmr::string answer_text(route const& to, std::string_view target, std::string_view body, catalog const& data,
+                             std::pmr::memory_resource* memory);
 
 json::value search(request const& rq);
 json::value group(request const& rq);
 json::value join(request const& rq);
 json::value statistics(request const& rq);
-
-/// How many rows an answer holds: `limit` if given, 20 otherwise.
-std::size_t row_limit(request const& rq);
 
 }

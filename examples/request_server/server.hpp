@@ -1,39 +1,54 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The HTTP service: an acceptor and worker threads on 127.0.0.1. A connection that is idle costs no
-// thread; a request is read, handled and answered by one worker, inside one epoch_scope labelled
-// with its route. A client that sends half a request holds a worker for ten seconds at most. A
-// constructed server listens; destroying it finishes the requests in hand.
+// The HTTP service: worker threads on 127.0.0.1, each with the connections that it was given, served by coroutines. A
+// request's memory is one epoch_resource, labelled with its route, so requests of one thread may overlap and end in any
+// order; while its handler runs, an epoch_scope makes it the thread's current domain. No client waits for a slow one: a
+// connection costs no thread, and a request that is half sent for ten seconds is dropped.
 #pragma once
 
-#include "data.hpp"
+#include "routes.hpp"
+
+#include <boost/asio.hpp>
 
 #include <cstdint>
-#include <memory>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 import tslab;
 
 namespace request_server {
 
+struct connection;
+
 class server {
 public:
-    /// Both `heap` and `data` must outlive the server. Port 0 takes any free one;
-    /// throws usage_error if it cannot listen there.
+    /// Listens. Both `heap` and `data` must outlive the server. Port 0 takes any free one; throws usage_error if it
+    /// cannot listen there.
     server(tslab::allocator& heap, catalog const& data, std::uint16_t port, unsigned workers);
+    /// Ends each worker after the step that it is in, then the connections.
     ~server();
 
-    server(server const&) = delete;
-    server& operator=(server const&) = delete;
+    std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
 
-    std::uint16_t port() const;
-
-    /// From now on, the next `count` requests to GET /forget lose their scope.
+    /// From now on, the next `count` requests to GET /forget lose their memory. Thread safe.
     void forget(unsigned count);
 
 private:
-    struct state;
-    std::unique_ptr<state> state_;
+    template <class Result> using awaitable = boost::asio::awaitable<Result>;
+    awaitable<void> accept();
+    awaitable<void> serve(boost::asio::ip::tcp::socket socket);
+    awaitable<bool> serve_one(connection& peer, route const& target);
+
+    tslab::allocator& heap_;
+    catalog const& data_;
+    std::mutex forgetting_;
+    unsigned to_forget_ = 0;
+    std::deque<boost::asio::io_context> contexts_;   // one a worker
+    boost::asio::ip::tcp::acceptor acceptor_;
+    std::vector<std::jthread> threads_;
 };
 
 }

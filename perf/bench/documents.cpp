@@ -5,8 +5,7 @@
 // adapter for Boost, for every contender.
 #include "pattern.hpp"
 
-#include "answer.hpp"
-#include "json_text.hpp"
+#include "data.hpp"
 #include "routes.hpp"
 #include "server_work.hpp"
 
