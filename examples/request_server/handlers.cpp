@@ -20,7 +20,7 @@ template <class Finds, class Row>
 json::value listing(request const& rq, std::size_t records, Finds const& finds, Row row)
 {
     json::array rows(rq.json_memory);
-    for (auto const& find : finds | std::views::take(rq.parameters.limit()))
+    for (auto const& find : finds | std::views::take(rq.limit()))
         rows.emplace_back(row(find));
     return json::object({{"records", records}, {"count", finds.size()}, {"rows", std::move(rows)}}, rq.json_memory);
 }
@@ -49,10 +49,9 @@ struct join_request {
 
 join_request wanted_join(request const& rq)
 {
-    query const& parameters = rq.parameters;
-    if (!parameters.value("left").empty())
-        return {rq.require_set("left"), rq.require_set("right"), parameters.require("left_by"),
-                parameters.require("right_by"), parameters.value("until")};
+    if (!rq.value("left").empty())
+        return {rq.require_set("left"), rq.require_set("right"), rq.require("left_by"), rq.require("right_by"),
+                rq.value("until")};
     data_set const* const subdivisions = find_set(rq.data, "subdivisions");
     data_set const* const countries = find_set(rq.data, "countries");
     if (subdivisions == nullptr || countries == nullptr)
@@ -112,7 +111,7 @@ json::array most_frequent(document_summary const& summary, request const& rq)
                                                                          rq.memory};
     std::ranges::sort(counted, {}, [](auto const& entry) { return std::tuple{~entry.second, entry.first}; });
     json::array rows(rq.json_memory);
-    for (auto const& [key, count] : counted | std::views::take(rq.parameters.limit()))
+    for (auto const& [key, count] : counted | std::views::take(rq.limit()))
         rows.emplace_back(json::object({{"key", key}, {"count", count}}, rq.json_memory));
     return rows;
 }
@@ -123,7 +122,7 @@ json::array most_frequent(document_summary const& summary, request const& rq)
 json::value search(request const& rq)
 {
     data_set const& set = rq.require_set("set");
-    std::string_view const wanted = rq.parameters.require("q");
+    std::string_view const wanted = rq.require("q");
     json::value const document = parse_known(set.text, rq.json_memory);
 
     std::pmr::vector<json::object const*> hits{rq.memory};
@@ -140,7 +139,7 @@ json::value search(request const& rq)
 json::value group(request const& rq)
 {
     data_set const& set = rq.require_set("set");
-    std::string_view const field = rq.parameters.require("by");
+    std::string_view const field = rq.require("by");
     json::value const document = parse_known(set.text, rq.json_memory);
 
     struct members {
@@ -219,20 +218,22 @@ json::value statistics(request const& rq)
 
     document_summary summary{rq.memory};
     summary.add(document, 1);
-    std::uint64_t const numbers =
-        summary.count(json::kind::int64) + summary.count(json::kind::uint64) + summary.count(json::kind::double_);
-    return json::object({{"bytes", rq.body.size()},
+    constexpr std::pair<char const*, json::kind> kinds[] = {{"objects", json::kind::object},
+                                                            {"arrays", json::kind::array},
+                                                            {"strings", json::kind::string},
+                                                            {"booleans", json::kind::bool_},
+                                                            {"nulls", json::kind::null}};
+    json::object answer({{"bytes", rq.body.size()},
                          {"depth", summary.depth},
-                         {"objects", summary.count(json::kind::object)},
-                         {"arrays", summary.count(json::kind::array)},
-                         {"strings", summary.count(json::kind::string)},
                          {"string_bytes", summary.string_bytes},
-                         {"booleans", summary.count(json::kind::bool_)},
-                         {"nulls", summary.count(json::kind::null)},
-                         {"numbers", numbers},
                          {"distinct_keys", summary.keys.size()},
                          {"keys", most_frequent(summary, rq)}},
                         rq.json_memory);
+    for (auto const& [name, kind] : kinds)
+        answer.emplace(name, summary.count(kind));
+    answer.emplace("numbers", summary.count(json::kind::int64) + summary.count(json::kind::uint64) +
+                                  summary.count(json::kind::double_));
+    return answer;
 }
 
 }

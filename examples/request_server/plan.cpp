@@ -73,11 +73,10 @@ std::size_t count_mentions(json::array const& records, std::string const& wanted
 /// The letters that a name begins with, three at most: something that a search will find.
 std::string search_word(std::string_view name)
 {
-    std::size_t length = 0;
-    while (length < std::min<std::size_t>(name.size(), 3) &&
-           std::isalpha(static_cast<unsigned char>(name[length])) != 0)
-        ++length;
-    return length == 0 ? "a" : std::string{name.substr(0, length)};
+    auto const no_letter = [](char const letter) { return std::isalpha(static_cast<unsigned char>(letter)) == 0; };
+    name = name.substr(0, 3);
+    std::string const word{name.begin(), std::ranges::find_if(name, no_letter)};
+    return word.empty() ? "a" : word;
 }
 
 /// Names of fields to group and join by, from the first record: a few, and such as fit into a request.

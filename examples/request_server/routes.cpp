@@ -60,37 +60,43 @@ std::pmr::string decode(std::string_view text, std::pmr::memory_resource* memory
     return decoded;
 }
 
-}
-
-query::query(std::string_view target, std::pmr::memory_resource* memory) : parameters_{memory}
+auto parse_parameters(std::string_view target, std::pmr::memory_resource* memory)
 {
+    decltype(request::parameters) parameters{memory};
     for (std::string_view rest = split(target, '?').second; !rest.empty();) {
         auto const [parameter, after] = split(rest, '&');
         auto const [name, value] = split(parameter, '=');
         if (!name.empty())
-            parameters_.emplace_back(decode(name, memory), decode(value, memory));
+            parameters.emplace_back(decode(name, memory), decode(value, memory));
         rest = after;
     }
+    return parameters;
 }
 
-std::string_view query::value(std::string_view name) const
-{
-    for (auto const& [key, value] : parameters_) {
-        if (key == name)
-            return value;
-    }
-    return {};
 }
 
-std::string_view query::require(std::string_view name) const
+std::string_view request::value(std::string_view name) const
 {
-    std::string_view const found = value(name);
-    if (found.empty())
+    auto const found = std::ranges::find_if(parameters, [name](auto const& one) { return one.first == name; });
+    return found == parameters.end() ? std::string_view{} : found->second;
+}
+
+std::string_view request::require(std::string_view name) const
+{
+    if (value(name).empty())
         throw http_error{400, "a parameter is missing"};
-    return found;
+    return value(name);
 }
 
-std::size_t query::limit() const
+data_set const& request::require_set(std::string_view name) const
+{
+    data_set const* const set = find_set(data, require(name));
+    if (set == nullptr)
+        throw http_error{400, "no such set: GET /healthz lists them"};
+    return *set;
+}
+
+std::size_t request::limit() const
 {
     std::size_t number = 20;
     std::string_view const text = value("limit");
@@ -98,14 +104,6 @@ std::size_t query::limit() const
     if (!text.empty() && (std::from_chars(text.data(), end, number).ptr != end || number > 1'000))
         throw http_error{400, "limit is not a number in range"};
     return number;
-}
-
-data_set const& request::require_set(std::string_view parameter) const
-{
-    data_set const* const set = find_set(data, parameters.require(parameter));
-    if (set == nullptr)
-        throw http_error{400, "no such set: GET /healthz lists them"};
-    return *set;
 }
 
 route const& find_route(std::string_view method, std::string_view target)
@@ -120,8 +118,7 @@ std::pmr::string answer_text(route const& to, std::string_view target, std::stri
                              std::pmr::memory_resource* memory)
 {
     tslab::boost_resource json_memory{memory};
-    query const parameters{target, memory};
-    request const rq{parameters, body, data, memory, json::storage_ptr{&json_memory}};
+    request const rq{parse_parameters(target, memory), body, data, memory, json::storage_ptr{&json_memory}};
     std::pmr::string answer{memory};
     append_json(answer, to.handle(rq));
     return answer;

@@ -27,12 +27,13 @@ struct http_error {
     char const* message;
 };
 
-/// The parameters of a request target: "/search?set=countries&q=land" split at '&', percent-decoded, kept in the memory
-/// given. The first of several parameters of one name counts.
-class query {
-public:
-    /// Throws http_error 400 if a percent escape is malformed.
-    query(std::string_view target, std::pmr::memory_resource* memory);
+struct request {
+    /// Of the target, percent-decoded: "/search?set=countries&q=land" has two. The first of several of one name counts.
+    std::pmr::vector<std::pair<std::pmr::string, std::pmr::string>> parameters;
+    std::string_view body;
+    catalog const& data;
+    std::pmr::memory_resource* memory;
+    json::storage_ptr json_memory;
 
     /// The parameter, or nothing if the request does not carry it.
     std::string_view value(std::string_view name) const;
@@ -40,22 +41,11 @@ public:
     /// The parameter; throws http_error 400 if it is absent or empty.
     std::string_view require(std::string_view name) const;
 
+    /// The set that a parameter names; throws http_error 400 if it is absent or there is none such.
+    data_set const& require_set(std::string_view name) const;
+
     /// How many rows an answer holds: `limit` if given, 20 otherwise; throws http_error 400 above 1,000.
     std::size_t limit() const;
-
-private:
-    std::pmr::vector<std::pair<std::pmr::string, std::pmr::string>> parameters_;
-};
-
-struct request {
-    query const& parameters;
-    std::string_view body;
-    catalog const& data;
-    std::pmr::memory_resource* memory;
-    json::storage_ptr json_memory;
-
-    /// The set that a parameter names; throws http_error 400 if it is absent or there is none such.
-    data_set const& require_set(std::string_view parameter) const;
 };
 
 struct route {

@@ -206,8 +206,9 @@ net::awaitable<void> server::accept()
         net::any_io_executor const worker = contexts_[next].get_executor();
         tcp::socket socket = co_await acceptor_.async_accept(worker, into(error));
         if (!error) {
-            net::co_spawn(worker, serve(std::move(socket)), net::detached);
-        } else {   // out of file descriptors, most likely: an immediate retry would only spin
+            net::co_spawn(worker, serve(std::move(socket)),
+                          net::detached);   // an exception ends it, and the connection
+        } else {                            // out of file descriptors, most likely: an immediate retry would only spin
             retry.expires_after(50ms);
             co_await retry.async_wait(into(error));
         }
