@@ -42,12 +42,6 @@ void print_memory(demo_result const& result)
     tslab::global_stats const& after = result.after.global;
     std::printf("process RSS  before %s   peak %s   after the drain %s\n", text(result.rss_before).c_str(),
                 text(std::max(result.peaks.rss_bytes, after.rss_bytes)).c_str(), text(after.rss_bytes).c_str());
-    tslab::waterfall_stats const w = result.after.waterfall.value_or(tslab::waterfall_stats{});
-    std::printf(
-        "after it     objects %s   slack and free slots %s   cached and free pages %s   metadata %s   not tslab %s\n",
-        text(w.live_bytes).c_str(), text(w.slack_bytes + w.empty_slot_bytes).c_str(),
-        text(w.cached_bytes + w.free_bytes).c_str(), text(w.metadata_bytes).c_str(),
-        text(w.not_tslab_bytes > 0 ? static_cast<std::uint64_t>(w.not_tslab_bytes) : 0).c_str());
 }
 
 void print_row(std::string const& label, latency_histogram const& latency, std::uint64_t peak, std::uint64_t left)

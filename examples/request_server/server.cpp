@@ -206,9 +206,12 @@ net::awaitable<void> server::accept()
         net::any_io_executor const worker = contexts_[next].get_executor();
         tcp::socket socket = co_await acceptor_.async_accept(worker, into(error));
         if (!error) {
-            net::co_spawn(worker, serve(std::move(socket)),
-                          net::detached);   // an exception ends it, and the connection
-        } else {                            // out of file descriptors, most likely: an immediate retry would only spin
+            try {
+                net::co_spawn(worker, serve(std::move(socket)), net::detached);
+            } catch (std::bad_alloc const&) {
+                // The connection ends, the others go on. So it is with any exception that leaves `serve`.
+            }
+        } else {   // out of file descriptors, most likely: an immediate retry would only spin
             retry.expires_after(50ms);
             co_await retry.async_wait(into(error));
         }
