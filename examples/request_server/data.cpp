@@ -8,9 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 #include <utility>
 
 namespace request_server {
@@ -39,7 +39,7 @@ data_set load_set(std::string name, std::string const& path)
     // A directory opens, and cannot be read. Nothing can be read from an empty file either, but that is no error.
     if (!file || (!(text << file.rdbuf()) && errno != 0))
         throw usage_error{
-            "cannot read " + path + ": " + std::strerror(errno) +
+            "cannot read " + path + ": " + std::generic_category().message(errno) +
             (path.starts_with(iso) ? " (install the package iso-codes, or name a file with --data)" : "")};
     boost::system::error_code error;
     json::value const document = parse_json(text.view(), {}, error);

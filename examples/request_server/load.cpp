@@ -33,10 +33,10 @@ std::chrono::nanoseconds latency_histogram::quantile(double q) const
 }
 
 /// Runs one operation on the stream to its end, within 30 seconds; throws boost::system::system_error.
-template <class Start> void client::run(Start start)
+template <class Start> void client::run(boost::beast::tcp_stream& stream, Start start)
 {
     boost::system::error_code result;
-    stream_->expires_after(std::chrono::seconds{30});
+    stream.expires_after(std::chrono::seconds{30});
     start([&result](boost::system::error_code const& error, std::size_t) { result = error; });
     io_.restart();
     io_.run();
@@ -54,8 +54,9 @@ std::pair<unsigned, std::string> client::send(std::string_view request)
         stream_.emplace(std::move(socket));
     }
     http::response<http::string_body> answer;
-    run([&](auto done) { boost::asio::async_write(*stream_, boost::asio::buffer(request), done); });
-    run([&](auto done) { http::async_read(*stream_, arrived_, answer, done); });
+    boost::beast::tcp_stream& stream = *stream_;
+    run(stream, [&](auto done) { boost::asio::async_write(stream, boost::asio::buffer(request), done); });
+    run(stream, [&](auto done) { http::async_read(stream, arrived_, answer, done); });
     if (!answer.keep_alive())
         stream_.reset();
     return {answer.result_int(), std::move(answer.body())};

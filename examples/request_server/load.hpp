@@ -53,7 +53,7 @@ public:
 
 private:
     std::pair<unsigned, std::string> send(std::string_view request);
-    template <class Start> void run(Start start);
+    template <class Start> void run(boost::beast::tcp_stream& stream, Start start);
 
     std::uint16_t port_;
     load_result& result_;

@@ -96,6 +96,7 @@ void drive(options const& chosen, std::vector<planned_request> const& plan, serv
     };
     auto const begin = clock_type::now();
     std::vector<std::jthread> clients;
+    clients.reserve(chosen.clients);
     for (unsigned i = 1; i <= chosen.clients; ++i)
         clients.emplace_back(send_requests, i);
     for (unsigned second = 1; second <= chosen.seconds; ++second) {

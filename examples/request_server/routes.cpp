@@ -52,7 +52,7 @@ std::pmr::string decode(std::string_view text, std::pmr::memory_resource* memory
             continue;
         }
         unsigned code = 0;
-        if (text.size() < 2 || std::from_chars(text.data(), text.data() + 2, code, 16).ptr != text.data() + 2)
+        if (text.size() < 2 || std::from_chars(text.begin(), text.begin() + 2, code, 16).ptr != text.begin() + 2)
             throw http_error{400, "a percent escape in the request target is malformed"};
         decoded += static_cast<char>(code);
         text.remove_prefix(2);
@@ -100,8 +100,7 @@ std::size_t request::limit() const
 {
     std::size_t number = 20;
     std::string_view const text = value("limit");
-    char const* const end = text.data() + text.size();
-    if (!text.empty() && (std::from_chars(text.data(), end, number).ptr != end || number > 1'000))
+    if (!text.empty() && (std::from_chars(text.begin(), text.end(), number).ptr != text.end() || number > 1'000))
         throw http_error{400, "limit is not a number in range"};
     return number;
 }

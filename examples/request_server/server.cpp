@@ -58,6 +58,7 @@ struct parked_session {
         tslab::boost_resource json_memory{&memory};
         data_set const& smallest = *std::ranges::min_element(data, {}, &data_set::records);
         json::value const document = parse_known(smallest.text, json::storage_ptr{&json_memory});
+        names.reserve(smallest.records);
         for (json::value const& record : *find_records(document))
             names.emplace_back(name_of(record.get_object()));
     }
@@ -187,6 +188,7 @@ server::server(tslab::allocator& heap, catalog const& data, std::uint16_t port, 
     : heap_{heap}, data_{data}, contexts_(workers), acceptor_{listen(contexts_[0], port)}
 {
     net::co_spawn(contexts_[0], accept(), net::detached);
+    threads_.reserve(workers);
     for (net::io_context& context : contexts_)
         threads_.emplace_back([work = net::make_work_guard(context), &context] { context.run(); });
 }

@@ -30,6 +30,8 @@ public:
     server(tslab::allocator& heap, catalog const& data, std::uint16_t port, unsigned workers);
     /// Ends each worker after the step that it is in, then the connections.
     ~server();
+    server(server const&) = delete;
+    server& operator=(server const&) = delete;
 
     std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
 

@@ -12,6 +12,7 @@
 #include <memory_resource>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -21,14 +22,14 @@ namespace {
 
 /// A user who is logged in. It outlives the request that made it, so its memory is an epoch of its own.
 struct session {
-    explicit session(tslab::allocator& heap)
+    session(tslab::allocator& heap, std::string_view of)
         : memory{heap, {.label = "session"}},   // the line that the leak report names
-          basket(20, "an article with a name that a string does not hold inside", &memory)
+          form{of, &memory}
     {
     }
 
     tslab::epoch_resource memory;
-    std::pmr::vector<std::pmr::string> basket;
+    std::pmr::string form;
 };
 
 class server {
@@ -49,7 +50,7 @@ public:
     {
         tslab::epoch_scope const scope{heap_, "POST /login"};
         std::pmr::string const form(2000, '.', scope.resource());
-        start(user);
+        start(user, form);
         at_its_largest();
     }
 
@@ -60,10 +61,10 @@ public:
     }
 
 private:
-    void start(unsigned user)
+    void start(unsigned user, std::string_view form)
     {
         std::lock_guard const guard{mutex_};
-        sessions_.try_emplace(user, heap_);   // takes its memory from its own epoch, not from the request's
+        sessions_.try_emplace(user, heap_, form);   // a copy in its own epoch, not in the request's
     }
 
     tslab::allocator& heap_;
@@ -108,6 +109,7 @@ int main()
         number == 0 ? shop.login(number, wait) : shop.orders(wait);   // and no logout
     };
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (unsigned number = 0; number < 4; ++number)
         threads.emplace_back(work, number);
     looking.arrive_and_wait();   // each thread is inside a request now
