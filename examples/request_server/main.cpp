@@ -173,9 +173,7 @@ void run_service(options const& chosen, catalog const& data)
     do_not_report_twice();
 }
 
-}
-
-int main(int argc, char** argv)
+int run(int argc, char** argv)
 {
     options chosen;
     CLI::App app{"An HTTP service on 127.0.0.1 whose requests each have memory of their own, a tslab epoch.\n"
@@ -185,15 +183,24 @@ int main(int argc, char** argv)
     declare(app, chosen);
     try {
         app.parse(argc, argv);
-        if (chosen.clients == 0)
-            chosen.clients = chosen.threads;
-        catalog const data = chosen.data_file.empty() ? load_iso_sets() : load_file(chosen.data_file);
-        if (!chosen.serve)
-            return run_demo(chosen, data) ? 0 : 1;
-        run_service(chosen, data);
-        return 0;
     } catch (CLI::Success const& asked_for_help) {
         return app.exit(asked_for_help);
+    }
+    if (chosen.clients == 0)
+        chosen.clients = chosen.threads;
+    catalog const data = chosen.data_file.empty() ? load_iso_sets() : load_file(chosen.data_file);
+    if (!chosen.serve)
+        return run_demo(chosen, data) ? 0 : 1;
+    run_service(chosen, data);
+    return 0;
+}
+
+}
+
+int main(int argc, char** argv)
+{
+    try {
+        return run(argc, argv);
     } catch (CLI::ParseError const& mistake) {
         std::fprintf(stderr, "request_server: %s (see --help)\n", mistake.what());
         return 2;
