@@ -8,6 +8,11 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <range/v3/algorithm/any_of.hpp>
+#include <range/v3/algorithm/search.hpp>
+#include <range/v3/algorithm/sort.hpp>
+#include <range/v3/functional/comparisons.hpp>
+#include <range/v3/view/take.hpp>
 #include <ranges>
 #include <tuple>
 #include <unordered_map>
@@ -20,7 +25,7 @@ template <class Finds, class Row>
 json::value listing(request const& rq, std::size_t records, Finds const& finds, Row row)
 {
     json::array rows(rq.json_memory);
-    for (auto const& find : finds | std::views::take(rq.limit()))
+    for (auto const& find : finds | ranges::views::take(rq.limit()))
         rows.emplace_back(row(find));
     return json::object({{"records", records}, {"count", finds.size()}, {"rows", std::move(rows)}}, rq.json_memory);
 }
@@ -33,9 +38,9 @@ constexpr char folded(char letter)
 
 bool mentions(json::object const& record, std::string_view wanted)
 {
-    return std::ranges::any_of(record, [wanted](json::key_value_pair const& field) {
+    return ranges::any_of(record, [wanted](json::key_value_pair const& field) {
         json::string const* const text = field.value().if_string();
-        return text != nullptr && !std::ranges::search(view_of(*text), wanted, {}, folded, folded).empty();
+        return text != nullptr && !ranges::search(view_of(*text), wanted, ranges::equal_to{}, folded, folded).empty();
     });
 }
 
@@ -109,9 +114,9 @@ json::array most_frequent(document_summary const& summary, request const& rq)
 {
     std::pmr::vector<std::pair<std::string_view, std::uint64_t>> counted{summary.keys.begin(), summary.keys.end(),
                                                                          rq.memory};
-    std::ranges::sort(counted, {}, [](auto const& entry) { return std::tuple{~entry.second, entry.first}; });
+    ranges::sort(counted, ranges::less{}, [](auto const& entry) { return std::tuple{~entry.second, entry.first}; });
     json::array rows(rq.json_memory);
-    for (auto const& [key, count] : counted | std::views::take(rq.limit()))
+    for (auto const& [key, count] : counted | ranges::views::take(rq.limit()))
         rows.emplace_back(json::object({{"key", key}, {"count", count}}, rq.json_memory));
     return rows;
 }
@@ -130,7 +135,7 @@ json::value search(request const& rq)
         if (mentions(record.get_object(), wanted))
             hits.push_back(&record.get_object());
     }
-    std::ranges::sort(hits, {}, [](json::object const* hit) { return name_of(*hit); });
+    ranges::sort(hits, ranges::less{}, [](json::object const* hit) { return name_of(*hit); });
     return listing(rq, set.records, hits, [](json::object const* hit) -> json::object const& { return *hit; });
 }
 
@@ -163,7 +168,7 @@ json::value group(request const& rq)
     ranking.reserve(groups.size());
     for (entry const& one : groups)
         ranking.push_back(&one);
-    std::ranges::sort(ranking, {}, [](entry const* one) {   // larger groups first, equal ones by key
+    ranges::sort(ranking, ranges::less{}, [](entry const* one) {   // larger groups first, equal ones by key
         return std::tuple{~one->second.count, std::string_view{one->first}};
     });
     return listing(rq, set.records, ranking, [&](entry const* one) {
@@ -201,7 +206,7 @@ json::value join(request const& rq)
         if (json::object const* const partner = partner_of(record.get_object(), by, index, rq.memory))
             pairs.push_back({&record.get_object(), partner});
     }
-    std::ranges::sort(pairs, {}, &joined::names);
+    ranges::sort(pairs, ranges::less{}, &joined::names);
     return listing(rq, by.left.records, pairs, [&](joined const& pair) {
         return json::object({{"left", *pair.left}, {"right", *pair.right}}, rq.json_memory);
     });
