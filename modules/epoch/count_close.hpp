@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a close is counted, whoever asked for it.
+// Counts a close: an explicit one, or one by the end of a domain or resource.
 #pragma once
 
 namespace tslab {

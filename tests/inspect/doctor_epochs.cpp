@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(who_is_inside_of_the_current_epoch_may_just_have_come)
     b = same_before(s, 59);
     BOOST_TEST(severity_of(tslab::diagnose(s, &b), "epoch_leak") == "none");
     b = same_before(s, 60);
-    b.epochs[0].exits = 8;   // somebody left meanwhile
+    b.epochs[0].exits = 8;   // one domain left between the two looks
     BOOST_TEST(severity_of(tslab::diagnose(s, &b), "epoch_leak") == "none");
     b = same_before(s, 60);
     b.epochs[0].refcount = 0;

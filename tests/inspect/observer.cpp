@@ -188,7 +188,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_has_statistics_of_its_own)
     heap.free(p);
 }
 
-// The counters go on in memory that nobody sees; the number of the descriptor belongs to somebody else by then.
+// The counters go on in memory that no reader sees; the descriptor's number names another file by then.
 BOOST_AUTO_TEST_CASE(a_program_may_close_every_descriptor)
 {
     process other{[](auto say) {
@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(a_program_may_close_every_descriptor)
     BOOST_TEST(other.line() == "1");   // the heap ended and left the other file open
 }
 
-// Whoever reads another process has that one's segment open, and is not that process.
+// A reader has the segment of another process open, and is not that process.
 BOOST_AUTO_TEST_CASE(the_segment_of_another_process_is_not_ones_own)
 {
     process other{[](auto say) {

@@ -61,7 +61,7 @@ inline void repairs_are_told_by_reason()
                        {"/sampled/repair_wall_ns_max", some},
                        {"/threads/1/repair_count", 1},
                        {"/threads/1/repair_reason_full_bitmap", 1}});
-    // Listed, while somebody takes it back.
+    // On a list, while another thread reclaims it.
     worker other;   // has no slab of the class yet, so it looks for one to adopt
     auto const going = shelve(heap, e);
     tslab::slab_meta& g = slab_of(heap, going[0]);
@@ -97,7 +97,7 @@ inline void an_election_that_is_lost_is_told()
     tslab::slab_meta& s = slab_of(heap, left[0]);
     std::uint64_t const free = s.remote_free.load();
     s.remote_free.store(tslab::bins[7].full_mask);   // as if its last object had been freed,
-    s.owner.store(&tslab::reclaiming);               // and whoever did so were taking it back
+    s.owner.store(&tslab::reclaiming);               // as a thread that reclaims it would
     heap.trim(e);
     s.remote_free.store(free);
     s.owner.store(nullptr);
