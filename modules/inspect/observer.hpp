@@ -38,6 +38,8 @@ public:
     ~observer();
     observer(observer&&) noexcept;
     observer& operator=(observer&&) noexcept;
+    observer(observer const&) = delete;
+    observer& operator=(observer const&) = delete;
 
     /// One snapshot a heap, in the order the heaps were made; at least one. Throws observe_error, std::bad_alloc.
     [[nodiscard]] std::vector<snapshot> read(snapshot_options const& o = {});

@@ -75,6 +75,7 @@ public:
     memory_checks(check_mode mode, std::optional<std::uint32_t> guard_sampling);
     memory_checks(memory_checks const&) = delete;
     memory_checks& operator=(memory_checks const&) = delete;
+    ~memory_checks() = default;
 
     [[nodiscard]] inline bool on() const noexcept { return mode_ != check_mode::off; }
     [[nodiscard]] inline bool uses_canaries() const noexcept { return mode_ == check_mode::canaries; }

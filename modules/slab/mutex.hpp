@@ -53,6 +53,7 @@ public:
     constexpr mutex() noexcept = default;
     mutex(mutex const&) = delete;
     mutex& operator=(mutex const&) = delete;
+    ~mutex() = default;
 
     /// Returns whether the lock was free at once.
     inline bool lock() noexcept __attribute__((acquire_capability(), no_thread_safety_analysis))
@@ -125,7 +126,7 @@ private:
 class [[clang::scoped_lockable]] lock_guard {
 public:
     inline explicit lock_guard(mutex& m, lock_site const& site = {}) noexcept __attribute__((acquire_capability(m)))
-        : mutex_{&m}, times_{nullptr}
+        : mutex_{&m}
     {
         bool const fast = m.lock();
         if (site.counts != nullptr)
@@ -152,7 +153,7 @@ public:
 
 private:
     mutex* mutex_;
-    lock_times* times_;
+    lock_times* times_ = nullptr;
 };
 
 /// Hints to the processor that this is a spin loop.

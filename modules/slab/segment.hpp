@@ -55,6 +55,7 @@ public:
     constexpr segment(bool published, std::uint32_t* next) noexcept : next_{next}, is_published_{published} {}
     segment(segment const&) = delete;
     segment& operator=(segment const&) = delete;
+    ~segment() = default;
 
     /// Creates the segment if it has no user yet. TSLAB_PUBLISH=0 disables a published one, and TSLAB_STATS_FILE names
     /// a file to use instead of a memfd (see docs/observing.md). False if it cannot be created. Each enter() that

@@ -266,12 +266,9 @@ static_assert(
         return true;
     }(),
     "every size of a step fits its class");
-static_assert([] {
-    for (class_shape const& s : class_shapes)
-        if (!std::has_single_bit(s.pages) || !std::has_single_bit(s.subslabs) || s.subslabs > max_subslabs ||
-            (s.subslabs != 1 && s.pages != 1))
-            return false;
-    return true;
-}());
+static_assert(std::ranges::all_of(class_shapes, [](class_shape const& s) {
+    return std::has_single_bit(s.pages) && std::has_single_bit(s.subslabs) && s.subslabs <= max_subslabs &&
+           (s.subslabs == 1 || s.pages == 1);
+}));
 
 }

@@ -110,7 +110,7 @@ public:
         {
             // relaxed: the pointer's value was passed to this thread with synchronisation.
 #if defined(__x86_64__) && !defined(TSLAB_NO_INLINE_ASSEMBLY)
-            bool below;   // the compiler loads an atomic word into a register before it compares it
+            bool below = false;   // the compiler loads an atomic word into a register before it compares it
             asm("cmpq %2, %1" : "=@ccb"(below) : "r"(p - base), "m"(high));
             return below;
 #else
@@ -157,7 +157,7 @@ public:
     /// The same by the bin's code.
     [[nodiscard, gnu::always_inline]] inline bin_entry const& entry_at(std::size_t code) const noexcept
     {
-        static_assert(sizeof(bin_entry) == 2 * bin_code_step);
+        static_assert(sizeof(bin_entry) == std::size_t{2} * bin_code_step);
         return *reinterpret_cast<bin_entry const*>(reinterpret_cast<std::byte const*>(entries_.data()) + 2 * code);
     }
     /// The descriptor of the subslab that `p` would lie in if it were a slot of `bin`; null if there is none.
@@ -198,6 +198,7 @@ public:
     constexpr address_window() noexcept = default;
     address_window(address_window const&) = delete;
     address_window& operator=(address_window const&) = delete;
+    ~address_window() = default;
 
     /// Finds the range, at the first call. False if none can be had; the next call tries again. Thread safe.
     [[nodiscard]] bool open() noexcept;

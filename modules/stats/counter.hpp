@@ -55,7 +55,7 @@ public:
         if constexpr (!counting)
             return false;
 #if defined(__x86_64__) && !defined(TSLAB_NO_INLINE_ASSEMBLY)
-        bool full;
+        bool full = false;
         asm("addw %2, %1" : "=@ccs"(full), "+m"(word_) : "i"(step));
         return full;
 #else

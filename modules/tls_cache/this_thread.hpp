@@ -26,6 +26,7 @@ public:
     lifeline() noexcept { reset(); }
     lifeline(lifeline const&) = delete;
     lifeline& operator=(lifeline const&) = delete;
+    ~lifeline() = default;
 
     /// Makes the mutex free, whatever its state. In a forked child the threads that held it do not exist.
     void reset() noexcept;
@@ -50,6 +51,7 @@ public:
     record_table() noexcept = default;
     record_table(record_table const&) = delete;
     record_table& operator=(record_table const&) = delete;
+    ~record_table() = default;
 
     /// The record for the heap `number`; null if the table has none. Only for the table's thread. Complexity: constant
     /// on average.
@@ -57,7 +59,7 @@ public:
     {
         std::uintptr_t const word = now_.load(std::memory_order_relaxed);
         auto const* const places = reinterpret_cast<place const*>(word & ~bits_mask);
-        unsigned const bits = static_cast<unsigned>(word & bits_mask);
+        auto const bits = static_cast<unsigned>(word & bits_mask);
         std::size_t const last = (std::size_t{1} << bits) - 1;
         for (std::size_t i = first_place(number, bits);; i = (i + 1) & last) {
             std::uint64_t const there = places[i].number.load(std::memory_order_relaxed);

@@ -124,6 +124,7 @@ public:
     }
     thread_cache(thread_cache const&) = delete;
     thread_cache& operator=(thread_cache const&) = delete;
+    ~thread_cache() = default;
 
     /// Who may use the cache: the thread with this key for a resource's cache, users of this era for a thread's own
     /// cache, no thread for `closed_key`.
