@@ -56,6 +56,7 @@ void output::add(throughput const& t)
     if (!t.own.known)
         return;
     number("cas_attempts", t.own.cas_attempts).number("cas_retries", t.own.cas_retries);
+    number("free_retries", t.own.free_retries).number("lost_races", t.own.lost_races);
     number("locks_free", t.own.locks_free).number("locks_contended", t.own.locks_contended);
     number("allocations", t.own.allocations).number("epoch_closes", t.own.epoch_closes);
     number("madvise_calls", t.own.madvise_calls);

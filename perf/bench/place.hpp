@@ -54,8 +54,10 @@ public:
 /// What tslab says of itself; absent for the others.
 struct own_figures {
     bool known = false;
-    std::uint64_t cas_attempts = 0;
+    std::uint64_t cas_attempts = 0;   ///< claims of shared slabs, and frees into slabs of other threads
     std::uint64_t cas_retries = 0;
+    std::uint64_t free_retries = 0;   ///< of those, claims to reclaim an emptied slab
+    std::uint64_t lost_races = 0;     ///< attempts to acquire a slab that another thread was reclaiming
     std::uint64_t locks_free = 0;
     std::uint64_t locks_contended = 0;
     std::uint64_t allocations = 0;

@@ -167,6 +167,8 @@ throughput measure_throughput(contender& c, pattern const& what, setting s, doub
     result.own = {.known = after.known,
                   .cas_attempts = after.cas_attempts - before.cas_attempts,
                   .cas_retries = after.cas_retries - before.cas_retries,
+                  .free_retries = after.free_retries - before.free_retries,
+                  .lost_races = after.lost_races - before.lost_races,
                   .locks_free = after.locks_free - before.locks_free,
                   .locks_contended = after.locks_contended - before.locks_contended,
                   .allocations = after.allocations - before.allocations,

@@ -89,6 +89,8 @@ public:
         return {.known = true,
                 .cas_attempts = g.bitmap_alloc_attempts + g.bitmap_free_attempts,
                 .cas_retries = g.bitmap_alloc_cas_retries + g.bitmap_free_cas_retries,
+                .free_retries = g.bitmap_free_cas_retries,
+                .lost_races = g.current_partial_lost_races,
                 .locks_free = g.lock_fast_acquire,
                 .locks_contended = g.lock_contended,
                 .allocations = g.allocations,

@@ -67,7 +67,10 @@ def throughput_figures(runs):
         figures["cpu_ns_per_op_median"] = median(run["cpu_ns"] / max(run["operations"], 1) for run in runs)
     own = [run for run in runs if "cas_retries" in run]
     if own:
-        figures["cas_retries_per_op"] = median(run["cas_retries"] / max(run["operations"], 1) for run in own)
+        for name, part in (("cas_attempts_per_op", "cas_attempts"), ("cas_retries_per_op", "cas_retries"),
+                           ("free_retries_per_op", "free_retries"), ("lost_races_per_op", "lost_races")):
+            if all(part in run for run in own):
+                figures[name] = median(run[part] / max(run["operations"], 1) for run in own)
         locks = [(run["locks_contended"], run["locks_free"] + run["locks_contended"]) for run in own]
         figures["lock_contention"] = median(contended / max(all_, 1) for contended, all_ in locks)
         figures["locks_per_op"] = median(

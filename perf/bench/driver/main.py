@@ -69,7 +69,8 @@ def main(arguments, root):
     notes += run.notes + left_out(patterns, everyone)
 
     print(machine.as_text(about))
-    for title, header, lines in table.parts(made, names):
+    tables = table.parts(made, names, chosen.contention)
+    for title, header, lines in tables:
         print(f"\n{title}\n{table.as_text(header, lines)}")
     print("\n" + "\n".join(notes) if notes else "")
     try:
@@ -77,10 +78,10 @@ def main(arguments, root):
             write(chosen.json, json.dumps({"machine": about, "notes": notes, "rows": rows}, indent=1) + "\n")
         if chosen.markdown:
             write(chosen.markdown, machine.as_text(about) + "\n" + "".join(
-                f"\n{title}:\n\n{table.as_markdown(header, lines)}\n" for title, header, lines in table.parts(made, names))
+                f"\n{title}:\n\n{table.as_markdown(header, lines)}\n" for title, header, lines in tables)
                 + ("\n" + "\n".join(f"- {note}" for note in notes) + "\n" if notes else ""))
         if chosen.plots:
-            plots.draw(made, names, chosen.plots)
+            plots.draw_contention(made, names, chosen.plots) if chosen.contention else plots.draw(made, names, chosen.plots)
     except OSError as error:
         return fail(f"cannot write {error.filename}: {error.strerror}")
     return bars.tell(bars.judge(made)) if chosen.check else 0

@@ -123,3 +123,60 @@ def draw(table, names, folder):
         figure = memory(table, names, threads)
         if figure is not None:
             save(figure, folder, f"memory-{threads}")
+
+
+OWN = (("locks_per_op", "locks", "#c0392b", "-"), ("cas_attempts_per_op", "claims", "#2980b9", "-"),
+       ("cas_retries_per_op", "retries", "#2980b9", "--"), ("lost_races_per_op", "lost races", "#8e44ad", ":"))
+
+
+def curves(table, title, axis, curve, logarithmic):
+    """A small plot for each pattern with a curve over the number of threads; `curve(axes, pattern, threads)` draws it."""
+    counts = {}
+    for pattern, threads in table.cases:
+        counts.setdefault(pattern, []).append(threads)
+    columns = 3
+    rows = -(-len(counts) // columns)
+    figure, grid = pyplot.subplots(rows, columns, figsize=(10, 0.9 + 2.4 * rows), squeeze=False, layout="constrained")
+    for axes in grid.flat[len(counts):]:
+        axes.remove()
+    for axes, (pattern, threads) in zip(grid.flat, counts.items()):
+        threads = sorted(threads)
+        curve(axes, pattern, threads)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(threads, [str(n) for n in threads])
+        axes.minorticks_off()
+        if logarithmic:
+            axes.set_yscale("symlog", linthresh=1e-6)
+        axes.set_ylim(bottom=0)
+        axes.grid(color="#e5e7e9", linewidth=0.6)
+        axes.set_title(pattern, loc="left", fontsize=9)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(axis)
+    handles = {label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles.keys(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=6, frameon=False)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def draw_contention(table, names, folder):
+    """contention-time.png: every contender's time by threads. contention-locks.png: tslab's locks, claims and retries."""
+    def times(axes, pattern, threads):
+        for name in reversed(names):
+            marker, colour = look_of(name, names)
+            points = [(n, table.value((pattern, n), name, "ns_per_op_median")) for n in threads]
+            points = [point for point in points if point[1] is not None]
+            if points:
+                axes.plot(*zip(*points), marker=marker, color=colour, label=name, markersize=4, linewidth=1,
+                          zorder=3 if name == "tslab" else 2)
+
+    def counts(axes, pattern, threads):
+        for field, label, colour, style in OWN:
+            points = [(n, table.value((pattern, n), "tslab", field)) for n in threads]
+            points = [point for point in points if point[1] is not None]
+            if points:
+                axes.plot(*zip(*points), color=colour, linestyle=style, marker="o", label=label, markersize=3, linewidth=1)
+
+    save(curves(table, "Processor time of an operation by the number of threads, waiting included", "ns", times, False),
+         folder, "contention-time")
+    save(curves(table, "tslab: locks, claims of shared slabs and their retries, for one operation", "per operation", counts, True),
+         folder, "contention-locks")

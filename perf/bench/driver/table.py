@@ -64,11 +64,41 @@ def memory(table, names):
     return header, lines
 
 
-def parts(table, names):
-    """(title, header, lines) of each table that has something to say."""
+def per_operation(value):
+    """Counts for one operation, which may be far below one."""
+    return "-" if value is None else "0" if value == 0 else f"{value:.1g}" if value < 0.0001 else f"{value:.4f}"
+
+
+def contention(table):
+    """tslab's locks, claims and retries beside its times, by pattern, and by threads within a pattern."""
+    header = ["pattern", "threads", "tslab ns", "best peer", "its ns", "ratio", "locks", "contended", "claims", "retries",
+              "reclaim retries", "lost races"]
+    lines = []
+    for case in by_pattern(table):
+        row = table.rows.get((*case, "tslab"), {})
+        best, value = table.best_peer(case, "ns_per_op_median")
+        contended = row.get("lock_contention")
+        lines.append([case[0], str(case[1]), number(row.get("ns_per_op_median")), best or "-", number(value),
+                      times(table.ratio(case)), per_operation(row.get("locks_per_op")),
+                      "-" if contended is None else f"{contended * 100:.1f}%",
+                      *(per_operation(row.get(f"{what}_per_op"))
+                        for what in ("cas_attempts", "cas_retries", "free_retries", "lost_races"))])
+    return header, lines
+
+
+def by_pattern(table):
+    """The cases, those of a pattern together, fewest threads first."""
+    patterns = list(dict.fromkeys(pattern for pattern, _ in table.cases))
+    return sorted(table.cases, key=lambda case: (patterns.index(case[0]), case[1]))
+
+
+def parts(table, names, contended=False):
+    """(title, header, lines) of each table that has something to say; `contended` adds the one of contention."""
     made = [("Nanoseconds of processor time for one operation, median of the rounds", *throughput(table, names)),
             ("Latency of a single allocation or deallocation of tslab, nanoseconds", *latency(table)),
             ("Resident memory, MiB", *memory(table, names))]
+    if contended:
+        made.append(("Contention: tslab's own counts, each for one operation", *contention(table)))
     return [part for part in made if part[2]]
 
 

@@ -60,6 +60,15 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(options.parse(["--quick", "--rounds", "9"]).rounds, 9)
         self.assertIsNone(options.parse([]).patterns)
 
+    def test_contention_takes_a_selection(self):
+        chosen = options.parse(["--contention"])
+        self.assertEqual((chosen.threads, chosen.kinds), ([1, 2, 4, 8, 16], ["throughput"]))
+        self.assertIn("cross_thread_free", chosen.patterns)
+        chosen = options.parse(["--contention", "--threads", "2", "--patterns", "pair", "--kinds", "throughput,memory"])
+        self.assertEqual((chosen.threads, chosen.patterns, chosen.kinds), ([2], ["pair"], ["throughput", "memory"]))
+        self.assert_refused(["--contention", "--quick"], "--quick")
+        self.assert_refused(["--contention", "--kinds", "memory"], "--kinds")
+
 
 class Contenders(unittest.TestCase):
     def test_a_missing_library_is_left_out_with_a_line(self):
@@ -159,6 +168,43 @@ class Tables(unittest.TestCase):
         self.assertEqual(lines, [["pair", "1", "2.0", "2.0", "-", "±50%", "glibc", "1.00"]])
         self.assertIn("| pair | 1 |", table.as_markdown(header, lines))
         self.assertEqual(len(table.as_text(header, lines).splitlines()), 2)
+
+
+def measured(threads, contender, **own):
+    """A run's row: 2 ns an operation for each thread, and tslab's own counts."""
+    run = {"ns_per_op": 2.0 * threads, "operations": 1000, **own}
+    return ("hotspot", threads, contender), {"throughput": [run]}
+
+
+OWN = {"cas_attempts": 500, "cas_retries": 20, "free_retries": 5, "lost_races": 0, "locks_free": 30, "locks_contended": 10}
+
+
+class Contention(unittest.TestCase):
+    def setUp(self):
+        rows = figures.make_rows(dict([measured(2, "tslab", **OWN), measured(2, "glibc"), measured(1, "tslab", **OWN), measured(1, "glibc")]))
+        self.table = figures.Table(rows, ["glibc"])
+
+    def test_counts_stand_beside_times_by_threads(self):
+        _, header, lines = table.parts(self.table, ["tslab", "glibc"], True)[-1]
+        self.assertEqual(dict(zip(header, lines[1])), {
+            "pattern": "hotspot", "threads": "2", "tslab ns": "4.0", "best peer": "glibc", "its ns": "4.0", "ratio": "1.00",
+            "locks": "0.0400", "contended": "25.0%", "claims": "0.5000", "retries": "0.0200", "reclaim retries": "0.0050",
+            "lost races": "0"})
+        self.assertEqual([line[1] for line in lines], ["1", "2"])
+        self.assertEqual(len(table.parts(self.table, ["tslab", "glibc"])), 1)
+
+    def test_a_count_that_is_not_known_is_a_dash_and_a_small_one_is_not_nothing(self):
+        self.assertEqual([table.per_operation(v) for v in (None, 0, 0.00002)], ["-", "0", "2e-05"])
+
+    def test_curves_are_drawn(self):
+        try:
+            from driver import plots
+        except ImportError as error:
+            self.skipTest(f"no matplotlib: {error}")
+        with tempfile.TemporaryDirectory() as folder:
+            plots.draw_contention(self.table, ["tslab", "glibc"], folder)
+            self.assertEqual(sorted(path.name for path in pathlib.Path(folder).iterdir()),
+                             ["contention-locks.png", "contention-time.png"])
 
 
 if __name__ == "__main__":
