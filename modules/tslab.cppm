@@ -76,6 +76,7 @@ using tslab::log2_histogram;
 using tslab::map_run;
 using tslab::named_count;
 using tslab::now_ns;
+using tslab::now_ns_coarse;
 using tslab::page_use;
 using tslab::read_rss_bytes;
 using tslab::read_rss_bytes_of;

@@ -288,7 +288,9 @@ def program():
     panel("Classes", "", *[(f"sum by (object_size) (temporal_slab_class_{metric}{{}})", "") for _, metric in columns.values()],
           ("sum by (object_size) (rate(temporal_slab_class_allocations_total{}[R]))", ""),
           ("sum by (object_size) (rate(temporal_slab_class_slow_path_hits_total{}[R]))", ""), kind="table", width=24,
-          height=10, instant=True, options={"showHeader": True, "cellHeight": "sm"})
+          height=10, instant=True, options={"showHeader": True, "cellHeight": "sm"},
+          overrides=[{"matcher": {"id": "byName", "options": title}, "properties": [{"id": "unit", "value": "bytes"}]}
+                     for title, metric in columns.values() if metric.endswith("_bytes")])
     names = {f"Value #{letter}": title for letter, (title, _) in columns.items()}
     names |= {"object_size": "object size", "Value #F": "allocations/s", "Value #G": "slow paths/s"}
     panels[-1]["transformations"] = [{"id": "merge", "options": {}},

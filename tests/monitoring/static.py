@@ -82,6 +82,39 @@ def check_alerts(monitoring, docs, failures):
         failures.append(f"{name} is in only one of alerts.yml and docs/runbooks.md")
 
 
+def check_grafana_alerts(monitoring, failures):
+    """The alerts for Grafana are those for Prometheus: one each, with its expression, duration, labels and texts."""
+    provisioning = monitoring / "grafana/provisioning"
+    sources = {source["uid"] for source in yaml.safe_load(
+        (provisioning / "datasources/prometheus.yml").read_text(encoding="utf-8"))["datasources"]}
+    groups = yaml.safe_load((provisioning / "alerting/tslab.yml").read_text(encoding="utf-8"))["groups"]
+    there, identifiers = {}, set()
+    for group in groups:
+        if int(group["interval"].removesuffix("s")) % 10:
+            failures.append(f"Grafana, {group['name']}: it takes only intervals that are multiples of 10 s")
+        for rule in group["rules"]:
+            there[rule["labels"]["alert"], rule["labels"]["severity"]] = rule
+            identifiers.add(rule["uid"])
+    if len(identifiers) != sum(len(group["rules"]) for group in groups):
+        failures.append("Grafana: two rules have one identifier")
+    wanted = {(rule["alert"], rule["labels"]["severity"]): rule for rule in definitions.rules(monitoring / "rules/alerts.yml")}
+    for name, severity in sorted(wanted.keys() ^ there.keys()):
+        failures.append(f"{name}, {severity}: it is an alert of only one of Prometheus and Grafana")
+    for key in wanted.keys() & there.keys():
+        prometheus, grafana = wanted[key], there[key]
+        query, condition = grafana["data"]
+        texts = {what: text.replace("$values.A.Value", "$value") for what, text in grafana["annotations"].items()}
+        for what, same in (("expression", query["model"]["expr"] == prometheus["expr"]),
+                           ("data source", query["datasourceUid"] in sources),
+                           ("condition", grafana["condition"] == condition["refId"] and "$A" in condition["model"]["expression"]),
+                           ("duration", grafana["for"] == prometheus.get("for", "0s")),
+                           ("set of labels", grafana["labels"] == {"alert": key[0], **prometheus["labels"]}),
+                           ("text", texts == prometheus["annotations"]
+                            and not any(re.search(r"\$value\b", text) for text in grafana["annotations"].values()))):
+            if not same:
+                failures.append(f"{key[0]}, {key[1]}: Grafana has another {what}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=pathlib.Path, required=True, help="the root of the repository")
@@ -98,6 +131,7 @@ def main():
     for dashboard in definitions.dashboards(monitoring):
         check_dashboard(dashboard, failures)
     check_alerts(monitoring, docs, failures)
+    check_grafana_alerts(monitoring, failures)
     for path in monitoring.rglob("*.yml"):
         yaml.safe_load(path.read_text(encoding="utf-8"))
     if failures:
