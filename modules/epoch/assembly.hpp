@@ -70,25 +70,8 @@ epoch_stats read_epoch(Heap& heap, std::uint32_t index, epoch_stats_page const& 
 inline void total_up(snapshot& s)
 {
     global_stats& g = s.global;
-    for (class_stats const& c : s.classes) {
-        g.allocations += c.allocations;
-        g.live_objects += c.live_objects;
-        g.live_bytes += c.live_bytes;
-        g.slow_path_hits += c.slow_path_hits;
-        g.slow_path_cache_miss += c.slow_path_cache_miss;
-        g.slow_path_epoch_closed += c.slow_path_epoch_closed;
-        g.out_of_memory += c.out_of_memory;
-        g.slabs_allocated += c.new_slab_count;
-        g.slabs_recycled += c.empty_slab_recycled;
-        g.cache_overflows += c.empty_slab_overflowed;
-        g.bitmap_alloc_attempts += c.bitmap_alloc_attempts;
-        g.bitmap_alloc_cas_retries += c.contention.bitmap_alloc_cas_retries;
-        g.bitmap_free_attempts += c.bitmap_free_attempts;
-        g.bitmap_free_cas_retries += c.contention.bitmap_free_cas_retries;
-        g.current_partial_cas_attempts += c.current_partial_cas_attempts;
-        g.current_partial_lost_races += c.current_partial_lost_races;
-        g.current_partial_mismatches += c.current_partial_mismatches;
-    }
+    for (class_stats const& c : s.classes)
+        add_class_to_heap(g, c);
     g.current_partial_cas_failures = g.current_partial_lost_races + g.current_partial_mismatches;
     g.frees = g.allocations > g.live_objects ? g.allocations - g.live_objects : 0;
 

@@ -7,68 +7,42 @@
 
 namespace tslab {
 
+// The sums over events, as the lines of figures.def name them.
+#define TSLAB_KEEP_FIGURE_MACROS
+#define TSLAB_COUNTED(member, event, name, unit, help) to.member += n(event);
+#define TSLAB_SUMMED(member, name, unit, help, sum) to.member += (sum);
+
 inline void add_class(class_stats& to, class_counters const& from) noexcept
 {
+    using enum class_event;
     auto const n = [&](class_event e) { return from[e].value(); };
-    to.slow_path_hits += n(class_event::slow_path);
-    to.slow_path_cache_miss += n(class_event::cache_miss);
-    to.slow_path_epoch_closed += n(class_event::epoch_closed);
-    to.out_of_memory += n(class_event::out_of_memory);
-    to.current_partial_null += n(class_event::current_null);
-    to.current_partial_full += n(class_event::current_full);
-    to.new_slab_count += n(class_event::new_slab);
-    to.cache_hits += n(class_event::cache_hit);
-    to.collects += n(class_event::collect);
-    to.adoptions += n(class_event::adopt);
-    to.bypassed += n(class_event::bypassed);
-    to.flushed += n(class_event::flushed);
-    std::uint64_t const retained = n(class_event::close_retained);
-    to.empty_slab_recycled += n(class_event::recycled) + retained;
-    to.empty_slab_overflowed += n(class_event::overflowed);
-    to.list_move_partial_to_full += n(class_event::partial_to_full);
-    to.list_move_full_to_partial += n(class_event::full_to_partial);
-    to.remote_frees += n(class_event::remote_free);
-    to.repairs += n(class_event::adopt_mismatch) + n(class_event::adopt_lost) + n(class_event::repair_twice);
-    to.epoch_close_calls += n(class_event::close_call) + retained;
-    to.epoch_close_scanned_slabs += n(class_event::close_scanned) + retained;
-    to.epoch_close_recycled_slabs += n(class_event::close_recycled) + retained;
-    to.epoch_close_total_ns += n(class_event::close_nanoseconds);
-    to.bitmap_alloc_attempts += n(class_event::collect) + n(class_event::adopt_attempt);
-    to.bitmap_free_attempts += n(class_event::remote_free);
-    to.current_partial_cas_attempts += n(class_event::adopt_attempt);
-    to.current_partial_lost_races += n(class_event::adopt_lost);
-    to.current_partial_mismatches += n(class_event::adopt_mismatch);
-    to.scan_adapt_checks += n(class_event::scan_check);
-    to.scan_adapt_switches += n(class_event::scan_switch);
+#define TSLAB_OF_CLASS
+#include "../stats/figures.def"
 }
 
 inline void add_heap(global_stats& to, heap_counters const& from) noexcept
 {
+    using enum heap_event;
     auto const n = [&](heap_event e) { return from[e].value(); };
-    to.epoch_opens += n(heap_event::epoch_open);
-    to.epoch_advances += n(heap_event::epoch_advance);
-    to.epoch_closes += n(heap_event::epoch_close);
-    to.epoch_drains += n(heap_event::epoch_drained);
-    to.epoch_close_scanned_slabs += n(heap_event::close_scanned);
-    to.epoch_close_recycled_slabs += n(heap_event::close_recycled);
-    to.epoch_close_deferred += n(heap_event::close_deferred);
-    to.epoch_close_timed += n(heap_event::close_timed);
-    to.epoch_close_total_ns += n(heap_event::close_nanoseconds);
-    to.ring_exhausted += n(heap_event::ring_exhausted);
-    to.domain_enters += n(heap_event::domain_enter);
-    to.domain_exits += n(heap_event::domain_exit);
-    to.counted_frees += n(heap_event::counted_free);
-    to.released_objects += n(heap_event::released);
-    to.leaked_objects += n(heap_event::leaked);
-    to.refused_handles += n(heap_event::stale_handle);
+#define TSLAB_OF_HEAP
+#include "../stats/figures.def"
 }
 
 inline void add_contention(contention_stats& to, contention_counters const& from) noexcept
 {
-    to.lock_fast_acquire += from[contention_event::lock_fast].value();
-    to.lock_contended += from[contention_event::lock_contended].value();
-    to.bitmap_alloc_cas_retries += from[contention_event::alloc_retry].value();
-    to.bitmap_free_cas_retries += from[contention_event::free_retry].value();
+    using enum contention_event;
+    auto const n = [&](contention_event e) { return from[e].value(); };
+#undef TSLAB_KEEP_FIGURE_MACROS
+#define TSLAB_OF_CONTENTION
+#include "../stats/figures.def"
+}
+
+/// Adds a class's figures to those of the heap that are sums over the classes.
+inline void add_class_to_heap(global_stats& to, class_stats const& from) noexcept
+{
+#define TSLAB_CLASS_SUM(member, of_class, name, kind, unit, help) to.member += from.of_class;
+#define TSLAB_OF_HEAP
+#include "../stats/figures.def"
 }
 
 /// The allocations of a thread's caches.

@@ -3,6 +3,7 @@
 //
 // Writing. The text is written directly: a JSON tree of a snapshot with 65,536 epochs would be many times its size.
 module;
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -143,14 +144,14 @@ private:
 struct put {
     writer& w;
 
-    template <class T> void operator()(std::string_view name, field_kind, T const& v) const { w.member(name, v); }
+    template <class T> void operator()(field_info const& f, T const& v) const { w.member(f.name, v); }
     /// An unknown field is omitted; a derived one without a value is null.
-    template <class T> void operator()(std::string_view name, field_kind kind, std::optional<T> const& v) const
+    template <class T> void operator()(field_info const& f, std::optional<T> const& v) const
     {
         if (v)
-            return w.member(name, *v);
-        if (kind == field_kind::derived) {
-            w.key(name);
+            return w.member(f.name, *v);
+        if (f.kind == field_kind::derived) {
+            w.key(f.name);
             w.null();
         }
     }
@@ -158,9 +159,9 @@ struct put {
 
 template <class S> void put_fields(writer& w, S const& s, std::uint64_t page_size)
 {
-    for_each_field(s, put{w});
-    if constexpr (requires { for_each_derived(s, page_size, put{w}); })
-        for_each_derived(s, page_size, put{w});
+    describe_fields(s, put{w});
+    if constexpr (requires { describe_derived(s, page_size, put{w}); })
+        describe_derived(s, page_size, put{w});
 }
 
 template <class S> void put_object(writer& w, S const& s, std::uint64_t page_size)
@@ -187,9 +188,8 @@ void put_global(writer& w, global_stats const& g, std::uint64_t page_size)
     put_fields(w, g, page_size);
     if (!g.lock_timing)
         return;
-    auto const put_total = [&](std::string_view name, field_kind, auto v) { w.member(global_timing_name(name), v); };
-    for_each_field(*g.lock_timing, put_total);
-    for_each_derived(*g.lock_timing, page_size, put_total);
+    describe_heap_lock_times(*g.lock_timing, put{w});
+    describe_derived_heap_lock_times(*g.lock_timing, put{w});
 }
 
 std::uint64_t value_of(contention_stats const& c, std::string_view wanted)
@@ -251,11 +251,18 @@ void put_registry(writer& w, std::vector<label_stats> const& labels)
 
 std::string global_timing_name(std::string_view name)
 {
-    if (name.starts_with("avg_"))
-        return std::string{"avg_global_"}.append(name.substr(4));
-    if (name.ends_with("_max"))
-        return std::string{name};
-    return std::string{"total_"}.append(name);
+    std::vector<std::string_view> of_class;
+    std::vector<std::string_view> of_heap;
+    auto const list = [](std::vector<std::string_view>& to) {
+        return [&to](field_info const& f, auto const&) { to.push_back(f.name); };
+    };
+    lock_timing_stats const any;
+    describe_fields(any, list(of_class));
+    describe_derived(any, 0, list(of_class));
+    describe_heap_lock_times(any, list(of_heap));   // in the same order
+    describe_derived_heap_lock_times(any, list(of_heap));
+    auto const at = static_cast<std::size_t>(std::find(of_class.begin(), of_class.end(), name) - of_class.begin());
+    return std::string{at < of_heap.size() ? of_heap[at] : name};
 }
 
 std::string by_label(std::string_view name) { return std::string{name}.append("_by_label"); }

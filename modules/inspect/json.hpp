@@ -22,7 +22,8 @@ public:
 /// bounded. Requires schema_version 1 and the fields of its first edition; throws snapshot_error, or std::bad_alloc.
 [[nodiscard]] snapshot from_json(std::string_view text);
 
-/// The name of a figure of lock_timing_stats at the top level, where it is a total over all locks.
+/// The name at the top level of a figure of lock_timing_stats: there it is a total over all locks. Any other name is
+/// returned unchanged.
 [[nodiscard]] std::string global_timing_name(std::string_view name);
 
 /// The name of the array that has a figure of contention_stats for each label.

@@ -254,31 +254,38 @@ struct object {
 
 template <class S> void read_fields(object const& o, S& to)
 {
-    for_each_field(to, [&](std::string_view name, field_kind, auto& field) {
-        o.with(name, [&](json::value const& v, place const& at) { read(v, field, at); });
+    describe_fields(to, [&](field_info const& f, auto& field) {
+        o.with(f.name, [&](json::value const& v, place const& at) { read(v, field, at); });
     });
     // Derived figures are computed anew; here only their type is checked.
-    auto const check = [&](std::string_view name, field_kind, auto figure) {
-        o.with(name, [&](json::value const& v, place const& at) { read(v, figure, at); });
+    auto const check = [&](field_info const& f, auto figure) {
+        o.with(f.name, [&](json::value const& v, place const& at) { read(v, figure, at); });
     };
-    if constexpr (requires { for_each_derived(to, 0, check); })
-        for_each_derived(to, 0, check);
+    if constexpr (requires { describe_derived(to, 0, check); })
+        describe_derived(to, 0, check);
 }
 
-/// Figures that are all present or all absent.
-void read_timing(object const& o, std::optional<lock_timing_stats>& to, std::string (*name_in_json)(std::string_view))
+/// Figures that are all present or all absent: those of a class, or of the heap.
+void read_timing(object const& o, std::optional<lock_timing_stats>& to, bool of_heap)
 {
     lock_timing_stats found;
     bool any = false;
-    for_each_field(found, [&](std::string_view name, field_kind, std::uint64_t& field) {
-        o.with(name_in_json(name), [&](json::value const& v, place const& at) {
+    auto const read_one = [&](field_info const& f, std::uint64_t& field) {
+        o.with(f.name, [&](json::value const& v, place const& at) {
             read(v, field, at);
             any = true;
         });
-    });
-    for_each_derived(found, 0, [&](std::string_view name, field_kind, double figure) {
-        o.with(name_in_json(name), [&](json::value const& v, place const& at) { read(v, figure, at); });
-    });
+    };
+    auto const check = [&](field_info const& f, double figure) {
+        o.with(f.name, [&](json::value const& v, place const& at) { read(v, figure, at); });
+    };
+    if (of_heap) {
+        describe_heap_lock_times(found, read_one);
+        describe_derived_heap_lock_times(found, check);
+    } else {
+        describe_fields(found, read_one);
+        describe_derived(found, 0, check);
+    }
     if (any)
         to = found;
 }
@@ -295,7 +302,7 @@ void read_record(json::value const& v, class_stats& to, place const& at)
     read_fields(o, to);
     if (!o.fields.contains("pages_per_slab") && to.object_size != 0)
         to.pages_per_slab = 1;   // of a version in which every slab was one page
-    read_timing(o, to.lock_timing, [](std::string_view name) { return std::string{name}; });
+    read_timing(o, to.lock_timing, false);
     for (std::size_t label = 0; label < to.by_label.size(); ++label)
         for_each_field(to.by_label[label], [&](std::string_view name, field_kind, std::uint64_t& field) {
             std::string const array = by_label(name);
@@ -411,7 +418,7 @@ snapshot from_json(std::string_view text)
     read_fields(o, s.global);
     if (!o.fields.contains("slab_pages"))
         s.global.slab_pages = s.global.slabs_in_use;
-    read_timing(o, s.global.lock_timing, global_timing_name);
+    read_timing(o, s.global.lock_timing, true);
     read_classes(o, s.classes);
     read_records(o, "epochs", s.epochs, most_epochs);
     read_records(o, "threads", s.threads, most_threads);

@@ -85,61 +85,23 @@ private:
 
 static_assert(sizeof(counter) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
 
-/// Events counted by size class, all of them on the slow path.
+// One enumerator for each event of figures.def.
+#define TSLAB_KEEP_FIGURE_MACROS
+#define TSLAB_COUNTED(member, event, name, unit, help) event,
+#define TSLAB_EVENT(event, help) event,
+
+/// Events counted by size class, all of them on the slow path: the lines of figures.def.
 enum class class_event : std::uint8_t {
-    slow_path,           ///< a cache's current slab had no free slot
-    current_null,        ///< of those: the thread cache had no slab of the class
-    current_full,        ///< of those: it had one, with every slot allocated
-    epoch_closed,        ///< an allocation was refused because its epoch is CLOSING
-    out_of_memory,       ///< an allocation was refused because no page could be had
-    collect,             ///< the slab's owner collected slots that other threads had freed
-    adopt_attempt,       ///< a thread cache tried to claim a slab without an owner
-    adopt,               ///< and got its free slots
-    adopt_lost,          ///< and lost it to a thread that reclaimed the slab
-    adopt_mismatch,      ///< and found no free slot in it, though it was listed with some
-    bypassed,            ///< slabs without an owner were passed over, since so far each had only about one free slot
-    flushed,             ///< slabs that a thread cache flushed
-    cache_hit,           ///< an empty slab came from a thread's or the heap's slab cache
-    cache_miss,          ///< neither had one: a page was taken from the page heap
-    new_slab,            ///< and a slab was cut from it
-    recycled,            ///< an empty slab went into a slab cache
-    overflowed,          ///< an empty slab found the caches full, and its pages were freed
-    partial_to_full,     ///< a slab's last free slot was allocated
-    full_to_partial,     ///< a full slab got its first free slot back
-    remote_free,         ///< a free by a thread that does not own the slab
-    repair_twice,        ///< a slot was in both words: two threads had freed it at the same time
-    close_retained,      ///< a close left the only slab of the class, empty, with its thread cache: a close call, one
-                         ///< slab scanned, one reclaimed, one recycled
-    close_call,          ///< a close that looked at a slab of the class
-    close_scanned,       ///< slabs of the class looked at by closes
-    close_recycled,      ///< slabs of the class reclaimed by closes
-    close_nanoseconds,   ///< whole duration of the timed closes that looked at a slab of the class
-    scan_check,    ///< a window of slow paths ended, and the search order for slabs without an owner was reconsidered
-    scan_switch,   ///< and changed
-    count_         ///< number of events
+#define TSLAB_OF_CLASS
+#include "figures.def"
+    count_   ///< number of events
 };
 
 /// Events counted by heap.
 enum class heap_event : std::uint8_t {
-    epoch_open,          ///< a ring slot turned ACTIVE
-    epoch_advance,       ///< `advance` moved the current epoch
-    epoch_close,         ///< an epoch turned CLOSING
-    close_scanned,       ///< slabs looked at by closes
-    close_recycled,      ///< slabs reclaimed by closes
-    close_timed,         ///< timed closes: explicit ones
-    close_nanoseconds,   ///< time spent in those
-    close_deferred,      ///< claims a close had to leave to their owner
-    epoch_drained,       ///< a closed epoch gave back its last slab
-    ring_exhausted,      ///< no free ring slot: a scope shares the current epoch
-    domain_enter,        ///< every enter of a domain
-    domain_exit,         ///< every exit of a domain
-    large_allocation,    ///< allocations above the largest size class
-    large_free,          ///< frees of those
-    counted_free,        ///< deallocations that a count-only resource counted only
-    released,            ///< objects still live when `release` gave them back
-    leaked,              ///< objects still live when their resource ended
-    stale_handle,        ///< handle operations refused, whatever the reason
-    count_
+#define TSLAB_OF_HEAP
+#include "figures.def"
+    count_   ///< number of events
 };
 
 inline constexpr std::size_t class_event_count = static_cast<std::size_t>(class_event::count_);
@@ -147,11 +109,10 @@ inline constexpr std::size_t heap_event_count = static_cast<std::size_t>(heap_ev
 
 /// Contention of one size class, or of epochs as a whole, under one label.
 enum class contention_event : std::uint8_t {
-    lock_fast,        ///< a lock was free
-    lock_contended,   ///< a lock was held and had to be waited for
-    alloc_retry,      ///< a claim of a shared slab was spoiled by another thread
-    free_retry,       ///< the claim of an emptied slab for reclaim was lost or repeated
-    count_
+#undef TSLAB_KEEP_FIGURE_MACROS
+#define TSLAB_OF_CONTENTION
+#include "figures.def"
+    count_   ///< number of events
 };
 inline constexpr std::size_t contention_event_count = static_cast<std::size_t>(contention_event::count_);
 

@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(every_member_is_on_the_list)
     BOOST_TEST(listed_bytes<label_stats>() + pad4 == sizeof(label_stats));
     BOOST_TEST(listed_bytes<close_stats>() + pad4 == sizeof(close_stats));
     BOOST_TEST(listed_bytes<thread_stats>() + 7 == sizeof(thread_stats));
-    BOOST_TEST(listed_bytes<epoch_stats>() + pad4 + 8 + sizeof(source_entry) + sizeof(epoch_stats::classes) ==
+    BOOST_TEST(listed_bytes<epoch_stats>() + 3 * pad4 + 8 + sizeof(source_entry) + sizeof(epoch_stats::classes) ==
                sizeof(epoch_stats));
     BOOST_TEST(listed_bytes<snapshot>() + 6 + pad4 + sizeof(global_stats) + 5 * sizeof(snapshot::classes) +
                    sizeof(close_stats) + sizeof(sampling_stats) + sizeof(snapshot::waterfall) ==
@@ -80,15 +80,15 @@ BOOST_AUTO_TEST_CASE(names_of_fields_and_derived_figures_do_not_meet)
     auto const once = [&](std::string_view name, tslab::field_kind, auto const&) {
         BOOST_TEST(names.insert(std::string{name}).second, name);
     };
-    auto const once_global = [&](std::string_view name, tslab::field_kind, auto const&) {
-        BOOST_TEST(names.insert(tslab::global_timing_name(name)).second, name);
+    auto const once_global = [&](tslab::field_info const& f, auto const&) {
+        BOOST_TEST(names.insert(std::string{f.name}).second, f.name);
     };
     for_each_field(s, once);
     for_each_field(s.global, once);
     for_each_derived(s.global, 4096, once);
     tslab::lock_timing_stats const timing;
-    for_each_field(timing, once_global);
-    for_each_derived(timing, 4096, once_global);
+    describe_heap_lock_times(timing, once_global);
+    describe_derived_heap_lock_times(timing, once_global);
     auto const check = [&](auto const& record, std::set<std::string> own) {
         names = std::move(own);
         for_each_field(record, once);
@@ -99,6 +99,54 @@ BOOST_AUTO_TEST_CASE(names_of_fields_and_derived_figures_do_not_meet)
     check(tslab::thread_stats{}, {});
     check(tslab::sampling_stats{}, {});
     check(tslab::close_stats{}, {});
+}
+
+BOOST_AUTO_TEST_CASE(lock_times_have_names_of_their_own_for_the_whole_heap)
+{
+    // The pairs of names are part of schema 1.
+    BOOST_TEST(tslab::global_timing_name("lock_timing_samples") == "total_lock_timing_samples");
+    BOOST_TEST(tslab::global_timing_name("lock_wait_time_ns") == "total_lock_wait_time_ns");
+    BOOST_TEST(tslab::global_timing_name("lock_hold_time_ns") == "total_lock_hold_time_ns");
+    BOOST_TEST(tslab::global_timing_name("lock_wait_time_ns_max") == "lock_wait_time_ns_max");
+    BOOST_TEST(tslab::global_timing_name("avg_lock_wait_time_ns") == "avg_global_lock_wait_time_ns");
+    BOOST_TEST(tslab::global_timing_name("avg_lock_hold_time_ns") == "avg_global_lock_hold_time_ns");
+    BOOST_TEST(tslab::global_timing_name("pid") == "pid");
+    tslab::lock_timing_stats const timing;
+    std::set<void const*> of_class;
+    std::set<void const*> of_heap;
+    describe_fields(timing, [&](tslab::field_info const&, auto const& field) { of_class.insert(&field); });
+    describe_heap_lock_times(timing, [&](tslab::field_info const&, auto const& field) { of_heap.insert(&field); });
+    BOOST_TEST((of_class == of_heap));
+}
+
+BOOST_AUTO_TEST_CASE(every_field_has_a_unit_that_fits_its_name_and_one_line_of_help)
+{
+    std::size_t fields = 0;
+    auto const check = [&](tslab::field_info const& f, auto const&) {
+        ++fields;
+        BOOST_TEST(!f.help.empty(), f.name);
+        BOOST_TEST(f.help.find('\n') == f.help.npos, f.name);
+        BOOST_TEST((!f.name.ends_with("_bytes") || f.unit == "bytes"), f.name << " is in " << f.unit);
+        BOOST_TEST((!f.name.ends_with("_ns") || f.unit.starts_with("ns")), f.name << " is in " << f.unit);
+        BOOST_TEST((!f.name.ends_with("_pages") || f.unit == "pages"), f.name << " is in " << f.unit);
+    };
+    auto const check_all = [&](auto const& record) {
+        describe_fields(record, check);
+        if constexpr (requires { describe_derived(record, 4096, check); })
+            describe_derived(record, 4096, check);
+    };
+    check_all(tslab::snapshot{});
+    check_all(tslab::global_stats{});
+    check_all(tslab::class_stats{});
+    check_all(tslab::contention_stats{});
+    check_all(tslab::lock_timing_stats{});
+    check_all(tslab::class_share{});
+    check_all(tslab::epoch_stats{});
+    check_all(tslab::label_stats{});
+    check_all(tslab::thread_stats{});
+    check_all(tslab::close_stats{});
+    check_all(tslab::waterfall_stats{});
+    BOOST_TEST(fields > 200u);
 }
 
 BOOST_AUTO_TEST_CASE(derived_figures_without_traffic_are_0)

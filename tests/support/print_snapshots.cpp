@@ -1,14 +1,17 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Prints snapshots for schema.py and reference.py, one a line: a name, a tab, the JSON. With the argument `kinds` it prints
-// the lists of fields instead: object, field and kind of each.
+// Prints snapshots for schema.py and reference.py, one a line: a name, a tab, the JSON. With the argument `table`
+// it prints the table of figures instead (modules/stats/figures.def): object, name, type, unit and kind of each.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "filled_snapshot.hpp"
@@ -49,55 +52,98 @@ void print_busy()
     print("trimmed", heap.snapshot());
 }
 
-char const* word(tslab::field_kind kind)
+char const* word(tslab::field_info const& f)
 {
-    switch (kind) {
+    switch (f.kind) {
     case tslab::field_kind::identity: return "identity";
     case tslab::field_kind::counter: return "counter";
     case tslab::field_kind::gauge: return "gauge";
-    case tslab::field_kind::derived: return "derived";
+    case tslab::field_kind::derived: return f.estimate ? "estimate" : "derived";
     }
     return "";
 }
 
-template <class S> void print_kinds(char const* object, S const& s, std::string (*in_json)(std::string_view) = nullptr)
+template <class T> struct optional_of;
+template <class T> struct optional_of<std::optional<T>> {
+    using type = T;
+};
+
+/// The type as the reference writes it.
+template <class T> std::string type_name(bool derived)
 {
-    auto const print_one = [&](std::string_view name, tslab::field_kind kind, auto const&) {
-        std::string const text = in_json != nullptr ? in_json(name) : std::string{name};
-        std::printf("%s %s %s\n", object, text.c_str(), word(kind));
-    };
-    for_each_field(s, print_one);
-    if constexpr (requires { for_each_derived(s, 0, print_one); })
-        for_each_derived(s, 0, print_one);
+    if constexpr (std::is_same_v<T, bool>)
+        return "bool";
+    else if constexpr (std::is_same_v<T, std::uint32_t>)
+        return "u32";
+    else if constexpr (std::is_same_v<T, std::uint64_t>)
+        return "u64";
+    else if constexpr (std::is_same_v<T, std::int64_t>)
+        return "i64";
+    else if constexpr (std::is_same_v<T, double>)
+        return "number";
+    else if constexpr (std::is_same_v<T, std::string>)
+        return "string";
+    else if constexpr (std::is_same_v<T, tslab::log2_histogram>)
+        return "array";
+    else
+        return type_name<typename optional_of<T>::type>(derived) + (derived ? " or null" : "?");
 }
 
-void print_all_kinds()
+/// Prints lines of the table of figures: an object, a name, a type, a unit and a kind, with tabs between them.
+struct table_printer {
+    char const* object;
+    char const* presence = "";   ///< "?": the whole record may be absent
+
+    template <class T> void operator()(tslab::field_info const& f, T const&) const
+    {
+        if (f.name.empty() || f.help.empty() || f.help.find('\n') != f.help.npos || f.help.ends_with('.'))
+            throw std::logic_error{"a figure without a name, or without one line of help: " + std::string{f.name}};
+        std::string const type = type_name<T>(f.kind == tslab::field_kind::derived) + presence;
+        std::printf("%s\t%s\t%s\t%s\t%s\n", object, std::string{f.name}.c_str(), type.c_str(),
+                    std::string{f.unit}.c_str(), word(f));
+    }
+    template <class S> void all(S const& s) const
+    {
+        describe_fields(s, *this);
+        if constexpr (requires { describe_derived(s, 0, *this); })
+            describe_derived(s, 0, *this);
+    }
+};
+
+void print_table()
 {
-    print_kinds("snapshot", tslab::snapshot{});
-    print_kinds("snapshot", tslab::global_stats{});
-    print_kinds("snapshot", tslab::lock_timing_stats{}, tslab::global_timing_name);
-    print_kinds("class", tslab::class_stats{});
-    print_kinds("class", tslab::lock_timing_stats{});
-    print_kinds("class", tslab::contention_stats{}, tslab::by_label);
-    print_kinds("epoch", tslab::epoch_stats{});
-    print_kinds("share", tslab::class_share{});
-    print_kinds("thread", tslab::thread_stats{});
-    print_kinds("sampled", tslab::sampling_stats{});
-    print_kinds("label", tslab::label_stats{});
-    print_kinds("close", tslab::close_stats{});
-    print_kinds("waterfall", tslab::waterfall_stats{});
+    table_printer{"snapshot"}.all(tslab::snapshot{});
+    table_printer{"snapshot"}.all(tslab::global_stats{});
+    tslab::lock_timing_stats const times;
+    describe_heap_lock_times(times, table_printer{"snapshot", "?"});
+    describe_derived_heap_lock_times(times, table_printer{"snapshot", "?"});
+    table_printer{"class"}.all(tslab::class_stats{});
+    table_printer{"class", "?"}.all(times);
+    tslab::contention_stats const under_a_label;
+    describe_fields(under_a_label, [](tslab::field_info f, auto const&) {
+        std::string const name = tslab::by_label(f.name);
+        f.name = name;
+        table_printer{"class"}(f, tslab::log2_histogram{});   // an array too
+    });
+    table_printer{"epoch"}.all(tslab::epoch_stats{});
+    table_printer{"share"}.all(tslab::class_share{});
+    table_printer{"thread"}.all(tslab::thread_stats{});
+    table_printer{"sampled"}.all(tslab::sampling_stats{});
+    table_printer{"label"}.all(tslab::label_stats{});
+    table_printer{"close"}.all(tslab::close_stats{});
+    table_printer{"waterfall"}.all(tslab::waterfall_stats{});
 }
 
 }
 
 int main(int argc, char** argv)
 {
-    if (argc == 2 && std::string_view{argv[1]} == "kinds") {
-        print_all_kinds();
+    if (argc == 2 && std::string_view{argv[1]} == "table") {
+        print_table();
         return 0;
     }
     if (argc != 1) {
-        std::fputs("usage: print_snapshots [kinds]\n", stderr);
+        std::fputs("usage: print_snapshots [table]\n", stderr);
         return 2;
     }
     print("fresh", tslab::allocator{}.snapshot());

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The tslab authors
 # SPDX-License-Identifier: Apache-2.0
-"""Compares what is said of the statistics in three places: the reference, the JSON Schema and the JSON itself.
+"""Holds the reference, the JSON Schema and the JSON of the statistics to the table of figures (modules/stats/figures.def).
 
 The reference has a section "## `object`" for each object, and in it tables whose rows are one field each:
 | `name` | type | unit | kind | what it is for | healthy | outside it |
-Every field must be in all three places. Its type, and whether it may be absent, must agree with the schema, its kind with
-the lists of fields in the code.
+Every field must be in all places. Name, type, unit and kind of a figure, and whether it may be absent, must be those of
+the table; what is no figure must have the same type in the reference and in the schema.
+
+--write adds to the schema the figures of the table that it lacks, each behind the one before it in the table.
 """
 import argparse
 import json
@@ -21,7 +23,7 @@ HEADER = ["field", "type", "unit", "kind", "what it is for", "healthy", "outside
 
 
 def read_reference(text):
-    """Object -> field -> (type, kind), and what does not follow the form."""
+    """Object -> field -> (type, unit, kind), and what does not follow the form."""
     fields, faults, includes, current = {}, [], {}, None
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith("## "):
@@ -43,7 +45,7 @@ def read_reference(text):
             elif name.group(1) in fields[current]:
                 faults.append(f"reference, line {number}: {name.group(1)} is there twice")
             else:
-                fields[current][name.group(1)] = (cells[1], cells[3])
+                fields[current][name.group(1)] = (cells[1], cells[2], cells[3])
     for name, other in includes.items():
         fields[name] = {**fields[name], **fields[other]}
     return fields, faults
@@ -86,18 +88,75 @@ def compare(what, expected, found, failures):
             failures.append(f"{what}: {name} is in the reference only")
 
 
+def read_table(program):
+    """(object, name) -> (type, unit, kind) of every figure, in the order of the table."""
+    lines = subprocess.run([program, "table"], check=True, capture_output=True, text=True).stdout.splitlines()
+    return {(obj, name): (kind_of_value, unit, kind)
+            for obj, name, kind_of_value, unit, kind in (line.split("\t") for line in lines)}
+
+
+def against_table(table, reference, schema):
+    """What the reference and the schema say of a figure, and the table does not."""
+    for (obj, name), expected in table.items():
+        for what, found, wanted in zip(("type", "unit", "kind"), reference.get(obj, {}).get(name, ("nothing",) * 3), expected):
+            if found != wanted:
+                yield f"{obj}.{name}: {what} is '{found}' in the reference, '{wanted}' in the table"
+        found = schema.fields(schema.definition(obj)).get(name, "nothing")
+        if found != expected[0]:
+            yield f"{obj}.{name}: type is '{found}' in the schema, '{expected[0]}' in the table; --write adds what is missing"
+
+
+def schema_type(name, figure_type):
+    """A property of the schema for a figure of that name and type."""
+    plain = figure_type.rstrip("?")
+    if name.endswith("_by_label"):
+        return '{"$ref": "#/$defs/by_label"}'
+    if plain.endswith(" or null"):
+        return '{"oneOf": [{"$ref": "#/$defs/%s"}, {"type": "null"}]}' % plain.removesuffix(" or null")
+    named = {"string": '{"type": "string"}', "bool": '{"type": "boolean"}', "array": '{"$ref": "#/$defs/histogram"}'}
+    return named.get(plain, '{"$ref": "#/$defs/%s"}' % plain)
+
+
+def complete(text, table):
+    """The text of the schema with the figures that it lacks."""
+    behind = {}
+    for (obj, name), (figure_type, _, _) in table.items():
+        inherited = obj == "thread" and ("sampled", name) in table
+        schema = Schema(json.loads(text))
+        if name not in schema.fields(schema.definition(obj)) and not inherited:
+            begin = 0 if obj == "snapshot" else re.search(rf'^    "{obj}": {{$', text, re.M).start()
+            before = behind[obj]
+            at = text.index('"properties": {', begin)
+            line = re.compile(rf'^( +)"{before}": .*$', re.M).search(text, at)
+            added = f'{line.group(1)}"{name}": {schema_type(name, figure_type)}'
+            if line.group(0).endswith(","):
+                text = f"{text[:line.end()]}\n{added},{text[line.end():]}"
+            else:
+                text = f"{text[:line.end()]},\n{added}{text[line.end():]}"
+            if not figure_type.endswith("?"):
+                needed = text.index(f'"{before}"', text.index('"required": [', begin)) + len(before) + 2
+                text = f'{text[:needed]}, "{name}"{text[needed:]}'
+        if not inherited:
+            behind[obj] = name
+    return text
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=pathlib.Path, required=True)
     parser.add_argument("--schema", type=pathlib.Path, required=True)
     parser.add_argument("--program", required=True, help="prints snapshots, see print_snapshots.cpp")
+    parser.add_argument("--write", action="store_true", help="add missing figures to the schema")
     arguments = parser.parse_args()
+
+    table = read_table(arguments.program)
+    if arguments.write:
+        text = arguments.schema.read_text(encoding="utf-8")
+        arguments.schema.write_text(complete(text, table), encoding="utf-8")
 
     reference, failures = read_reference(arguments.reference.read_text(encoding="utf-8"))
     schema = Schema(json.loads(arguments.schema.read_text(encoding="utf-8")))
     documents = stats_documents.snapshots(arguments.program)
-    kinds = [line.split() for line in subprocess.run([arguments.program, "kinds"], check=True, capture_output=True,
-                                                     text=True).stdout.splitlines()]
     compare("objects", reference, stats_documents.OBJECTS, failures)
 
     for name in stats_documents.OBJECTS:
@@ -115,14 +174,11 @@ def main():
                 for field in found.keys() - expected.keys():
                     failures.append(f"snapshot `{title}`, {name}: {field} is not in the reference")
 
-    for name, field, kind in kinds:
-        said = reference.get(name, {}).get(field, ("", "nothing"))[1]
-        if said != kind and (said, kind) != ("estimate", "derived"):
-            failures.append(f"{name}.{field}: {said} in the reference, {kind} in the code")
+    failures.extend(against_table(table, reference, schema))
 
     if failures:
         sys.exit("\n".join(dict.fromkeys(failures)))
-    print(f"{sum(map(len, reference.values()))} fields of {len(reference)} objects agree")
+    print(f"{sum(map(len, reference.values()))} fields of {len(reference)} objects agree, {len(table)} of them figures")
 
 
 if __name__ == "__main__":

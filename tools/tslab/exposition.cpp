@@ -58,9 +58,8 @@ public:
         plain("snapshot", s_.global, base_);
         derived("snapshot", s_.global, base_);
         if (s_.global.lock_timing)
-            for_each_field(*s_.global.lock_timing, [&](std::string_view name, field_kind kind, auto const& value) {
-                one("snapshot", global_timing_name(name), kind, value, base_);
-            });
+            describe_heap_lock_times(*s_.global.lock_timing,
+                                     [&](field_info const& f, auto const& value) { one("snapshot", f, value, base_); });
         alive_threads();
         misuses();
         name_labels();
@@ -89,25 +88,22 @@ private:
                field.find("reclaimable") != std::string_view::npos || field == "total_frees";
     }
     template <class T>
-    void one(std::string_view object, std::string_view field, field_kind kind, T const& value, metric_labels const& of)
+    void one(std::string_view object, field_info const& field, T const& value, metric_labels const& of)
     {
         auto const figure = number(value);
-        if (!figure || (!s_.live_known && needs_live(field)))
+        if (!figure || (!s_.live_known && needs_live(field.name)))
             return;
-        if (auto const m = metric_of(object, field, kind))
+        if (auto const m = metric_of(object, field))
             to_.add(*m, of, *figure);
     }
     template <class S> void plain(std::string_view object, S const& record, metric_labels const& of)
     {
-        for_each_field(record, [&](std::string_view name, field_kind kind, auto const& value) {
-            one(object, name, kind, value, of);
-        });
+        describe_fields(record, [&](field_info const& f, auto const& value) { one(object, f, value, of); });
     }
     template <class S> void derived(std::string_view object, S const& record, metric_labels const& of)
     {
-        for_each_derived(record, s_.page_size, [&](std::string_view name, field_kind kind, auto const& value) {
-            one(object, name, kind, value, of);
-        });
+        describe_derived(record, s_.page_size,
+                         [&](field_info const& f, auto const& value) { one(object, f, value, of); });
     }
 
     void alive_threads()
@@ -157,8 +153,10 @@ private:
             return;   // a class that was never used has no figures by label
         for (auto const& [id, name] : names_)
             if (id < c.by_label.size())
-                for_each_field(c.by_label[id], [&](std::string_view field, field_kind kind, auto const& value) {
-                    one("class", by_label(field), kind, value, with(of, {{"label", name}}));
+                describe_fields(c.by_label[id], [&](field_info f, auto const& value) {
+                    std::string const field = by_label(f.name);
+                    f.name = field;
+                    one("class", f, value, with(of, {{"label", name}}));
                 });
     }
 
@@ -175,16 +173,16 @@ private:
             epoch_fields(e, of, e.rss_before_close != 0);
         }
         for (std::size_t const i : chosen.drained)
-            for_each_field(s_.epochs[i], [&](std::string_view name, field_kind kind, auto const& value) {
-                if (is_close_fact(name))
-                    one("epoch", name, kind, value, epoch_labels(s_.epochs[i]));
+            describe_fields(s_.epochs[i], [&](field_info const& f, auto const& value) {
+                if (is_close_fact(f.name))
+                    one("epoch", f, value, epoch_labels(s_.epochs[i]));
             });
     }
     void epoch_fields(epoch_stats const& e, metric_labels const& of, bool was_closed)
     {
-        for_each_field(e, [&](std::string_view name, field_kind kind, auto const& value) {
-            if (was_closed || !is_close_fact(name))
-                one("epoch", name, kind, value, of);
+        describe_fields(e, [&](field_info const& f, auto const& value) {
+            if (was_closed || !is_close_fact(f.name))
+                one("epoch", f, value, of);
         });
         derived("epoch", e, of);
     }

@@ -38,18 +38,18 @@ concept figure_field = std::is_arithmetic_v<T> || is_optional<T>::value;
 
 template <class S, class Visit> void for_each_figure(S const& s, std::uint64_t page_size, Visit&& visit)
 {
-    for_each_field(s, visit);
-    if constexpr (requires { for_each_derived(s, page_size, visit); })
-        for_each_derived(s, page_size, visit);
+    describe_fields(s, visit);
+    if constexpr (requires { describe_derived(s, page_size, visit); })
+        describe_derived(s, page_size, visit);
 }
 
 /// Every numeric field of `s`, those included that it does not know.
 template <class S> [[nodiscard]] std::vector<figure_of> figures_of(S const& s, std::uint64_t page_size)
 {
     std::vector<figure_of> all;
-    for_each_figure(s, page_size, [&](std::string_view name, tslab::field_kind kind, auto const& field) {
+    for_each_figure(s, page_size, [&](tslab::field_info const& f, auto const& field) {
         if constexpr (figure_field<std::remove_cvref_t<decltype(field)>>)
-            all.push_back({name, kind, number_of(field)});
+            all.push_back({f.name, f.kind, number_of(field)});
     });
     return all;
 }
@@ -59,13 +59,13 @@ template <class S> void add_figures(json_text& j, S const& s, std::uint64_t page
 {
     if constexpr (std::is_same_v<S, tslab::epoch_stats>)
         j.member("state", name_of(s.state)).member("lifecycle", name_of(s.lifecycle));
-    for_each_figure(s, page_size, [&](std::string_view name, tslab::field_kind, auto const& field) {
+    for_each_figure(s, page_size, [&](tslab::field_info const& f, auto const& field) {
         using type = std::remove_cvref_t<decltype(field)>;
         if constexpr (is_optional<type>::value) {
             if (field)
-                j.member(name, *field);
+                j.member(f.name, *field);
         } else if constexpr (std::is_arithmetic_v<type> || std::is_same_v<type, std::string>) {
-            j.member(name, field);
+            j.member(f.name, field);
         }
     });
 }

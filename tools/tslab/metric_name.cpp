@@ -93,24 +93,22 @@ std::string conventional(std::string_view object, std::string_view field)
 
 }
 
-std::optional<metric> metric_of(std::string_view object, std::string_view field, tslab::field_kind kind)
+std::optional<metric> metric_of(std::string_view object, tslab::field_info const& field)
 {
-    bool const nanoseconds = field.ends_with("_ns") || field.ends_with("_ns_sum") || field.ends_with("_ns_max");
-    metric m{.scale = nanoseconds ? 1e-9 : 1.0};
-    auto const own =
-        std::ranges::find_if(exceptions, [&](exception const& e) { return e.object == object && e.field == field; });
+    metric m{.help = field.help, .scale = field.unit.starts_with("ns") ? 1e-9 : 1.0};
+    auto const own = std::ranges::find_if(
+        exceptions, [&](exception const& e) { return e.object == object && e.field == field.name; });
     if (own != exceptions.end()) {
         m.name = own->name;
         m.counter = m.name.ends_with("_total");
-    } else if (kind == tslab::field_kind::counter || kind == tslab::field_kind::gauge) {
-        m.name = conventional(object, field);
-        m.counter = kind == tslab::field_kind::counter;
+    } else if (field.kind == tslab::field_kind::counter || field.kind == tslab::field_kind::gauge) {
+        m.name = conventional(object, field.name);
+        m.counter = field.kind == tslab::field_kind::counter;
         if (m.counter)
             m.name += "_total";
     }
     if (m.name.empty())
         return std::nullopt;
-    m.help = help_of(m.name);
     return m;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a field of a snapshot is called as a metric, and what is said about it. Names follow from the field's name by the
-// conventions of Prometheus; a table in metric_name.cpp has those that do not.
+// A field of a snapshot as a metric. Its name follows from the field's by the conventions of Prometheus; a table in
+// metric_name.cpp has the names that do not. Its help is that of the field (modules/stats/figures.def).
 #pragma once
 #include <optional>
 #include <string>
@@ -19,10 +19,7 @@ struct metric {
 };
 
 /// `object` as in docs/stats-reference.md: `snapshot`, `class`, `epoch`, `label`, `close`, `sampled`, `waterfall`.
-/// Nothing for a field that is no metric.
-[[nodiscard]] std::optional<metric> metric_of(std::string_view object, std::string_view field, tslab::field_kind kind);
-
-/// One line about a metric whose name begins with temporal_slab_; empty when there is none.
-[[nodiscard]] std::string_view help_of(std::string_view metric) noexcept;
+/// Nothing for a field that is no metric. The help is the field's.
+[[nodiscard]] std::optional<metric> metric_of(std::string_view object, tslab::field_info const& field);
 
 }
