@@ -90,6 +90,8 @@ inline void total_up(snapshot& s)
     for (label_stats& l : s.labels) {
         if (s.waterfall && !l.resident_bytes)
             l.resident_bytes = 0;
+        g.lock_fast_acquire += l.contention.lock_fast_acquire;
+        g.lock_contended += l.contention.lock_contended;
         g.escapes += l.escapes;
         g.escaped_bytes += l.escaped_bytes;
     }
@@ -132,6 +134,26 @@ inline close_stats read_last_close(last_close_record const& record)
         spin_pause();
     }
     return {};
+}
+
+/// Sums the timed acquisitions of locks for each class, and for the heap with those for an epoch as a whole.
+template <class Heap> void add_lock_times(Heap const& heap, snapshot& s)
+{
+    lock_timing_stats all;
+    std::vector<lock_timing_stats> of_class(class_count + 1);
+    heap.for_each_thread([&](thread_stats_page const&, auto row, auto, timing_stats_page const*, auto) {
+        for (unsigned c = 0; c <= no_class; ++c)
+            if (class_stats_page const* const of = row(c)) {
+                of->waits.add_to(all);
+                if (c < of_class.size())
+                    of->waits.add_to(of_class[c]);
+            }
+    });
+    if (!heap.locks_are_timed(all.samples))
+        return;
+    s.global.lock_timing = all;
+    for (std::size_t c = 0; c < of_class.size(); ++c)
+        s.classes[c].lock_timing = of_class[c];
 }
 
 /// Assembles a snapshot of a heap. Throws std::bad_alloc.
@@ -219,7 +241,7 @@ template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
     });
     total_up(s);
     s.global.frees = s.live_known ? heap.never_less(s.global.frees) : 0;
-    heap.sum_locks(s);
+    add_lock_times(heap, s);
     g.metadata_bytes = heap.metadata_bytes();
     g.madvise_calls = stats.pages.madvise_calls.load(std::memory_order_relaxed);
     g.madvise_bytes = stats.pages.madvise_bytes.load(std::memory_order_relaxed);

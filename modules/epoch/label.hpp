@@ -46,7 +46,6 @@ public:
     /// How often a new label had to share `other`, and how often a label was cut to 31 bytes.
     [[nodiscard]] inline std::uint64_t overflows() const noexcept { return overflows_.value(); }
     [[nodiscard]] inline std::uint64_t cut() const noexcept { return cut_.value(); }
-    [[nodiscard]] inline mutex const& lock_for_counts() const noexcept { return lock_; }
 
 private:
     [[nodiscard]] std::uint32_t add(std::string_view label) noexcept;

@@ -10,7 +10,6 @@ module;
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -42,9 +41,8 @@ std::uint64_t largest_published(atomic<std::uint64_t>& published, std::uint64_t 
 /// A heap of this process, as `assemble` reads it.
 class own_heap {
 public:
-    own_heap(heap_state const& state, std::initializer_list<mutex const*> further_locks,
-             atomic<std::uint64_t>& frees_published)
-        : state_{state}, pins_{state}, further_locks_{further_locks}, frees_published_{frees_published}
+    own_heap(heap_state const& state, atomic<std::uint64_t>& frees_published)
+        : state_{state}, pins_{state}, frees_published_{frees_published}
     {
         state.pages().for_each_run([this](unit_run r) { order_.add(r); });
     }
@@ -143,34 +141,13 @@ public:
     }
     void add_held(snapshot&, std::vector<epoch_stats*> const&) const noexcept {}   // never called: live_known() is true
 
-    /// Adds the heap's locks: uncontended and contended acquisitions, and waiting times if they were measured.
-    void sum_locks(snapshot& s) const
-    {
-        lock_timing_stats times;
-        auto const add = [&](mutex const& m) {
-            s.global.lock_fast_acquire += m.fast_acquires();
-            s.global.lock_contended += m.contended_acquires();
-            m.times().add_to(times);
-        };
-        state_.for_each_lock(add);
-        for (mutex const* const m : further_locks_)
-            add(*m);
-        if (lock_timing() == 0)
-            return;
-        s.global.lock_timing = times;
-        for (unsigned c = 0; c <= class_count; ++c) {
-            auto& of_class = s.classes[c].lock_timing.emplace();
-            for (thread_record const* r = state_.first_record(); r != nullptr; r = r->next_of_heap)
-                if (class_stats_page const* const row = r->classes.row(c))
-                    row->waits.add_to(of_class);
-        }
-    }
+    /// Whether locks are timed now, whatever was timed before.
+    [[nodiscard]] bool locks_are_timed(std::uint64_t) const noexcept { return lock_timing() != 0; }
 
 private:
     heap_state const& state_;
     heap_state::pinned_units const pins_;   // the heap returns no units during the walk
     page_order order_;
-    std::initializer_list<mutex const*> further_locks_;
     atomic<std::uint64_t>& frees_published_;
 };
 
@@ -178,14 +155,13 @@ private:
 
 tslab::snapshot allocator::snapshot(snapshot_options const& o) const
 {
-    std::initializer_list<mutex const*> const further{&advance_lock_, &prepare_lock_, &labels_.lock_for_counts()};
-    own_heap heap{state_, further, frees_published_};
+    own_heap heap{state_, frees_published_};
     return assemble(heap, o);
 }
 
 heap_map allocator::map() const
 {
-    own_heap heap{state_, {}, frees_published_};
+    own_heap heap{state_, frees_published_};
     return assemble_map(heap);
 }
 

@@ -254,31 +254,8 @@ public:
             (cached_pages + s.global.free_resident_pages + s.global.slab_pages + s.global.large_pages) * page_bytes;
     }
 
-    /// Counts of the locks taken for a class or an epoch.
-    void sum_locks(snapshot& s) const
-    {
-        lock_timing_stats times;
-        for (thread const& t : threads_)
-            for (unsigned c = 0; c <= no_class; ++c)
-                if (class_stats_page const* const row = row_of(*t.stats, c)) {
-                    for (std::uint32_t group = 0; group < label_rows::groups; ++group)
-                        if (label_rows const* const labels = labels_of(row, group))
-                            for (contention_counters const& of_label : labels->of) {
-                                s.global.lock_fast_acquire += of_label[contention_event::lock_fast].value();
-                                s.global.lock_contended += of_label[contention_event::lock_contended].value();
-                            }
-                    row->waits.add_to(times);
-                }
-        if (times.samples == 0)
-            return;
-        s.global.lock_timing = times;
-        for (unsigned c = 0; c <= class_count; ++c) {
-            auto& of_class = s.classes[c].lock_timing.emplace();
-            for (thread const& t : threads_)
-                if (class_stats_page const* const row = row_of(*t.stats, c))
-                    row->waits.add_to(of_class);
-        }
-    }
+    /// Whether locks were timed: the segment does not say whether they still are.
+    [[nodiscard]] bool locks_are_timed(std::uint64_t samples) const noexcept { return samples != 0; }
 
 private:
     struct thread {

@@ -53,7 +53,6 @@ public:
     /// Bytes of it that are resident.
     [[nodiscard]] std::uint64_t resident_bytes_now() const noexcept;
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
-    [[nodiscard]] inline mutex const& lock_for_counts() const noexcept { return lock_; }
 
 private:
     [[nodiscard]] bool add_piece(std::size_t bytes) noexcept __attribute__((requires_capability(lock_)));

@@ -188,7 +188,6 @@ public:
     }
     [[nodiscard]] std::uint64_t resident_bytes_now() const noexcept;
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
-    [[nodiscard]] inline mutex const& lock_for_counts() const noexcept { return lock_; }
 
 private:
     struct share {

@@ -87,7 +87,6 @@ public:
         return per_class_[c].count.load(std::memory_order_relaxed);
     }
     [[nodiscard]] inline mutex& lock_for_fork(unsigned c) noexcept { return per_class_[c].lock; }
-    [[nodiscard]] inline mutex const& lock_for_counts(unsigned c) const noexcept { return per_class_[c].lock; }
 
     /// Sets whether slabs are cut with memory_checks' words in their slots. Call it before the first slab is cut.
     inline void set_clears_slots(bool clears) noexcept { clears_slots_ = clears; }

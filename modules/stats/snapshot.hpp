@@ -73,7 +73,7 @@ struct contention_stats {
 struct global_stats {
 #define TSLAB_OF_HEAP
 #include "figures.def"
-    std::optional<lock_timing_stats> lock_timing{};   ///< of every lock of the heap; absent while timing is off
+    std::optional<lock_timing_stats> lock_timing{};   ///< for a class or an epoch; absent while timing is off
 
     friend bool operator==(global_stats const&, global_stats const&) = default;
 };

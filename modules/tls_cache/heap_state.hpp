@@ -350,17 +350,6 @@ public:
         return s != nullptr ? page_heap::first_page_of(s) : nullptr;
     }
 
-    /// Calls `visit` for every lock of the heap below the epoch layer, for statistics.
-    template <class F> inline void for_each_lock(F visit) const
-    {
-        for (std::uint32_t i = 0; i < prepared_slots(); ++i)
-            visit(epoch_slabs_at(i).lock);
-        for (unsigned c = 0; c < class_count; ++c)
-            visit(slabs_.lock_for_counts(c));
-        visit(pages().lock_for_counts());
-        visit(meta_.lock_for_counts());
-        visit(published_.lock_for_counts());
-    }
     /// Take and release all locks of the heap around a fork. Only for the registry.
     void lock_for_fork() noexcept __attribute__((no_thread_safety_analysis));
     void unlock_after_fork(bool in_child) noexcept __attribute__((no_thread_safety_analysis));

@@ -92,7 +92,6 @@ inline void forget_moment(tslab::snapshot& s)
         e.open_since_ns = 0;
     }
     s.global.rss_bytes = 0;
-    s.global.lock_fast_acquire = s.global.lock_contended = 0;   // from outside: those for a class or an epoch
     if (s.waterfall) {
         s.waterfall->rss_bytes = s.waterfall->metadata_bytes = 0;
         s.waterfall->not_tslab_bytes = 0;

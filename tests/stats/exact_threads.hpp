@@ -123,10 +123,13 @@ inline void locks_that_are_held_are_told_and_timed()
     void* p = nullptr;
     other([&] { heap.free(heap.malloc(64, e)); });   // has its thread cache now
     auto const number = [](json::value const& v, char const* at) { return v.at_pointer(at).to_number<std::int64_t>(); };
-    heap.state().epoch_slabs_at(e.index).lock.lock();
-    std::thread waiter{[&] { other([&] { p = heap.malloc(768, e); }); }};   // to adopt a slab it needs the lock
-    std::this_thread::sleep_for(40ms);
-    heap.state().epoch_slabs_at(e.index).lock.unlock();
+    std::thread waiter;
+    {
+        tslab::epoch_slabs& home = heap.state().epoch_slabs_at(e.index);
+        tslab::lock_guard const held{home.lock, home.site(heap.state().known_record(), tslab::no_class)};
+        waiter = std::thread{[&] { other([&] { p = heap.malloc(768, e); }); }};   // to adopt a slab it needs the lock
+        std::this_thread::sleep_for(40ms);
+    }
     waiter.join();
     json::value const v = told(heap);
     check(v, {{"/classes/7/lock_contended", 1},
@@ -154,6 +157,15 @@ inline void locks_that_are_held_are_told_and_timed()
     BOOST_TEST(number(v, "/lock_wait_time_ns_max") == number(v, "/classes/7/lock_wait_time_ns_max"));
     BOOST_TEST(number(v, "/lock_hold_time_ns_max") > 10'000'000);   // by the thread that held it all the while
     BOOST_TEST(number(before, "/total_lock_contended") == 0);
+    // The totals are the sums over the labels: of the classes, and of epochs as a whole.
+    std::int64_t of_labels = 0;
+    std::int64_t of_classes = number(v, "/large/lock_acquisitions");
+    for (json::value const& label : v.at("labels").as_array())
+        of_labels += number(label, "/lock_fast_acquire") + number(label, "/lock_contended");
+    for (json::value const& c : v.at("classes").as_array())
+        of_classes += number(c, "/lock_acquisitions");
+    BOOST_TEST(number(v, "/total_lock_acquisitions") == of_labels);
+    BOOST_TEST(of_classes < of_labels);
     other([&] { heap.free(p); });
     // A large allocation is entered into its epoch under the same lock.
     heap.state().epoch_slabs_at(e.index).lock.lock();
