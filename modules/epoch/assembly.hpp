@@ -3,15 +3,17 @@
 //
 // Assembles a snapshot or a map from a heap's stats pages and descriptors, in its own process or in another one. Not
 // exported. Counters are summed over the threads' stats pages; slabs are counted by walking the descriptors. It takes
-// no lock that an allocation waits for; a ring slot that is reopened during the walk is detected by its era. A `Heap`
-// gives access to the data: own_heap in snapshot.cpp, seen_heap in observer.cpp.
+// no lock that an allocation waits for; a ring slot that is reopened during the walk is detected by its era. Access to
+// the data is by a readable_heap.
 #pragma once
+#include "readable_heap.hpp"
+
 #include "counter_sums.hpp"
 #include "page_walk.hpp"
 
 namespace tslab {
 
-template <class Heap>
+template <readable_heap Heap>
 epoch_stats read_fields(Heap& heap, std::uint32_t index, epoch_stats_page const& r, std::uint64_t now,
                         std::uint64_t wall)
 {
@@ -47,7 +49,7 @@ epoch_stats read_fields(Heap& heap, std::uint32_t index, epoch_stats_page const&
 
 /// Reads the fields of one era; reads again if the slot is being reopened. That takes some nanoseconds, or as long as
 /// the reopening thread is preempted; if it takes too long, the slot is left out (era 0).
-template <class Heap>
+template <readable_heap Heap>
 epoch_stats read_epoch(Heap& heap, std::uint32_t index, epoch_stats_page const& r, std::uint64_t now,
                        std::uint64_t wall)
 {
@@ -137,7 +139,7 @@ inline close_stats read_last_close(last_close_record const& record)
 }
 
 /// Sums the timed acquisitions of locks for each class, and for the heap with those for an epoch as a whole.
-template <class Heap> void add_lock_times(Heap const& heap, snapshot& s)
+template <readable_heap Heap> void add_lock_times(Heap const& heap, snapshot& s)
 {
     lock_timing_stats all;
     std::vector<lock_timing_stats> of_class(class_count + 1);
@@ -157,7 +159,7 @@ template <class Heap> void add_lock_times(Heap const& heap, snapshot& s)
 }
 
 /// Assembles a snapshot of a heap. Throws std::bad_alloc.
-template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
+template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
 {
     snapshot s;
     heap_stats_page const& stats = heap.stats();
@@ -275,7 +277,7 @@ template <class Heap> snapshot assemble(Heap& heap, snapshot_options const& o)
 }
 
 /// Assembles a map of a heap's pages. Throws std::bad_alloc.
-template <class Heap> heap_map assemble_map(Heap& heap)
+template <readable_heap Heap> heap_map assemble_map(Heap& heap)
 {
     heap_map m;
     m.name = heap.name();

@@ -43,7 +43,7 @@ private:
 };
 
 /// Walks the pages ever used and adds each to its class, its epoch, and its term of the waterfall.
-template <class Heap> class page_walk {
+template <readable_heap Heap> class page_walk {
 public:
     page_walk(Heap& heap, snapshot& s, std::vector<epoch_stats*> const& of_slot, bool residency)
         : heap_{heap}, s_{s}, of_slot_{of_slot}, shares_(of_slot.size()), pages_{heap.used_pages()}

@@ -8,6 +8,7 @@ module;
 #include <atomic>
 #include <bit>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -150,6 +151,7 @@ private:
     page_order order_;
     atomic<std::uint64_t>& frees_published_;
 };
+static_assert(readable_heap<own_heap>);
 
 }
 

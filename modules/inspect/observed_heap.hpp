@@ -359,6 +359,7 @@ private:
     std::vector<std::uint64_t> free_resident_;
     std::vector<std::uint64_t> free_large_;
 };
+static_assert(readable_heap<seen_heap>);
 
 }
 

@@ -13,6 +13,7 @@ module;
 #include <cerrno>
 #include <charconv>
 #include <climits>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
