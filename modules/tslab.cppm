@@ -120,6 +120,7 @@ using tslab::for_each_derived;
 using tslab::for_each_field;
 using tslab::from_json;
 using tslab::global_timing_name;
+using tslab::json_writer;
 using tslab::leak;
 using tslab::name_of;
 using tslab::observe_error;

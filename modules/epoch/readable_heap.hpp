@@ -24,39 +24,41 @@ struct cache_visitor {
 /// plausible: another process wrote it. `page`: a descriptor that at(i) returned; `i`: a page below used_pages(), or an epoch below
 /// prepared_epochs(). The pages are those ever used, numbered without gaps.
 template <class H>
-concept readable_heap = requires(H& heap, H const& h, std::uint32_t i, slab_meta const& page, unsigned bin,
-                                 epoch_stats_page const& epoch, std::uint64_t n, snapshot& s,
-                                 std::vector<epoch_stats*> const& of_slot) {
-    { h.stats() } noexcept -> std::same_as<heap_stats_page const&>;
-    { h.name() } -> std::convertible_to<std::string>;
-    { h.pid() } noexcept -> std::same_as<std::int64_t>;
-    { h.live_known() } noexcept -> std::same_as<bool>;   // else add_held is called instead of walking the pages
+concept readable_heap =
+    requires(H& heap, H const& h, std::uint32_t i, slab_meta const& page, unsigned bin, epoch_stats_page const& epoch,
+             std::uint64_t n, snapshot& s, std::vector<epoch_stats*> const& of_slot) {
+        { h.stats() } noexcept -> std::same_as<heap_stats_page const&>;
+        { h.name() } -> std::convertible_to<std::string>;
+        { h.pid() } noexcept -> std::same_as<std::int64_t>;
+        { h.live_known() } noexcept -> std::same_as<bool>;   // else add_held is called instead of walking the pages
 
-    h.for_each_thread(thread_visitor{});
-    h.for_each_cache_at_work(cache_visitor{});
-    { h.locks_are_timed(n) } noexcept -> std::same_as<bool>;   // given the number of samples that were found
+        h.for_each_thread(thread_visitor{});
+        h.for_each_cache_at_work(cache_visitor{});
+        { h.locks_are_timed(n) } noexcept -> std::same_as<bool>;   // given the number of samples that were found
 
-    // Epochs. Null if a slot was being reopened.
-    { h.prepared_epochs() } noexcept -> std::same_as<std::uint32_t>;
-    { h.epoch(i) } noexcept -> std::same_as<epoch_stats_page const*>;
-    { h.oldest_entry(i, epoch) } -> std::same_as<epoch_record::oldest>;
+        // Epochs. Null if a slot was being reopened.
+        { h.prepared_epochs() } noexcept -> std::same_as<std::uint32_t>;
+        { h.epoch(i) } noexcept -> std::same_as<epoch_stats_page const*>;
+        { h.oldest_entry(i, epoch) } -> std::same_as<epoch_record::oldest>;
 
-    // Pages. home_of returns no epoch for a slot that is not below its second argument.
-    { h.used_pages() } noexcept -> std::same_as<std::uint32_t>;
-    { h.at(i) } noexcept -> std::same_as<slab_meta const&>;
-    { h.live(page, bin) } noexcept -> std::same_as<std::uint32_t>;
-    { h.is_retained(page, bin) } noexcept -> std::same_as<bool>;
-    { h.home_of(page, i) } noexcept -> std::same_as<epoch_id>;
-    { h.free_resident_class(i) } noexcept -> std::same_as<unsigned>;
-    h.add_held(s, of_slot);
+        // Pages. home_of returns no epoch for a slot that is not below its second argument.
+        { h.used_pages() } noexcept -> std::same_as<std::uint32_t>;
+        { h.at(i) } noexcept -> std::same_as<slab_meta const&>;
+        { h.live(page, bin) } noexcept -> std::same_as<std::uint32_t>;
+        { h.is_retained(page, bin) } noexcept -> std::same_as<bool>;
+        { h.home_of(page, i) } noexcept -> std::same_as<epoch_id>;
+        { h.free_resident_class(i) } noexcept -> std::same_as<unsigned>;
+        h.add_held(s, of_slot);
 
-    // Residency, and what is not counted by pages.
-    { h.residency_known() } noexcept -> std::same_as<bool>;
-    { h.resident_pages() } -> std::same_as<std::vector<unsigned char>>;   // empty, or one entry for each page
-    { h.rss_bytes() } -> std::same_as<std::uint64_t>;
-    { h.metadata_bytes() } noexcept -> std::same_as<std::uint64_t>;
-    { h.resident_metadata_bytes() } -> std::same_as<std::uint64_t>;
-    { heap.never_less(n) } noexcept -> std::same_as<std::uint64_t>;   // n, or what was returned before if that is more
-};
+        // Residency, and what is not counted by pages.
+        { h.residency_known() } noexcept -> std::same_as<bool>;
+        { h.resident_pages() } -> std::same_as<std::vector<unsigned char>>;   // empty, or one entry for each page
+        { h.rss_bytes() } -> std::same_as<std::uint64_t>;
+        { h.metadata_bytes() } noexcept -> std::same_as<std::uint64_t>;
+        { h.resident_metadata_bytes() } -> std::same_as<std::uint64_t>;
+        {
+            heap.never_less(n)
+        } noexcept -> std::same_as<std::uint64_t>;   // n, or what was returned before if that is more
+    };
 
 }

@@ -5,6 +5,7 @@
 // doctor. It is above the allocator, which does not need it, and only it links Boost.JSON.
 module;
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,6 +24,7 @@ export import tslab.stats;
 // In the order of their dependencies.
 // clang-format off
 #include "fields.hpp"
+#include "json_writer.hpp"
 #include "json.hpp"
 #include "text.hpp"
 #include "leaks.hpp"

@@ -1,13 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writing. The text is written directly: a JSON tree of a snapshot with 65,536 epochs would be many times its size.
+// Writing a snapshot.
 module;
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cmath>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -23,167 +19,46 @@ namespace tslab {
 
 namespace {
 
-/// Bytes of the well-formed UTF-8 character at the beginning of `s`; 0 if there is none.
-std::size_t utf8_length(std::string_view s) noexcept
-{
-    auto const byte = [&](std::size_t i) { return i < s.size() ? static_cast<unsigned char>(s[i]) : 0U; };
-    auto const more = [&](std::size_t i) { return (byte(i) & 0xc0U) == 0x80U; };
-    unsigned const a = byte(0);
-    unsigned const b = byte(1);
-    if (a < 0x80)
-        return 1;
-    if (a >= 0xc2 && a <= 0xdf)
-        return more(1) ? 2 : 0;
-    if (a >= 0xe0 && a <= 0xef) {
-        bool const shortest = a != 0xe0 || b >= 0xa0;
-        bool const surrogate = a == 0xed && b >= 0xa0;
-        return more(1) && more(2) && shortest && !surrogate ? 3 : 0;
-    }
-    if (a >= 0xf0 && a <= 0xf4) {
-        bool const in_range = (a != 0xf0 || b >= 0x90) && (a != 0xf4 || b < 0x90);
-        return more(1) && more(2) && more(3) && in_range ? 4 : 0;
-    }
-    return 0;
-}
-
-class writer {
-public:
-    void open(char bracket)
-    {
-        out_ += bracket;
-        first_ = true;
-    }
-    void close(char bracket)
-    {
-        out_ += bracket;
-        first_ = false;
-    }
-    /// Called before each entry of an array; key() calls it too.
-    void next()
-    {
-        if (!first_)
-            out_ += ',';
-        first_ = false;
-    }
-    void key(std::string_view name)
-    {
-        next();
-        value(name);
-        out_ += ':';
-    }
-    template <class T> void member(std::string_view name, T const& v)
-    {
-        key(name);
-        value(v);
-    }
-
-    template <std::integral T> void value(T v) { number(v); }
-    void value(bool v) { out_ += v ? "true" : "false"; }
-    void value(double v)
-    {
-        number(std::isfinite(v) ? v : 0.0);
-    }   // the shortest text that reads back as the same number
-    void value(log2_histogram const& v)
-    {
-        list(v.buckets, [](std::uint64_t n) { return n; });
-    }
-    void value(std::string_view text)
-    {
-        out_ += '"';
-        while (!text.empty()) {
-            std::size_t const length = utf8_length(text);
-            if (length == 1)
-                plain(text.front());
-            else
-                out_ += length != 0 ? text.substr(0, length) : "\xef\xbf\xbd";
-            text.remove_prefix(length != 0 ? length : 1);
-        }
-        out_ += '"';
-    }
-    void null() { out_ += "null"; }
-
-    template <class Range, class Get> void list(Range const& all, Get&& get)
-    {
-        open('[');
-        for (auto const& one : all) {
-            next();
-            value(get(one));
-        }
-        close(']');
-    }
-
-    [[nodiscard]] std::string take() && { return std::move(out_); }
-
-private:
-    void plain(char c)
-    {
-        constexpr std::string_view digits = "0123456789abcdef";
-        auto const code = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            out_ += '\\';
-            out_ += c;
-        } else if (code < 0x20 || code == 0x7f) {
-            out_ += "\\u00";
-            out_ += digits[code >> 4U];
-            out_ += digits[code & 15U];
-        } else {
-            out_ += c;
-        }
-    }
-    template <class T> void number(T v)
-    {
-        std::array<char, 32> text{};
-        out_.append(text.data(), std::to_chars(text.data(), text.data() + text.size(), v).ptr);
-    }
-
-    std::string out_;
-    bool first_ = true;
-};
-
 /// Writes fields as members of the open object.
 struct put {
-    writer& w;
+    json_writer& w;
 
     template <class T> void operator()(field_info const& f, T const& v) const { w.member(f.name, v); }
     /// An unknown field is omitted; a derived one without a value is null.
     template <class T> void operator()(field_info const& f, std::optional<T> const& v) const
     {
-        if (v)
-            return w.member(f.name, *v);
-        if (f.kind == field_kind::derived) {
-            w.key(f.name);
-            w.null();
-        }
+        if (v || f.kind == field_kind::derived)
+            w.member(f.name, v);
     }
 };
 
-template <class S> void put_fields(writer& w, S const& s, std::uint64_t page_size)
+template <class S> void put_fields(json_writer& w, S const& s, std::uint64_t page_size)
 {
     describe_fields(s, put{w});
     if constexpr (requires { describe_derived(s, page_size, put{w}); })
         describe_derived(s, page_size, put{w});
 }
 
-template <class S> void put_object(writer& w, S const& s, std::uint64_t page_size)
+template <class S> void put_object(json_writer& w, S const& s, std::uint64_t page_size)
 {
     w.open('{');
     put_fields(w, s, page_size);
     w.close('}');
 }
 
-template <class S> void put_objects(writer& w, std::string_view name, std::vector<S> const& all,
+void put_object(json_writer& w, epoch_stats const& e, std::uint64_t page_size);
+
+template <class S> void put_objects(json_writer& w, std::string_view name, std::vector<S> const& all,
                                     std::uint64_t page_size)
 {
     w.key(name);
     w.open('[');
-    for (S const& one : all) {
-        w.next();
+    for (S const& one : all)
         put_object(w, one, page_size);
-    }
     w.close(']');
 }
 
-void put_global(writer& w, global_stats const& g, std::uint64_t page_size)
+void put_global(json_writer& w, global_stats const& g, std::uint64_t page_size)
 {
     put_fields(w, g, page_size);
     if (!g.lock_timing)
@@ -199,7 +74,7 @@ std::uint64_t value_of(contention_stats const& c, std::string_view wanted)
     return value;
 }
 
-void put_object(writer& w, class_stats const& c, std::uint64_t page_size)
+void put_object(json_writer& w, class_stats const& c, std::uint64_t page_size)
 {
     w.open('{');
     w.member("version", snapshot::struct_version);
@@ -213,7 +88,7 @@ void put_object(writer& w, class_stats const& c, std::uint64_t page_size)
     w.close('}');
 }
 
-void put_object(writer& w, epoch_stats const& e, std::uint64_t page_size)
+void put_object(json_writer& w, epoch_stats const& e, std::uint64_t page_size)
 {
     w.open('{');
     put_fields(w, e, page_size);
@@ -233,7 +108,7 @@ void put_object(writer& w, epoch_stats const& e, std::uint64_t page_size)
     w.close('}');
 }
 
-void put_registry(writer& w, std::vector<label_stats> const& labels)
+void put_registry(json_writer& w, std::vector<label_stats> const& labels)
 {
     w.key("label_registry");
     w.open('{');
@@ -269,7 +144,7 @@ std::string by_label(std::string_view name) { return std::string{name}.append("_
 
 std::string to_json(snapshot const& s)
 {
-    writer w;
+    json_writer w;
     std::uint64_t const page = s.page_size;
     w.open('{');
     w.member("schema_version", snapshot::schema_version);
@@ -278,10 +153,8 @@ std::string to_json(snapshot const& s)
     put_global(w, s.global, page);
     w.key("classes");
     w.open('[');
-    for (std::size_t i = 0; i + 1 < s.classes.size(); ++i) {
-        w.next();
+    for (std::size_t i = 0; i + 1 < s.classes.size(); ++i)
         put_object(w, s.classes[i], page);
-    }
     w.close(']');
     if (!s.classes.empty()) {
         w.key("large");
@@ -308,7 +181,7 @@ std::string to_json(snapshot const& s)
         put_object(w, *s.waterfall, page);
     }
     w.close('}');
-    return std::move(w).take();
+    return std::move(w).text();
 }
 
 }

@@ -5,7 +5,6 @@
 // read back as what went in, and metrics are lines of the format's grammar.
 #include "tslab/escape.hpp"
 #include "tslab/exposition.hpp"
-#include "tslab/json_text.hpp"
 #include <boost/json.hpp>
 #include <cctype>
 #include <cstddef>
@@ -141,7 +140,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     must(tool::escaped(shown) == shown, "what is harmless is changed");
     must(text_of_xml(tool::xml_escaped(text)) == shown, "XML is read as something else");
 
-    tool::json_text j;
+    tslab::json_writer j;
     j.value(text);
     boost::json::value const parsed = boost::json::parse(j.text());
     must(!utf8 || parsed.as_string() == text, "JSON is read as something else");

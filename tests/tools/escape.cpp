@@ -7,10 +7,10 @@
 #include <boost/test/unit_test.hpp>
 
 #include "tslab/escape.hpp"
-#include "tslab/json_text.hpp"
 #include <algorithm>
 #include <random>
 #include <string>
+import tslab;
 
 using tslab::tool::escaped;
 
@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(random_bytes_never_command_a_terminal_or_break_json)
         BOOST_TEST(std::none_of(safe.begin(), safe.end(),
                                 [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }));
         BOOST_TEST(escaped(safe) == safe);
-        tslab::tool::json_text j;
+        tslab::json_writer j;
         j.open('{').member(bytes, bytes).close('}');
         boost::system::error_code error;
         (void)boost::json::parse(j.text(), error);
@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(random_bytes_never_command_a_terminal_or_break_json)
 
 BOOST_AUTO_TEST_CASE(json_separates_members_values_and_brackets)
 {
-    tslab::tool::json_text j;
+    tslab::json_writer j;
     j.open('{').member("a", 1).member("b", true).key("c").open('[').value("x\"\n").value(2.5).close(']');
     j.key("d").open('{').close('}').member("e", -7).close('}');
     BOOST_TEST(j.text() == R"({"a":1,"b":true,"c":["x\"\u000a",2.5],"d":{},"e":-7})");

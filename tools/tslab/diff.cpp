@@ -4,7 +4,6 @@
 #include "tslab/comparison.hpp"
 #include "tslab/escape.hpp"
 #include "tslab/heaps.hpp"
-#include "tslab/json_text.hpp"
 #include "tslab/ranking.hpp"
 #include "tslab/style.hpp"
 #include <charconv>
@@ -64,7 +63,7 @@ snapshot const* counterpart(std::vector<snapshot> const& all, std::vector<snapsh
 
 std::string json_of(snapshot const& s, comparison const& c)
 {
-    json_text j;
+    json_writer j;
     j.open('{').member("heap", s.name).member("same_run", c.same_run).member("regression", c.worse());
     j.key("changes").open('[');
     for (change const& one : c.changes) {

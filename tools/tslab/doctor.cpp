@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include "tslab/heaps.hpp"
-#include "tslab/json_text.hpp"
 #include "tslab/style.hpp"
 #include <algorithm>
 #include <chrono>
@@ -26,7 +25,7 @@ struct doctor_options {
 
 std::string json_of(snapshot const& s, finding const& f)
 {
-    json_text j;
+    json_writer j;
     j.open('{').member("heap", s.name).member("code", f.code).member("severity", severity_name(f.severity));
     j.member("subject", f.subject).member("title", f.title).key("figures").open('{');
     for (figure const& one : f.figures)

@@ -73,7 +73,7 @@ void print_epochs(epochs_options const& o, invocation& i)
             continue;
         }
         for (epoch_stats const* const e : some) {
-            json_text j;
+            json_writer j;
             j.open('{').member("heap", s.name);
             add_figures(j, *e, s.page_size);
             i.out << j.close('}').text() << '\n';

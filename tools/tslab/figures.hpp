@@ -3,7 +3,6 @@
 //
 // The records of a snapshot as named figures, by the names they have in its JSON.
 #pragma once
-#include "tslab/json_text.hpp"
 #include <concepts>
 #include <cstdint>
 #include <optional>
@@ -55,7 +54,7 @@ template <class S> [[nodiscard]] std::vector<figure_of> figures_of(S const& s, s
 }
 
 /// Adds every field of `s` that is a number, a text or a truth value, as its JSON has it; of an epoch its state too.
-template <class S> void add_figures(json_text& j, S const& s, std::uint64_t page_size)
+template <class S> void add_figures(json_writer& j, S const& s, std::uint64_t page_size)
 {
     if constexpr (std::is_same_v<S, tslab::epoch_stats>)
         j.member("state", name_of(s.state)).member("lifecycle", name_of(s.lifecycle));

@@ -3,7 +3,6 @@
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
 #include "tslab/heaps.hpp"
-#include "tslab/json_text.hpp"
 #include "tslab/style.hpp"
 #include <memory>
 #include <ostream>
@@ -32,7 +31,7 @@ std::string place_of(source_entry const& at)
 
 std::string json_of(snapshot const& s, leak const& l)
 {
-    json_text j;
+    json_writer j;
     j.open('{').member("heap", s.name).member("epoch_id", l.epoch).member("epoch_era", l.era).member("label", l.label);
     j.member("lifecycle", name_of(l.lifecycle)).member("age_sec", l.age_seconds);
     j.member("entered_sec", l.entered_seconds).member("closing_sec", l.closing_seconds);

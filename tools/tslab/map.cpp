@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
-#include "tslab/json_text.hpp"
 #include "tslab/page_grid.hpp"
 #include "tslab/style.hpp"
 #include "tslab/terminal.hpp"
@@ -49,7 +48,7 @@ std::string_view name_of_use(page_use use) noexcept
 
 std::string json_of(heap_map const& map)
 {
-    json_text j;
+    json_writer j;
     j.open('{').member("heap", map.name).member("page_size", map.page_size).member("live_known", map.live_known);
     j.key("label_names").open('[');
     for (std::string const& name : map.label_names)

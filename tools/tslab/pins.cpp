@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include "tslab/heaps.hpp"
-#include "tslab/json_text.hpp"
 #include "tslab/style.hpp"
 #include <memory>
 #include <ostream>
@@ -20,7 +19,7 @@ struct pins_options {
 
 std::string json_of(snapshot const& s, pin const& p)
 {
-    json_text j;
+    json_writer j;
     j.open('{').member("heap", s.name).member("epoch_id", p.epoch).member("epoch_era", p.era).member("label", p.label);
     j.member("closing_sec", p.closing_seconds).member("held_bytes", p.held_bytes);
     j.member("live_objects", p.live_objects).member("live_bytes", p.live_bytes).member("live_ratio", p.live_ratio);

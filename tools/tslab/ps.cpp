@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
-#include "tslab/json_text.hpp"
 #include "tslab/style.hpp"
 #include <algorithm>
 #include <memory>
@@ -46,7 +45,7 @@ process look_at(pid_t pid)
 
 std::string json_of(process const& p)
 {
-    json_text j;
+    json_writer j;
     j.open('{').member("pid", p.pid).member("command", p.command);
     if (!p.fault.empty())
         return j.member("error", p.fault).close('}').text();

@@ -98,7 +98,7 @@ template <class S> void add_records(std::vector<ranked>& to, S const& kind, std:
                            before != nullptr ? seconds_between(*before, now) : 0);
         if (!r.value || (*r.value == 0 && !std::is_same_v<S, epoch_stats>))
             continue;
-        json_text j;
+        json_writer j;
         add_figures(j, one, now.page_size);
         r.json = j.text();
         to.push_back(std::move(r));

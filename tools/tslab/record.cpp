@@ -61,7 +61,7 @@ private:
 std::string maps_line(source& from)
 {
     try {
-        return "{\"maps\":" + maps_json(from.maps()) + "}";
+        return json_writer{}.open('{').key("maps").raw(maps_json(from.maps())).close('}').text();
     } catch (std::bad_alloc const&) {
         throw;
     } catch (std::exception const&) {

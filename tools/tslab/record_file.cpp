@@ -72,10 +72,10 @@ recording_writer::recording_writer(std::string const& path, recording_header con
     if (file_ < 0)
         cannot_write(path_, errno);
     try {
-        line(json::serialize(json::object{{"format", "tslab-recording"},
-                                          {"version", recording_version},
-                                          {"target", printable(header.target)},
-                                          {"interval_ms", header.interval.count()}}));
+        json_writer j;
+        j.open('{').member("format", "tslab-recording").member("version", recording_version);
+        j.member("target", printable(header.target)).member("interval_ms", header.interval.count()).close('}');
+        line(std::move(j).text());
     } catch (...) {
         ::close(file_);
         throw;
@@ -105,13 +105,12 @@ void recording_writer::line(std::string text)
 
 void recording_writer::add(std::vector<snapshot> const& sample)
 {
-    std::string text = "{\"snapshots\":[";
-    for (snapshot const& s : sample) {
-        if (&s != sample.data())
-            text += ',';
-        text += to_json(s);
-    }
-    line(std::move(text) + "]}");
+    json_writer j;
+    j.open('{').key("snapshots").open('[');
+    for (snapshot const& s : sample)
+        j.raw(to_json(s));
+    j.close(']').close('}');
+    line(std::move(j).text());
 }
 
 void recording_writer::add_maps(std::string_view maps_json) { line(std::string{maps_json}); }

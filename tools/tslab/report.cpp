@@ -7,7 +7,6 @@
 #include "tslab/report_page.hpp"
 #include "tslab/serve_duration.hpp"
 #include "tslab/serve_frame.hpp"
-#include <boost/json.hpp>
 #include <cerrno>
 #include <fstream>
 #include <memory>
@@ -20,8 +19,6 @@
 namespace tslab::tool {
 
 namespace {
-
-namespace json = boost::json;
 
 // More points than this cannot be distinguished, and a browser has to hold them all.
 constexpr std::size_t most_frames = 1'200;
@@ -92,20 +89,14 @@ void report(report_options const& o, invocation& i)
     if (frames.seen() == 0)
         throw failure{outcome::no_target, printable(o.from) + " has no whole sample"};
 
-    json::object about{{"format", "tslab-history"},
-                       {"version", 1},
-                       {"run", "recording"},
-                       {"target", reader.header().target},
-                       {"live", false},
-                       {"fine", true},
-                       {"reason", ""},
-                       {"interval_ms", reader.header().interval.count()},
-                       {"leak_seconds", o.leaks.seconds},
-                       {"recording", json::object{{"samples", frames.seen()}, {"cut", reader.cut()}}}};
-    std::string data = json::serialize(about);
-    data.pop_back();
-    data += ",\"map\":" + (reader.maps().empty() ? "null" : reader.maps()) + ",\"frames\":" + frames.json() + "}";
-    write_whole(o.out, report_page(data));
+    json_writer j;
+    j.open('{').member("format", "tslab-history").member("version", 1).member("run", "recording");
+    j.member("target", reader.header().target).member("live", false).member("fine", true).member("reason", "");
+    j.member("interval_ms", reader.header().interval.count()).member("leak_seconds", o.leaks.seconds);
+    j.key("recording").open('{').member("samples", frames.seen()).member("cut", reader.cut()).close('}');
+    j.key("map").raw(reader.maps().empty() ? "null" : reader.maps());
+    j.key("frames").raw(frames.json()).close('}');
+    write_whole(o.out, report_page(j.text()));
 
     i.out << printable(o.out) << ": " << frames.seen() << (frames.seen() == 1 ? " sample" : " samples");
     if (frames.shown() < frames.seen())

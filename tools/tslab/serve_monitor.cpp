@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/serve_monitor.hpp"
-#include <boost/json.hpp>
 #include <exception>
 #include <unistd.h>
 #include <utility>
@@ -10,7 +9,6 @@ namespace tslab::tool {
 
 namespace {
 
-namespace json = boost::json;
 using std::chrono::milliseconds;
 
 std::string new_run()
@@ -18,8 +16,6 @@ std::string new_run()
     auto const now = std::chrono::system_clock::now().time_since_epoch().count();
     return std::to_string(now) + "-" + std::to_string(getpid());
 }
-
-std::string quoted(std::string const& s) { return json::serialize(json::value(printable(s))); }
 
 }
 
@@ -120,12 +116,12 @@ std::string monitor::history_json(std::uint64_t seq) const
 {
     condition const now = health();
     std::lock_guard const lock{seen_};
-    std::string out = "{\"format\":\"tslab-history\",\"version\":1,\"run\":" + quoted(run_);
-    out += ",\"target\":" + quoted(name_) + ",\"live\":" + (live_ ? "true" : "false");
-    out += ",\"interval_ms\":" + std::to_string(options_.interval.count());
-    out += ",\"leak_seconds\":" + decimal_text(options_.leaks.seconds, 3);
-    out += std::string{",\"fine\":"} + (now.fine ? "true" : "false") + ",\"reason\":" + quoted(now.reason);
-    return out + ",\"frames\":" + history_.since(seq) + "}";
+    json_writer j;
+    j.open('{').member("format", "tslab-history").member("version", 1).member("run", printable(run_));
+    j.member("target", printable(name_)).member("live", live_).member("interval_ms", options_.interval.count());
+    j.member("leak_seconds", options_.leaks.seconds).member("fine", now.fine).member("reason", printable(now.reason));
+    j.key("frames").raw(history_.since(seq)).close('}');
+    return std::move(j).text();
 }
 
 std::string monitor::map_json()
@@ -134,12 +130,14 @@ std::string monitor::map_json()
     if (!map_.empty() && (!live_ || options_.now() - last_map_ < options_.interval))
         return map_;
     last_map_ = options_.now();
+    json_writer j;
+    j.open('{').key("maps");
     try {
-        map_ = "{\"maps\":" + maps_json(source_->maps()) + "}";
+        map_ = j.raw(maps_json(source_->maps())).close('}').text();
     } catch (std::bad_alloc const&) {
         throw;
     } catch (std::exception const& e) {
-        map_ = "{\"maps\":null,\"reason\":" + quoted(e.what()) + "}";
+        map_ = j.null().member("reason", printable(e.what())).close('}').text();
     }
     return map_;
 }

@@ -121,7 +121,7 @@ std::string json_of(top_options const& o, std::vector<ranked> const& all, bool w
 {
     std::string text;
     for (std::size_t n = 0; n < all.size(); ++n) {
-        json_text j;
+        json_writer j;
         j.open('{').member("rank", n + 1).member("heap", all[n].heap).member("by", o.key());
         j.member("value", *all[n].value).member("per_second", window && grows(o.kind(), o.key()));
         text.append(j.text()).append(",").append(all[n].json).append("}\n");

@@ -3,7 +3,6 @@
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
 #include "tslab/heaps.hpp"
-#include "tslab/json_text.hpp"
 #include "tslab/style.hpp"
 #include "tslab/terminal.hpp"
 #include <array>
@@ -71,7 +70,7 @@ std::string clock_text(std::uint64_t timestamp_ns)
 std::string json_of(step const& s)
 {
     global_stats const& g = s.now->global;
-    json_text j;
+    json_writer j;
     j.open('{').member("timestamp_ns", s.now->timestamp_ns).member("pid", s.now->pid).member("heap", s.now->name);
     j.member("interval_sec", s.seconds);
     auto const counter = [&](std::string const& name, std::uint64_t total, std::uint64_t growth) {

@@ -82,7 +82,7 @@ void print_waterfall(waterfall_options const& o, invocation& i)
             print_one(i, s, *s.waterfall);
             continue;
         }
-        json_text j;
+        json_writer j;
         j.open('{').member("heap", s.name);
         add_figures(j, *s.waterfall, s.page_size);
         i.out << j.close('}').text() << '\n';
