@@ -116,8 +116,8 @@ std::string leak::sentence() const
         if (std::string const place = place_text(entered_at); !place.empty())
             text += joined(", entered at ", place);
     } else {
-        text +=
-            joined("closed for ", duration_text(closing_seconds), " with nobody inside, still ", holding_text(*this));
+        text += joined("closed for ", duration_text(closing_seconds), " with no domain inside, still ",
+                       holding_text(*this));
     }
     text += joined(" (epoch ", epoch, ", era ", era, ", ", name_of(lifecycle));
     if (refcount != 0)

@@ -135,10 +135,10 @@ BOOST_AUTO_TEST_CASE(calls_that_can_be_done_without)
 BOOST_AUTO_TEST_CASE(membarrier_denied_to_a_process_that_relies_on_it)
 {
     for (bool const denied : {true, false}) {
-        death::outcome const end = death::of([&](death::notes& told) {
+        death::outcome const end = death::of([&](death::notes& noted) {
             tslab::allocator heap{{.epoch_count = 8, .reserve_bytes = std::size_t{64} << 20}};
             heap.free(heap.malloc(10));
-            told.number[0] = tslab::barrier_by_kernel.load() ? 1 : 0;
+            noted.number[0] = tslab::barrier_by_kernel.load() ? 1 : 0;
             if (denied)
                 deny(SYS_membarrier, EPERM);
             support::worker other;
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(membarrier_denied_to_a_process_that_relies_on_it)
         if (end.end == "exit " + std::to_string(no_filter))
             return;
         BOOST_TEST(end.text == "");
-        BOOST_TEST(end.end == (denied && end.told.number[0] != 0 ? "SIGABRT" : "exit 0"));
+        BOOST_TEST(end.end == (denied && end.noted.number[0] != 0 ? "SIGABRT" : "exit 0"));
     }
 }
 
@@ -195,7 +195,7 @@ BOOST_AUTO_TEST_CASE(an_observer_is_denied)
         if (d.number == SYS_mmap)
             continue;   // the sanitizer itself cannot do without
 #endif
-        death::outcome const end = death::of([&d](death::notes& told) {
+        death::outcome const end = death::of([&d](death::notes& noted) {
             tslab::allocator heap{{.epoch_count = 8, .reserve_bytes = std::size_t{64} << 20}};
             void* const p = heap.malloc(100);
             deny(d.number, d.error);
@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(an_observer_is_denied)
                 tslab::observer seen{::getpid()};
                 auto const all = seen.read();
                 must(all.size() == 1 && all[0].global.live_objects == (all[0].live_known ? 1U : 0U), "other figures");
-                told.number[0] = 1;
+                noted.number[0] = 1;
             } catch (tslab::observe_error const& e) {
                 must(*e.what() != '\0', "no reason");
             } catch (std::bad_alloc const&) {

@@ -386,7 +386,7 @@ BOOST_AUTO_TEST_CASE(of_a_control_group)
     }
     std::printf("control group %s\n", limited.path().c_str());
     auto const phases = [&](bool go_back) {
-        return death::of([&](death::notes& told) {
+        return death::of([&](death::notes& noted) {
             must(limited.enter(), "the group does not let us in");
             allocator heap{{.name = "grouped"}};
             std::vector<void*> all;
@@ -405,17 +405,17 @@ BOOST_AUTO_TEST_CASE(of_a_control_group)
                     all.clear();
                     must(heap.close(e).found || !heap.is_active(e), "the epoch is gone before its close");
                 }
-                ++told.number[0];
+                ++noted.number[0];
             }
         });
     };
     death::outcome const kept_in_bounds = phases(true);
     BOOST_TEST(kept_in_bounds.end == "exit 0");
-    BOOST_TEST(kept_in_bounds.told.number[0] == 16U);
+    BOOST_TEST(kept_in_bounds.noted.number[0] == 16U);
     BOOST_TEST(kept_in_bounds.text == "");
 #if !defined(TSLAB_SANITIZED)
     death::outcome const too_much = phases(false);   // the limit is there: who keeps everything is ended
     BOOST_TEST(too_much.end == "signal 9");
-    BOOST_TEST(too_much.told.number[0] < 4U);
+    BOOST_TEST(too_much.noted.number[0] < 4U);
 #endif
 }

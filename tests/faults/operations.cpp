@@ -40,7 +40,7 @@ using tslab::allocator;
 BOOST_AUTO_TEST_CASE(a_heap_is_made_and_ends)
 {
     auto const nothing = [](world&) {};
-    static_cast<void>(make_and_use(small_heap()));   // a thread's list of its records is made once, and kept
+    static_cast<void>(make_and_use(small_heap()));   // a thread's list of its records is made once and stays
     refuse_each("construction", nothing, [](world&) { return make_and_use(small_heap()); });
     refuse_each("construction, unpublished", nothing, [](world&) {
         options o = small_heap();
@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(a_heap_is_made_and_ends)
         });
 }
 
-BOOST_AUTO_TEST_CASE(a_heap_told_in_a_file_is_made_and_ends)
+BOOST_AUTO_TEST_CASE(a_heap_published_in_a_file_is_made_and_ends)
 {
     directory const d;
     std::string const file = (d.path / "a name that does not fit into a string itself").string();
@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(a_heap_told_in_a_file_is_made_and_ends)
     refuse_each("construction, in a file", left_by_another, [&](world&) {
         bool const done = make_and_use(small_heap());
         faults::calm const calm;
-        // Only what was there before: under its own name, when it could not be kept, or under the other.
+        // Only what was there before: under its own name if it could not be renamed, or under the other.
         return done && d.files() <= 2;
     });
     BOOST_TEST(d.files() == 1U);
@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(epochs)
                       all;
             return all && w.heap->label_of(w.heap->current_epoch()).view() == "t";
         },
-        true, false);   // they have their room from the start
+        true, false);   // their memory is reserved from the start
     refuse_each(
         "domains", with_a_thread,
         [](world& w) {
@@ -353,7 +353,7 @@ BOOST_AUTO_TEST_CASE(resources)
 
 namespace {
 
-/// What `operation` comes to on the world's other thread; false when it does not come to an end.
+/// The result of `operation` on the world's other thread; false if it does not end.
 template <class F> bool on_its_thread(world& w, F operation)
 {
     bool done = false;
@@ -398,7 +398,7 @@ BOOST_AUTO_TEST_CASE(a_thread_begins_and_ends)
             return done;
         },
         false);
-    // The record of a thread must not outlive it: nobody would be told of its end.
+    // The record of a thread must not outlive it: no hook would run at its end.
     refuse_each(
         "many threads end", with_a_resource,
         [](world& w) {
@@ -419,7 +419,7 @@ BOOST_AUTO_TEST_CASE(a_thread_begins_and_ends)
         false);
 }
 
-BOOST_AUTO_TEST_CASE(zz_the_sum_of_it)
+BOOST_AUTO_TEST_CASE(zz_enough_failures_were_provoked)
 {
     std::printf("%llu runs met a failure; %s\n", static_cast<unsigned long long>(runs_that_met_a_failure),
                 faults::summary().c_str());

@@ -66,11 +66,12 @@ template <class Story> std::uint64_t refuse_each(char const* name, Story story)
     std::uint64_t failures = 0;
     for (bool const from_then_on : {false, true})
         for (std::uint64_t n = 0;; ++n) {
-            death::outcome const end = death::of([&](death::notes& told) { told.number[0] = story(n, from_then_on); });
+            death::outcome const end =
+                death::of([&](death::notes& noted) { noted.number[0] = story(n, from_then_on); });
             BOOST_TEST(end.text == "", name << ' ' << n << (from_then_on ? " from then on: " : ": ") << end.text);
             BOOST_TEST(end.end == "exit 0", name << ' ' << n << (from_then_on ? " from then on: " : ": ") << end.end);
-            failures += end.told.number[0];
-            if (end.told.number[0] == 0)
+            failures += end.noted.number[0];
+            if (end.noted.number[0] == 0)
                 break;
             ++runs;
         }

@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(epoch_remains)
     BOOST_TEST(f.code == "epoch_remains");
     BOOST_TEST((f.severity == tslab::severity::warning));
     BOOST_TEST(f.evidence ==
-               "label \"batch\": closed for 5 min 0 s with nobody inside, still holds 1.0 MiB with 10 live objects "
+               "label \"batch\": closed for 5 min 0 s with no domain inside, still holds 1.0 MiB with 10 live objects "
                "(epoch 1, era 101, CLOSING).");
     e.slab_pages = 255;
     CHECK_CODE(s, "epoch_remains", "none");

@@ -188,7 +188,7 @@ BOOST_AUTO_TEST_CASE(the_sentence_of_a_leak)
     e.live_objects = 1;
     e.closing_seconds = 7205;
     BOOST_TEST(sentence() ==
-               "unlabeled: closed for 2 h 0 min with nobody inside, still holds 48.0 KiB with 1 live object "
+               "unlabeled: closed for 2 h 0 min with no domain inside, still holds 48.0 KiB with 1 live object "
                "(epoch 1, era 101, CLOSING)");
 }
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Heaps that ask for the thread that purges in the background, and a system that refuses it. Include it last: it imports tslab.
+// Heaps with background_purge, and a system that refuses the thread. Include it last: it imports tslab.
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -18,7 +18,7 @@ namespace background {
 
 using namespace std::chrono_literals;
 
-inline tslab::allocator_options asking(std::chrono::milliseconds decay = 20ms)
+inline tslab::allocator_options purging_options(std::chrono::milliseconds decay = 20ms)
 {
     return {.name = "background",
             .epoch_count = 16,
@@ -40,7 +40,7 @@ inline std::vector<std::filesystem::path> purge_threads()
     return all;
 }
 
-template <class F> bool comes_true(F condition, std::chrono::seconds within = 30s)
+template <class F> bool eventually(F condition, std::chrono::seconds within = 30s)
 {
     auto const end = std::chrono::steady_clock::now() + within;
     while (!condition()) {
@@ -57,7 +57,7 @@ inline std::string state_of(tslab::allocator const& heap)
 }
 
 /// Makes slabs of several classes and pages of large objects, and frees them all.
-inline void leave_something(tslab::allocator& heap, std::size_t objects = 2000)
+inline void allocate_and_free(tslab::allocator& heap, std::size_t objects = 2000)
 {
     tslab::epoch_scope const scope{heap, "phase"};
     std::vector<std::pair<void*, std::size_t>> all;
@@ -70,13 +70,13 @@ inline void leave_something(tslab::allocator& heap, std::size_t objects = 2000)
         scope.resource()->deallocate(p, bytes);
 }
 
-inline bool is_empty(tslab::allocator const& heap)
+inline bool has_no_unused_memory(tslab::allocator const& heap)
 {
     tslab::global_stats const g = heap.snapshot({.residency = false}).global;
     return g.free_resident_pages == 0 && g.slabs_cached == 0 && g.retained_bytes == 0;
 }
 
-/// The system, of which some calls are refused, and in which giving pages back takes long.
+/// A system that refuses some calls, and in which a purge takes long.
 class slow_system {
 public:
     slow_system()

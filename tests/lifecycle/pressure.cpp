@@ -20,10 +20,10 @@
 #include "recorder.hpp"
 
 using namespace std::chrono_literals;
-using background::asking;
-using background::comes_true;
-using background::is_empty;
-using background::leave_something;
+using background::allocate_and_free;
+using background::eventually;
+using background::has_no_unused_memory;
+using background::purging_options;
 using background::slow_system;
 using death::must;
 
@@ -78,50 +78,50 @@ private:
 BOOST_AUTO_TEST_CASE(a_group_near_its_limit_takes_all_that_is_kept_at_once)
 {
     made_up_group const group;
-    tslab::allocator heap{asking(std::chrono::hours{1})};   // nothing goes by itself
-    auto options = asking(std::chrono::hours{1});
+    tslab::allocator heap{purging_options(std::chrono::hours{1})};   // nothing goes by itself
+    auto options = purging_options(std::chrono::hours{1});
     options.purge_on_pressure = false;
     tslab::allocator indifferent{options};
     support::worker idle;
     auto const fill = [&] {
         idle([&] {
-            leave_something(heap);
+            allocate_and_free(heap);
             heap.free(heap.malloc(100));   // with a thread cache that keeps slabs of the scope, and stays at work
-            leave_something(indifferent);
+            allocate_and_free(indifferent);
         });
     };
     fill();
-    BOOST_TEST(comes_true([&] { return heap.snapshot().pressure_watch == "watching"; }));
+    BOOST_TEST(eventually([&] { return heap.snapshot().pressure_watch == "watching"; }));
     BOOST_TEST(indifferent.snapshot().pressure_watch == "off");
     std::this_thread::sleep_for(1500ms);
-    BOOST_TEST(!is_empty(heap));
+    BOOST_TEST(!has_no_unused_memory(heap));
     group.use(99'000'000, "100000000", "max", 20'000'000);   // of which the kernel takes the pages of files first
     std::this_thread::sleep_for(1500ms);
-    BOOST_TEST(!is_empty(heap));
+    BOOST_TEST(!has_no_unused_memory(heap));
     BOOST_TEST(heap.snapshot().global.purges_by_pressure == 0U);
     group.use(99'000'000, "100000000");
-    BOOST_TEST(comes_true([&] { return is_empty(heap); }));
+    BOOST_TEST(eventually([&] { return has_no_unused_memory(heap); }));
     BOOST_TEST(
-        comes_true([&] { return heap.snapshot().global.purges_by_pressure == 1; }));   // counted after it is done
-    BOOST_TEST(!is_empty(indifferent));
+        eventually([&] { return heap.snapshot().global.purges_by_pressure == 1; }));   // counted after it is done
+    BOOST_TEST(!has_no_unused_memory(indifferent));
     BOOST_TEST(indifferent.snapshot().global.purges_by_pressure == 0U);
     group.use(1000, "max", "100000000");
     fill();
     std::this_thread::sleep_for(1500ms);
-    BOOST_TEST(!is_empty(heap));
+    BOOST_TEST(!has_no_unused_memory(heap));
     group.use(95'000'000, "max", "100000000");
-    BOOST_TEST(comes_true([&] { return is_empty(heap); }));
-    BOOST_TEST(comes_true([&] { return heap.snapshot().global.purges_by_pressure == 2; }));
+    BOOST_TEST(eventually([&] { return has_no_unused_memory(heap); }));
+    BOOST_TEST(eventually([&] { return heap.snapshot().global.purges_by_pressure == 2; }));
 }
 
 BOOST_AUTO_TEST_CASE(without_a_group_to_watch_that_is_said)
 {
     auto const watch_of_a_heap = [] {
-        tslab::allocator heap{asking()};
-        leave_something(heap);
+        tslab::allocator heap{purging_options()};
+        allocate_and_free(heap);
         std::string said;
-        BOOST_TEST(comes_true([&] { return (said = heap.snapshot().pressure_watch) != "off"; }));
-        BOOST_TEST(comes_true([&] { return is_empty(heap); }));
+        BOOST_TEST(eventually([&] { return (said = heap.snapshot().pressure_watch) != "off"; }));
+        BOOST_TEST(eventually([&] { return has_no_unused_memory(heap); }));
         return said;
     };
     made_up_group const group;
@@ -158,9 +158,9 @@ BOOST_AUTO_TEST_CASE(a_real_group_is_kept_below_its_limit)
         return;
     }
     std::ofstream{group / "memory.high"} << (128 << 20);
-    death::outcome const end = death::of([&](death::notes& told) {
+    death::outcome const end = death::of([&](death::notes& noted) {
         std::ofstream{group / "cgroup.procs"} << ::getpid();
-        tslab::allocator heap{asking(std::chrono::hours{1})};
+        tslab::allocator heap{purging_options(std::chrono::hours{1})};
         support::worker idle;
         idle([&] {
             tslab::epoch_scope const scope{heap, "phase"};
@@ -168,12 +168,12 @@ BOOST_AUTO_TEST_CASE(a_real_group_is_kept_below_its_limit)
                 std::fill_n(static_cast<char*>(scope.resource()->allocate(4 << 20)), 4 << 20, 'x');
             scope.resource()->release();
         });
-        must(comes_true([&] { return heap.snapshot().global.purges_by_pressure != 0; }), "it was not noticed");
-        must(comes_true([&] { return is_empty(heap); }), "something is kept");
-        told.number[0] = 1;
+        must(eventually([&] { return heap.snapshot().global.purges_by_pressure != 0; }), "it was not noticed");
+        must(eventually([&] { return has_no_unused_memory(heap); }), "something is kept");
+        noted.number[0] = 1;
     });
     fs::remove(group, error);
     BOOST_TEST(end.text == "");
     BOOST_TEST(end.end == "exit 0");
-    BOOST_TEST(end.told.number[0] == 1U);
+    BOOST_TEST(end.noted.number[0] == 1U);
 }

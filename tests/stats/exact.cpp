@@ -31,7 +31,7 @@ bool cannot_be_moved(std::string_view place)
         return true;
     if (!place.starts_with("large."))
         return false;
-    // and large allocations have pages of their own: no slab, no cache, no claim, nothing to adopt, to repair or to close.
+    // and large allocations have pages of their own: no slab, no cache, no claim, nothing to acquire, to repair or to close.
     static std::set<std::string_view> const has{"class_index",
                                                 "slow_path_epoch_closed",
                                                 "out_of_memory",
@@ -71,18 +71,18 @@ constexpr std::array scripts{
     script{"one_thread_allocates_and_frees", exact::one_thread_allocates_and_frees},
     script{"caches_overflow_and_pages_go_back", exact::caches_overflow_and_pages_go_back},
     script{"a_closed_epoch_keeps_what_lives_in_it", exact::a_closed_epoch_keeps_what_lives_in_it},
-    script{"purges_are_told_by_cause", exact::purges_are_told_by_cause},
+    script{"purges_are_counted_by_cause", exact::purges_are_counted_by_cause},
     script{"others_free_and_hand_over", exact::others_free_and_hand_over},
-    script{"repairs_are_told_by_reason", exact::repairs_are_told_by_reason},
-    script{"an_election_that_is_lost_is_told", exact::an_election_that_is_lost_is_told},
-    script{"locks_that_are_held_are_told_and_timed", exact::locks_that_are_held_are_told_and_timed},
+    script{"repairs_are_counted_by_reason", exact::repairs_are_counted_by_reason},
+    script{"a_lost_claim_for_reclaim_is_counted", exact::a_lost_claim_for_reclaim_is_counted},
+    script{"waits_for_locks_are_counted_and_timed", exact::waits_for_locks_are_counted_and_timed},
     script{"every_1024th_allocation_is_timed", exact::every_1024th_allocation_is_timed},
-    script{"waiting_is_told_apart_from_working", exact::waiting_is_told_apart_from_working},
-    script{"the_order_of_looking_changes_with_contention", exact::the_order_of_looking_changes_with_contention},
+    script{"waiting_and_working_are_timed_separately", exact::waiting_and_working_are_timed_separately},
+    script{"the_search_order_changes_with_contention", exact::the_search_order_changes_with_contention},
     script{"refusals_are_counted_by_reason", exact::refusals_are_counted_by_reason},
     script{"every_kind_of_misuse_has_its_count", exact::every_kind_of_misuse_has_its_count},
     script{"scopes_and_resources_are_counted", exact::scopes_and_resources_are_counted},
-    script{"slabs_with_a_slot_each_are_let_be", exact::slabs_with_a_slot_each_are_let_be},
+    script{"slabs_with_one_free_slot_each_are_bypassed", exact::slabs_with_one_free_slot_each_are_bypassed},
     script{"escapes_are_counted_by_label", exact::escapes_are_counted_by_label},
 };
 

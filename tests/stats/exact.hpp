@@ -36,15 +36,15 @@ inline void note_numbers(std::string const& at, json::value const& v)
     }
 }
 
-/// The JSON of a heap now.
-inline json::value told(tslab::allocator const& heap)
+/// The JSON of a snapshot of the heap.
+inline json::value json_of(tslab::allocator const& heap)
 {
     json::value v = json::parse(tslab::to_json(heap.snapshot()));
     note_numbers("", v);
     return v;
 }
 
-/// The entry of one epoch; null when it is not told.
+/// The entry of one epoch; null if the epoch is not listed.
 inline json::value const* epoch_in(json::value const& v, tslab::epoch_id e)
 {
     for (json::value const& one : v.at("epochs").as_array())
@@ -81,7 +81,7 @@ inline constexpr std::size_t in_slab = tslab::bins[7].slots;   // objects of 768
 inline constexpr std::int64_t page = 4096;
 inline constexpr std::int64_t slab_pages = tslab::bins[7].pages;
 
-/// Objects of 768 bytes, unless told otherwise.
+/// Objects of 768 bytes, unless `bytes` says otherwise.
 inline std::vector<void*> fill(tslab::allocator& heap, std::size_t n, tslab::epoch_id e, std::size_t bytes = 768)
 {
     std::vector<void*> all;

@@ -32,16 +32,16 @@ inline void refusals_are_counted_by_reason()
     heap.advance();
     BOOST_TEST(heap.malloc(96, gone) == nullptr);
     BOOST_TEST(heap.malloc(70'000, gone) == nullptr);
-    check(told(heap), {{"/classes/1/slow_path_epoch_closed", 1},
-                       {"/large/slow_path_epoch_closed", 1},
-                       {"/total_slow_epoch_closed", 2},
-                       {"/total_epoch_advances", 1}});
+    check(json_of(heap), {{"/classes/1/slow_path_epoch_closed", 1},
+                          {"/large/slow_path_epoch_closed", 1},
+                          {"/total_slow_epoch_closed", 2},
+                          {"/total_epoch_advances", 1}});
     tslab::epoch_id const e = heap.current_epoch();
     BOOST_TEST(heap.malloc(std::size_t{1} << 62, e) == nullptr);
     os_hook::fail_commit = true;
     while (heap.malloc(768, e) != nullptr) {
     }
-    json::value v = told(heap);
+    json::value v = json_of(heap);
     check(v, {{"/large/out_of_memory", 1}, {"/classes/7/out_of_memory", 1}, {"/total_out_of_memory", 2}});
     os_hook::fail_commit = false;
     tslab::handle h;
@@ -50,7 +50,7 @@ inline void refusals_are_counted_by_reason()
     BOOST_TEST((heap.free(h) == tslab::free_result::already_free));
     int local = 0;
     heap.free(&local);
-    check(told(heap), {{"/total_refused_handles", 1}, {"/misuses/foreign_pointer", 1}, {"/total_misuses", 1}});
+    check(json_of(heap), {{"/total_refused_handles", 1}, {"/misuses/foreign_pointer", 1}, {"/total_misuses", 1}});
 }
 
 // That each misuse is found is for the death tests; here, that each kind has a count of its own.
@@ -62,9 +62,9 @@ inline void every_kind_of_misuse_has_its_count()
         auto const kind = static_cast<misuse>(k);
         for (std::size_t i = 0; i <= k; ++i)
             heap.state().misused({.kind = kind, .fatal = false});
-        check(told(heap), {{"/misuses/" + std::string{tslab::name_of(kind)}, static_cast<std::int64_t>(k) + 1}});
+        check(json_of(heap), {{"/misuses/" + std::string{tslab::name_of(kind)}, static_cast<std::int64_t>(k) + 1}});
     }
-    check(told(heap),
+    check(json_of(heap),
           {{"/total_misuses", static_cast<std::int64_t>(tslab::misuse_count * (tslab::misuse_count + 1) / 2)}});
 }
 
@@ -75,7 +75,7 @@ inline void scopes_and_resources_are_counted()
     {
         tslab::epoch_scope const a{heap, "GET /a"};
         tslab::epoch_scope const again{*a.resource()};
-        json::value const v = told(heap);
+        json::value const v = json_of(heap);
         check(*epoch_in(v, a.epoch()),
               {{"/refcount", 1}, {"/domain_enters", 2}, {"/domain_exits", 0}, {"/opened_at/line", some}});
         check(v, {{"/total_domain_enters", 2},
@@ -85,7 +85,7 @@ inline void scopes_and_resources_are_counted()
         BOOST_TEST(v.at_pointer("/label_registry/labels/1").as_string() == "GET /a");
         check(v, {{"/label_registry/count", 3}, {"/label_registry/max_labels", 16}});
     }
-    check(told(heap), {{"/total_domain_enters", 2}, {"/total_domain_exits", 2}, {"/total_epoch_drains", 1}});
+    check(json_of(heap), {{"/total_domain_enters", 2}, {"/total_domain_exits", 2}, {"/total_epoch_drains", 1}});
     {
         tslab::epoch_resource keep{heap, {.label = "session"}};
         tslab::epoch_scope const entered{keep};
@@ -93,25 +93,25 @@ inline void scopes_and_resources_are_counted()
         void* const p = count_only.allocate(64);
         count_only.deallocate(p, 64);
         static_cast<void>(count_only.allocate(64));
-        check(told(heap), {{"/total_counted_frees", 1}});
+        check(json_of(heap), {{"/total_counted_frees", 1}});
         BOOST_TEST(count_only.release() == 2u);
-        check(told(heap), {{"/total_released_objects", 2}});
+        check(json_of(heap), {{"/total_released_objects", 2}});
         static_cast<void>(keep.allocate(64));
         {
             tslab::epoch_scope const third{heap, "third"};   // the ring has four slots
             tslab::epoch_scope const shares{heap, "shares"};
-            check(told(heap), {{"/total_ring_exhausted", 1}, {"/active_epoch_count", 4}});
+            check(json_of(heap), {{"/total_ring_exhausted", 1}, {"/active_epoch_count", 4}});
         }
         // Another thread may not take the claims of a resource that is in use here.
         worker other;
         other([&] { heap.close(keep.epoch()); });
-        check(told(heap), {{"/total_epoch_close_deferred", 1}});
+        check(json_of(heap), {{"/total_epoch_close_deferred", 1}});
     }
-    check(told(heap), {{"/total_leaked_objects", 1}, {"/misuses/leak", 1}});
+    check(json_of(heap), {{"/total_leaked_objects", 1}, {"/misuses/leak", 1}});
     for (int i = 0; i < 14; ++i)
         heap.set_label(heap.current_epoch(), "label " + std::to_string(i));
     heap.set_label(heap.current_epoch(), std::string(40, 'x'));
-    json::value const v = told(heap);
+    json::value const v = json_of(heap);
     check(v, {{"/total_labels_in_overflow", some}, {"/total_labels_cut", 1}});
     heap.trim();
 }
@@ -136,10 +136,10 @@ inline void escapes_are_counted_by_label()
         tslab::epoch_scope const scope{heap, "GET /escape"};
         std::pmr::vector<char> const unseen(24);
     }
-    check(told(heap), {{"/total_escapes", 2},
-                       {"/total_escaped_bytes", 1024},
-                       {"/labels/1/escapes", 2},
-                       {"/labels/1/escaped_bytes", 1024}});
+    check(json_of(heap), {{"/total_escapes", 2},
+                          {"/total_escaped_bytes", 1024},
+                          {"/labels/1/escapes", 2},
+                          {"/labels/1/escaped_bytes", 1024}});
     kept.reset();   // goes back through the detector, which is no longer the default
 }
 

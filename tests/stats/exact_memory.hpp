@@ -28,7 +28,7 @@ inline void one_thread_allocates_and_frees()
     tslab::epoch_id const e = heap.current_epoch();
     auto const all = fill(heap, 612, e, 128);   // 32 a slab of one page
     constexpr std::int64_t bytes = 612 * 128;
-    json::value v = told(heap);
+    json::value v = json_of(heap);
     check(v, {{"/total_allocations", 612},
               {"/total_frees", 0},
               {"/live_objects", 612},
@@ -56,7 +56,7 @@ inline void one_thread_allocates_and_frees()
               {"/classes/2/allocations", 612},
               {"/classes/2/live_objects", 612},
               {"/classes/2/live_bytes", bytes},
-              {"/classes/2/resident_bytes", 0},   // nobody has written to them
+              {"/classes/2/resident_bytes", 0},   // never written to
               {"/classes/3/slow_path_hits", 0},
               {"/epochs/0/alloc_count", 612},
               {"/epochs/0/live_objects", 612},
@@ -80,41 +80,41 @@ inline void one_thread_allocates_and_frees()
               {"/waterfall/untouched_bytes", 20 * page}});
     for (void* const p : all)
         std::fill_n(static_cast<char*>(p), 128, 'x');
-    check(told(heap), {{"/classes/2/resident_bytes", 20 * page},
-                       {"/epochs/0/resident_bytes", 20 * page},
-                       {"/labels/0/resident_bytes", 20 * page},
-                       {"/waterfall/live_bytes", bytes},
-                       {"/waterfall/empty_slot_bytes", 20 * page - bytes},
-                       {"/waterfall/slack_bytes", 0},
-                       {"/waterfall/untouched_bytes", 0}});
+    check(json_of(heap), {{"/classes/2/resident_bytes", 20 * page},
+                          {"/epochs/0/resident_bytes", 20 * page},
+                          {"/labels/0/resident_bytes", 20 * page},
+                          {"/waterfall/live_bytes", bytes},
+                          {"/waterfall/empty_slot_bytes", 20 * page - bytes},
+                          {"/waterfall/slack_bytes", 0},
+                          {"/waterfall/untouched_bytes", 0}});
     free_all(heap, all);
     // The thread cache keeps its current slab although it is empty, and four more; fifteen wait with the thread.
-    check(told(heap), {{"/total_frees", 612},
-                       {"/live_objects", 0},
-                       {"/classes/2/list_move_full_to_partial", 19},
-                       {"/classes/2/empty_slab_recycled", 15},
-                       {"/total_slabs_recycled", 15},
-                       {"/classes/2/recycle_rate_pct", 100},
-                       {"/classes/2/cached_slabs", 15},
-                       {"/classes/2/cache_size", 0},
-                       {"/classes/2/cache_capacity", 32},
-                       {"/slabs_cached", 15},
-                       {"/slabs_in_use", 5},
-                       {"/slab_pages", 5},
-                       {"/classes/2/empty_slabs_count", 5},
-                       {"/epochs/0/total_reclaimable_slabs", 5},
-                       {"/epochs/0/empty_partial_count", 5},
-                       {"/epochs/0/reclaimable_pages", 5},
-                       {"/epochs/0/reclaimable_bytes", 5 * page},
-                       {"/empty_held_bytes", 20 * page},
-                       {"/committed_bytes", 20 * page},
-                       {"/classes/2/committed_bytes", 20 * page},
-                       {"/waterfall/cached_bytes", 15 * page}});
+    check(json_of(heap), {{"/total_frees", 612},
+                          {"/live_objects", 0},
+                          {"/classes/2/list_move_full_to_partial", 19},
+                          {"/classes/2/empty_slab_recycled", 15},
+                          {"/total_slabs_recycled", 15},
+                          {"/classes/2/recycle_rate_pct", 100},
+                          {"/classes/2/cached_slabs", 15},
+                          {"/classes/2/cache_size", 0},
+                          {"/classes/2/cache_capacity", 32},
+                          {"/slabs_cached", 15},
+                          {"/slabs_in_use", 5},
+                          {"/slab_pages", 5},
+                          {"/classes/2/empty_slabs_count", 5},
+                          {"/epochs/0/total_reclaimable_slabs", 5},
+                          {"/epochs/0/empty_partial_count", 5},
+                          {"/epochs/0/reclaimable_pages", 5},
+                          {"/epochs/0/reclaimable_bytes", 5 * page},
+                          {"/empty_held_bytes", 20 * page},
+                          {"/committed_bytes", 20 * page},
+                          {"/classes/2/committed_bytes", 20 * page},
+                          {"/waterfall/cached_bytes", 15 * page}});
     free_all(heap, fill(heap, 612, e, 128));   // the first 32 from the current slab
-    check(told(heap), {{"/classes/2/cache_hits", 15},
-                       {"/classes/2/slow_path_cache_miss", 20},
-                       {"/classes/2/slow_path_hits", 20 + 19}});
-    v = told(heap);
+    check(json_of(heap), {{"/classes/2/cache_hits", 15},
+                          {"/classes/2/slow_path_cache_miss", 20},
+                          {"/classes/2/slow_path_hits", 20 + 19}});
+    v = json_of(heap);
     BOOST_TEST(v.at_pointer("/classes/2/cache_hit_rate").to_number<double>() == 15.0 / 35,
                boost::test_tools::tolerance(1e-12));
 }
@@ -130,26 +130,26 @@ inline void caches_overflow_and_pages_go_back()
     // Two pages a class are less than a slab, so one is the limit: one stays current, one is kept by the thread cache, one by the thread,
     // one cached, six are too many.
     free_all(heap, all);
-    check(told(heap), {{"/classes/7/empty_slab_recycled", 2},
-                       {"/classes/7/empty_slab_overflowed", 6},
-                       {"/total_cache_overflows", 6},
-                       {"/classes/7/cache_size", 1},
-                       {"/classes/7/cache_capacity", 1},
-                       {"/classes/7/pages_per_slab", slab_pages},
-                       {"/classes/7/cached_slabs", 2},
-                       {"/slabs_in_use", 2},
-                       {"/slab_pages", 2 * slab_pages},
-                       {"/empty_held_bytes", 10 * slab_pages * page},
-                       {"/classes/7/estimated_rss_bytes", 2 * slab_pages * page},
-                       {"/classes/7/committed_bytes", 10 * slab_pages * page},
-                       {"/classes/7/cache_overflow_len", 6 * slab_pages},
-                       {"/free_resident_pages", 6 * slab_pages},
-                       {"/waterfall/cached_bytes", 2 * slab_pages * page},
-                       {"/waterfall/free_bytes", 6 * slab_pages * page}});
+    check(json_of(heap), {{"/classes/7/empty_slab_recycled", 2},
+                          {"/classes/7/empty_slab_overflowed", 6},
+                          {"/total_cache_overflows", 6},
+                          {"/classes/7/cache_size", 1},
+                          {"/classes/7/cache_capacity", 1},
+                          {"/classes/7/pages_per_slab", slab_pages},
+                          {"/classes/7/cached_slabs", 2},
+                          {"/slabs_in_use", 2},
+                          {"/slab_pages", 2 * slab_pages},
+                          {"/empty_held_bytes", 10 * slab_pages * page},
+                          {"/classes/7/estimated_rss_bytes", 2 * slab_pages * page},
+                          {"/classes/7/committed_bytes", 10 * slab_pages * page},
+                          {"/classes/7/cache_overflow_len", 6 * slab_pages},
+                          {"/free_resident_pages", 6 * slab_pages},
+                          {"/waterfall/cached_bytes", 2 * slab_pages * page},
+                          {"/waterfall/free_bytes", 6 * slab_pages * page}});
     os_hook::fail_purge = true;
     tslab::close_report report = heap.close(e);
     BOOST_TEST(report.madvise_failures == report.madvise_calls);
-    json::value v = told(heap);
+    json::value v = json_of(heap);
     check(v, {{"/total_madvise_failures", static_cast<std::int64_t>(report.madvise_calls)},
               {"/classes/7/madvise_failures", static_cast<std::int64_t>(report.madvise_calls)},
               {"/classes/7/madvise_bytes", 0},
@@ -163,10 +163,11 @@ inline void caches_overflow_and_pages_go_back()
         tslab::allocator large{{.name = "large"}};
         large.free(large.malloc(100'000));
         large.trim();
-        check(told(large), {{"/large/madvise_calls", 1}, {"/large/madvise_failures", 1}, {"/large/madvise_bytes", 0}});
+        check(json_of(large),
+              {{"/large/madvise_calls", 1}, {"/large/madvise_failures", 1}, {"/large/madvise_bytes", 0}});
         os_hook::fail_purge = false;
         large.trim();
-        check(told(large),
+        check(json_of(large),
               {{"/large/madvise_calls", 2}, {"/large/madvise_failures", 1}, {"/large/madvise_bytes", 25 * page}});
     }
     {
@@ -175,15 +176,15 @@ inline void caches_overflow_and_pages_go_back()
         os_hook::fail_release = true;
         units.trim();
         os_hook::fail_release = false;
-        check(told(units), {{"/total_unmap_failures", 1}, {"/free_purged_pages", 0}});
+        check(json_of(units), {{"/total_unmap_failures", 1}, {"/free_purged_pages", 0}});
     }
     e = heap.current_epoch();
     heap.free(heap.malloc(64, e));
     report = heap.close(e);
-    v = told(heap);
+    v = json_of(heap);
     std::int64_t const bytes = static_cast<std::int64_t>(report.madvise_bytes);
     BOOST_TEST(report.madvise_asked_bytes == report.madvise_bytes);
-    BOOST_TEST(report.madvise_gone_bytes == report.madvise_bytes);   // the kernel does as it is told
+    BOOST_TEST(report.madvise_gone_bytes == report.madvise_bytes);   // the kernel purges what it is asked to
     check(v, {{"/total_madvise_bytes", bytes},
               {"/classes/7/madvise_bytes", bytes},
               {"/classes/7/madvise_calls", some},
@@ -215,37 +216,37 @@ inline void a_closed_epoch_keeps_what_lives_in_it()
     void* const large = heap.malloc(100'000, e);
     std::fill_n(static_cast<char*>(large), 100'000, 'x');
     for (std::size_t i = 1; i < all.size(); ++i)
-        heap.free(all[i]);   // nine slabs are taken back at once, the last one stays current
+        heap.free(all[i]);   // nine slabs are reclaimed at once, the last one stays current
     tslab::close_report const report = heap.close(e);
-    json::value v = told(heap);
-    json::value const* const told_of = epoch_in(v, e);
-    BOOST_REQUIRE(told_of != nullptr);
-    BOOST_TEST(told_of->at("state").as_string() == "CLOSING");
-    BOOST_TEST(told_of->at("lifecycle").as_string() == "CLOSING");
-    BOOST_TEST(told_of->at("label").as_string() == "pinned");
-    check(*told_of, {{"/live_objects", 2},
-                     {"/live_bytes", 100'768},
-                     {"/slabs", 1},
-                     {"/slab_pages", slab_pages},
-                     {"/large_pages", 25},
-                     {"/resident_bytes", (1 + 25) * page},   // of the slab, the page that its object touches
-                     {"/estimated_rss_bytes", (slab_pages + 25) * page},
-                     {"/alloc_count", 10 * in_slab + 2},
-                     {"/total_partial_slabs", 1},
-                     {"/label_id", 1},
-                     {"/rss_before_close", static_cast<std::int64_t>(report.rss_before)},
-                     {"/rss_after_close", static_cast<std::int64_t>(report.rss_after)},
-                     {"/madvise_bytes", (11 * slab_pages - 1) * page},
-                     {"/madvise_asked_bytes", (11 * slab_pages - 1) * page},
-                     {"/madvise_gone_bytes", (11 * slab_pages - 1) * page},
-                     {"/cooperation_pct", 100},
-                     {"/classes/0/class_index", 7},
-                     {"/classes/0/slabs", 1},
-                     {"/classes/0/pages", slab_pages},
-                     {"/classes/1/class_index", large_class},
-                     {"/classes/1/slabs", 0},
-                     {"/classes/1/pages", 25},
-                     {"/classes/1/live_bytes", 100'000}});
+    json::value v = json_of(heap);
+    json::value const* const entry = epoch_in(v, e);
+    BOOST_REQUIRE(entry != nullptr);
+    BOOST_TEST(entry->at("state").as_string() == "CLOSING");
+    BOOST_TEST(entry->at("lifecycle").as_string() == "CLOSING");
+    BOOST_TEST(entry->at("label").as_string() == "pinned");
+    check(*entry, {{"/live_objects", 2},
+                   {"/live_bytes", 100'768},
+                   {"/slabs", 1},
+                   {"/slab_pages", slab_pages},
+                   {"/large_pages", 25},
+                   {"/resident_bytes", (1 + 25) * page},   // of the slab, the page that its object touches
+                   {"/estimated_rss_bytes", (slab_pages + 25) * page},
+                   {"/alloc_count", 10 * in_slab + 2},
+                   {"/total_partial_slabs", 1},
+                   {"/label_id", 1},
+                   {"/rss_before_close", static_cast<std::int64_t>(report.rss_before)},
+                   {"/rss_after_close", static_cast<std::int64_t>(report.rss_after)},
+                   {"/madvise_bytes", (11 * slab_pages - 1) * page},
+                   {"/madvise_asked_bytes", (11 * slab_pages - 1) * page},
+                   {"/madvise_gone_bytes", (11 * slab_pages - 1) * page},
+                   {"/cooperation_pct", 100},
+                   {"/classes/0/class_index", 7},
+                   {"/classes/0/slabs", 1},
+                   {"/classes/0/pages", slab_pages},
+                   {"/classes/1/class_index", large_class},
+                   {"/classes/1/slabs", 0},
+                   {"/classes/1/pages", 25},
+                   {"/classes/1/live_bytes", 100'000}});
     check(v, {{"/closing_epoch_count", 1},
               {"/active_epoch_count", 1},
               {"/total_epoch_closes", 1},
@@ -276,11 +277,11 @@ inline void a_closed_epoch_keeps_what_lives_in_it()
               {"/current_epoch", 1},
               {"/current_era", static_cast<std::int64_t>(heap.current_epoch().era)}});
     std::this_thread::sleep_for(30ms);
-    v = told(heap);
+    v = json_of(heap);
     check(*epoch_in(v, e), {{"/closing_sec", some}, {"/age_sec", some}, {"/open_since_ns", some}});
     heap.free(large);
     heap.free(all[0]);
-    check(told(heap), {{"/total_epoch_drains", 1}, {"/closing_epoch_count", 0}, {"/live_objects", 0}});
+    check(json_of(heap), {{"/total_epoch_drains", 1}, {"/closing_epoch_count", 0}, {"/live_objects", 0}});
 }
 
 inline void others_free_and_hand_over()
@@ -293,30 +294,30 @@ inline void others_free_and_hand_over()
         for (std::size_t i = 0; i < freed; ++i)
             heap.free(all[i]);
     });
-    check(told(heap), {{"/classes/7/remote_frees", freed},
-                       {"/classes/7/bitmap_free_attempts", freed},
-                       {"/total_bitmap_free_attempts", freed}});
+    check(json_of(heap), {{"/classes/7/remote_frees", freed},
+                          {"/classes/7/bitmap_free_attempts", freed},
+                          {"/total_bitmap_free_attempts", freed}});
     auto more = fill(heap, freed, e);   // two slots of the current slab, then all of the other
-    check(told(heap), {{"/classes/7/collects", 2},
-                       {"/classes/7/bitmap_alloc_attempts", 2},
-                       {"/total_bitmap_alloc_attempts", 2},
-                       {"/classes/7/new_slab_count", 2},
-                       {"/classes/7/list_move_full_to_partial", 1}});
+    check(json_of(heap), {{"/classes/7/collects", 2},
+                          {"/classes/7/bitmap_alloc_attempts", 2},
+                          {"/total_bitmap_alloc_attempts", 2},
+                          {"/classes/7/new_slab_count", 2},
+                          {"/classes/7/list_move_full_to_partial", 1}});
     std::vector<void*> left;
-    support::on_other_thread([&] { left = fill(heap, 2, e); });   // a slab with free slots that nobody holds now
-    auto const adopted = fill(heap, in_slab - 2, e);
-    check(told(heap), {{"/classes/7/adoptions", 1},
-                       {"/classes/7/current_partial_cas_attempts", 1},
-                       {"/total_current_partial_cas_attempts", 1},
-                       {"/classes/7/bitmap_alloc_attempts", 3},
-                       {"/classes/7/new_slab_count", 3}});
-    free_all(heap, adopted);
+    support::on_other_thread([&] { left = fill(heap, 2, e); });   // an orphaned slab with free slots
+    auto const acquired = fill(heap, in_slab - 2, e);
+    check(json_of(heap), {{"/classes/7/adoptions", 1},
+                          {"/classes/7/current_partial_cas_attempts", 1},
+                          {"/total_current_partial_cas_attempts", 1},
+                          {"/classes/7/bitmap_alloc_attempts", 3},
+                          {"/classes/7/new_slab_count", 3}});
+    free_all(heap, acquired);
     free_all(heap, left);
     free_all(heap, more);
     free_all(heap, {all.begin() + freed, all.end()});
 }
 
-inline void slabs_with_a_slot_each_are_let_be()
+inline void slabs_with_one_free_slot_each_are_bypassed()
 {
     tslab::allocator heap{{.name = "bypass"}};
     tslab::epoch_id const e = heap.current_epoch();
@@ -327,14 +328,14 @@ inline void slabs_with_a_slot_each_are_let_be()
         for (std::size_t i = 0; i < slabs; ++i)
             heap.free(all[i * in_slab]);
     });   // its end puts every slab down
-    check(told(heap), {{"/classes/7/tls_cache_flushed", slabs}, {"/classes/7/tls_cache_bypassed", 0}});
+    check(json_of(heap), {{"/classes/7/tls_cache_flushed", slabs}, {"/classes/7/tls_cache_bypassed", 0}});
     constexpr std::size_t window = 256;
     auto const more = fill(heap, window + in_slab, e);   // a slab for each, until that has been so for a window
-    check(told(heap), {{"/classes/7/adoptions", window},
-                       {"/classes/7/tls_cache_bypassed", 1},
-                       {"/classes/7/tls_cache_attempts", slabs * in_slab + window + in_slab},
-                       {"/classes/7/tls_cache_refills", slabs + window + 1},
-                       {"/classes/7/tls_cache_hits", slabs * in_slab - slabs + in_slab - 1}});
+    check(json_of(heap), {{"/classes/7/adoptions", window},
+                          {"/classes/7/tls_cache_bypassed", 1},
+                          {"/classes/7/tls_cache_attempts", slabs * in_slab + window + in_slab},
+                          {"/classes/7/tls_cache_refills", slabs + window + 1},
+                          {"/classes/7/tls_cache_hits", slabs * in_slab - slabs + in_slab - 1}});
     free_all(heap, more);
     for (std::size_t i = 0; i < all.size(); ++i)
         if (i % in_slab != 0)
@@ -351,7 +352,7 @@ template <class F> void work_until(tslab::allocator& heap, F done)
     }
 }
 
-inline void purges_are_told_by_cause()
+inline void purges_are_counted_by_cause()
 {
     constexpr std::size_t many = std::size_t{16} << 20;
     auto const use = [](tslab::allocator& heap) { heap.free(std::memset(heap.malloc(many), 1, many)); };
@@ -359,24 +360,24 @@ inline void purges_are_told_by_cause()
         tslab::allocator heap{{.name = "by time", .decay = 5ms}};
         use(heap);
         work_until(heap, [&] { return heap.snapshot().global.madvise_calls != 0; });
-        check(told(heap), {{"/total_purges_by_time", 1}, {"/total_purges_by_work", 0}});
-        use(heap);   // one decay finds that nobody wants it, the next one gives it back
+        check(json_of(heap), {{"/total_purges_by_time", 1}, {"/total_purges_by_work", 0}});
+        use(heap);   // one decay finds it unwanted, the next one purges it
         work_until(heap, [&] { return heap.snapshot().global.unwanted_pages != 0; });
-        check(told(heap), {{"/unwanted_pages", some}});
+        check(json_of(heap), {{"/unwanted_pages", some}});
     }
     {
         tslab::allocator heap{{.name = "by work", .decay = std::chrono::hours{24}}};
         use(heap);
         for (int i = 0; i < 700'000; ++i)
             heap.free(heap.malloc(200));
-        check(told(heap), {{"/total_purges_by_time", 0}, {"/total_purges_by_work", 1}, {"/unwanted_pages", 0}});
+        check(json_of(heap), {{"/total_purges_by_time", 0}, {"/total_purges_by_work", 1}, {"/unwanted_pages", 0}});
     }
     {
         tslab::allocator heap{{.name = "in the background", .decay = 5ms, .background_purge = true}};
         use(heap);
         for (int i = 0; i < 20'000 && heap.snapshot().global.purges_by_background == 0; ++i)
             std::this_thread::sleep_for(1ms);
-        check(told(heap), {{"/total_purges_by_background", some}});
+        check(json_of(heap), {{"/total_purges_by_background", some}});
     }
 }
 

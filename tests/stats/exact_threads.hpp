@@ -23,8 +23,8 @@ using support::worker;
 using tslab::residence;
 using namespace std::chrono_literals;
 
-/// A slab of two live objects that no thread cache holds, listed with free slots. Its thread has ended.
-inline std::vector<void*> shelve(tslab::allocator& heap, tslab::epoch_id e, std::size_t n = 2)
+/// Makes an orphaned slab: `n` live objects, no thread cache that owns it, listed with free slots. Its thread has ended.
+inline std::vector<void*> make_orphan(tslab::allocator& heap, tslab::epoch_id e, std::size_t n = 2)
 {
     std::vector<void*> left;
     support::on_other_thread([&] { left = fill(heap, n, e); });
@@ -32,68 +32,69 @@ inline std::vector<void*> shelve(tslab::allocator& heap, tslab::epoch_id e, std:
     return left;
 }
 
-inline void repairs_are_told_by_reason()
+inline void repairs_are_counted_by_reason()
 {
     recorder seen;
     tslab::allocator heap{{.name = "repairs", .sampling = true}};
     tslab::epoch_id const e = heap.current_epoch();
     heap.set_label(e, "contended");
     // Listed with free slots, and full: as after a claim that raced with the listing.
-    auto const full = shelve(heap, e);
+    auto const full = make_orphan(heap, e);
     tslab::slab_meta& s = slab_of(heap, full[0]);
     std::uint64_t const free = s.remote_free.exchange(0);
     void* p = heap.malloc(768, e);
     heap.free(p);
     s.remote_free.store(free);
-    check(told(heap), {{"/classes/7/current_partial_cas_attempts", 1},
-                       {"/classes/7/current_partial_mismatches", 1},
-                       {"/classes/7/current_partial_lost_races", 0},
-                       {"/classes/7/current_partial_cas_failures", 1},
-                       {"/classes/7/current_partial_cas_failure_rate", 1},
-                       {"/total_current_partial_cas_failures", 1},
-                       {"/total_current_partial_mismatches", 1},
-                       {"/classes/7/adoptions", 0},
-                       {"/classes/7/repairs", 1},
-                       {"/sampled/repair_count", 1},
-                       {"/sampled/repair_samples", 1},
-                       {"/sampled/repair_reason_full_bitmap", 1},
-                       {"/sampled/repair_wall_ns_sum", some},
-                       {"/sampled/repair_wall_ns_max", some},
-                       {"/threads/1/repair_count", 1},
-                       {"/threads/1/repair_reason_full_bitmap", 1}});
+    check(json_of(heap), {{"/classes/7/current_partial_cas_attempts", 1},
+                          {"/classes/7/current_partial_mismatches", 1},
+                          {"/classes/7/current_partial_lost_races", 0},
+                          {"/classes/7/current_partial_cas_failures", 1},
+                          {"/classes/7/current_partial_cas_failure_rate", 1},
+                          {"/total_current_partial_cas_failures", 1},
+                          {"/total_current_partial_mismatches", 1},
+                          {"/classes/7/adoptions", 0},
+                          {"/classes/7/repairs", 1},
+                          {"/sampled/repair_count", 1},
+                          {"/sampled/repair_samples", 1},
+                          {"/sampled/repair_reason_full_bitmap", 1},
+                          {"/sampled/repair_wall_ns_sum", some},
+                          {"/sampled/repair_wall_ns_max", some},
+                          {"/threads/1/repair_count", 1},
+                          {"/threads/1/repair_reason_full_bitmap", 1}});
     // On a list, while another thread reclaims it.
-    worker other;   // has no slab of the class yet, so it looks for one to adopt
-    auto const going = shelve(heap, e);
+    worker other;   // has no slab of the class yet, so it looks for one to acquire
+    auto const going = make_orphan(heap, e);
     tslab::slab_meta& g = slab_of(heap, going[0]);
     g.owner.store(&tslab::reclaiming);
     other([&] { p = heap.malloc(768, e); });
     g.owner.store(nullptr);
-    check(told(heap), {{"/classes/7/current_partial_lost_races", 1},
-                       {"/total_current_partial_lost_races", 1},
-                       {"/classes/7/bitmap_alloc_cas_retries", 1},
-                       {"/total_bitmap_alloc_cas_retries", 1},
-                       {"/classes/7/bitmap_alloc_cas_retries_by_label/1", 1},
-                       {"/labels/1/bitmap_alloc_cas_retries", 1},
-                       {"/classes/7/avg_alloc_cas_retries_per_attempt", some},
-                       {"/sampled/repair_reason_list_mismatch", 1},
-                       {"/sampled/repair_count", 2}});
+    check(json_of(heap), {{"/classes/7/current_partial_lost_races", 1},
+                          {"/total_current_partial_lost_races", 1},
+                          {"/classes/7/bitmap_alloc_cas_retries", 1},
+                          {"/total_bitmap_alloc_cas_retries", 1},
+                          {"/classes/7/bitmap_alloc_cas_retries_by_label/1", 1},
+                          {"/labels/1/bitmap_alloc_cas_retries", 1},
+                          {"/classes/7/avg_alloc_cas_retries_per_attempt", some},
+                          {"/sampled/repair_reason_list_mismatch", 1},
+                          {"/sampled/repair_count", 2}});
     other([&] { heap.free(p); });
     // Freed by two threads at once: in both words.
     void* const q = heap.malloc(64, e);
     heap.free(q);
     slab_of(heap, q).remote_free.fetch_or(1);
     heap.trim(e);
-    check(told(heap), {{"/sampled/repair_reason_other", 1}, {"/sampled/repair_count", 3}, {"/misuses/double_free", 1}});
+    check(json_of(heap),
+          {{"/sampled/repair_reason_other", 1}, {"/sampled/repair_count", 3}, {"/misuses/double_free", 1}});
     free_all(heap, full);
     free_all(heap, going);
 }
 
-inline void an_election_that_is_lost_is_told()
+inline void a_lost_claim_for_reclaim_is_counted()
 {
-    tslab::allocator heap{{.name = "elections"}};
+    tslab::allocator heap{{.name = "claims"}};
     tslab::epoch_id const e = heap.current_epoch();
     heap.set_label(e, "contended");
-    auto const left = shelve(heap, e);
+    auto const left = make_orphan(heap, e);
     tslab::slab_meta& s = slab_of(heap, left[0]);
     std::uint64_t const free = s.remote_free.load();
     s.remote_free.store(tslab::bins[7].full_mask);   // as if its last object had been freed,
@@ -102,23 +103,23 @@ inline void an_election_that_is_lost_is_told()
     s.remote_free.store(free);
     s.owner.store(nullptr);
     support::on_other_thread([&] { heap.free(left[0]); });
-    check(told(heap), {{"/classes/7/bitmap_free_cas_retries", 1},
-                       {"/total_bitmap_free_cas_retries", 1},
-                       {"/classes/7/bitmap_free_cas_retries_by_label/1", 1},
-                       {"/labels/1/bitmap_free_cas_retries", 1},
-                       {"/classes/7/avg_free_cas_retries_per_attempt", 1}});
+    check(json_of(heap), {{"/classes/7/bitmap_free_cas_retries", 1},
+                          {"/total_bitmap_free_cas_retries", 1},
+                          {"/classes/7/bitmap_free_cas_retries_by_label/1", 1},
+                          {"/labels/1/bitmap_free_cas_retries", 1},
+                          {"/classes/7/avg_free_cas_retries_per_attempt", 1}});
     heap.free(left[1]);
 }
 
-inline void locks_that_are_held_are_told_and_timed()
+inline void waits_for_locks_are_counted_and_timed()
 {
     tslab::set_lock_timing(1);
     tslab::allocator heap{{.name = "locks", .sampling = true}};
     tslab::epoch_id const e = heap.current_epoch();
     heap.set_label(e, "contended");
-    auto const left = shelve(heap, e);
+    auto const left = make_orphan(heap, e);
     auto const small = fill(heap, 1, e, 64);
-    json::value const before = told(heap);
+    json::value const before = json_of(heap);
     worker other;
     void* p = nullptr;
     other([&] { heap.free(heap.malloc(64, e)); });   // has its thread cache now
@@ -127,11 +128,11 @@ inline void locks_that_are_held_are_told_and_timed()
     {
         tslab::epoch_slabs& home = heap.state().epoch_slabs_at(e.index);
         tslab::lock_guard const held{home.lock, home.site(heap.state().known_record(), tslab::no_class)};
-        waiter = std::thread{[&] { other([&] { p = heap.malloc(768, e); }); }};   // to adopt a slab it needs the lock
+        waiter = std::thread{[&] { other([&] { p = heap.malloc(768, e); }); }};   // it needs the lock to acquire a slab
         std::this_thread::sleep_for(40ms);
     }
     waiter.join();
-    json::value const v = told(heap);
+    json::value const v = json_of(heap);
     check(v, {{"/classes/7/lock_contended", 1},
               {"/classes/7/lock_contended_by_label/1", 1},
               {"/labels/1/lock_contended", 1},
@@ -173,7 +174,7 @@ inline void locks_that_are_held_are_told_and_timed()
     std::this_thread::sleep_for(40ms);
     heap.state().epoch_slabs_at(e.index).lock.unlock();
     again.join();
-    json::value const w = told(heap);
+    json::value const w = json_of(heap);
     check(w, {{"/large/lock_contended", 1},
               {"/large/lock_contended_by_label/1", 1},
               {"/large/lock_acquisitions", 2},   // the pages, and the epoch
@@ -186,7 +187,7 @@ inline void locks_that_are_held_are_told_and_timed()
     free_all(heap, left);
     free_all(heap, small);
     tslab::set_lock_timing(0);
-    json::value const off = told(heap);
+    json::value const off = json_of(heap);
     BOOST_TEST(!off.as_object().contains("total_lock_wait_time_ns"));
     BOOST_TEST(!off.at_pointer("/classes/7").as_object().contains("lock_wait_time_ns"));
 }
@@ -200,25 +201,25 @@ inline void every_1024th_allocation_is_timed()
             heap.free(heap.malloc(64, e));
     };
     churn(1024);
-    heap.free(heap.malloc(64, e));   // would be the first, but nobody asked
-    check(told(heap), {{"/sampled/alloc_samples", 0}});
+    heap.free(heap.malloc(64, e));   // would be the first, but sampling is off
+    check(json_of(heap), {{"/sampled/alloc_samples", 0}});
     BOOST_TEST(!heap.sampling());
     heap.set_sampling(true);
     BOOST_TEST(heap.sampling());
     churn(3 * 1024);
-    check(told(heap), {{"/sampled/alloc_samples", 3},
-                       {"/threads/0/alloc_samples", 3},
-                       {"/total_allocations", 4 * 1024 + 1},
-                       {"/classes/0/slow_path_hits", 1},
-                       {"/sampled/alloc_wall_ns_sum", some},
-                       {"/sampled/alloc_cpu_ns_sum", some},
-                       {"/sampled/alloc_wall_ns_max", some},
-                       {"/sampled/alloc_cpu_ns_max", some},
-                       {"/sampled/alloc_wall_ns_p50", some},
-                       {"/sampled/alloc_wall_ns_p99", some},
-                       {"/sampled/alloc_wall_ns_p999", some},
-                       {"/sampled/alloc_wall_cpu_ratio", some},
-                       {"/threads/0/alloc_wall_ns_sum", some}});
+    check(json_of(heap), {{"/sampled/alloc_samples", 3},
+                          {"/threads/0/alloc_samples", 3},
+                          {"/total_allocations", 4 * 1024 + 1},
+                          {"/classes/0/slow_path_hits", 1},
+                          {"/sampled/alloc_wall_ns_sum", some},
+                          {"/sampled/alloc_cpu_ns_sum", some},
+                          {"/sampled/alloc_wall_ns_max", some},
+                          {"/sampled/alloc_cpu_ns_max", some},
+                          {"/sampled/alloc_wall_ns_p50", some},
+                          {"/sampled/alloc_wall_ns_p99", some},
+                          {"/sampled/alloc_wall_ns_p999", some},
+                          {"/sampled/alloc_wall_cpu_ratio", some},
+                          {"/threads/0/alloc_wall_ns_sum", some}});
     // One that has to wait: its slab must come from the page heap, whose lock is held.
     churn(1023);
     worker other;
@@ -230,24 +231,24 @@ inline void every_1024th_allocation_is_timed()
     std::this_thread::sleep_for(40ms);
     heap.state().pages().lock_for_fork().unlock();
     waiter.join();
-    json::value const v = told(heap);
+    json::value const v = json_of(heap);
     check(v, {{"/sampled/alloc_samples", 4}});
     BOOST_TEST(v.at_pointer("/sampled/alloc_wait_ns_max").to_number<std::int64_t>() > 10'000'000);
     other([&] { free_all(heap, all); });
     // Large ones are sampled too.
     for (int i = 0; i < 1025; ++i)
         heap.free(heap.malloc(70'000, e));
-    check(told(heap), {{"/sampled/alloc_samples", 5}, {"/large/allocations", 1025}});
-    // What a thread that ends was told of stays in the sum.
+    check(json_of(heap), {{"/sampled/alloc_samples", 5}, {"/large/allocations", 1025}});
+    // The figures of a thread that ends stay in the sum.
     support::on_other_thread([&] {
         for (int i = 0; i < 1025; ++i)
             heap.free(heap.malloc(96, e));
     });
     support::on_other_thread([&] { heap.free(heap.malloc(96, e)); });   // gets the same record
-    check(told(heap), {{"/sampled/alloc_samples", 6}});
+    check(json_of(heap), {{"/sampled/alloc_samples", 6}});
 }
 
-inline void waiting_is_told_apart_from_working()
+inline void waiting_and_working_are_timed_separately()
 {
     tslab::allocator heap{{.name = "waiting", .sampling = true}};
     tslab::epoch_id const e = heap.current_epoch();
@@ -259,7 +260,7 @@ inline void waiting_is_told_apart_from_working()
     std::this_thread::sleep_for(40ms);
     heap.state().pages().lock_for_fork().unlock();
     waiter.join();
-    json::value const v = told(heap);
+    json::value const v = json_of(heap);
     auto const number = [&](char const* at) { return v.at_pointer(at).to_number<std::int64_t>(); };
     check(v, {{"/sampled/alloc_samples", 1}});
     BOOST_TEST(number("/sampled/alloc_wait_ns_max") > 10'000'000);
@@ -269,11 +270,11 @@ inline void waiting_is_told_apart_from_working()
     other([&] { free_all(heap, all); });
 }
 
-inline void the_order_of_looking_changes_with_contention()
+inline void the_search_order_changes_with_contention()
 {
     tslab::allocator heap{{.name = "scan"}};
     tslab::epoch_id const e = heap.current_epoch();
-    // 30 slabs that nobody holds, each with a free slot, every one being taken back by somebody.
+    // 30 orphaned slabs, each with a free slot, each being reclaimed by another thread.
     std::vector<void*> all;
     std::set<tslab::slab_meta*> slabs;
     support::on_other_thread([&] {
@@ -288,16 +289,16 @@ inline void the_order_of_looking_changes_with_contention()
     auto const filled = fill(heap, in_slab * 64, e);   // 64 slow paths, the first of which loses to all of them
     for (tslab::slab_meta* const s : slabs)
         s->owner.store(nullptr);
-    check(told(heap), {{"/classes/7/current_partial_lost_races", 30},   // 30 in 64: more than 30 %
-                       {"/classes/7/scan_adapt_checks", 1},   // the other thread's 30 slow paths are no window
-                       {"/classes/7/scan_adapt_switches", 1},
-                       {"/classes/7/scan_rotated_threads", 1},
-                       {"/classes/7/scan_mode", 1}});
+    check(json_of(heap), {{"/classes/7/current_partial_lost_races", 30},   // 30 in 64: more than 30 %
+                          {"/classes/7/scan_adapt_checks", 1},   // the other thread's 30 slow paths are no window
+                          {"/classes/7/scan_adapt_switches", 1},
+                          {"/classes/7/scan_rotated_threads", 1},
+                          {"/classes/7/scan_mode", 1}});
     // Calm again: it stays for four windows, and goes back at the end of the fifth.
     auto more = fill(heap, in_slab * 64 * 4, e);
-    check(told(heap), {{"/classes/7/scan_adapt_checks", 5}, {"/classes/7/scan_mode", 1}});
+    check(json_of(heap), {{"/classes/7/scan_adapt_checks", 5}, {"/classes/7/scan_mode", 1}});
     auto last = fill(heap, in_slab * 64, e);
-    check(told(heap),
+    check(json_of(heap),
           {{"/classes/7/scan_adapt_checks", 6}, {"/classes/7/scan_adapt_switches", 2}, {"/classes/7/scan_mode", 0}});
     free_all(heap, filled);
     free_all(heap, more);

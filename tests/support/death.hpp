@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs a piece of code in a process of its own and tells how that process ended and what it wrote to stderr.
+// Runs a piece of code in a process of its own; returns how that process ended and what it wrote to stderr.
 // The caller must be single threaded and hold no heap, so that the child starts from a clean slate.
 #pragma once
 
@@ -22,7 +22,7 @@
 
 namespace death {
 
-/// What the child tells the parent of: shared memory, so that it survives an abort.
+/// Values that the child passes to the parent, in shared memory, so that they survive an abort.
 struct notes {
     std::array<std::uintptr_t, 4> address{};
     std::array<std::uint64_t, 4> number{};
@@ -33,7 +33,7 @@ struct notes {
 struct outcome {
     std::string end;    ///< "exit 0", "SIGABRT", "SIGSEGV", "signal 31"
     std::string text;   ///< everything written to stderr
-    notes told;
+    notes noted;        ///< what the child wrote there
 
     /// `pattern` with {0} to {3} replaced by the addresses the child noted, as the reports print them.
     [[nodiscard]] std::string line(std::string_view pattern) const
@@ -44,7 +44,7 @@ struct outcome {
                 std::array<char, 32> digits{};
                 std::snprintf(
                     digits.data(), digits.size(), "0x%zx",
-                    static_cast<std::size_t>(told.address.at(static_cast<std::size_t>(pattern[i + 1] - '0'))));
+                    static_cast<std::size_t>(noted.address.at(static_cast<std::size_t>(pattern[i + 1] - '0'))));
                 out += digits.data();
                 i += 2;
             } else {
@@ -116,7 +116,7 @@ template <class Story> outcome of(Story story)
     int status = 0;
     ::waitpid(child, &status, 0);
     result.end = name_of_end(status);
-    result.told = *shared;
+    result.noted = *shared;
     ::munmap(memory, sizeof(notes));
     return result;
 }

@@ -80,7 +80,7 @@ ALLOWED = {
     "no close yet": set_field("last_epoch_close", to=None),
     "no epochs, threads or labels": lambda d: d.update(epochs=[], threads=[], labels=[]),
     "nothing asked of the kernel": set_field("epochs", 0, "cooperation_pct", to=None),
-    "nobody inside": set_field("epochs", 0, "opened_at", to=None),
+    "no domain inside": set_field("epochs", 0, "opened_at", to=None),
     "a memory that shrank": set_field("waterfall", "not_tslab_bytes", to=-(2**40)),
 }
 
