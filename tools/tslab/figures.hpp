@@ -42,6 +42,19 @@ template <class S, class Visit> void for_each_figure(S const& s, std::uint64_t p
         describe_derived(s, page_size, visit);
 }
 
+/// The name of a figure by its member; empty if the member is none.
+template <class S, class T> [[nodiscard]] std::string_view name_of_figure(T S::* member)
+{
+    S const empty;
+    std::string_view name;
+    describe_fields(empty, [&](tslab::field_info const& f, auto const& field) {
+        if constexpr (std::is_same_v<decltype(field), T const&>)
+            if (&field == &(empty.*member))
+                name = f.name;
+    });
+    return name;
+}
+
 /// Every numeric field of `s`, those included that it does not know.
 template <class S> [[nodiscard]] std::vector<figure_of> figures_of(S const& s, std::uint64_t page_size)
 {

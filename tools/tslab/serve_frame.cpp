@@ -67,14 +67,14 @@ void put_latency(json_writer& j, snapshot const& s)
 void put_counters(json_writer& j, global_stats const& g)
 {
     j.key("counters").open('{');
-    j.member("total_allocations", g.allocations).member("total_slow_path_hits", g.slow_path_hits);
-    j.member("total_slow_cache_miss", g.slow_path_cache_miss);
-    j.member("total_slow_epoch_closed", g.slow_path_epoch_closed).member("total_out_of_memory", g.out_of_memory);
-    j.member("total_lock_fast_acquire", g.lock_fast_acquire).member("total_lock_contended", g.lock_contended);
-    j.member("total_bitmap_alloc_cas_retries", g.bitmap_alloc_cas_retries);
-    j.member("total_bitmap_free_cas_retries", g.bitmap_free_cas_retries);
-    j.member("total_current_partial_lost_races", g.current_partial_lost_races);
-    j.member("total_epoch_closes", g.epoch_closes).close('}');
+    for (std::uint64_t global_stats::* const counter :
+         {&global_stats::allocations, &global_stats::slow_path_hits, &global_stats::slow_path_cache_miss,
+          &global_stats::slow_path_epoch_closed, &global_stats::out_of_memory, &global_stats::lock_fast_acquire,
+          &global_stats::lock_contended, &global_stats::bitmap_alloc_cas_retries,
+          &global_stats::bitmap_free_cas_retries, &global_stats::current_partial_lost_races,
+          &global_stats::epoch_closes})
+        j.member(name_of_figure(counter), g.*counter);
+    j.close('}');
 }
 
 std::vector<leak> leaks_of(snapshot const& s, leak_rule const& rule)
