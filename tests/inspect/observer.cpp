@@ -287,6 +287,8 @@ BOOST_AUTO_TEST_CASE(a_busy_process)
                         scope.resource()->deallocate(p, n);
                 }
             });
+        while (heap.snapshot({.residency = false}).global.allocations == 0)   // no processor for its threads so far
+            std::this_thread::yield();
         say("started");
         for (std::thread& t : threads)
             t.join();
