@@ -33,6 +33,7 @@ using tslab::epoch_domain;
 using tslab::epoch_id;
 using tslab::live_count;
 using tslab::refusal;
+using tslab::this_thread_number;
 }
 
 // tslab.slab

@@ -158,6 +158,15 @@ void count_escape(std::size_t bytes) noexcept;
 /// Gives the calling thread its number, if it has none, and installs the hook that runs when the thread ends.
 void register_this_thread() noexcept;
 
+/// The library's number of the calling thread: `thread_id` of its entries in snapshots. From 1, and never used again. The
+/// first call gives the thread its number if it has none. Does not throw. Thread safe.
+[[nodiscard]] inline std::uint64_t this_thread_number() noexcept
+{
+    if (this_thread.id == 0) [[unlikely]]
+        register_this_thread();
+    return this_thread.id;
+}
+
 /// True once the process is registered for membarrier: then light_barrier needs no fence.
 inline constinit atomic<bool> barrier_by_kernel{false};
 

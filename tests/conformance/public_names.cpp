@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Names that no other test takes from `import tslab;` alone.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
+#include <thread>
+#include <vector>
 
 import tslab;
 
@@ -16,6 +19,30 @@ BOOST_AUTO_TEST_CASE(the_coarse_clock_is_the_fine_one_and_lags_by_ticks)
     std::uint64_t const after = tslab::now_ns();
     BOOST_TEST(coarse <= after);
     BOOST_TEST(coarse + 1'000'000'000U >= before);
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_has_a_number_that_its_entry_in_a_snapshot_has)
+{
+    std::uint64_t const mine = tslab::this_thread_number();
+    std::uint64_t other = 0;
+    tslab::allocator heap;
+    heap.free(heap.malloc(1));
+    std::thread{[&] {
+        other = tslab::this_thread_number();   // before its first use of a heap
+        heap.free(heap.malloc(1));
+        BOOST_TEST(tslab::this_thread_number() == other);
+        std::vector<std::uint64_t> alive;
+        for (tslab::thread_stats const& t : heap.snapshot().threads)
+            if (t.alive)
+                alive.push_back(t.thread_id);
+        std::sort(alive.begin(), alive.end());
+        std::vector<std::uint64_t> expected{mine, other};
+        std::sort(expected.begin(), expected.end());
+        BOOST_TEST((alive == expected));
+    }}.join();
+    BOOST_TEST(mine != 0U);
+    BOOST_TEST(other != mine);
+    BOOST_TEST(tslab::this_thread_number() == mine);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
