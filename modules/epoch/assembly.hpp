@@ -201,6 +201,10 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     s.labels.resize(label_buckets);
     heap.for_each_thread([&s](thread_stats_page const& t, auto row, auto labels, timing_stats_page const* times,
                               auto sums) { add_thread(t, row, labels, times, sums, s); });
+    if (o.residency)
+        for (thread_stats& t : s.threads)
+            if (t.tid != 0)
+                t.name = heap.thread_name(t.tid);
     for (unsigned c = 0; c <= class_count; ++c)
         add_class(s.classes[c], stats.strays[c]);
     add_heap(s.global, stats.stray_events);

@@ -112,6 +112,7 @@ void add_thread(thread_stats_page const& r, Row row, Labels labels, timing_stats
     thread_stats t;
     t.thread_id = r.thread_id.load(std::memory_order_relaxed);
     t.alive = alive;
+    t.tid = alive ? static_cast<std::uint32_t>(r.tid.load(std::memory_order_relaxed)) : 0;
     t.allocations = since(allocations, allocations_before);
     t.slow_path_hits = since(sum_of_classes(class_event::slow_path, row), slow_paths_before);
     if (times != nullptr) {

@@ -34,6 +34,9 @@ concept readable_heap =
 
         h.for_each_thread(thread_visitor{});
         h.for_each_cache_at_work(cache_visitor{});
+        {
+            h.thread_name(i)
+        } -> std::same_as<std::string>;   // of the thread with that number in the system; may be empty
         { h.locks_are_timed(n) } noexcept -> std::same_as<bool>;   // given the number of samples that were found
 
         // Epochs. Null if a slot was being reopened.

@@ -80,6 +80,8 @@ public:
             });
     }
 
+    [[nodiscard]] std::string thread_name(std::uint32_t tid) const { return read_thread_name(::getpid(), tid); }
+
     [[nodiscard]] std::uint32_t prepared_epochs() const noexcept { return state_.prepared_slots(); }
     [[nodiscard]] epoch_stats_page const* epoch(std::uint32_t i) const noexcept
     {

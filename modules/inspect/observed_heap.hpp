@@ -63,6 +63,11 @@ public:
                 visit(now->slot(), now->era(), [now] { return std::pair{now->allocations_of_era(), true}; });
     }
 
+    [[nodiscard]] std::string thread_name(std::uint32_t tid) const
+    {
+        return pid_ != 0 ? read_thread_name(pid_, tid) : std::string{};
+    }
+
     [[nodiscard]] std::uint32_t prepared_epochs() const noexcept { return prepared_; }
     /// Null if the epoch was opened anew during the copy: its fields may be of two eras.
     [[nodiscard]] epoch_stats_page const* epoch(std::uint32_t i) const noexcept

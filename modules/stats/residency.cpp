@@ -8,6 +8,7 @@ module;
 #include <cstdint>
 #include <cstdio>
 #include <fcntl.h>
+#include <string>
 #include <sys/mman.h>
 #include <system_error>
 #include <unistd.h>
@@ -47,6 +48,22 @@ std::uint64_t read_rss_bytes_of(std::int64_t pid) noexcept
     std::array<char, 48> path{};
     std::snprintf(path.data(), path.size(), "/proc/%lld/statm", static_cast<long long>(pid));
     return rss_bytes_in(path.data());
+}
+
+std::string read_thread_name(std::int64_t pid, std::uint32_t tid)
+{
+    std::array<char, 64> path{};
+    std::snprintf(path.data(), path.size(), "/proc/%lld/task/%u/comm", static_cast<long long>(pid), tid);
+    int const fd = ::open(path.data(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return {};
+    std::array<char, 32> text{};   // of a name there are 15 bytes at most, and a newline
+    auto const got = ::read(fd, text.data(), text.size());
+    ::close(fd);
+    if (got <= 0)
+        return {};
+    char const* const end = text.data() + got;
+    return {static_cast<char const*>(text.data()), std::find(static_cast<char const*>(text.data()), end, '\n')};
 }
 
 bool residency_known() noexcept

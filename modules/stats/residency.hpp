@@ -15,6 +15,10 @@ export namespace tslab {
 /// The same for another process.
 [[nodiscard]] std::uint64_t read_rss_bytes_of(std::int64_t pid) noexcept;
 
+/// The name of a living thread, from /proc/<pid>/task/<tid>/comm; empty if it cannot be read. Throws std::bad_alloc.
+/// Thread safe.
+[[nodiscard]] std::string read_thread_name(std::int64_t pid, std::uint32_t tid);
+
 /// Bytes of [begin, begin + bytes) that are resident, by mincore(2); whole pages, `begin` rounded down to one. 0 if the
 /// range is not mapped. Thread safe.
 [[nodiscard]] std::uint64_t resident_bytes(void const* begin, std::size_t bytes) noexcept;

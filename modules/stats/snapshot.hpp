@@ -164,7 +164,8 @@ struct named_count {
 
 /// Parts of a snapshot that need system calls.
 struct snapshot_options {
-    bool residency = true;   ///< ask the kernel which pages are resident: for resident_bytes and the waterfall
+    bool residency = true;   ///< ask the kernel which pages are resident, for resident_bytes and the waterfall, and for
+                             ///< the names of threads
 };
 
 /// One heap at one moment.

@@ -10,6 +10,7 @@ module;
 #include <cstdint>
 #include <sched.h>
 #include <string>
+#include <unistd.h>
 module tslab.tls_cache;
 
 import tslab.stats;
@@ -81,10 +82,14 @@ void thread_registry::after_fork(bool in_child) noexcept
         if (this_thread.records != nullptr)
             this_thread.records->life.take();
         published_segment().renew();
+        if (this_thread.id != 0)
+            this_thread.tid = static_cast<std::uint32_t>(::gettid());
         // Threads that exist only in the parent: a closer flushes their caches without asking them.
         for (heap_state* h = heaps_; h != nullptr; h = h->next_heap_)
             for (thread_record* r = h->first_record(); r != nullptr; r = r->next_of_heap)
-                if (r->list != nullptr && r->list != this_thread.records) {
+                if (r->list != nullptr && r->list == this_thread.records) {
+                    r->stats.tid.store(this_thread.tid, std::memory_order_relaxed);
+                } else if (r->list != nullptr) {
                     r->vanished.store(true, std::memory_order_relaxed);
                     // The thread may have been in an operation or a section; in the child nothing else clears that.
                     r->activity.store(0, std::memory_order_relaxed);

@@ -144,6 +144,7 @@ template <> struct fields_of<thread_stats_page> {
                                     TSLAB_FIELD(escapes),
                                     TSLAB_FIELD(escaped_bytes),
                                     TSLAB_FIELD(thread_id),
+                                    TSLAB_FIELD(tid),
                                     TSLAB_FIELD(allocations_before),
                                     TSLAB_FIELD(slow_paths_before),
                                     TSLAB_FIELD(repairs_before)};

@@ -177,6 +177,7 @@ struct alignas(64) thread_stats_page {
     std::array<counter, label_buckets> escaped_bytes;
 
     atomic<std::uint64_t> thread_id{0};
+    atomic<std::uint64_t> tid{0};   ///< the system's number of the present thread
     // The counters' values when the present thread got the record: events before that belong to earlier threads.
     atomic<std::uint64_t> allocations_before{0};
     atomic<std::uint64_t> slow_paths_before{0};

@@ -139,6 +139,7 @@ struct thread_state {
     std::uint32_t scope_count;
     std::uint32_t scope_capacity;
     bool hooked;
+    std::uint32_t tid;   ///< the system's number; 0 until the thread first uses tslab
 };
 
 inline constinit thread_local thread_state this_thread{};

@@ -88,6 +88,7 @@ void register_this_thread() noexcept
     if (this_thread.id == 0) {
         this_thread.id = thread_ids.fetch_add(1, std::memory_order_relaxed) + 1;
         this_thread.key = this_thread.id | thread_key;
+        this_thread.tid = static_cast<std::uint32_t>(::gettid());
     }
     // A pthread key's destructor rather than a thread_local's: it runs after those, and again if one of them used
     // tslab.
@@ -313,6 +314,7 @@ thread_record* thread_registry::adopt_record(heap_state& h) noexcept
     stats.allocations_before.store(r->allocations(), std::memory_order_release);
     stats.slow_paths_before.store(r->sum(class_event::slow_path), std::memory_order_release);
     stats.thread_id.store(this_thread.id, std::memory_order_relaxed);
+    stats.tid.store(this_thread.tid, std::memory_order_relaxed);
     stats.alive.store(1, std::memory_order_relaxed);
     r->list = own;
     r->next_of_thread = own->first;

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
+#include <pthread.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 import tslab;
@@ -43,6 +46,48 @@ BOOST_AUTO_TEST_CASE(a_thread_has_a_number_that_its_entry_in_a_snapshot_has)
     BOOST_TEST(mine != 0U);
     BOOST_TEST(other != mine);
     BOOST_TEST(tslab::this_thread_number() == mine);
+}
+
+namespace {
+
+/// The entry of the calling thread.
+tslab::thread_stats entry_in(tslab::snapshot const& s)
+{
+    for (tslab::thread_stats const& t : s.threads)
+        if (t.thread_id == tslab::this_thread_number())
+            return t;
+    return {};
+}
+
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_has_the_number_and_the_name_that_it_has_in_the_system)
+{
+    tslab::allocator heap;
+    heap.free(heap.malloc(1));
+    BOOST_TEST(entry_in(heap.snapshot()).tid == static_cast<std::uint32_t>(::getpid()));
+    std::thread{[&] {
+        heap.free(heap.malloc(1));
+        ::pthread_setname_np(::pthread_self(), "worker 7");   // later than its first use of the heap
+        tslab::thread_stats const mine = entry_in(heap.snapshot());
+        BOOST_TEST(mine.tid == static_cast<std::uint32_t>(::gettid()));
+        BOOST_TEST(mine.name == "worker 7");
+        BOOST_TEST(entry_in(heap.snapshot({.residency = false})).name == "");   // makes no system call
+    }}.join();
+    for (tslab::thread_stats const& t : heap.snapshot().threads)
+        BOOST_TEST((t.alive || (t.tid == 0 && t.name.empty())));
+}
+
+BOOST_AUTO_TEST_CASE(in_a_forked_child_the_thread_has_its_new_number)
+{
+    tslab::allocator heap;
+    heap.free(heap.malloc(1));
+    pid_t const child = ::fork();
+    if (child == 0)
+        ::_exit(entry_in(heap.snapshot()).tid == static_cast<std::uint32_t>(::getpid()) ? 0 : 1);
+    int status = -1;
+    BOOST_TEST(::waitpid(child, &status, 0) == child);
+    BOOST_TEST(status == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -191,6 +191,9 @@ BOOST_AUTO_TEST_CASE(top_ranks_by_any_key_and_lists_them)
             BOOST_TEST(ranking[n - 1].at("value").to_number<double>() >= ranking[n].at("value").to_number<double>());
     }
     BOOST_TEST(objects(tool({"top", "--threads", "--stdin", "--json", "--n", "1"}, text).out).size() == 1U);
+    std::string const threads = tool({"top", "--threads", "--stdin"}, text).out;
+    for (tslab::thread_stats const& t : support::filled_snapshot().threads)
+        BOOST_TEST((contains(threads, std::to_string(t.tid)) && contains(threads, t.name)), threads);
     answer const unknown = by("--labels", "nonsense");
     BOOST_TEST(unknown.code == 2);
     BOOST_TEST(contains(unknown.err, "held_bytes"));

@@ -89,6 +89,10 @@ template <class S> void add_records(std::vector<ranked>& to, S const& kind, std:
         ranked r{.heap = now.name, .identity = identity_of(one), .figures = figures_of(one, now.page_size)};
         if constexpr (std::is_same_v<S, epoch_stats>)
             r.note = label_or_none(one.label);
+        if constexpr (std::is_same_v<S, thread_stats>) {
+            r.note = one.name.empty() ? "-" : escaped(one.name);
+            r.tid = one.tid != 0 ? std::to_string(one.tid) : "-";
+        }
         std::vector<figure_of> earlier;
         if (before != nullptr)
             for (S const& then : records(*before, kind))

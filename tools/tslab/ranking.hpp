@@ -19,7 +19,8 @@ enum class record_kind : std::uint8_t { labels, epochs, classes, threads };
 struct ranked {
     std::string heap{};       ///< as it was given
     std::string identity{};   ///< harmless: a label, "64", "12", a number of a thread
-    std::string note{};       ///< of an epoch: its label, harmless
+    std::string note{};       ///< of an epoch: its label; of a thread: its name in the system; harmless
+    std::string tid{};        ///< of a living thread: its number in the system
     std::vector<figure_of> figures{};
     std::optional<double> value{};   ///< of the key; counters: a second, where two readings are compared
     std::string json{};              ///< its figures as members of an object

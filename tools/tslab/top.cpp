@@ -91,6 +91,10 @@ std::string text_of(top_options const& o, invocation const& i, std::vector<ranke
     std::vector<table::column> columns{{"rank"}, {std::string{title_of(kind)}, side::left}};
     if (kind == record_kind::epochs)
         columns.push_back({"label", side::left});
+    if (kind == record_kind::threads) {
+        columns.push_back({"tid"});
+        columns.push_back({"name", side::left});
+    }
     columns.push_back({rate && key != "slow_path_rate" ? key + "/s" : key});
     for (std::string_view const name : context)
         columns.push_back({std::string{name}});
@@ -100,7 +104,9 @@ std::string text_of(top_options const& o, invocation const& i, std::vector<ranke
     for (std::size_t n = 0; n < all.size(); ++n) {
         ranked const& r = all[n];
         std::vector<table::cell> row{{std::to_string(n + 1), paint::dim}, {r.identity}};
-        if (kind == record_kind::epochs)
+        if (kind == record_kind::threads)
+            row.push_back({r.tid});
+        if (kind == record_kind::epochs || kind == record_kind::threads)
             row.push_back({r.note});
         bool const bytes = key.ends_with("_bytes");
         row.push_back({rate && !bytes ? rate_text(*r.value) : figure_text(key, r.value), paint::bold});
@@ -188,7 +194,7 @@ void add_top(CLI::App& app, invocation& i)
     command.add_flag("--labels", o->labels, "rank labels (default)");
     command.add_flag("--epochs", o->epochs, "rank epochs that are open or closing");
     command.add_flag("--classes", o->classes, "rank size classes");
-    command.add_flag("--threads", o->threads, "rank threads");
+    command.add_flag("--threads", o->threads, "rank threads; tid and name are those of top -H");
     command
         .add_option(
             "--by", o->by,
