@@ -6,15 +6,9 @@ module;
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <new>
-#include <optional>
-#include <stdexcept>
-#include <string>
-#include <string_view>
 module tslab.epoch;
 
 import tslab.stats;

@@ -343,8 +343,14 @@ private:
     void leave_locked(epoch_record& r, thread_record* me, std::uint32_t place, bool close, bool reclaim,
                       reclaim_result& done) noexcept __attribute__((requires_capability(r.lock)));
     void note_left(thread_record* me, reclaim_result const& done, bool closing) noexcept;
+    /// What an exit finds under the epoch's lock.
+    struct departure {
+        reclaim_result done;
+        bool closed_before = false;   ///< the epoch was CLOSING: what is reclaimed belongs to that close
+    };
+    template <class F> bool leave_epoch(epoch_id e, thread_record* me, F leave) noexcept;
     static void flush_ended(epoch_record& r, thread_cache& l, thread_record* me, live_count* live,
-                            reclaim_result& done) noexcept __attribute__((requires_capability(r.lock)));
+                            departure& under) noexcept __attribute__((requires_capability(r.lock)));
     epoch_id advance_locked() noexcept __attribute__((requires_capability(advance_lock_)));
     [[nodiscard]] epoch_record* prepare_slot(std::uint32_t index) noexcept;
     epoch_id begin_epoch(epoch_record& r, shared_text::packed const& label, std::uint32_t label_id) noexcept

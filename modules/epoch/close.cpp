@@ -3,12 +3,8 @@
 //
 // Closing and trimming epochs, and the report of it.
 module;
-#include <algorithm>
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <source_location>
 #include <string_view>
 module tslab.epoch;
 

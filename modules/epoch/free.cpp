@@ -3,16 +3,10 @@
 //
 // Frees that the inline path does not carry out, and what is said of pointers that are not to be freed.
 module;
-#include <algorithm>
 #include <atomic>
-#include <bit>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <new>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 module tslab.epoch;

@@ -3,18 +3,11 @@
 //
 // Handles: allocation and free by 64 bits that name a slot and its generation.
 module;
-#include <algorithm>
 #include <atomic>
-#include <bit>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <new>
 #include <optional>
-#include <stdexcept>
-#include <string>
-#include <string_view>
 module tslab.epoch;
 
 import tslab.stats;

@@ -3,13 +3,8 @@
 //
 // Leaving an epoch: a domain's exit, a resource's end and its release. Each is one short time under the epoch's lock.
 module;
-#include <algorithm>
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <source_location>
-#include <string_view>
 module tslab.epoch;
 
 import tslab.stats;
@@ -61,33 +56,40 @@ void allocator::note_left(thread_record* me, reclaim_result const& done, bool cl
         state_.decay_if_due(*me, me->clock_ns);
 }
 
+/// Calls `leave(record, under)` under the lock of the epoch `e`, and completes the exit when the lock is released.
+/// Returns false, without a call, if `e` is gone.
+template <class F> bool allocator::leave_epoch(epoch_id e, thread_record* me, F leave) noexcept
+{
+    fork_exclusion const section{me};
+    if (e.index >= state_.prepared_slots())
+        return false;
+    epoch_record& r = record_of(e);
+    departure under;
+    {
+        epoch_lock const guard{r, me, no_class, epoch_lock::then::purge_and_unused, &under.done};
+        if (r.era.load(std::memory_order_relaxed) != e.era)
+            return false;
+        under.closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
+        leave.operator()(r, under);   // so spelled, the check of lock contracts knows which argument is which
+    }
+    note_left(me, under.done, under.done.closed || under.closed_before);
+    return true;
+}
+
 void allocator::exit_domain(epoch_id e, std::uint32_t place, bool last, bool close) noexcept
 {
     // The current epoch: a new one must be opened before it closes; allocator::close does that.
     bool const is_current = last && close && e == current_epoch();
     thread_record* const me = state_.record();
     bool was_last = false;
-    {
-        fork_exclusion const section{me};
-        if (e.index >= state_.prepared_slots())
-            return;
-        epoch_record& r = record_of(e);
-        reclaim_result done;
-        bool closed_before = false;   // then what is reclaimed here belongs to that close
-        {
-            epoch_lock const guard{r, me, no_class, epoch_lock::then::purge_and_unused, &done.drained};
-            if (r.era.load(std::memory_order_relaxed) != e.era)
-                return;
-            closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
-            was_last = last && r.holds.load(std::memory_order_relaxed) == 1;
-            done.closing = closed_before || (was_last && close && !is_current);
-            if (last)
-                leave_locked(r, me, place, close && !is_current, false, done);
-            else
-                r.note_exit(false, place);
-        }
-        note_left(me, done, done.closed || closed_before);
-    }
+    leave_epoch(e, me, [&](epoch_record& r, departure& under) __attribute__((requires_capability(r.lock))) {
+        was_last = last && r.holds.load(std::memory_order_relaxed) == 1;
+        under.done.closing = under.closed_before || (was_last && close && !is_current);
+        if (last)
+            leave_locked(r, me, place, close && !is_current, false, under.done);
+        else
+            r.note_exit(false, place);
+    });
     if (is_current && was_last)
         this->close(e);
 }
@@ -96,38 +98,25 @@ live_count allocator::end_resource(epoch_id e, std::uint32_t place, bool close, 
                                    leftovers what) noexcept
 {
     thread_record* const me = state_.record();
-    fork_exclusion const section{me};
-    if (e.index >= state_.prepared_slots())
-        return {};
-    epoch_record& r = record_of(e);
-    reclaim_result done;
     live_count leaked;
-    std::uint64_t dropped = 0;
-    bool closed_before = false;
-    {
-        epoch_lock const guard{r, me, no_class, epoch_lock::then::purge_and_unused, &done.drained};
-        auto const gone = [&] { return r.era.load(std::memory_order_relaxed) != e.era; };
-        if (gone())
-            return {};
-        closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
-        done.closing = closed_before || (close && r.holds.load(std::memory_order_relaxed) == 1);
+    leave_epoch(e, me, [&](epoch_record& r, departure& under) __attribute__((requires_capability(r.lock))) {
+        std::uint64_t dropped = 0;
+        under.done.closing = under.closed_before || (close && r.holds.load(std::memory_order_relaxed) == 1);
         if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache) {
             if (what == leftovers::dropped && me != nullptr)
                 dropped += l->drop(*me, r.stats.allocations);
-            flush_ended(r, *l, me, nullptr, done);
-            closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;   // it may have waited
+            flush_ended(r, *l, me, nullptr, under);
         }
-        leave_locked(r, me, place, close, what == leftovers::leaked, done);
-        if (!gone()) {
+        leave_locked(r, me, place, close, what == leftovers::leaked, under.done);
+        if (r.era.load(std::memory_order_relaxed) == e.era) {   // leave_locked may have released the lock in between
             if (what == leftovers::dropped)
                 dropped += r.drop_all(me);
             else if (r.slab_count != 0 || r.large_count != 0)
                 leaked += r.live();
         }
-    }
-    state_.count(me, heap_event::released, dropped);
+        state_.count(me, heap_event::released, dropped);
+    });
     state_.count(me, heap_event::leaked, leaked.objects);
-    note_left(me, done, done.closed || closed_before);
     return leaked;
 }
 
@@ -135,33 +124,20 @@ live_count allocator::end_sharing_resource(epoch_id e, std::uint32_t place, atom
                                            void const* owner, leftovers what) noexcept
 {
     thread_record* const me = state_.record();
-    fork_exclusion const section{me};
-    if (e.index >= state_.prepared_slots())
-        return {};
-    epoch_record& r = record_of(e);
-    reclaim_result done;
     live_count leaked;
-    bool closed_before = false;
-    {
-        epoch_lock const guard{r, me, no_class, epoch_lock::then::purge_and_unused, &done.drained};
-        if (r.era.load(std::memory_order_relaxed) != e.era)
-            return {};
-        closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
-        done.closing = closed_before;
+    leave_epoch(e, me, [&](epoch_record& r, departure& under) __attribute__((requires_capability(r.lock))) {
+        under.done.closing = under.closed_before;
         live_count* const live = what == leftovers::leaked ? &leaked : nullptr;
-        if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache) {
-            flush_ended(r, *l, me, live, done);
-            closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;   // it may have waited
-        }
+        if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache)
+            flush_ended(r, *l, me, live, under);
         if (live != nullptr) {
             leaked += r.live_large_of(owner);
             if (leaked.objects != 0)
                 disown_large(r, owner);
         }
         r.note_exit(true, place);
-    }
+    });
     state_.count(me, heap_event::leaked, leaked.objects);
-    note_left(me, done, closed_before);
     return leaked;
 }
 
@@ -169,17 +145,18 @@ live_count allocator::end_sharing_resource(epoch_id e, std::uint32_t place, atom
 /// it.
 // Modelled: tests/models/claims.pml, step flush_ended
 void allocator::flush_ended(epoch_record& r, thread_cache& l, thread_record* me, live_count* live,
-                            reclaim_result& done) noexcept
+                            departure& under) noexcept
 {
-    if (l.record() != me) {
-        if (!r.end_elsewhere(l, me, live, done))
-            return;
-    } else {
+    if (l.record() == me) {
         if (live != nullptr)
             *live += l.live();
-        r.flush_cache(l, me, flush_mode::detach, done);
+        r.flush_cache(l, me, flush_mode::detach, under.done);
+        heap_state::return_bound_cache(l, me);
+    } else if (r.end_elsewhere(l, me, live, under.done)) {
+        heap_state::return_bound_cache(l, me);
     }
-    heap_state::return_bound_cache(l, me);
+    // end_elsewhere may have released the lock in between.
+    under.closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
 }
 
 // Modelled: tests/models/exclusive.pml, step flush_bound_cache

@@ -18,7 +18,6 @@ namespace tslab {
 
 namespace {
 
-constexpr std::uint32_t no_page = ~std::uint32_t{0};
 constexpr std::size_t smallest_limit = std::size_t{16} << 20;
 constexpr std::uint32_t most_units = 128;   // the most that are mapped at once beyond the need: 32 MiB
 constexpr std::uint32_t huge_units = 8;     // of a huge page

@@ -219,6 +219,7 @@ public:
 
 private:
     static constexpr std::uint32_t most_new_runs = 64;
+    static constexpr std::uint32_t no_page = ~std::uint32_t{0};   // names none
 
     [[nodiscard]] page_run next_run(page_set const& set, std::uint32_t from, std::uint32_t longest) const noexcept
         __attribute__((requires_capability(lock_)));

@@ -6,23 +6,14 @@ module;
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <new>
 #include <utility>
 module tslab.slab;
 
 import tslab.stats;
 
 namespace tslab {
-
-namespace {
-
-constexpr std::uint32_t no_page = ~std::uint32_t{0};
-
-}
 
 void page_heap::note_fewest() noexcept
 {

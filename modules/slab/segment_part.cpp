@@ -3,24 +3,10 @@
 //
 // A heap's part of the segment: chunks of its own, in the published segment or in the private one.
 module;
-#include <algorithm>
-#include <array>
 #include <atomic>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <fcntl.h>
 #include <new>
-#include <string>
-#include <string_view>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <utility>
 module tslab.slab;
 
 import tslab.stats;

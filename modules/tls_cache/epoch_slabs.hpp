@@ -247,11 +247,11 @@ public:
         purge_and_unused   ///< likewise; if it did not drain, its pages that no live object touches
     };
 
-    /// `me`: the calling thread's record, or null. `row`: the class to count the lock at. `drained`: if not null, set
-    /// to true when this lock's release drained the epoch; otherwise left as it is.
+    /// `me`: the calling thread's record, or null. `row`: the class to count the lock at. `done`: if not null, its
+    /// `drained` is set to true when this lock's release drained the epoch; otherwise it is left as it is.
     inline explicit epoch_lock(epoch_slabs& e, thread_record* me, unsigned row = no_class, then what = then::purge,
-                               bool* drained = nullptr) noexcept __attribute__((acquire_capability(e.lock)))
-        : tail_{e, me, what, drained}, guard_{e.lock, e.site(me, row)}
+                               reclaim_result* done = nullptr) noexcept __attribute__((acquire_capability(e.lock)))
+        : tail_{e, me, what, done}, guard_{e.lock, e.site(me, row)}
     {
     }
     inline ~epoch_lock() __attribute__((release_capability(), no_thread_safety_analysis))
@@ -274,8 +274,8 @@ private:
     /// The part of the release that follows the unlock. Declared before the guard, so destroyed after it.
     class tail {
     public:
-        inline tail(epoch_slabs& e, thread_record* me, then what, bool* drained) noexcept
-            : epoch_{e}, me_{me}, drained_out_{drained}, what_{what}
+        inline tail(epoch_slabs& e, thread_record* me, then what, reclaim_result* done) noexcept
+            : epoch_{e}, me_{me}, done_{done}, what_{what}
         {
         }
         inline ~tail()
@@ -292,7 +292,7 @@ private:
 
         epoch_slabs& epoch_;
         thread_record* me_;
-        bool* drained_out_;
+        reclaim_result* done_;
         std::uint64_t era_ = 0;
         then what_;
         bool drained_ = false;

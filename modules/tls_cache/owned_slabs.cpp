@@ -6,7 +6,6 @@ module;
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <cstddef>
 #include <cstdint>
 #include <utility>
 module tslab.tls_cache;

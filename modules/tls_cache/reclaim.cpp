@@ -345,7 +345,7 @@ reclaim_result epoch_slabs::reclaim_epoch(thread_record* me, std::uint64_t for_e
     reclaim_result done;
     fork_exclusion const section{me};
     {
-        epoch_lock const guard{*this, me, no_class, epoch_lock::then::keep, &done.drained};
+        epoch_lock const guard{*this, me, no_class, epoch_lock::then::keep, &done};
         if (era.load(std::memory_order_relaxed) == for_era &&
             state.load(std::memory_order_relaxed) != lifecycle::drained)
             reclaim_locked(me, closing, done);
@@ -416,8 +416,8 @@ void epoch_lock::tail::run() noexcept
 {
     if (!drained_)
         return epoch_.heap->purge_survivors(epoch_, era_, me_);
-    if (drained_out_ != nullptr)
-        *drained_out_ = true;
+    if (done_ != nullptr)
+        done_->drained = true;
     epoch_.heap->slot_drained(epoch_, me_, what_ != then::keep);
 }
 

@@ -15,7 +15,7 @@ struct reclaim_result {
     bool closing = false;         ///< set by the caller: part of an untimed close
     bool found = false;           ///< the ring slot held the epoch
     bool closed = false;          ///< this call turned it from ACTIVE to CLOSING
-    bool drained = false;         ///< this call drained the epoch
+    bool drained = false;         ///< this call drained the epoch: set by the release of its epoch_lock
 
     inline void note(unsigned c, std::uint32_t scanned, std::uint32_t recycled) noexcept
     {

@@ -98,10 +98,10 @@ bool epoch_slabs::purge_unused(thread_record* me, std::uint64_t for_era, bool lo
         return false;   // the contents of free slots are checked when they are allocated
     std::array<slab_meta*, purge_batch> batch{};
     purge_position at;
-    bool drained = false;
+    reclaim_result end;   // for its `drained`
     for (std::size_t n = 0;;) {
         {
-            epoch_lock const guard{*this, me, no_class, epoch_lock::then::keep, &drained};
+            epoch_lock const guard{*this, me, no_class, epoch_lock::then::keep, &end};
             if (n != 0)
                 end_purge(at, std::span{batch}.first(n), me);
             bool const goes_on = era.load(std::memory_order_relaxed) == for_era &&
@@ -109,7 +109,7 @@ bool epoch_slabs::purge_unused(thread_record* me, std::uint64_t for_era, bool lo
             n = goes_on ? claim_for_purge(at, batch) : 0;
         }
         if (n == 0)
-            return drained;
+            return end.drained;
         for (std::size_t i = 0; i < n && done.failures == 0; ++i)
             heap->slabs().purge_unused(*batch[i], look, done);
     }

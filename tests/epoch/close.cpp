@@ -10,24 +10,14 @@
 #include <optional>
 #include <vector>
 
+#include "filled.hpp"
 #include "os_hook.hpp"
 #include "recorder.hpp"
 
+using filled::fill;
 using support::stats_of;
 using tslab::lifecycle;
 using tslab::reclaim_policy;
-
-namespace {
-
-std::vector<void*> fill(tslab::allocator& heap, tslab::epoch_id e, std::size_t n, std::size_t bytes)
-{
-    std::vector<void*> all;
-    for (std::size_t i = 0; i < n; ++i)
-        all.push_back(std::memset(heap.malloc(bytes, e), 1, bytes));
-    return all;
-}
-
-}
 
 BOOST_AUTO_TEST_CASE(counts_every_slab_once_as_scanned_and_empty_ones_as_recycled)
 {

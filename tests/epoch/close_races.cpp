@@ -16,21 +16,15 @@
 #include <utility>
 #include <vector>
 
+#include "filled.hpp"
 #include "recorder.hpp"
 
+using filled::fill;
 using support::scaled;
 using support::stats_of;
 using tslab::lifecycle;
 
 namespace {
-
-std::vector<void*> fill(tslab::allocator& heap, tslab::epoch_id e, std::size_t n, std::size_t bytes)
-{
-    std::vector<void*> all;
-    for (std::size_t i = 0; i < n; ++i)
-        all.push_back(std::memset(heap.malloc(bytes, e), 1, bytes));
-    return all;
-}
 
 /// Runs a function in the middle of an operation: at its next request for memory from the system.
 class interruption {

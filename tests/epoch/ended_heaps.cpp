@@ -8,39 +8,15 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <memory>
-#include <string>
-#include <string_view>
-#include <system_error>
 #include <unistd.h>
 
-#include "recorder.hpp"
+#include "small_heaps.hpp"
 
 #include "faults.hpp"
 
-namespace {
-
-std::unique_ptr<tslab::allocator> small_heap(std::string_view name)
-{
-    return std::make_unique<tslab::allocator>(
-        tslab::allocator_options{.name = std::string{name}, .epoch_count = 4, .reserve_bytes = std::size_t{16} << 20});
-}
-
-void use(tslab::allocator& heap) { heap.free(heap.malloc(64)); }
-
-/// The number of file descriptors for published statistics in this process.
-std::size_t descriptors()
-{
-    std::size_t n = 0;
-    for (auto const& one : std::filesystem::directory_iterator{"/proc/self/fd"}) {
-        std::error_code gone;
-        n += std::filesystem::read_symlink(one.path(), gone).string().starts_with("/memfd:tslab") ? 1U : 0U;
-    }
-    return n;
-}
-
-}
+using small_heaps::descriptors;
+using small_heaps::small_heap;
+using small_heaps::use;
 
 BOOST_AUTO_TEST_CASE(what_heaps_leave_is_taken_by_the_next)
 {

@@ -17,7 +17,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -28,29 +27,15 @@
 
 #include "os_hook.hpp"
 #include "recorder.hpp"
+#include "small_heaps.hpp"
+
+using small_heaps::descriptors;
+using small_heaps::small_heap;
+using small_heaps::use;
 
 namespace {
 
 using heaps = std::vector<std::unique_ptr<tslab::allocator>>;
-
-std::unique_ptr<tslab::allocator> small_heap(std::string_view name)
-{
-    return std::make_unique<tslab::allocator>(
-        tslab::allocator_options{.name = std::string{name}, .epoch_count = 4, .reserve_bytes = std::size_t{16} << 20});
-}
-
-void use(tslab::allocator& heap) { heap.free(heap.malloc(64)); }
-
-/// The number of file descriptors for published statistics in this process.
-std::size_t descriptors()
-{
-    std::size_t n = 0;
-    for (auto const& one : std::filesystem::directory_iterator{"/proc/self/fd"}) {
-        std::error_code gone;
-        n += std::filesystem::read_symlink(one.path(), gone).string().starts_with("/memfd:tslab") ? 1U : 0U;
-    }
-    return n;
-}
 
 int in_child(std::function<bool()> const& good)
 {
