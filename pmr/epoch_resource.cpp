@@ -184,6 +184,8 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
 // Modelled: tests/models/exclusive.pml, step deallocate_slow
 [[gnu::noinline]] void epoch_resource::deallocate_slow(void* p, std::size_t bytes, std::size_t alignment)
 {
+    if (p == nullptr) [[unlikely]]
+        return;
     if (std::size_t const code = code_of(bytes); code != no_code && alignment <= fast_alignment &&
                                                  !domain_.on_known_own_thread() && deallocate_elsewhere(code, p))
         [[likely]]

@@ -54,8 +54,9 @@ public:
     }
 
     /// As std::pmr::memory_resource::deallocate. A pointer that is no live allocation of this resource, of this size
-    /// class, is reported to the error handler and nothing changes. A count-only resource only counts the call. Thread
-    /// safe; any thread may free what another one allocated. Constant time.
+    /// class, is reported to the error handler and nothing changes. Null is ignored, as by `delete`, and not counted. A
+    /// count-only resource only counts the call. Thread safe; any thread may free what another one allocated. Constant
+    /// time.
     [[gnu::always_inline]] inline void deallocate(void* p, std::size_t bytes,
                                                   std::size_t alignment = alignof(std::max_align_t))
     {

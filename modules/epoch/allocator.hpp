@@ -289,9 +289,14 @@ public:
     [[nodiscard]] inline std::string const& name() const noexcept { return state_.name(); }
     [[nodiscard]] inline std::uint32_t epoch_count() const noexcept { return state_.slots(); }
     [[nodiscard]] inline bool strict() const noexcept { return strict_; }
-    /// Counts and reports a misuse of this heap.
+    /// Counts and reports a misuse of this heap: completes `r` with the size class and the label of `s`, the slab or
+    /// large allocation that it is about; null if there is none.
+    void misused(misuse_report r, slab_meta const* s) noexcept;
     void misused(misuse kind, void const* p, slab_meta const* s, std::size_t given = 0,
-                 std::string_view other = {}) noexcept;
+                 std::string_view other = {}) noexcept
+    {
+        misused({.kind = kind, .address = p, .other = other, .given = given}, s);
+    }
 
     // Statistics.
 

@@ -3,7 +3,9 @@
 //
 // Frees that the inline path does not carry out, and what is said of pointers that are not to be freed.
 module;
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -25,6 +27,38 @@ std::size_t slot_bytes(slab_meta const& s) noexcept
 {
     unsigned const bin = s.bin();
     return bin < bin_count ? bins[bin].size : 0;
+}
+
+misuse_report wrong_alignment(std::size_t alignment) noexcept
+{
+    return {.kind = misuse::wrong_alignment, .given = alignment};
+}
+
+/// What is wrong with a free of a slot of class `c` as `bytes` at `alignment`; empty if nothing is.
+std::optional<misuse_report> mismatch_of_class(unsigned c, std::size_t bytes, std::size_t alignment) noexcept
+{
+    if (!std::has_single_bit(alignment))
+        return wrong_alignment(alignment);   // no allocation has such an alignment
+    if (class_of(bytes, alignment) == c)
+        return std::nullopt;
+    if (class_of(bytes, fast_alignment) == c)
+        return wrong_alignment(alignment);   // more than the slots of this class have
+    // A size that needs this class only at a larger alignment: which of the two is wrong cannot be said.
+    std::size_t fitting = std::max(alignment, fast_alignment);
+    while (fitting <= page_bytes && class_of(bytes, fitting) != c)
+        fitting *= 2;
+    return misuse_report{
+        .kind = misuse::wrong_size, .given = bytes, .fitting_alignment = fitting <= page_bytes ? fitting : 0};
+}
+
+/// The same for a large allocation of `size` bytes.
+std::optional<misuse_report> mismatch_of_large(std::size_t size, std::size_t bytes, std::size_t alignment) noexcept
+{
+    if (bytes != size)
+        return misuse_report{.kind = misuse::wrong_size, .given = bytes};
+    if (!std::has_single_bit(alignment) || class_of(bytes, alignment) != large_class)
+        return wrong_alignment(alignment);
+    return std::nullopt;
 }
 
 }
@@ -119,16 +153,20 @@ void allocator::deallocate_checked(void* p, std::size_t bytes, std::size_t align
     std::uint8_t const tag = s != nullptr ? s->tag.load(std::memory_order_relaxed) : tag_none;
     if (tag == tag_none)
         return p != nullptr ? report_unknown(p, s) : void();
-    unsigned const c = class_of(bytes, alignment);
     bool const is_large = tag == tag_large;
     if (!is_large && tag > bin_count)   // as in free_rare
         return report_unknown(p, s);
     unsigned const slot = is_large ? (p == s->base ? 0 : max_slots) : slot_of(p, tag - 1U);
     if (slot == max_slots)
         return misused(misuse::interior_pointer, p, s);
-    if (is_large ? c != large_class || s->local_free.load(std::memory_order_relaxed) != bytes
-                 : c != class_of_bin(tag - 1U))
-        return misused(misuse::wrong_size, p, s, bytes);
+    std::optional<misuse_report> const wrong =
+        is_large ? mismatch_of_large(s->local_free.load(std::memory_order_relaxed), bytes, alignment)
+                 : mismatch_of_class(class_of_bin(tag - 1U), bytes, alignment);
+    if (wrong) {
+        misuse_report r = *wrong;
+        r.address = p;
+        return misused(r, s);
+    }
     epoch_slabs const* const home = home_of(*s);
     if (home != nullptr && home != &state_.epoch_slabs_at(e.index))
         return misused(misuse::wrong_resource, p, s, 0, label_of(e).view());
@@ -172,10 +210,8 @@ void allocator::report_unknown(void const* p, slab_meta const* s) noexcept
     misused(used ? misuse::double_free : misuse::foreign_pointer, p, nullptr);
 }
 
-void allocator::misused(misuse kind, void const* p, slab_meta const* s, std::size_t given,
-                        std::string_view other) noexcept
+void allocator::misused(misuse_report r, slab_meta const* s) noexcept
 {
-    misuse_report r{.kind = kind, .address = p, .other = other, .given = given};
     shared_text::copy label;
     if (s != nullptr) {
         r.size_class = slot_bytes(*s);

@@ -82,7 +82,11 @@ void describe(line_writer& w, misuse_report const& r) noexcept
     case misuse::double_free: w.text("double free of ").address(r.address); break;
     case misuse::foreign_pointer: w.text("free of foreign pointer ").address(r.address); break;
     case misuse::interior_pointer: w.text("free of interior pointer ").address(r.address); break;
-    case misuse::wrong_size: w.text("free of ").address(r.address).text(" with the wrong size ").number(r.given); break;
+    case misuse::wrong_size:
+        w.text("free of ").address(r.address).text(" with the wrong size ").number(r.given);
+        if (r.fitting_alignment != 0)
+            w.text(", or without its alignment ").number(r.fitting_alignment);
+        break;
     case misuse::wrong_heap:
         w.text("free of ").address(r.address).text(" in the wrong heap: it belongs to heap ").name(r.other);
         break;

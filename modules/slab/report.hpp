@@ -24,7 +24,7 @@ enum class misuse : std::uint8_t {
     heap_open,           ///< a heap ended while scopes or resources were open
     overflow,            ///< written past an object's end (checked builds)
     write_after_free,    ///< written to after it was freed (checked builds)
-    wrong_alignment,     ///< deallocated at another alignment than it was allocated with (checked builds)
+    wrong_alignment,     ///< deallocated at another alignment than it was allocated with
     count_
 };
 
@@ -47,6 +47,9 @@ struct misuse_report {
     std::uint64_t bytes = 0;          ///< leak, heap_live: how much
     char const* file = nullptr;       ///< leak: where the resource was made
     std::uint32_t line = 0;
+    /// wrong_size: the least alignment at which `given` bytes would be memory of that size class, so that the alignment
+    /// may be what is wrong; 0: there is none, the size is wrong.
+    std::size_t fitting_alignment = 0;
 };
 
 /// Called on the thread that misused, possibly by several threads at once. It may abort, or return: then the operation

@@ -13,10 +13,39 @@ import tslab.internal;
 
 namespace {
 
+std::string in_class(std::size_t size)
+{
+    return " (heap \"h\", epoch \"e\"" + (size != 0 ? ", class " + std::to_string(size) : std::string{}) + ")";
+}
+
+/// The line for a free with the wrong size. The line names an alignment too where `given` bytes at that alignment have slots
+/// of `size`.
 std::string wrong_size(std::size_t given, std::size_t size)
 {
-    return "tslab: free of {0} with the wrong size " + std::to_string(given) + " (heap \"h\", epoch \"e\"" +
-           (size != 0 ? ", class " + std::to_string(size) : std::string{}) + ")";
+    std::string line = "tslab: free of {0} with the wrong size " + std::to_string(given);
+    for (std::size_t alignment = 16; alignment <= 4096; alignment *= 2)
+        if (unsigned const c = tslab::class_of(given, alignment);
+            c != tslab::large_class && tslab::class_sizes[c] == size) {
+            line += ", or without its alignment " + std::to_string(alignment);
+            break;
+        }
+    return line + in_class(size);
+}
+
+std::string wrong_alignment(std::size_t given, std::size_t size)
+{
+    return "tslab: free of {0} with the wrong alignment " + std::to_string(given) + in_class(size);
+}
+
+auto allocate_then_deallocate_at(std::size_t bytes, std::size_t alignment, std::size_t given)
+{
+    return [=](death::notes& note) {
+        tslab::allocator heap{{.name = "h"}};
+        tslab::epoch_resource r{heap, {.label = "e"}};
+        void* const p = r.allocate(bytes, alignment);
+        note(p);
+        r.deallocate(p, bytes, given);
+    };
 }
 
 auto allocate_then_deallocate(std::size_t bytes, std::size_t given)
@@ -50,13 +79,22 @@ BOOST_AUTO_TEST_CASE(another_size_of_the_same_class_is_no_misuse)
 
 BOOST_AUTO_TEST_CASE(another_alignment_that_means_another_class)
 {
-    TSLAB_ABORTS(wrong_size(64, 128), [](death::notes& note) {
-        tslab::allocator heap{{.name = "h"}};
-        tslab::epoch_resource r{heap, {.label = "e"}};
-        void* const p = r.allocate(64, 128);
-        note(p);
-        r.deallocate(p, 64, 16);
-    });
+    TSLAB_ABORTS("tslab: free of {0} with the wrong size 64, or without its alignment 128" + in_class(128),
+                 allocate_then_deallocate_at(64, 128, 16));   // both are possible
+    TSLAB_ABORTS(wrong_alignment(128, 64), allocate_then_deallocate_at(64, 16, 128));
+    TSLAB_ABORTS(wrong_alignment(4096, 112), allocate_then_deallocate_at(100, 16, 4096));
+}
+
+BOOST_AUTO_TEST_CASE(another_alignment_that_means_a_large_allocation)
+{
+    TSLAB_ABORTS(wrong_alignment(8192, 112), allocate_then_deallocate_at(100, 16, 8192));
+    TSLAB_ABORTS(wrong_alignment(16, 0), allocate_then_deallocate_at(100, 8192, 16));
+}
+
+BOOST_AUTO_TEST_CASE(an_alignment_that_is_no_power_of_two)
+{
+    TSLAB_ABORTS(wrong_alignment(48, 112), allocate_then_deallocate_at(100, 16, 48));
+    TSLAB_ABORTS(wrong_alignment(48, 0), allocate_then_deallocate_at(100'000, 16, 48));
 }
 
 BOOST_AUTO_TEST_CASE(large_as_another_large_size)

@@ -235,7 +235,15 @@ BOOST_AUTO_TEST_CASE(misuse_of_a_deallocation_is_reported_and_not_carried_out)
     a.deallocate(p, 300);
     expect(misuse::wrong_size);
     a.deallocate(p, 100, 256);   // the class for that alignment is another
-    expect(misuse::wrong_size);
+    BOOST_TEST(seen.last().given == 256u);
+    expect(misuse::wrong_alignment);
+    a.deallocate(p, 100, 96);   // no alignment
+    BOOST_TEST(seen.last().given == 96u);
+    expect(misuse::wrong_alignment);
+    a.deallocate(p, 100, 8192);   // that would be a large allocation
+    expect(misuse::wrong_alignment);
+    a.deallocate(large, 100'000, 3 * 64);
+    expect(misuse::wrong_alignment);
     a.deallocate(p, 100'000);
     expect(misuse::wrong_size);
     a.deallocate(large, 100'001);
@@ -257,7 +265,7 @@ BOOST_AUTO_TEST_CASE(misuse_of_a_deallocation_is_reported_and_not_carried_out)
     expect(misuse::foreign_pointer);
     on_other_thread([&] { a.deallocate(p + 1, 100); });
     expect(misuse::interior_pointer);
-    BOOST_TEST(heap.snapshot().global.misuses == 12u);
+    BOOST_TEST(heap.snapshot().global.misuses == 15u);
     a.deallocate(p, 112);   // another size of the same class is served
     a.deallocate(large, 100'000);
     BOOST_TEST(seen.count() == 0u);

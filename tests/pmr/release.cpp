@@ -6,7 +6,9 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <memory_resource>
 #include <optional>
 #include <vector>
 
@@ -59,6 +61,31 @@ BOOST_AUTO_TEST_CASE(a_free_after_release_is_reported_and_harms_nobody)
     for (std::size_t const n : {64u, 9u, 10'000u, 100'000u})
         r.deallocate(r.allocate(n), n);
     BOOST_TEST(seen.count() == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(null_is_no_deallocation_on_any_thread_and_of_any_size)
+{
+    recorder const seen;
+    for (auto const policy : {deallocate_policy::carry_out, deallocate_policy::count_only})
+        for (bool const share : {false, true}) {
+            tslab::allocator heap;
+            epoch_resource r{heap, {.share_epoch = share, .deallocate = policy}};
+            std::pmr::memory_resource& plain = r;
+            void* const volatile null = nullptr;   // the standard's interface is declared not to take it
+            auto const give_null = [&] {
+                for (std::size_t const bytes : {0u, 1u, 100u, 65'536u, 1'000'000u})
+                    for (std::size_t const alignment : {8u, 64u, 8192u})
+                        plain.deallocate(null, bytes, alignment);
+            };
+            give_null();
+            on_other_thread(give_null);
+            void* const p = r.allocate(100);
+            give_null();
+            r.deallocate(p, 100);
+            bool const counted = policy == deallocate_policy::count_only;
+            BOOST_TEST(heap.snapshot().global.counted_frees == (counted ? 1u : 0u));
+        }
+    BOOST_TEST(seen.count() == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(count_only_never_frees_and_never_reports)

@@ -71,6 +71,14 @@ BOOST_AUTO_TEST_CASE(every_kind_has_its_line)
                "tslab: write past the end of 0xabc040 (heap \"h\", class 64)\n");
     BOOST_TEST(line({.kind = misuse::write_after_free, .address = p, .heap = "h", .size_class = 64}) ==
                "tslab: write to 0xabc040 after it was freed (heap \"h\", class 64)\n");
+    BOOST_TEST(
+        line({.kind = misuse::wrong_size,
+              .address = p,
+              .heap = "h",
+              .size_class = 128,
+              .given = 64,
+              .fitting_alignment = 128}) ==
+        "tslab: free of 0xabc040 with the wrong size 64, or without its alignment 128 (heap \"h\", class 128)\n");
     BOOST_TEST(line({.kind = misuse::wrong_alignment, .address = p, .heap = "h", .size_class = 64, .given = 8}) ==
                "tslab: free of 0xabc040 with the wrong alignment 8 (heap \"h\", class 64)\n");
     static_assert(tslab::misuse_count == 17, "a new kind wants its line here");
