@@ -38,14 +38,29 @@ void* allocator::refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept
     return nullptr;
 }
 
-refusal allocator::refused(thread_record& me, unsigned bin, bool closed, bool had_cache) noexcept
+refusal allocator::refused(thread_record& me, unsigned bin, bool closed, bool had_cache, bool retried) noexcept
 {
     class_counters& counts = me.classes[class_of_bin(bin)];
-    if (closed)
+    if (closed && !retried)
         counts[class_event::epoch_closed].add();
-    else if (!had_cache)
+    else if (!closed && !had_cache)
         counts[class_event::out_of_memory].add();   // a refill without memory has counted that itself
     return closed ? refusal::closed : refusal::out_of_memory;
+}
+
+/// Allocates in the current epoch, after `closed` was that and refused the allocation: another thread has advanced.
+void* allocator::malloc_again(std::size_t bytes, epoch_id closed) noexcept
+{
+    for (;; spin_pause()) {
+        epoch_id const now = current_epoch();
+        if (now == closed)   // its successor was stored before it was closed, and is seen soon
+            continue;
+        refusal why = refusal::retried;
+        void* const p = allocate_bytes(bytes, fast_alignment, now, why);
+        if (p != nullptr || why != refusal::closed)
+            return p;
+        closed = now;
+    }
 }
 
 void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
@@ -66,6 +81,11 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
                             refusal& why) noexcept
 {
     class_counters& counts = state_.counts_of(me, large_class);
+    auto const is_closed = [&counts, retried = why == refusal::retried] {
+        if (!retried)
+            counts[class_event::epoch_closed].add();
+        return refusal::closed;
+    };
     why = refusal::out_of_memory;
     if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) ||
         !std::has_single_bit(alignment)) {
@@ -77,8 +97,7 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
         return nullptr;
     }
     if (!is_active(e)) {
-        why = refusal::closed;
-        counts[class_event::epoch_closed].add();
+        why = is_closed();
         return nullptr;
     }
     std::size_t const pages = std::max<std::size_t>((bytes + page_bytes - 1) >> page_shift, 1);
@@ -107,8 +126,7 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
     s->pages.store(static_cast<std::uint32_t>(pages), std::memory_order_relaxed);
     if (!state_.epoch_slabs_at(e.index).add_large(*s, e.era, me)) {
         state_.pages().give(*s, static_cast<std::uint32_t>(pages), true);
-        why = refusal::closed;
-        counts[class_event::epoch_closed].add();
+        why = is_closed();
         return nullptr;
     }
     state_.count(me, heap_event::large_allocation);

@@ -52,7 +52,12 @@ struct allocator_options {
 };
 
 /// Why an allocation was refused.
-enum class refusal : std::uint8_t { none, closed, out_of_memory };
+enum class refusal : std::uint8_t {
+    none,
+    closed,
+    out_of_memory,
+    retried   ///< set by a caller that tries again in another epoch if this one is closed: that is not counted
+};
 
 /// One heap. Neither copyable nor movable.
 class allocator {
@@ -110,15 +115,23 @@ public:
 
     // Memory by pointer. These do not throw.
 
-    /// Allocates `bytes` (0 counts as 1) in epoch `e`, or the current one, aligned for any fundamental type. Returns
-    /// null if the epoch is not ACTIVE or memory is out; the snapshot's counters distinguish the two. Constant time; no
-    /// atomic read-modify-write on the fast path.
+    /// Allocates `bytes` (0 counts as 1) in epoch `e`, aligned for any fundamental type. Returns null if the epoch is
+    /// not ACTIVE or memory is out; the snapshot's counters distinguish the two. Constant time; no atomic
+    /// read-modify-write on the fast path.
     [[nodiscard]] inline void* malloc(std::size_t bytes, epoch_id e) noexcept
     {
         refusal why{};
         return allocate_bytes(bytes, fast_alignment, e, why);
     }
-    [[nodiscard]] inline void* malloc(std::size_t bytes) noexcept { return malloc(bytes, current_epoch()); }
+    /// The same in the current epoch: if another thread advances meanwhile, in the new one. Returns null only if memory
+    /// is out. Lock-free as far as epochs go: it tries again only after another thread has advanced.
+    [[nodiscard]] inline void* malloc(std::size_t bytes) noexcept
+    {
+        epoch_id const now = current_epoch();
+        refusal why = refusal::retried;
+        void* const p = allocate_bytes(bytes, fast_alignment, now, why);
+        return p == nullptr && why == refusal::closed ? malloc_again(bytes, now) : p;
+    }
 
     /// Frees memory from malloc, allocate or a resource of this heap, on any thread, also after its epoch closed. Null
     /// is ignored; any other pointer that is no live allocation of this heap is reported to the error handler and
@@ -167,7 +180,8 @@ public:
 
     // For code that builds on the heap: resources, domains, tools.
 
-    /// Allocates `bytes` at `alignment` (a power of two) in epoch `e`. If it returns null, `why` is set.
+    /// Allocates `bytes` at `alignment` (a power of two) in epoch `e`. If it returns null, `why` is set; at the call it
+    /// is `none` or `retried`. So for the functions that follow.
     [[nodiscard]] inline void* allocate_bytes(std::size_t bytes, std::size_t alignment, epoch_id e,
                                               refusal& why) noexcept
     {
@@ -203,7 +217,7 @@ public:
         }
         me->leave();
         if (p == nullptr) [[unlikely]]
-            why = refused(*me, bin, closed, l != nullptr);
+            why = refused(*me, bin, closed, l != nullptr, why == refusal::retried);
         return p;
     }
     /// Allocates pages for sizes and alignments that no class serves. `owner`: a resource that shares its epoch, else
@@ -338,7 +352,8 @@ private:
     void note_close(close_report const& report, shared_text::copy const& label) noexcept;
     [[gnu::cold]] static unsigned class_of_rare(std::size_t bytes, std::size_t alignment) noexcept;
     [[gnu::cold]] void* refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept;
-    [[gnu::cold]] refusal refused(thread_record& me, unsigned bin, bool closed, bool had_cache) noexcept;
+    [[gnu::cold]] refusal refused(thread_record& me, unsigned bin, bool closed, bool had_cache, bool retried) noexcept;
+    [[gnu::cold]] void* malloc_again(std::size_t bytes, epoch_id closed) noexcept;
     void free_located(slab_meta& s, unsigned bin, unsigned slot, void* p) noexcept;
     [[gnu::cold]] void report_unknown(void const* p, slab_meta const* s) noexcept;
     [[nodiscard]] bool inside_operation() noexcept;

@@ -118,9 +118,8 @@ void* allocator::arm(void* slot, request r) noexcept
 /// Allocates an object on guarded pages; null if that is not possible.
 void* allocator::guard(request r, epoch_id e, void const* owner) noexcept
 {
-    refusal why{};
-    void* const pages = allocate_large(memory_checks::guarded_pages * page_bytes, page_bytes, e, owner,
-                                       why);   // null: try without
+    refusal why = refusal::retried;   // null: the caller tries without, which counts a closed epoch
+    void* const pages = allocate_large(memory_checks::guarded_pages * page_bytes, page_bytes, e, owner, why);
     if (pages == nullptr)
         return nullptr;
     if (void* const p = state_.checks().guard(heap_state::whole(*state_.slab_at(pages)), r))

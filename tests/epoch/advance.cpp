@@ -6,6 +6,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <thread>
 #include <vector>
 
@@ -35,6 +37,38 @@ BOOST_AUTO_TEST_CASE(an_epoch_advanced_away_from_drains_by_the_frees_and_the_nex
     BOOST_TEST((stats_of(heap, old).lifecycle == tslab::lifecycle::drained));
     BOOST_TEST(heap.snapshot().global.epoch_closes == 1u);
     BOOST_TEST(heap.snapshot().global.epoch_drains == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(an_allocation_that_names_no_epoch_is_served_while_others_advance)
+{
+    for (std::size_t const bytes : {64u, 2000u, 100'000u}) {
+        tslab::allocator heap{{.epoch_count = 64}};
+        std::atomic<int> running{3};
+        std::atomic<std::uint64_t> refused{0};
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 3; ++t)
+            threads.emplace_back([&] {
+                for (std::size_t i = 0; i < scaled(bytes < 3000 ? 200'000 : 5000); ++i) {
+                    void* const p = heap.malloc(bytes);
+                    if (p == nullptr)
+                        ++refused;
+                    heap.free(p);
+                }
+                --running;
+            });
+        while (running != 0) {
+            auto const e = heap.current_epoch();
+            heap.advance();
+            heap.close(e);
+        }
+        for (auto& t : threads)
+            t.join();
+        BOOST_TEST(refused == 0u);
+        auto const s = heap.snapshot().global;
+        BOOST_TEST(s.epoch_advances != 0u);
+        BOOST_TEST(s.slow_path_epoch_closed == 0u);   // what is served elsewhere was not refused
+        BOOST_TEST(s.live_objects == 0u);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(an_empty_epoch_drains_at_once)

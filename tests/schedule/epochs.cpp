@@ -120,6 +120,35 @@ private:
     std::vector<object> left_;
 };
 
+/// Allocations that name no epoch, while another thread advances and a third one closes: each is served.
+class current_against_advance : public heap_scenario {
+public:
+    explicit current_against_advance(std::size_t bytes) : bytes_{bytes} {}
+    bodies threads() override
+    {
+        return {[this] {
+                    for (int i = 0; i < 3; ++i) {
+                        object const o = take_in_any(bytes_);
+                        expect(o.p != nullptr, "an allocation that names no epoch was refused");
+                        give(o);
+                    }
+                },
+                [this] {
+                    heap.advance();
+                    heap.advance();
+                },
+                [this] { heap.close(heap.current_epoch()); }};
+    }
+    void judge() override
+    {
+        expect(heap.snapshot({.residency = false}).global.slow_path_epoch_closed == 0, "a refusal was counted");
+        expect_nothing_left();
+    }
+
+private:
+    std::size_t bytes_;
+};
+
 /// A ring of two: every slot is used again and again while objects are allocated and freed late.
 class smallest_ring : public heap_scenario {
 public:
@@ -324,6 +353,11 @@ BOOST_AUTO_TEST_CASE(allocations_of_pages_and_a_close)
 BOOST_AUTO_TEST_CASE(a_thread_that_idles_after_a_close) { must_hold(make<idle_after_close>(), usual_runs); }
 BOOST_AUTO_TEST_CASE(the_end_of_a_thread_and_a_close) { must_hold(make<end_against_takers>(true), usual_runs); }
 BOOST_AUTO_TEST_CASE(the_end_of_a_thread_and_a_trim) { must_hold(make<end_against_takers>(false), usual_runs); }
+BOOST_AUTO_TEST_CASE(allocations_that_name_no_epoch)
+{
+    must_hold(make<current_against_advance>(object_bytes), usual_runs);
+    must_hold(make<current_against_advance>(100'000U), usual_runs);
+}
 BOOST_AUTO_TEST_CASE(reuse_in_a_ring_of_two) { must_hold(make<smallest_ring>(), usual_runs); }
 BOOST_AUTO_TEST_CASE(scopes_and_a_close) { must_hold(make<scope_against_close>(), usual_runs); }
 BOOST_AUTO_TEST_CASE(a_resource_of_two_threads_and_a_close) { must_hold(make<resource_of_two_threads>(), usual_runs); }

@@ -56,6 +56,8 @@ protected:
         return o;
     }
     object take(std::size_t size) { return take(size, heap.current_epoch()); }
+    /// An object in whichever epoch is the current one.
+    object take_in_any(std::size_t size) { return note(heap.malloc(size), size); }
     std::vector<object> take_many(std::size_t n, std::size_t size, tslab::epoch_id e)
     {
         std::vector<object> all;
