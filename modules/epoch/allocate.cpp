@@ -63,22 +63,22 @@ void* allocator::malloc_again(std::size_t bytes, epoch_id closed) noexcept
     }
 }
 
-void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
-                                refusal& why) noexcept
+void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner, refusal& why,
+                                bool by_handle) noexcept
 {
     thread_record* const me = state_.record();
     std::uint64_t const before = me != nullptr ? me->counts[heap_event::large_allocation].value() : 0;
     if (before == 0 || before % stepping_counter::period != 0 || !state_.sampling())
-        return take_large(bytes, alignment, e, owner, me, why);
+        return take_large(bytes, alignment, e, owner, me, why, by_handle);
     stopwatch const watch;
-    void* const p = take_large(bytes, alignment, e, owner, me, why);
+    void* const p = take_large(bytes, alignment, e, owner, me, why, by_handle);
     if (p != nullptr)
         me->note_allocation(watch.read());
     return p;
 }
 
 void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner, thread_record* me,
-                            refusal& why) noexcept
+                            refusal& why, bool by_handle) noexcept
 {
     class_counters& counts = state_.counts_of(me, large_class);
     auto const is_closed = [&counts, retried = why == refusal::retried] {
@@ -106,7 +106,7 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
         state_.decay_sometimes(*me);
     auto const take = [&] {
         return state_.pages().take(static_cast<std::uint32_t>(pages), std::max(alignment, page_bytes),
-                                   state_.epoch_slabs_at(e.index).site(me, large_class));
+                                   state_.epoch_slabs_at(e.index).site(me, large_class), by_handle ? 1 : 0);
     };
     slab_meta* s = pages <= state_.pages().max_pages() ? take() : nullptr;
     if (s == nullptr && pages <= state_.pages().max_pages()) {

@@ -84,9 +84,7 @@ allocator::allocator(options const& o)
               .guard_sampling = o.guard_sampling},
              sizeof(epoch_record)},
       labels_{&state_.stats()},
-      strict_{o.strict},
-      // Handles of different heaps differ in more than the eight bits of the heap's number.
-      handle_salt_{static_cast<std::uint32_t>(state_.number() * 0x9e3779b97f4a7c15U >> 32)}
+      strict_{o.strict}
 {
     state_.set_sampling(o.sampling);
     lock_guard const guard{advance_lock_};

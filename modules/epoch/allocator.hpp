@@ -66,6 +66,9 @@ public:
 
     static constexpr std::uint32_t least_epochs = 2;
     static constexpr std::uint32_t most_epochs = 65'536;
+    /// A ring slot with this era is used no more: eras have 48 bits, and none comes twice. (Below 2^48 by more than all
+    /// threads can open at the same time.)
+    static constexpr std::uint64_t last_era = (std::uint64_t{1} << 48) - (std::uint64_t{1} << 20);
 
     allocator() : allocator(options{}) {}
     /// Makes a heap and opens its first epoch. Throws std::invalid_argument for an option out of range, std::bad_alloc
@@ -171,8 +174,9 @@ public:
 
     // Memory by handle.
 
-    /// As malloc, and sets `h` to a handle of the allocation; `h` is empty if null is returned. Constant time; one lock
-    /// for large allocations.
+    /// As malloc, and sets `h` to a handle of the allocation; `h` is empty if null is returned. No handle is issued
+    /// twice in a process: a slot that has been used 8,388,608 times by handle is used by handle no more (counted as
+    /// `retired_handle_slots`). Constant time; one lock for large allocations.
     [[nodiscard]] void* allocate(std::size_t bytes, epoch_id e, handle& h) noexcept;
     /// Frees by handle. A handle may be stale, foreign or damaged: the result says so and it is counted; nothing is
     /// reported and nothing changes. Constant time.
@@ -201,7 +205,9 @@ public:
         return allocate_slot(c, e, why);
     }
     /// Allocates a slot of `bin` from the calling thread's own cache in the epoch. If it returns null, `why` is set.
+    /// `ByHandle`: `bin` is one for handles.
     // Modelled: tests/models/close.pml, step allocate_slot
+    template <bool ByHandle = false>
     [[nodiscard]] inline void* allocate_slot(unsigned bin, epoch_id e, refusal& why) noexcept
     {
         thread_record* const me = state_.record();
@@ -211,6 +217,8 @@ public:
         void* p = nullptr;
         thread_cache* const l = state_.cache_for(*me, e.index, e.era, closed);
         if (l != nullptr) [[likely]] {
+            if constexpr (ByHandle)
+                l->skip_used_up(bin);
             p = l->allocate(bin);
             if (p == nullptr) [[unlikely]]
                 p = l->refill(bin, *me);
@@ -221,9 +229,10 @@ public:
         return p;
     }
     /// Allocates pages for sizes and alignments that no class serves. `owner`: a resource that shares its epoch, else
-    /// null. Takes the epoch's and the page heap's lock. If it returns null, `why` is set.
+    /// null. `by_handle`: a handle is to name it. Takes the epoch's and the page heap's lock. If it returns null, `why`
+    /// is set.
     [[nodiscard]] void* allocate_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
-                                       refusal& why) noexcept;
+                                       refusal& why, bool by_handle = false) noexcept;
     /// Frees `p`, a slot of class `c` in epoch `e`, on any thread. Returns false, without effect, if `p` is no such
     /// slot or cannot be freed now; deallocate_checked then reports why.
     [[nodiscard]] bool free_in(epoch_id e, unsigned c, void* p) noexcept;
@@ -348,7 +357,7 @@ private:
     [[nodiscard]] disarmed disarm_twin(void* p, request const* given, epoch_id const* by, bool keep) noexcept;
     void disarm_handle(std::uint32_t page, std::uint32_t slot) noexcept;
     [[nodiscard]] void* take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
-                                   thread_record* me, refusal& why) noexcept;
+                                   thread_record* me, refusal& why, bool by_handle) noexcept;
     void note_close(close_report const& report, shared_text::copy const& label) noexcept;
     [[gnu::cold]] static unsigned class_of_rare(std::size_t bytes, std::size_t alignment) noexcept;
     [[gnu::cold]] void* refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept;
@@ -386,7 +395,6 @@ private:
     mutex prepare_lock_;                                 // serializes prepare_slot
     mutable atomic<std::uint64_t> frees_published_{0};   // the largest count that any snapshot returned
     bool strict_;
-    std::uint32_t handle_salt_;
 };
 
 }

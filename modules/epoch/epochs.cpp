@@ -19,7 +19,8 @@ import tslab.tls_cache;
 namespace tslab {
 
 /// The record of a claimed slot. Records are made in order, so that every slot below `prepared_slots` has one. Returns
-/// null, and releases the slot, if there is no memory for a stats page.
+/// null, and releases the slot, if there is no memory for a stats page. Returns null and keeps the slot, so that no
+/// thread claims it again, if its eras are used up.
 epoch_record* allocator::prepare_slot(std::uint32_t index) noexcept
 {
     if (index >= state_.prepared_slots()) {
@@ -41,7 +42,9 @@ epoch_record* allocator::prepare_slot(std::uint32_t index) noexcept
             state_.set_prepared_slots(i + 1);
         }
     }
-    return &static_cast<epoch_record&>(state_.epoch_slabs_at(index));
+    auto& r = static_cast<epoch_record&>(state_.epoch_slabs_at(index));
+    return std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) < last_era ? &r
+                                                                                                             : nullptr;
 }
 
 /// Turns a claimed slot ACTIVE, with a new era.

@@ -20,13 +20,13 @@ namespace tslab {
 
 namespace {
 
-/// The number that is added to a slot's generation in its handles. It differs for each slot and heap, so that a handle
-/// whose page or slot bits were changed does not fit the slot that it then names. It is even, since parity says whether
-/// the slot is allocated.
+/// The number that is added to a slot's generation in its handles. It differs for each slot, so that a handle whose page
+/// or slot bits were changed does not fit the slot that it then names. It is the same for all heaps: so the handles of a
+/// slot differ whichever heaps had its page. It is even, since parity says whether the slot is allocated.
 /// The finalizer of MurmurHash3 (A. Appleby, public domain), which spreads neighbouring slots over all bits.
-std::uint32_t generation_salt(std::uint32_t heap_salt, std::uint32_t page, std::uint32_t slot) noexcept
+std::uint32_t generation_salt(std::uint32_t page, std::uint32_t slot) noexcept
 {
-    std::uint32_t h = heap_salt ^ (page * max_slots + slot);
+    std::uint32_t h = page * max_slots + slot;
     h = (h ^ h >> 16) * 0x85ebca6bU;
     h = (h ^ h >> 13) * 0xc2b2ae35U;
     return (h ^ h >> 16) & ~1U;
@@ -53,7 +53,7 @@ void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
     bool const large = room > max_handle_size;
     unsigned const bin = large ? bin_count : handle_bin_of(room);
     unsigned const c = large ? large_class : class_of_bin(bin);
-    void* const p = large ? allocate_large(room, page_bytes, e, nullptr, why) : allocate_slot(bin, e, why);
+    void* const p = large ? allocate_large(room, page_bytes, e, nullptr, why, true) : allocate_slot<true>(bin, e, why);
     if (p == nullptr)
         return nullptr;
     slab_meta const& s = *state_.slab_at(p);
@@ -68,13 +68,15 @@ void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
     std::uint32_t const now = generation.load(std::memory_order_relaxed);
     std::uint32_t const next = (now & 1U) != 0 ? now + 2 : now + 1;   // odd while allocated
     generation.store(next, std::memory_order_relaxed);
+    if (next == handle_fields::last_generation)
+        state_.count(state_.record(), heap_event::handle_slot_retired);
     void* object = p;
     if (checked && (object = arm(p, {bytes, fast_alignment})) == nullptr) {
         free_plain(p);   // this makes the generation even again
         state_.counts_of(state_.record(), c)[class_event::out_of_memory].add();
         return nullptr;
     }
-    h = handle_fields{next + generation_salt(handle_salt_, page, slot), slot, page, heap_tag(state_.number())}.pack();
+    h = handle_fields{next + generation_salt(page, slot), slot, page, heap_tag(state_.number())}.pack();
     return object;
 }
 
@@ -87,16 +89,17 @@ free_result allocator::free(handle h) noexcept
     };
     if (f.heap != heap_tag(state_.number()))
         return refuse(free_result::foreign);
-    std::uint32_t const issued =
-        (f.generation - generation_salt(handle_salt_, f.page, f.slot)) & handle_fields::generation_mask;
+    std::uint32_t const issued = (f.generation - generation_salt(f.page, f.slot)) & handle_fields::generation_mask;
     if (!state_.pages().has_generations(f.page) || (issued & 1U) == 0)
         return refuse(free_result::corrupt);
     auto& generation = state_.pages().generation(f.page, f.slot);
     std::uint32_t now = generation.load(std::memory_order_relaxed);
-    std::uint32_t const age = (now - issued) & handle_fields::generation_mask;
-    if (age == 0 && !state_.pages().owns(f.page))   // the page of a live handle stays its heap's
+    if (issued > now)   // generations only go up
         return refuse(free_result::corrupt);
-    if (age == 0 && inside_operation())   // before any change: the free can be repeated later
+    std::uint32_t const age = now - issued;
+    if (age == 0 && !state_.pages().owns(f.page))   // the page of a live handle stays its heap's: it is of another heap
+        return refuse(free_result::foreign);        // whose number has the same low bits
+    if (age == 0 && inside_operation())             // before any change: the free can be repeated later
         return refuse(free_result::corrupt);
     // relaxed: as in retire_generation.
     if (age == 0 && generation.compare_exchange_strong(now, now + 1, std::memory_order_relaxed)) {
@@ -118,9 +121,7 @@ free_result allocator::free(handle h) noexcept
             me->leave();
         return freed ? free_result::ok : refuse(free_result::already_free);
     }
-    if (age <= 1)   // another thread freed the same handle
-        return refuse(free_result::already_free);
-    return refuse(age <= handle_fields::generation_mask / 2 ? free_result::stale : free_result::corrupt);
+    return refuse(age <= 1 ? free_result::already_free : free_result::stale);   // 0: another thread freed it just now
 }
 
 }

@@ -4,6 +4,9 @@
 // Handles: 64 bits that name a slot and one use of it. Each slot that is handed out by handle has a generation that
 // goes up at every allocation and every free, so a handle that is freed twice, late or in another heap is detected and
 // has no effect.
+// A generation never wraps and never restarts: not when the page is cut for another bin, nor when another heap takes it.
+// After its last one the slot is used up: it is handed out by handle no more. A page half of whose slots are used up
+// serves no handles any more, only pointers (page_heap::serves_handles).
 #pragma once
 
 export namespace tslab {
@@ -42,6 +45,8 @@ struct handle_fields {
     static constexpr unsigned slot_bits = 6;
     static constexpr unsigned page_bits = 26;
     static constexpr std::uint32_t generation_mask = (1U << generation_bits) - 1;
+    static constexpr std::uint32_t last_generation = generation_mask;   ///< of an allocation: it is odd
+    static_assert((last_generation & 1U) == 1);
 
     [[nodiscard]] constexpr handle pack() const noexcept
     {
@@ -58,7 +63,8 @@ struct handle_fields {
     }
 };
 
-/// The 8 bits a heap's number leaves in its handles: 1 to 255, so that no valid handle is 0.
+/// The 8 bits a heap's number leaves in its handles: 1 to 255, so that no valid handle is 0. Two heaps may have the same;
+/// their handles differ all the same, since a slot's generations go on from heap to heap.
 [[nodiscard]] constexpr std::uint32_t heap_tag(std::uint64_t heap_number) noexcept
 {
     return static_cast<std::uint32_t>(heap_number % 255) + 1;

@@ -142,19 +142,31 @@ bool page_heap::grow(std::uint32_t pages, std::uint32_t step) noexcept
     return false;
 }
 
-std::uint32_t page_heap::find_free(std::uint32_t pages, std::uint32_t step) const noexcept
+/// The first place in `run` where what is wanted may begin; no_page if there is none.
+std::uint32_t page_heap::place_in(page_run run, wanted const& w) noexcept
 {
+    std::uint64_t const end = std::uint64_t{run.first} + run.count;
+    for (std::uint64_t at = std::uint64_t{run.first} + (w.step - run.first % w.step) % w.step; at + w.pages <= end;
+         at += w.step)
+        if (auto const page = static_cast<std::uint32_t>(at); serves_handles(page, w.handle_slots))
+            return page;
+    return no_page;
+}
+
+std::uint32_t page_heap::find_free(wanted const& w) const noexcept
+{
+    // Of a run no more is looked at than is needed, if any page serves.
+    std::uint32_t const longest = w.handle_slots == 0 ? w.pages + w.step - 1 : no_page;
     // Resident pages first: they cost no page fault.
     for (page_set const* set : {&resident_, &purged_}) {
-        if (set->size() < pages)
+        if (set->size() < w.pages)
             continue;
         for (std::uint32_t from = 0;;) {
-            page_run const run = next_run(*set, from, pages + step - 1);
+            page_run const run = next_run(*set, from, longest);
             if (run.count == 0)
                 break;
-            std::uint32_t const skip = (step - run.first % step) % step;
-            if (run.count >= skip && run.count - skip >= pages)
-                return run.first + skip;
+            if (std::uint32_t const page = place_in(run, w); page != no_page)
+                return page;
             from = run.first + run.count;
         }
     }
@@ -163,9 +175,9 @@ std::uint32_t page_heap::find_free(std::uint32_t pages, std::uint32_t step) cons
 
 /// Finds a run of pages of which some are resident, some purged and some were never used. Slower than the searches
 /// above, and used if these find nothing.
-std::uint32_t page_heap::find_mixed(std::uint32_t pages, std::uint32_t step) noexcept
+std::uint32_t page_heap::find_mixed(wanted const& w) noexcept
 {
-    if (std::uint64_t{resident_.size()} + purged_.size() + fresh().count < pages)
+    if (std::uint64_t{resident_.size()} + purged_.size() + fresh().count < w.pages)
         return no_page;
     retire_fresh();
     for (std::uint32_t at = units_.head(); at != 0; at = units_.next_of(at)) {
@@ -186,29 +198,39 @@ std::uint32_t page_heap::find_mixed(std::uint32_t pages, std::uint32_t step) noe
                     break;
                 end += further.count;
             }
-            std::uint32_t const skip = (step - begin.first % step) % step;
-            if (std::uint64_t{begin.first} + skip + pages <= end)
-                return begin.first + skip;
+            if (std::uint32_t const page = place_in({begin.first, end - begin.first}, w); page != no_page)
+                return page;
             from = end;
         }
     }
     return no_page;
 }
 
-std::uint32_t page_heap::take_fresh(std::uint32_t pages, std::uint32_t step, bool may_grow) noexcept
+std::uint32_t page_heap::take_fresh(wanted const& w) noexcept
 {
-    for (;; may_grow = false) {
+    for (bool may_grow = true;;) {
         page_run const rest = fresh();
-        std::uint32_t const skip = (step - rest.first % step) % step;
-        if (rest.count >= skip && rest.count - skip >= pages) {
+        if (std::uint32_t const page = place_in(rest, w); page != no_page) {
+            std::uint32_t const skip = page - rest.first;
             if (skip != 0)
                 purged_.insert(rest.first, skip);   // never touched: counts as purged
-            set_fresh({rest.first + skip + pages, rest.count - skip - pages});
-            return rest.first + skip;
+            set_fresh({page + w.pages, rest.count - skip - w.pages});
+            return page;
         }
-        if (!may_grow || !grow(pages, step))
+        if (!may_grow || !grow(w.pages, w.step))
             return no_page;
+        may_grow = w.handle_slots != 0;   // the new pages may be used up, by heaps that had them before
     }
+}
+
+bool page_heap::serves_handles(std::uint32_t page, std::uint32_t slots) noexcept
+{
+    if (slots == 0 || !has_generations(page) || !is_used_up(page, 0)) [[likely]]
+        return true;
+    std::uint32_t left = 0;
+    for (std::uint32_t slot = 0; slot < slots; ++slot)
+        left += is_used_up(page, slot) ? 0 : 1;
+    return left != 0 && 2 * left >= slots;
 }
 
 void page_heap::publish_sizes() noexcept
@@ -219,22 +241,23 @@ void page_heap::publish_sizes() noexcept
     published_->free_purged.store(purged_.size(), std::memory_order_relaxed);
 }
 
-slab_meta* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site const& site) noexcept
+slab_meta* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site const& site,
+                           std::uint32_t handle_slots) noexcept
 {
     if (pages == 0 || pages > max_pages_ || alignment >> page_shift > max_pages_)
         return nullptr;
-    auto const step = static_cast<std::uint32_t>(std::max<std::size_t>(alignment >> page_shift, 1));
+    wanted const w{pages, static_cast<std::uint32_t>(std::max<std::size_t>(alignment >> page_shift, 1)), handle_slots};
     lock_guard const guard{lock_, site};
-    std::uint32_t first = find_free(pages, step);
+    std::uint32_t first = find_free(w);
     if (first != no_page) {
         (resident_.contains(first) ? resident_ : purged_).erase(first, pages);
         was_large_.clear(first, pages);
-    } else if ((first = take_fresh(pages, step, true)) == no_page) {
-        if ((first = find_mixed(pages, step)) == no_page) {
+    } else if ((first = take_fresh(w)) == no_page) {
+        if ((first = find_mixed(w)) == no_page) {
             // Less is left up to the limit than is needed, but together with the free pages it may suffice.
             std::uint32_t const room =
                 max_pages_ - (unit_count_.load(std::memory_order_relaxed) + withdrawn_) * unit_pages;
-            if (room == 0 || room >= pages || !grow(room, 1) || (first = find_mixed(pages, step)) == no_page)
+            if (room == 0 || room >= pages || !grow(room, 1) || (first = find_mixed(w)) == no_page)
                 return nullptr;
         }
         resident_.clear(first, pages);

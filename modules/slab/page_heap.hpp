@@ -113,8 +113,10 @@ public:
 
     /// `pages` neighbouring free pages at a multiple of `alignment` (bytes, a power of two, at least a page), resident
     /// ones first; null if there is no memory. The descriptor of the first has its base set and is otherwise unchanged.
-    /// Thread safe.
-    [[nodiscard]] slab_meta* take(std::uint32_t pages, std::size_t alignment, lock_site const& site = {}) noexcept;
+    /// `handle_slots`: if not 0, the first page serves so many slots by handle (see serves_handles). Thread safe.
+    /// Complexity: linear in the free pages that do not serve handles, if one is asked for that does.
+    [[nodiscard]] slab_meta* take(std::uint32_t pages, std::size_t alignment, lock_site const& site = {},
+                                  std::uint32_t handle_slots = 0) noexcept;
 
     /// Returns pages to the free set; they count as resident until a purge. `large`: they were a large allocation;
     /// their descriptors may still have the tags of earlier slabs. Thread safe.
@@ -178,6 +180,16 @@ public:
     {
         return process_window.generations()[std::size_t{page} * max_slots + slot];
     }
+    /// Whether a slot has no generation left, so that no handle can name a further use of it. The page's generations
+    /// must be committed.
+    [[nodiscard]] static inline bool is_used_up(std::uint32_t page, std::uint32_t slot) noexcept
+    {
+        return generation(page, slot).load(std::memory_order_relaxed) >= handle_fields::last_generation;
+    }
+    /// Whether a slab of `slots` slots that begins at `page` may serve handles: at least half of its slots are not used
+    /// up. A few more allocations may follow in a slab that is in use. Thread safe. Complexity: linear in the slots,
+    /// once the first slot is used up, the one that is handed out first.
+    [[nodiscard]] static bool serves_handles(std::uint32_t page, std::uint32_t slots) noexcept;
     /// Makes the generations of `page` usable; false if there is no memory, or no handle can name the page. Thread
     /// safe.
     [[nodiscard]] bool commit_generations(std::uint32_t page) noexcept;
@@ -225,12 +237,16 @@ private:
         __attribute__((requires_capability(lock_)));
     [[nodiscard]] bool grow(std::uint32_t pages, std::uint32_t step) noexcept
         __attribute__((requires_capability(lock_)));
-    [[nodiscard]] std::uint32_t find_free(std::uint32_t pages, std::uint32_t step) const noexcept
-        __attribute__((requires_capability(lock_)));
-    [[nodiscard]] std::uint32_t find_mixed(std::uint32_t pages, std::uint32_t step) noexcept
-        __attribute__((requires_capability(lock_)));
-    [[nodiscard]] std::uint32_t take_fresh(std::uint32_t pages, std::uint32_t step, bool may_grow) noexcept
-        __attribute__((requires_capability(lock_)));
+    /// What `take` is asked for, in pages.
+    struct wanted {
+        std::uint32_t pages;
+        std::uint32_t step;
+        std::uint32_t handle_slots;
+    };
+    [[nodiscard]] static std::uint32_t place_in(page_run run, wanted const& w) noexcept;
+    [[nodiscard]] std::uint32_t find_free(wanted const& w) const noexcept __attribute__((requires_capability(lock_)));
+    [[nodiscard]] std::uint32_t find_mixed(wanted const& w) noexcept __attribute__((requires_capability(lock_)));
+    [[nodiscard]] std::uint32_t take_fresh(wanted const& w) noexcept __attribute__((requires_capability(lock_)));
     void retire_fresh() noexcept __attribute__((requires_capability(lock_)));
     void publish_sizes() noexcept __attribute__((requires_capability(lock_)));
     void note_fewest() noexcept __attribute__((requires_capability(lock_)));

@@ -50,11 +50,13 @@ slab_meta* slab_cache::take(unsigned bin, class_counters& counts, lock_site cons
     slab_meta* s = take_cached(class_of_bin(bin), 1, taken, site);
     if (s != nullptr || !again)
         counts[s != nullptr ? class_event::cache_hit : class_event::cache_miss].add();
-    if (s != nullptr) {
+    for (; s != nullptr; s = take_cached(class_of_bin(bin), 1, taken, site)) {
         if (turn_into(*s, bin))
             return s;
+        bool const out_of_memory = page_heap::serves_handles(pages_.index_of(*s), bins[bin].slots);
         discard(*s, site);
-        return nullptr;
+        if (out_of_memory)
+            return nullptr;
     }
     if ((s = cut(bin, site)) != nullptr)
         counts[class_event::new_slab].add();
@@ -65,10 +67,17 @@ bool slab_cache::turn_into(slab_meta& s, unsigned bin) noexcept
 {
     if (s.bin() == bin)
         return true;
-    if (bin >= class_count && !pages_.commit_generations(pages_.index_of(s)))
+    std::uint32_t const page = pages_.index_of(s);
+    if (bin >= class_count && (!pages_.commit_generations(page) || !page_heap::serves_handles(page, bins[bin].slots)))
         return false;
     s.tag.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
     return true;
+}
+
+void slab_cache::retire_from_handles(slab_meta& s, unsigned bin) noexcept
+{
+    if (bin >= class_count && !page_heap::serves_handles(page_heap::index_of(s), bins[bin].slots)) [[unlikely]]
+        s.tag.store(static_cast<std::uint8_t>(class_of_bin(bin) + 1), std::memory_order_relaxed);
 }
 
 /// Cuts a slab from free pages.
@@ -76,7 +85,7 @@ bool slab_cache::turn_into(slab_meta& s, unsigned bin) noexcept
 slab_meta* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
 {
     bin_geometry const& b = bins[bin];
-    slab_meta* const first = pages_.take(b.pages, b.slab_bytes(), site);
+    slab_meta* const first = pages_.take(b.pages, b.slab_bytes(), site, bin >= class_count ? b.slots : 0);
     if (first == nullptr)
         return nullptr;
     std::uint32_t const index = pages_.index_of(*first);

@@ -33,8 +33,11 @@ public:
     /// be either of the class's two.
     [[nodiscard]] slab_meta* take_cached(unsigned c, std::uint32_t most, std::uint32_t& taken,
                                          lock_site const& site) noexcept;
-    /// Converts an empty slab to `bin`, a bin of the same class; false if there is no memory for its generations.
+    /// Converts an empty slab to `bin`, a bin of the same class; false if there is no memory for its generations, or its
+    /// page serves no handles any more.
     [[nodiscard]] bool turn_into(slab_meta& s, unsigned bin) noexcept;
+    /// Converts an empty slab of handles whose page serves none any more to the bin of its class for pointers.
+    static void retire_from_handles(slab_meta& s, unsigned bin) noexcept;
     /// Cuts an empty slab of the caller's anew, for another class whose slabs have as many pages. `bin`: not one for
     /// handles.
     void recut(slab_meta& s, unsigned bin) noexcept;

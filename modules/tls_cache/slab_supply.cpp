@@ -73,6 +73,7 @@ void heap_state::check_live_large(slab_meta& s) noexcept
 void heap_state::reset_slab(slab_meta& s, unsigned bin) noexcept
 {
     mark_empty(s, bin, [&](slab_meta const& subslab, std::uint64_t twice) { freed_twice(subslab, bin, twice); });
+    slab_cache::retire_from_handles(s, bin);
 }
 
 // Modelled: tests/models/close.pml, step recycle

@@ -161,7 +161,7 @@ inline bool is_interrupted(thread_record const& me) noexcept
     slow_bin& of = slow_bins_[bin];
     slab_meta& last = *b.current;
     slab_meta* const s = of.partial;
-    if (s == nullptr || has_subslabs(bin) || &last == &no_slab ||
+    if (s == nullptr || has_subslabs(bin) || bin >= class_count || &last == &no_slab ||
         last.local_free.load(std::memory_order_relaxed) != 0 || last.remote_free.load(std::memory_order_relaxed) != 0 ||
         s->remote_free.load(std::memory_order_relaxed) != 0) [[unlikely]]
         return find_slot(bin, me);
@@ -204,6 +204,8 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
         bins_[bin].bin.current = subslab;
         publish_owned(bin);
         published_->allocations[bin].raise(bins_[bin].bin.allocations.value());
+        if (bin >= class_count)
+            skip_used_up(bin);
         if (void* const p = allocate(bin)) [[likely]]
             return p;
     }
@@ -220,6 +222,8 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
         fork_exclusion const section{&me};
         bins_[bin].bin.current = first_subslab(*s, bin);
     }
+    if (bin >= class_count)
+        skip_used_up(bin);
     void* p = allocate(bin);
     if (p == nullptr)
         p = find_slot(bin, me);

@@ -139,6 +139,17 @@ public:
         return allocate_from(bin_at(code));
     }
 
+    /// Sees to it that the next allocation of `bin`, a bin for handles, gets no slot that is used up. Call it before
+    /// each `allocate` of such a bin. Constant time, unless a slot is used up.
+    inline void skip_used_up(unsigned bin) noexcept
+    {
+        slab_meta const& s = *bins_[bin].bin.current;
+        std::uint64_t const word = s.local_free.load(std::memory_order_relaxed);
+        if (word != 0 && page_heap::is_used_up(page_heap::index_of(s),
+                                               static_cast<std::uint32_t>(std::countr_zero(word)))) [[unlikely]]
+            set_used_up_aside(bin);
+    }
+
     /// Frees `slot` of subslab `s` if this cache owns it as one of `bin`. Constant time, unless the slab becomes
     /// partial or empty.
     [[nodiscard]] inline cache_free deallocate(slab_meta& s, unsigned bin, unsigned slot) noexcept
@@ -223,6 +234,7 @@ private:
     /// allocation takes the slow path, where it is timed. preserve_most: this rare call must not make the fast path
     /// save registers.
     [[gnu::cold, gnu::noinline, clang::preserve_most]] void request_sample(fast_bin& b) noexcept;
+    [[gnu::cold, gnu::noinline]] void set_used_up_aside(unsigned bin) noexcept;
     [[nodiscard]] void* allocate_sampled(unsigned bin, thread_record& me) noexcept;
     [[nodiscard]] void* find_slot(unsigned bin, thread_record& me) noexcept;
     void restock(slab_meta& subslab, fast_bin& b, std::uint64_t after) noexcept;

@@ -81,6 +81,30 @@ BOOST_AUTO_TEST_CASE(an_empty_epoch_drains_at_once)
     BOOST_TEST(heap.snapshot().global.ring_exhausted == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_ring_slot_whose_eras_are_used_up_is_not_opened_again)
+{
+    tslab::allocator heap{{.epoch_count = 4}};
+    for (int i = 0; i < 4; ++i)
+        heap.advance();
+    auto const now = heap.current_epoch();
+    std::uint32_t const other = (now.index + 1) % 4;
+    std::uint32_t const another = (now.index + 2) % 4;
+    heap.state().epoch_slabs_at(other).set_era(tslab::allocator::last_era, std::memory_order_relaxed);
+    heap.state().epoch_slabs_at(another).set_era(tslab::allocator::last_era - 1, std::memory_order_relaxed);
+    bool seen_last = false;
+    for (int i = 0; i < 100; ++i) {
+        tslab::epoch_scope const scope{heap, "scope"};
+        BOOST_REQUIRE(scope.epoch().index != other);
+        BOOST_REQUIRE(scope.epoch().era <= tslab::allocator::last_era);
+        if (scope.epoch().index == another) {
+            BOOST_REQUIRE(!seen_last);
+            seen_last = true;
+            BOOST_TEST(scope.epoch().era == tslab::allocator::last_era);
+        }
+        scope.resource()->deallocate(scope.resource()->allocate(64), 64);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_stale_or_impossible_epoch_is_never_served)
 {
     tslab::allocator heap{{.epoch_count = 4}};

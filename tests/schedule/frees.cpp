@@ -5,6 +5,7 @@
 // of several subslabs is in subslabs.cpp.
 #include <boost/test/unit_test.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -219,6 +220,76 @@ private:
     tslab::atomic<std::uint64_t> lent_{0};
 };
 
+/// A thread passes over slots that are used up, in the slab whose other objects another thread frees, while a third one
+/// closes the epoch or trims it.
+class used_up_slots : public heap_scenario {
+public:
+    explicit used_up_slots(bool closing) : closing_{closing} {}
+    bodies threads() override
+    {
+        tslab::epoch_id const e = heap.current_epoch();
+        return {[this, e] {
+                    std::vector<tslab::handle> last;
+                    for (tslab::handle h; last.size() < handles && heap.allocate(bytes, e, h) != nullptr;) {
+                        note_taken();
+                        last.push_back(in_last_generation(h));
+                    }
+                    for (std::size_t i = 1; i < last.size(); i += 2)   // every second one is freed by the other thread
+                        lent_[i / 2].store(last[i].bits(), std::memory_order_release);
+                    done_.store(true, std::memory_order_release);
+                    if (!last.empty())
+                        must_free(last[0]);
+                    if (last.size() > 2)
+                        must_free(last[2]);
+                    for (int i = 0; i < 3; ++i) {
+                        tslab::handle h;
+                        if (heap.allocate(bytes, e, h) == nullptr)
+                            continue;   // closed
+                        note_taken();
+                        must_free(h);
+                    }
+                },
+                [this] {
+                    await([this] { return done_.load(std::memory_order_acquire); });
+                    for (auto const& one : lent_)
+                        if (std::uint64_t const bits = one.load(std::memory_order_acquire); bits != 0)
+                            must_free(tslab::handle{bits});
+                },
+                [this, e] {
+                    if (closing_)
+                        heap.close(e);
+                    else
+                        heap.trim(e);
+                }};
+    }
+    void judge() override
+    {
+        for (tslab::handle_fields const& f : used_)   // the next run has the same pages
+            tslab::page_heap::generation(f.page, f.slot).store(0, std::memory_order_relaxed);
+        expect_nothing_left();
+    }
+
+private:
+    static constexpr std::size_t bytes = 768;
+    static constexpr std::size_t handles = 4;
+
+    tslab::handle in_last_generation(tslab::handle h)
+    {
+        auto f = tslab::handle_fields::unpack(h);
+        used_.push_back(f);
+        f.generation += tslab::handle_fields::last_generation -
+                        tslab::page_heap::generation(f.page, f.slot)
+                            .exchange(tslab::handle_fields::last_generation, std::memory_order_relaxed);
+        return f.pack();
+    }
+    void must_free(tslab::handle h) { expect(heap.free(h) == tslab::free_result::ok, "a live handle was refused"); }
+
+    bool closing_;
+    std::vector<tslab::handle_fields> used_;
+    std::array<tslab::atomic<std::uint64_t>, 2> lent_{};
+    tslab::atomic<bool> done_{false};
+};
+
 }
 
 BOOST_AUTO_TEST_SUITE(frees)
@@ -253,6 +324,8 @@ BOOST_AUTO_TEST_CASE(of_three_frees_of_a_handle_of_pages_one_succeeds)
 }
 BOOST_AUTO_TEST_CASE(frees_of_a_handle_that_is_stale) { must_hold(make<stale_handle>(64U), usual_runs); }
 BOOST_AUTO_TEST_CASE(frees_of_a_handle_of_pages_that_is_stale) { must_hold(make<stale_handle>(100'000U), usual_runs); }
+BOOST_AUTO_TEST_CASE(slots_that_are_used_up_and_a_close) { must_hold(make<used_up_slots>(true), usual_runs); }
+BOOST_AUTO_TEST_CASE(slots_that_are_used_up_and_a_trim) { must_hold(make<used_up_slots>(false), usual_runs); }
 BOOST_AUTO_TEST_CASE(frees_and_their_collection) { must_hold(make<remote_frees_against_refill>(), usual_runs); }
 BOOST_AUTO_TEST_CASE(frees_and_a_close)
 {

@@ -51,6 +51,12 @@ inline void refusals_are_counted_by_reason()
     int local = 0;
     heap.free(&local);
     check(json_of(heap), {{"/total_refused_handles", 1}, {"/misuses/foreign_pointer", 1}, {"/total_misuses", 1}});
+    // As if the slot had been used by handle until one generation is left.
+    auto const f = tslab::handle_fields::unpack(h);
+    tslab::page_heap::generation(f.page, f.slot) = tslab::handle_fields::last_generation - 1;
+    BOOST_TEST(heap.allocate(64, e, h) != nullptr);
+    BOOST_TEST((heap.free(h) == tslab::free_result::ok));
+    check(json_of(heap), {{"/total_retired_handle_slots", 1}});
 }
 
 // That each misuse is found is for the death tests; here, that each kind has a count of its own.

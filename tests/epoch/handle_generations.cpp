@@ -1,0 +1,218 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Generations of handles: they neither wrap nor restart. Slots whose generations are used up are passed over, their pages serve pointers,
+// and what lived in them is reclaimed.
+#define BOOST_TEST_MODULE handle_generations
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "recorder.hpp"
+
+using support::recorder;
+using tslab::free_result;
+using tslab::handle;
+
+namespace {
+
+constexpr std::uint32_t last = tslab::handle_fields::last_generation;
+
+handle take(tslab::allocator& heap, std::size_t bytes, void** where = nullptr)
+{
+    handle h;
+    void* const p = heap.allocate(bytes, heap.current_epoch(), h);
+    BOOST_REQUIRE(p != nullptr);
+    BOOST_REQUIRE(bool(h));
+    if (where != nullptr)
+        *where = p;
+    return h;
+}
+
+/// As if the slot of a handle had been allocated and freed by handle until its generation is `to`. Returns the handle of that use.
+handle with_generation(handle of, std::uint32_t to)
+{
+    auto f = tslab::handle_fields::unpack(of);
+    auto& generation = tslab::page_heap::generation(f.page, f.slot);
+    f.generation += to - generation.exchange(to);
+    return f.pack();
+}
+
+}
+
+BOOST_AUTO_TEST_CASE(a_slot_whose_generations_are_used_up_serves_no_handle_any_more)
+{
+    for (std::size_t const bytes : {64u, 768u, 100'000u}) {
+        recorder const seen;
+        tslab::allocator heap;
+        void* place = nullptr;
+        handle const first = take(heap, bytes, &place);
+        BOOST_TEST((heap.free(first) == free_result::ok));
+        with_generation(first, last - 3);   // free
+        std::vector<handle> ends;
+        for (int i = 0; i < 2; ++i) {
+            void* p = nullptr;
+            ends.push_back(take(heap, bytes, &p));
+            BOOST_TEST(p == place);
+            BOOST_TEST((heap.free(first) == free_result::stale));
+            BOOST_TEST(heap.snapshot().global.live_objects == 1u);
+            BOOST_TEST((heap.free(ends.back()) == free_result::ok));
+        }
+        BOOST_TEST(heap.snapshot().global.retired_handle_slots == 1u);
+        std::set<std::uint64_t> bits{first.bits(), ends[0].bits(), ends[1].bits()};
+        BOOST_TEST(bits.size() == 3u);
+        std::vector<handle> more;
+        for (int i = 0; i < 200; ++i) {
+            void* p = nullptr;
+            more.push_back(take(heap, bytes, &p));
+            BOOST_REQUIRE(p != place);
+            BOOST_REQUIRE(bits.insert(more.back().bits()).second);
+            BOOST_REQUIRE(heap.snapshot({.residency = false}).global.live_objects == more.size());
+        }
+        for (handle const old : {first, ends[0], ends[1]})
+            BOOST_TEST((heap.free(old) != free_result::ok));
+        BOOST_TEST((heap.free(ends[1]) == free_result::already_free));
+        for (handle const h : more)
+            BOOST_TEST((heap.free(h) == free_result::ok));
+        auto const s = heap.snapshot().global;
+        BOOST_TEST(s.live_objects == 0u);
+        BOOST_TEST(s.allocations == 203u);   // a slot that is passed over counts as nothing
+        BOOST_TEST(s.retired_handle_slots == 1u);
+        BOOST_TEST(seen.count() == 0u);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_page_whose_slots_are_used_up_serves_pointers_and_its_epoch_drains)
+{
+    for (bool const elsewhere : {false, true})
+        for (std::size_t const bytes : {64u, 768u}) {
+            recorder const seen;
+            tslab::allocator heap{{.slab_cache = 0}};
+            auto const e = heap.current_epoch();
+            std::vector<handle> all;
+            std::set<std::uint32_t> pages;
+            unsigned const slots = tslab::bins[tslab::handle_bin_of(bytes)].slots;
+            for (;;) {   // three full slabs; another test may have used some of their slots up
+                handle const h = take(heap, bytes);
+                std::uint32_t const page = tslab::handle_fields::unpack(h).page;
+                if (pages.size() == 3 && !pages.contains(page)) {
+                    BOOST_TEST((heap.free(h) == free_result::ok));
+                    break;
+                }
+                pages.insert(page);
+                all.push_back(h);
+            }
+            for (handle& h : all)
+                h = with_generation(h, last);
+            auto const free_all = [&] {
+                for (handle const h : all)
+                    BOOST_REQUIRE(heap.free(h) == free_result::ok);
+            };
+            if (elsewhere)
+                support::on_other_thread(free_all);
+            else
+                free_all();
+            std::vector<handle> later;
+            for (unsigned i = 0; i < 10 * slots; ++i) {
+                later.push_back(take(heap, bytes));
+                BOOST_REQUIRE(!pages.contains(tslab::handle_fields::unpack(later.back()).page));
+            }
+            BOOST_TEST(heap.snapshot().global.live_objects == later.size());
+            for (handle const h : later)
+                BOOST_REQUIRE(heap.free(h) == free_result::ok);
+            // They serve pointers.
+            std::set<std::uint32_t> plain;
+            std::vector<void*> objects;
+            for (unsigned i = 0; i < 200 * slots; ++i) {
+                objects.push_back(heap.malloc(bytes));
+                plain.insert(tslab::page_heap::index_of(*heap.state().slab_at(objects.back())));
+            }
+            BOOST_TEST(std::includes(plain.begin(), plain.end(), pages.begin(), pages.end()));
+            for (void* const p : objects)
+                heap.free(p);
+            heap.close(e);
+            heap.trim();
+            auto const s = heap.snapshot().global;
+            BOOST_TEST(s.live_objects == 0u);
+            BOOST_TEST(s.slabs_in_use == 0u);   // the pages that are used up too
+            BOOST_TEST(s.closing_epochs == 0u);
+            BOOST_TEST(seen.count() == 0u);
+        }
+}
+
+BOOST_AUTO_TEST_CASE(a_used_up_slot_with_live_neighbours_waits_aside)
+{
+    tslab::allocator heap;
+    auto const e = heap.current_epoch();
+    std::vector<handle> all;
+    for (int i = 0; i < 64; ++i)
+        all.push_back(take(heap, 64));
+    for (int i = 0; i < 60; ++i) {   // four live on
+        BOOST_TEST((heap.free(all[static_cast<std::size_t>(i)]) == free_result::ok));
+        with_generation(all[static_cast<std::size_t>(i)], last + 1);
+    }
+    std::set<std::uint32_t> pages;
+    std::vector<handle> later;
+    for (int i = 0; i < 100; ++i) {
+        later.push_back(take(heap, 64));
+        pages.insert(tslab::handle_fields::unpack(later.back()).page);
+    }
+    BOOST_TEST(!pages.contains(tslab::handle_fields::unpack(all[0]).page));
+    BOOST_TEST(heap.snapshot().global.live_objects == 104u);
+    heap.close(e);
+    for (std::size_t i = 60; i < 64; ++i)
+        BOOST_TEST((heap.free(all[i]) == free_result::ok));
+    for (handle const h : later)
+        BOOST_TEST((heap.free(h) == free_result::ok));
+    BOOST_TEST(heap.snapshot().global.live_objects == 0u);
+    BOOST_TEST(heap.snapshot().global.closing_epochs == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(generations_go_on_when_a_page_is_cut_anew_or_another_heap_takes_it)
+{
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> seen;   // by page and slot
+    std::set<std::uint64_t> bits;
+    std::size_t again = 0;
+    for (int round = 0; round < 4; ++round) {
+        tslab::allocator heap{{.reclaim = tslab::reclaim_policy::eager, .reserve_bytes = std::size_t{16} << 20}};
+        for (std::size_t const bytes : {64u, 100u, 150u, 768u, 5000u}) {
+            auto const e = heap.current_epoch();
+            std::vector<handle> all;
+            for (int i = 0; i < 20; ++i)
+                all.push_back(take(heap, bytes));
+            for (handle const h : all) {
+                auto const f = tslab::handle_fields::unpack(h);
+                auto const [at, fresh] = seen.emplace(std::pair{f.page, f.slot}, f.generation);
+                if (!fresh) {
+                    ++again;
+                    // An allocation and a free later, whichever heap it was, and whatever it was cut for.
+                    BOOST_REQUIRE(((f.generation - at->second) & tslab::handle_fields::generation_mask) == 2u);
+                    at->second = f.generation;
+                }
+                bits.insert(h.bits() << 8);   // without the heap
+                BOOST_REQUIRE(heap.free(h) == free_result::ok);
+            }
+            heap.close(e);
+            heap.trim();
+        }
+    }
+    BOOST_TEST(again > 100u);
+    BOOST_TEST(bits.size() == 4u * 5 * 20);
+}
+
+BOOST_AUTO_TEST_CASE(a_live_handle_of_a_heap_whose_number_has_the_same_bits_is_foreign)
+{
+    tslab::allocator first;
+    handle const h = take(first, 100);
+    for (int i = 0; i < 300; ++i) {
+        tslab::allocator other{{.epoch_count = 2, .reserve_bytes = std::size_t{16} << 20, .publish = false}};
+        BOOST_REQUIRE(other.free(h) == free_result::foreign);
+    }
+    BOOST_TEST((first.free(h) == free_result::ok));
+}
