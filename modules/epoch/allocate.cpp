@@ -120,10 +120,7 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
         return nullptr;
     }
     state_.report_late_frees(*s);
-    s->was.store(tag_large, std::memory_order_relaxed);
-    s->local_free.store(bytes, std::memory_order_release);   // release: as in cut
-    s->owner.store(owner != nullptr ? large_owner(owner) : &nowhere, std::memory_order_relaxed);
-    s->pages.store(static_cast<std::uint32_t>(pages), std::memory_order_relaxed);
+    large_allocation::make(*s, bytes, static_cast<std::uint32_t>(pages), owner);
     if (!state_.epoch_slabs_at(e.index).add_large(*s, e.era, me)) {
         state_.pages().give(*s, static_cast<std::uint32_t>(pages), true);
         why = is_closed();

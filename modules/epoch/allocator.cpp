@@ -118,7 +118,7 @@ void allocator::account_for_end(slab_meta& s, live_count& live) noexcept
     if (where == residence::unused || where == residence::cached) {
         state_.report_late_frees(s);
     } else if (where == residence::large) {
-        live += {1, s.local_free.load(std::memory_order_relaxed)};
+        live += {1, large_allocation{s}.bytes()};
         if (state_.checks().uses_canaries())   // malloc's objects are left to the sanitizer to report
             state_.check_live_large(s);
     } else {

@@ -307,7 +307,7 @@ template <readable_heap Heap> heap_map assemble_map(Heap& heap)
         unsigned const bin = page.bin();
         map_run r{.first_page = i, .pages = 1};
         if (where == residence::large) {
-            r.pages = std::clamp(page.pages.load(std::memory_order_relaxed), 1U, pages - i);
+            r.pages = std::clamp(large_allocation{page}.pages(), 1U, pages - i);
             r.use = page_use::large;
             r.class_index = large_class;
             r.slots = r.live = 1;

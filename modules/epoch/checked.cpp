@@ -47,7 +47,7 @@ struct located {
     slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]);
     slab_meta const& subslab = *page_heap::map().entry(bin).subslab_of(reinterpret_cast<std::uintptr_t>(p));
     bool const live =
-        at.exact && at.slot < bins[bin].slots && s->owner.load(std::memory_order_relaxed) != &nowhere &&
+        at.exact && at.slot < bins[bin].slots && !s->owner.load(std::memory_order_relaxed).is_nowhere() &&
         ((subslab.remote_free.load(std::memory_order_relaxed) | subslab.local_free.load(std::memory_order_relaxed)) >>
              at.slot &
          1U) == 0;

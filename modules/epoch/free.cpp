@@ -159,9 +159,9 @@ void allocator::deallocate_checked(void* p, std::size_t bytes, std::size_t align
     unsigned const slot = is_large ? (p == s->base ? 0 : max_slots) : slot_of(p, tag - 1U);
     if (slot == max_slots)
         return misused(misuse::interior_pointer, p, s);
-    std::optional<misuse_report> const wrong =
-        is_large ? mismatch_of_large(s->local_free.load(std::memory_order_relaxed), bytes, alignment)
-                 : mismatch_of_class(class_of_bin(tag - 1U), bytes, alignment);
+    std::optional<misuse_report> const wrong = is_large
+                                                   ? mismatch_of_large(large_allocation{*s}.bytes(), bytes, alignment)
+                                                   : mismatch_of_class(class_of_bin(tag - 1U), bytes, alignment);
     if (wrong) {
         misuse_report r = *wrong;
         r.address = p;
@@ -186,7 +186,7 @@ slab_meta* allocator::large_head(slab_meta* s) noexcept
         std::uint8_t const tag = candidate.tag.load(std::memory_order_relaxed);
         if (tag == tag_none)
             continue;
-        bool const covers = tag == tag_large && index - i < candidate.pages.load(std::memory_order_relaxed);
+        bool const covers = tag == tag_large && index - i < large_allocation{candidate}.pages();
         return covers ? &candidate : nullptr;
     }
     return nullptr;

@@ -21,8 +21,8 @@ namespace {
 void disown_large(epoch_record& r, void const* owner) noexcept __attribute__((requires_capability(r.lock)))
 {
     for (slab_meta* s = r.large.front(); s != nullptr; s = s->next)
-        if (s->owner.load(std::memory_order_relaxed) == large_owner(owner))
-            s->owner.store(&nowhere, std::memory_order_relaxed);
+        if (large_allocation{*s}.is_of(owner))
+            s->owner.store(owner_ref::nowhere(), std::memory_order_relaxed);
 }
 
 }
@@ -214,8 +214,7 @@ std::uint64_t allocator::release_part(epoch_id e, atomic<thread_cache*>& keep, v
             lock_guard const guard{r.lock, r.site(me, no_class)};
             if (thread_cache* const l = keep.load(std::memory_order_relaxed); l != &no_cache)
                 live += l->drop(*me, r.stats.allocations);
-            for (next = r.large.front();
-                 next != nullptr && next->owner.load(std::memory_order_relaxed) != large_owner(owner);)
+            for (next = r.large.front(); next != nullptr && !large_allocation{*next}.is_of(owner);)
                 next = next->next;
         }
         if (next == nullptr)

@@ -167,9 +167,9 @@ private:
 
     std::uint32_t add_large(std::uint32_t first, slab_meta const& page) noexcept
     {
-        std::uint32_t const pages = std::min(std::max(page.pages.load(std::memory_order_relaxed), 1U), pages_ - first);
-        std::uint64_t const bytes =
-            std::min(page.local_free.load(std::memory_order_relaxed), std::uint64_t{pages} << page_shift);
+        large_allocation const large{page};
+        std::uint32_t const pages = std::min(std::max(large.pages(), 1U), pages_ - first);
+        std::uint64_t const bytes = std::min(large.bytes(), std::uint64_t{pages} << page_shift);
         std::atomic_thread_fence(std::memory_order_acquire);   // the size is read before the tag is read again
         if (page.tag.load(std::memory_order_relaxed) != tag_large) {
             add_free(first);   // freed during the read

@@ -316,9 +316,10 @@ private:
     /// The thread cache whose memory `owner` points into.
     [[nodiscard]] seen_cache const* cache_owning(slab_meta const& page) const noexcept
     {
-        auto const owner = reinterpret_cast<std::uintptr_t>(page.owner.load(std::memory_order_relaxed));
-        if (owner == 0 || (owner & 1U) != 0 || owner == stats().reclaiming_mark || owner == stats().nowhere_mark)
+        owner_ref const ref = page.owner.load(std::memory_order_relaxed);
+        if (!ref.is_cache_bin())
             return nullptr;
+        std::uintptr_t const owner = ref.bin_address();
         auto const behind = std::upper_bound(by_address_.begin(), by_address_.end(), owner,
                                              [this](std::uintptr_t a, auto i) { return a < cache_at(i).address; });
         if (behind == by_address_.begin())

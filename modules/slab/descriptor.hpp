@@ -3,6 +3,15 @@
 //
 // The descriptor of a page: one cache line, away from the page. Two words, by their union, say which slots are free;
 // the other fields are the slab's identity and owner, and list links, which are only hints: the words decide.
+// A descriptor serves in four roles, and some of its fields mean something else in each; each role has a view here, the
+// only place that reads those fields:
+//
+//   role         descriptor of                           the fields of other meaning         view
+//   slab         the first page of a slab                `extent`: the next partial slab     next_partial, set_next_partial
+//   subslab      a part of a slab with several words     `back`: its slab                    slab_of, make_subslab
+//   further page a page of a slab that is not its first  `local_free`: slots purged          purged_slots, set_purged_slots
+//   large        the first page of a large allocation    `local_free`: its size in bytes,    large_allocation
+//                                                        `extent`: its pages
 #pragma once
 
 export namespace tslab {
@@ -24,22 +33,70 @@ inline constexpr std::uint8_t tag_inside = 0x40;
 inline constexpr std::uint8_t tag_large = 0xff;
 static_assert(bin_count < tag_inside && tag_inside + bin_count <= tag_large);
 
-/// Values of `owner` that name no thread cache. Null means a slab on an epoch's list, which a thread may claim.
-inline constinit char const reclaiming{};   ///< a thread has claimed the slab for reclaim, or is checking its claim
-inline constinit char const nowhere{};      ///< cached, or no slab: no thread may claim it
+/// Who may change a slab, or whose a large allocation is: one word, compared and exchanged as a whole.
+class owner_ref {
+public:
+    /// No owner: a slab on an epoch's list, which a thread may claim. Also what zeroed memory says.
+    constexpr owner_ref() noexcept = default;
+    [[nodiscard]] static constexpr owner_ref none() noexcept { return {}; }
+    /// Cached, or no slab, or a large allocation that no resource is named for: no thread may claim it.
+    [[nodiscard]] static constexpr owner_ref nowhere() noexcept { return owner_ref{2}; }
+    /// A thread has claimed the slab for reclaim, or is checking its claim.
+    [[nodiscard]] static constexpr owner_ref reclaiming() noexcept { return owner_ref{4}; }
+    /// The thread cache one of whose bins is at `bin`, a multiple of bin_code_step.
+    [[nodiscard]] static inline owner_ref of_bin(void const* bin) noexcept
+    {
+        return owner_ref{reinterpret_cast<std::uintptr_t>(bin)};
+    }
+    /// The resource of a large allocation, if it shares its epoch; null: nowhere.
+    [[nodiscard]] static inline owner_ref of_resource(void const* resource) noexcept
+    {
+        return resource != nullptr ? owner_ref{reinterpret_cast<std::uintptr_t>(resource) | 1U} : nowhere();
+    }
 
-/// The `owner` of a large allocation whose resource shares its epoch: an odd address.
-[[nodiscard]] inline void const* large_owner(void const* resource) noexcept
-{
-    return static_cast<char const*>(resource) + 1;
-}
+    [[nodiscard]] constexpr bool is_none() const noexcept { return word_ == 0; }
+    [[nodiscard]] constexpr bool is_nowhere() const noexcept { return *this == nowhere(); }
+    [[nodiscard]] constexpr bool is_reclaiming() const noexcept { return *this == reclaiming(); }
+    [[nodiscard]] constexpr bool is_cache_bin() const noexcept
+    {
+        return word_ != 0 && word_ % bin_code_step == 0;   // every other value is smaller, or odd
+    }
+    /// The address of the bin. Requires: is_cache_bin().
+    [[nodiscard]] constexpr std::uintptr_t bin_address() const noexcept { return word_; }
+    template <class Bin> [[nodiscard]] inline Bin& bin() const noexcept { return *reinterpret_cast<Bin*>(word_); }
 
-/// Whether a slab's `owner` names a thread cache.
-[[nodiscard]] inline bool is_cache_bin(void const* owner) noexcept
-{
-    return owner != nullptr && owner != &reclaiming && owner != &nowhere &&
-           (reinterpret_cast<std::uintptr_t>(owner) & 1U) == 0;
-}
+    friend constexpr bool operator==(owner_ref, owner_ref) noexcept = default;
+
+private:
+    constexpr explicit owner_ref(std::uintptr_t word) noexcept : word_{word} {}
+
+    std::uintptr_t word_ = 0;
+};
+static_assert(sizeof(owner_ref) == sizeof(void*) && std::is_trivially_copyable_v<owner_ref>);
+
+struct slab_meta;
+[[nodiscard]] inline slab_meta& slab_of(slab_meta& subslab, unsigned bin) noexcept;
+inline void make_subslab(slab_meta& subslab, slab_meta& of, unsigned bin, std::byte* base) noexcept;
+[[nodiscard]] inline slab_meta* next_partial(slab_meta const& s) noexcept;
+inline void set_next_partial(slab_meta& s, slab_meta const* next) noexcept;
+class slab_list;
+class large_allocation;
+
+/// A field that means something else in each role. Only the views of this file read it.
+class back_link {
+    friend class slab_list;
+    friend slab_meta& slab_of(slab_meta& subslab, unsigned bin) noexcept;
+    friend void make_subslab(slab_meta& subslab, slab_meta& of, unsigned bin, std::byte* base) noexcept;
+
+    slab_meta* to = nullptr;
+};
+class extent_word {
+    friend slab_meta* next_partial(slab_meta const& s) noexcept;
+    friend void set_next_partial(slab_meta& s, slab_meta const* next) noexcept;
+    friend class large_allocation;
+
+    atomic<std::uint32_t> value{1};
+};
 
 /// The state of a slab. A slot is free if its bit is set in `remote_free` or in `local_free`, and allocated if it is
 /// set in neither.
@@ -56,17 +113,18 @@ inline constinit char const nowhere{};      ///< cached, or no slab: no thread m
 /// its bit set. The same holds for a slab that a detached thread cache retains.
 /// A slab of several subslabs has a descriptor for itself, with its identity, and one with the words for each subslab:
 /// there `owner` and `base` are valid too, and no other field. All subslabs change their owner together with the slab.
+/// Its own words say that every slot is free: a late free as a slot of another bin finds nothing to free.
 struct alignas(64) slab_meta {
     atomic<std::uint64_t> remote_free{0};
-    atomic<std::uint64_t> local_free{0};   ///< of a large allocation its size, of a slab of subslabs its first subslab
-    atomic<void const*> owner{&nowhere};   ///< the bin of the thread cache that owns it, or one of the values above
-    std::byte* base = nullptr;             ///< address of its first slot; of a page it never changes once set
-    slab_meta* next = nullptr;             ///< links of the one list the slab is on, guarded as that list is
-    slab_meta* prev = nullptr;             ///< of a subslab: its slab
+    atomic<std::uint64_t> local_free{0};
+    atomic<owner_ref> owner{owner_ref::nowhere()};
+    std::byte* base = nullptr;   ///< address of its first slot; of a page it never changes once set
+    slab_meta* next = nullptr;   ///< link of the one list the slab is on, guarded as that list is
+    back_link back{};            ///< of a slab or large allocation the other link of that list
     atomic<void*> home{
         nullptr};   ///< the epoch_slabs whose list it is on, or was on last: always the heap's, so that a
                     ///< late freer may still take its lock
-    atomic<std::uint32_t> pages{1};   ///< of a large allocation; of a slab that a thread cache owns: see next_partial
+    extent_word extent{};
     atomic<std::uint8_t> tag{tag_none};
     atomic<residence> where{residence::unused};
     atomic<std::uint8_t> was{tag_none};   ///< the last tag of a slab or a large allocation; the owner writes it
@@ -117,14 +175,22 @@ inline constinit slab_meta* subslab_descriptors = nullptr;
 {
     if (!has_subslabs(bin)) [[likely]]
         return const_cast<slab_meta*>(&s);
-    // Computed from the page, not read from `local_free`: that may be another slab's word, if the page was cut for
-    // another bin and back again meanwhile. The descriptors of subslabs can be read wherever a slab had some.
+    // Computed from the page: right even if that was cut for another bin and back again meanwhile. The descriptors of
+    // subslabs can be read wherever a slab had some.
     return s.bin() == bin ? subslab_descriptors + (&s - page_descriptors) * max_subslabs : nullptr;
 }
 /// The slab that a subslab of `bin` is part of.
 [[nodiscard]] inline slab_meta& slab_of(slab_meta& subslab, unsigned bin) noexcept
 {
-    return has_subslabs(bin) ? *subslab.prev : subslab;
+    return has_subslabs(bin) ? *subslab.back.to : subslab;
+}
+/// Prepares a subslab of the slab `of`, which is being cut for `bin`: every slot free, no owner.
+inline void make_subslab(slab_meta& subslab, slab_meta& of, unsigned bin, std::byte* base) noexcept
+{
+    subslab.local_free.store(bins[bin].full_mask, std::memory_order_relaxed);
+    subslab.owner.store(owner_ref::nowhere(), std::memory_order_relaxed);
+    subslab.base = base;
+    subslab.back.to = &of;
 }
 /// Descriptors from one subslab to the next.
 [[nodiscard]] constexpr std::size_t subslab_stride(unsigned bin) noexcept { return max_subslabs / bins[bin].subslabs; }
@@ -189,15 +255,59 @@ template <class F> [[nodiscard]] inline fill fill_of(slab_meta const& s, unsigne
 /// has no room for a pointer.
 [[nodiscard]] inline slab_meta* next_partial(slab_meta const& s) noexcept
 {
-    auto const distance = static_cast<std::int32_t>(s.pages.load(std::memory_order_relaxed));
+    auto const distance = static_cast<std::int32_t>(s.extent.value.load(std::memory_order_relaxed));
     return distance != 0 ? const_cast<slab_meta*>(&s) + distance : nullptr;
 }
 /// `next`: another slab of the same heap, or null.
 inline void set_next_partial(slab_meta& s, slab_meta const* next) noexcept
 {
     std::ptrdiff_t const distance = next != nullptr ? next - &s : 0;
-    s.pages.store(static_cast<std::uint32_t>(distance), std::memory_order_relaxed);
+    s.extent.value.store(static_cast<std::uint32_t>(distance), std::memory_order_relaxed);
 }
+
+/// The slots of a slab of several pages that were free when the pages that only they touch were purged: a set of slots
+/// as in unused_pages.hpp. Requires: the caller may change the slab.
+[[nodiscard]] inline std::uint64_t purged_slots(slab_meta const& s) noexcept
+{
+    return s.partly_purged ? (&s)[1].local_free.load(std::memory_order_relaxed) : 0;
+}
+inline void set_purged_slots(slab_meta& s, std::uint64_t slots) noexcept
+{
+    // The words of a further page's descriptor mean nothing else. release: as in slab_cache::shape, for a late thread
+    // that reads the word as one of a slab with subslabs.
+    (&s)[1].local_free.store(slots, std::memory_order_release);
+    s.partly_purged = slots != 0;
+}
+
+/// The descriptor of the first page of a large allocation, or of one that is being made.
+class large_allocation {
+public:
+    inline explicit large_allocation(slab_meta const& s) noexcept : s_{s} {}
+
+    /// Its size as it was asked for.
+    [[nodiscard]] inline std::uint64_t bytes() const noexcept { return s_.local_free.load(std::memory_order_relaxed); }
+    [[nodiscard]] inline std::uint32_t pages() const noexcept
+    {
+        return s_.extent.value.load(std::memory_order_relaxed);
+    }
+    /// Whether it is one of the resource's, which shares its epoch.
+    [[nodiscard]] inline bool is_of(void const* resource) const noexcept
+    {
+        return s_.owner.load(std::memory_order_relaxed) == owner_ref::of_resource(resource);
+    }
+    /// Prepares the descriptor of a large allocation; its tag comes last, when it is on its epoch's list. `resource`: one
+    /// that shares its epoch, or null.
+    static inline void make(slab_meta& s, std::uint64_t bytes, std::uint32_t pages, void const* resource) noexcept
+    {
+        s.was.store(tag_large, std::memory_order_relaxed);
+        s.local_free.store(bytes, std::memory_order_release);   // release: as in slab_cache::shape
+        s.owner.store(owner_ref::of_resource(resource), std::memory_order_relaxed);
+        s.extent.value.store(pages, std::memory_order_relaxed);
+    }
+
+private:
+    slab_meta const& s_;
+};
 
 /// The current subslab of a thread cache without slabs: it has no free slot, so the first allocation takes the slow
 /// path. Never written.
@@ -210,15 +320,15 @@ inline void retire_page(slab_meta& s, slab_meta* subslabs) noexcept
     s.tag.store(tag_none, std::memory_order_relaxed);
     s.where.store(residence::unused, std::memory_order_relaxed);
     s.was.store(tag_none, std::memory_order_relaxed);
-    s.owner.store(&nowhere, std::memory_order_relaxed);
+    s.owner.store(owner_ref::nowhere(), std::memory_order_relaxed);
     s.home.store(nullptr, std::memory_order_relaxed);
     s.partly_purged = false;
     s.local_free.store(0, std::memory_order_relaxed);
     s.remote_free.store(0, std::memory_order_relaxed);
     for (unsigned k = 0; subslabs != nullptr && k < max_subslabs; ++k) {
-        if (subslabs[k].owner.load(std::memory_order_relaxed) == nullptr && subslabs[k].base == nullptr)
+        if (subslabs[k].owner.load(std::memory_order_relaxed).is_none() && subslabs[k].base == nullptr)
             continue;   // never used: do not touch its memory
-        subslabs[k].owner.store(&nowhere, std::memory_order_relaxed);
+        subslabs[k].owner.store(owner_ref::nowhere(), std::memory_order_relaxed);
         subslabs[k].remote_free.store(0, std::memory_order_relaxed);
     }
 }
@@ -226,7 +336,7 @@ inline void retire_page(slab_meta& s, slab_meta* subslabs) noexcept
 /// Wipes the traces of late frees from a page's descriptor, before the page is used anew.
 inline void prepare_page(slab_meta& s, slab_meta* subslabs) noexcept
 {
-    if (s.owner.load(std::memory_order_relaxed) == nullptr) {   // zeroed memory
+    if (s.owner.load(std::memory_order_relaxed).is_none()) {   // zeroed memory
         std::construct_at(&s);
         return;
     }
@@ -242,17 +352,17 @@ class slab_list {
 public:
     inline void push(slab_meta& s) noexcept
     {
-        s.prev = nullptr;
+        s.back.to = nullptr;
         s.next = head_;
-        (head_ != nullptr ? head_->prev : tail_) = &s;
+        (head_ != nullptr ? head_->back.to : tail_) = &s;
         head_ = &s;
         ++size_;
     }
     inline void remove(slab_meta& s) noexcept
     {
         --size_;
-        (s.prev != nullptr ? s.prev->next : head_) = s.next;
-        (s.next != nullptr ? s.next->prev : tail_) = s.prev;
+        (s.back.to != nullptr ? s.back.to->next : head_) = s.next;
+        (s.next != nullptr ? s.next->back.to : tail_) = s.back.to;
     }
     [[nodiscard]] inline slab_meta* pop() noexcept
     {

@@ -16,6 +16,7 @@ module;
 #include <new>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #if !defined(__has_feature)
 #define __has_feature(x) 0

@@ -110,26 +110,20 @@ void slab_cache::shape(slab_meta& s, unsigned bin) noexcept
 {
     bin_geometry const& b = bins[bin];
     std::uint32_t const index = pages_.index_of(s);
+    // release: after the tag was removed (see first_subslab).
+    s.local_free.store(has_subslabs(bin) ? ~std::uint64_t{0} : b.full_mask, std::memory_order_release);
     if (has_subslabs(bin)) {
         slab_meta* subslab = pages_.subslabs_at(index);
-        // release, here and below: after the tag was removed (see first_subslab).
-        s.local_free.store(reinterpret_cast<std::uintptr_t>(subslab), std::memory_order_release);
         for (unsigned k = 0; k < b.subslabs; ++k, subslab += subslab_stride(bin)) {
-            subslab->local_free.store(b.full_mask, std::memory_order_relaxed);
-            subslab->owner.store(&nowhere, std::memory_order_relaxed);
-            subslab->base = s.base + std::size_t{k} * (b.offset_mask + 1);
-            subslab->prev = &s;
+            make_subslab(*subslab, s, bin, s.base + std::size_t{k} * (b.offset_mask + 1));
             if (with_checks && clears_slots_)
                 memory_checks::clear(subslab->base, b.size, b.slots);
         }
-    } else {
-        s.local_free.store(b.full_mask, std::memory_order_release);
-        if (with_checks && clears_slots_)
-            memory_checks::clear(s.base, b.size, b.slots);
+    } else if (with_checks && clears_slots_) {
+        memory_checks::clear(s.base, b.size, b.slots);
     }
-    s.owner.store(&nowhere, std::memory_order_relaxed);
+    s.owner.store(owner_ref::nowhere(), std::memory_order_relaxed);
     s.home.store(nullptr, std::memory_order_relaxed);
-    s.pages.store(b.pages, std::memory_order_relaxed);
     for (std::uint32_t i = 1; i < b.pages; ++i)
         pages_.at(index + i).tag.store(static_cast<std::uint8_t>(tag_inside + bin), std::memory_order_relaxed);
     s.tag.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
@@ -233,7 +227,7 @@ void slab_cache::make_plain(slab_meta& s) noexcept
         if (!has_late_frees(page))
             page.was.store(s.was.load(std::memory_order_relaxed), std::memory_order_relaxed);
     }
-    s.owner.store(&nowhere, std::memory_order_relaxed);
+    s.owner.store(owner_ref::nowhere(), std::memory_order_relaxed);
     s.where.store(residence::unused, std::memory_order_relaxed);
 }
 

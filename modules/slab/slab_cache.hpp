@@ -127,9 +127,9 @@ private:
 // Modelled: tests/models/retained.pml, step mark_empty
 template <class F> inline void mark_empty(slab_meta& s, unsigned bin, F found) noexcept
 {
-    s.owner.store(&nowhere, std::memory_order_relaxed);
+    s.owner.store(owner_ref::nowhere(), std::memory_order_relaxed);
     for_each_subslab(s, bin, [&](slab_meta& subslab) {
-        subslab.owner.store(&nowhere, std::memory_order_relaxed);
+        subslab.owner.store(owner_ref::nowhere(), std::memory_order_relaxed);
         std::uint64_t const mine = subslab.local_free.load(std::memory_order_relaxed);
         subslab.local_free.store(bins[bin].full_mask, std::memory_order_relaxed);
         std::uint64_t const freed = subslab.remote_free.load(std::memory_order_relaxed);

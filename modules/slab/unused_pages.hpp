@@ -67,20 +67,6 @@ inline void for_each_unused_run(bin_geometry const& b, std::uint64_t free, std::
     });
 }
 
-/// The slots that were free when the pages that only they touch were purged. For a slab of several pages that is on an
-/// epoch's list or empty. Requires: the caller may change the slab.
-[[nodiscard]] inline std::uint64_t purged_slots(slab_meta const& s) noexcept
-{
-    return s.partly_purged ? (&s)[1].local_free.load(std::memory_order_relaxed) : 0;
-}
-inline void set_purged_slots(slab_meta& s, std::uint64_t slots) noexcept
-{
-    // The words of a further page's descriptor mean nothing else. release: as in slab_cache::cut, for a late thread
-    // that reads the word as one of a slab with subslabs.
-    (&s)[1].local_free.store(slots, std::memory_order_release);
-    s.partly_purged = slots != 0;
-}
-
 /// The free slots of a slab without an owner, and the tail behind the last one.
 [[nodiscard]] inline std::uint64_t unused_slots(slab_meta const& s, bin_geometry const& b) noexcept
 {

@@ -84,8 +84,9 @@ void epoch_slabs::orphan_slab(slab_meta& s, unsigned bin, thread_record* me, rec
             0, std::memory_order_release);   // release: a thread that sees the bits gone sees them in remote_free
     });
     if (has_subslabs(bin))
-        for_each_subslab(s, bin, [](slab_meta& subslab) { subslab.owner.store(nullptr, std::memory_order_relaxed); });
-    s.owner.exchange(nullptr, std::memory_order_seq_cst);   // seq_cst: as in claim_for_reclaim
+        for_each_subslab(s, bin,
+                         [](slab_meta& subslab) { subslab.owner.store(owner_ref::none(), std::memory_order_relaxed); });
+    s.owner.exchange(owner_ref::none(), std::memory_order_seq_cst);   // seq_cst: as in claim_for_reclaim
     fill const now = remote_fill(s, bin);
     unsigned repeated = 0;
     bool const won = now.all && claim_for_reclaim(s, repeated) == reclaim_claim::won;
@@ -124,7 +125,7 @@ void epoch_slabs::repair_partial(slab_meta& s, unsigned bin, bool claimed) noexc
     full[bin].push(s);
     if (!claimed)
         return;
-    s.owner.exchange(nullptr, std::memory_order_seq_cst);
+    s.owner.exchange(owner_ref::none(), std::memory_order_seq_cst);
     if (remote_fill(s, s.bin()).any) {   // freed into while we owned it: the freer left the move to us
         full[bin].remove(s);
         list_partial(s, bin);
@@ -142,9 +143,9 @@ slab_meta* epoch_slabs::acquire_partial(thread_cache& l, unsigned bin) noexcept
     lock_guard const guard{lock, site(&me, c)};
     while (slab_meta* const s = first_partial_for(bin, me)) {
         counts[class_event::adopt_attempt].add();
-        void const* none = nullptr;
+        owner_ref none;
         // seq_cst: as in claim_for_reclaim.
-        fast_bin* const taker = &l.bins_[bin].bin;
+        owner_ref const taker = owner_ref::of_bin(&l.bins_[bin].bin);
         bool const claimed =
             s->owner.compare_exchange_strong(none, taker, std::memory_order_seq_cst, std::memory_order_relaxed);
         if (claimed && heap->claim_slab(*s, bin).any) [[likely]] {
@@ -180,8 +181,8 @@ live_count epoch_slabs::live_large_of(void const* owner) const noexcept
 {
     live_count all;
     for (slab_meta const* s = large.front(); s != nullptr; s = s->next)
-        if (s->owner.load(std::memory_order_relaxed) == large_owner(owner))
-            all += {1, s->local_free.load(std::memory_order_relaxed)};
+        if (large_allocation const a{*s}; a.is_of(owner))
+            all += {1, a.bytes()};
     return all;
 }
 
@@ -193,7 +194,7 @@ live_count epoch_slabs::live() const noexcept
             for (slab_meta const* s = list->front(); s != nullptr; s = s->next)
                 all += live_in(*s, bin);
     for (slab_meta const* s = large.front(); s != nullptr; s = s->next)
-        all += {1, s->local_free.load(std::memory_order_relaxed)};
+        all += {1, large_allocation{*s}.bytes()};
     return all;
 }
 
@@ -207,8 +208,8 @@ std::uint64_t epoch_slabs::drop_all(thread_record* me) noexcept
             for (slab_meta* s = list->front(); s != nullptr;) {
                 slab_meta* const next = s->next;
                 live += heap->retire_live(*s, bin);
-                void const* none = nullptr;
-                if (!s->owner.compare_exchange_strong(none, &reclaiming, std::memory_order_seq_cst,
+                owner_ref none;
+                if (!s->owner.compare_exchange_strong(none, owner_ref::reclaiming(), std::memory_order_seq_cst,
                                                       std::memory_order_relaxed)) {
                     // Another thread has claimed it (see purge_unused) and recycles it when it finds it empty.
                     for_each_subslab(*s, bin, [bin](slab_meta& subslab) {
@@ -226,7 +227,7 @@ std::uint64_t epoch_slabs::drop_all(thread_record* me) noexcept
     }
     while (slab_meta* const s = large.pop()) {
         live += heap->retire_large(*s);
-        std::uint32_t const pages = s->pages.load(std::memory_order_relaxed);
+        std::uint32_t const pages = large_allocation{*s}.pages();
         note_large(-1, pages);
         s->tag.store(tag_none, std::memory_order_relaxed);
         set_where(*s, residence::unused);
@@ -245,7 +246,7 @@ bool epoch_slabs::add_large(slab_meta& s, std::uint64_t for_era, thread_record* 
     set_where(s, residence::large);
     s.tag.store(tag_large, std::memory_order_release);   // release: a thread that sees the tag sees `home`
     large.push(s);
-    note_large(1, s.pages.load(std::memory_order_relaxed));
+    note_large(1, large_allocation{s}.pages());
     stats.allocations.add();
     return true;
 }

@@ -81,8 +81,6 @@ heap_state::heap_state(options const& o, std::size_t ring_record_bytes)
     stats_.unit_links = reinterpret_cast<std::uintptr_t>(process_window.links());
     stats_.max_units = w.max_units();
     stats_.ring_record_bytes = ring_record_bytes;
-    stats_.reclaiming_mark = reinterpret_cast<std::uintptr_t>(&reclaiming);
-    stats_.nowhere_mark = reinterpret_cast<std::uintptr_t>(&nowhere);
     stats_.free_resident_words = reinterpret_cast<std::uintptr_t>(slabs_.pages().resident_words());
     stats_.free_large_words = reinterpret_cast<std::uintptr_t>(slabs_.pages().large_words());
     publish_arena();

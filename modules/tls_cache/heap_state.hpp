@@ -176,7 +176,7 @@ public:
     /// The memory of a large allocation.
     [[nodiscard]] static inline checked_slot whole(slab_meta const& s) noexcept
     {
-        return {s.base, std::size_t{s.pages.load(std::memory_order_relaxed)} << page_shift};
+        return {s.base, std::size_t{large_allocation{s}.pages()} << page_shift};
     }
     /// Checks the live objects of a slab, or a large one, that will not be freed one by one, and frees those that are
     /// malloc's. No effect if checks are off.

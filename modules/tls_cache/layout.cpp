@@ -236,8 +236,6 @@ template <> struct fields_of<heap_stats_page> {
                                     TSLAB_FIELD(arena),
                                     TSLAB_FIELD(ring_rows_at),
                                     TSLAB_FIELD(ring_record_bytes),
-                                    TSLAB_FIELD(reclaiming_mark),
-                                    TSLAB_FIELD(nowhere_mark),
                                     TSLAB_FIELD(free_resident_words),
                                     TSLAB_FIELD(free_large_words)};
 };
@@ -273,7 +271,7 @@ constexpr std::uint64_t descriptor() noexcept
     std::uint64_t h = 0;
     for (std::size_t const offset :
          {offsetof(slab_meta, remote_free), offsetof(slab_meta, local_free), offsetof(slab_meta, owner),
-          offsetof(slab_meta, base), offsetof(slab_meta, prev), offsetof(slab_meta, home), offsetof(slab_meta, pages),
+          offsetof(slab_meta, base), offsetof(slab_meta, back), offsetof(slab_meta, home), offsetof(slab_meta, extent),
           offsetof(slab_meta, tag), offsetof(slab_meta, where), offsetof(slab_meta, was), sizeof(slab_meta)})
         h = mix(h, offset);
     return h;

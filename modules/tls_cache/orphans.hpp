@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Orphans: slabs that no thread cache owns. A thread gains the exclusive right to one by compare-exchange of its
-// `owner` from null. Included by the units that take slabs from an epoch's lists.
+// `owner` from none. Included by the units that take slabs from an epoch's lists.
 #pragma once
 
 namespace tslab {
@@ -25,8 +25,9 @@ enum class reclaim_claim : std::uint8_t { won, lost, yielded };
 inline reclaim_claim claim_for_reclaim(slab_meta& s, unsigned& repeated) noexcept
 {
     for (;; ++repeated) {
-        void const* none = nullptr;
-        if (!s.owner.compare_exchange_strong(none, &reclaiming, std::memory_order_seq_cst, std::memory_order_relaxed)) {
+        owner_ref none;
+        if (!s.owner.compare_exchange_strong(none, owner_ref::reclaiming(), std::memory_order_seq_cst,
+                                             std::memory_order_relaxed)) {
             ++repeated;
             return reclaim_claim::lost;
         }
@@ -36,7 +37,7 @@ inline reclaim_claim claim_for_reclaim(slab_meta& s, unsigned& repeated) noexcep
         };
         if (empty())
             return reclaim_claim::won;
-        s.owner.exchange(nullptr, std::memory_order_seq_cst);
+        s.owner.exchange(owner_ref::none(), std::memory_order_seq_cst);
         if (!empty()) {
             ++repeated;
             return reclaim_claim::yielded;

@@ -21,7 +21,7 @@ namespace tslab {
 // Modelled: tests/models/subslabs.pml, step take_ownership
 void thread_cache::take_ownership(slab_meta& s, unsigned bin) noexcept
 {
-    fast_bin* const me = &bins_[bin].bin;
+    owner_ref const me = owner_ref::of_bin(&bins_[bin].bin);
     s.where.store(residence::owned, std::memory_order_relaxed);
     // release: statistics and remote frees follow the pointer to the cache, which may be a new one (see cache_owning).
     s.owner.store(me, std::memory_order_release);

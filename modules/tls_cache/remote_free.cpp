@@ -92,8 +92,8 @@ bool free_remote(heap_state& heap, slab_meta& subslab, unsigned bin, unsigned sl
         return false;
     slab_meta& s = slab_of(subslab, bin);
     // The slab is not in use: a late double free can meet a cached slab or a large allocation.
-    if (void const* const owner = s.owner.load(std::memory_order_relaxed);
-        owner != nullptr && owner != &reclaiming && !is_cache_bin(owner))
+    if (owner_ref const owner = s.owner.load(std::memory_order_relaxed);
+        !owner.is_none() && !owner.is_reclaiming() && !owner.is_cache_bin())
         return false;
     heap.counts_of(me, class_of_bin(bin))[class_event::remote_free].add();
     // release: this thread's use of the slot ends before the slot is allocated again. seq_cst: as in claim_for_reclaim.
@@ -102,13 +102,13 @@ bool free_remote(heap_state& heap, slab_meta& subslab, unsigned bin, unsigned sl
         return false;
     if (before != 0 && (before | bit) != bins[bin].full_mask) [[likely]]
         return true;
-    void const* const owner = s.owner.load(std::memory_order_seq_cst);
-    if (owner == nullptr)
+    owner_ref const owner = s.owner.load(std::memory_order_seq_cst);
+    if (owner.is_none())
         orphan_changed(s, bin, me);
-    else if (is_cache_bin(owner))
+    else if (owner.is_cache_bin())
         // The slab may have another owner by now: then that cache scans in vain, and this slab waits for its next first
         // free.
-        note_freed_into(*static_cast<fast_bin*>(const_cast<void*>(owner)));
+        note_freed_into(owner.bin<fast_bin>());
     return true;
 }
 
@@ -124,7 +124,7 @@ bool free_large(slab_meta& s, thread_record* me) noexcept
     if (s.tag.load(std::memory_order_acquire) != tag_large || s.home.load(std::memory_order_relaxed) != home)
         return false;
     home->large.remove(s);
-    std::uint32_t const pages = s.pages.load(std::memory_order_relaxed);
+    std::uint32_t const pages = large_allocation{s}.pages();
     home->note_large(-1, pages);
     s.tag.store(tag_none, std::memory_order_relaxed);
     set_where(s, residence::unused);

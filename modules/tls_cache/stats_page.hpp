@@ -361,8 +361,6 @@ struct alignas(64) heap_stats_page {
     atomic<std::uint64_t> arena{0};                                      ///< the arena's newest piece
     std::array<atomic<std::uint64_t>, ring_rows::most> ring_rows_at{};   ///< see ring_rows
     std::uint64_t ring_record_bytes = 0;
-    std::uint64_t reclaiming_mark = 0;   ///< value of `owner` that marks a slab being reclaimed
-    std::uint64_t nowhere_mark = 0;
     std::uint64_t free_resident_words = 0;   ///< page_set of free pages with memory behind them
     std::uint64_t free_large_words = 0;      ///< those that were large allocations
 };

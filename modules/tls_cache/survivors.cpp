@@ -40,11 +40,11 @@ std::size_t epoch_slabs::claim_for_purge(purge_position& at, std::span<slab_meta
         for (; s != nullptr && n < batch.size(); s = s->next) {
             // acquire: the note of the last thread that purged the slab is visible. Under this lock, only a thread that
             // recycles the slab, or releases it at once, claims it.
-            if (s->owner.load(std::memory_order_acquire) != nullptr || !has_unused_pages(*s, bins[at.bin]))
+            if (!s->owner.load(std::memory_order_acquire).is_none() || !has_unused_pages(*s, bins[at.bin]))
                 continue;
-            void const* none = nullptr;
+            owner_ref none;
             // seq_cst: as in claim_for_reclaim.
-            if (s->owner.compare_exchange_strong(none, &reclaiming, std::memory_order_seq_cst,
+            if (s->owner.compare_exchange_strong(none, owner_ref::reclaiming(), std::memory_order_seq_cst,
                                                  std::memory_order_relaxed))
                 batch[n++] = s;
         }
@@ -60,7 +60,7 @@ std::size_t epoch_slabs::claim_for_purge(purge_position& at, std::span<slab_meta
 void epoch_slabs::end_purge_of(slab_meta& s, thread_record* me) noexcept
 {
     unsigned const bin = s.bin();
-    s.owner.exchange(nullptr, std::memory_order_seq_cst);   // seq_cst: as in claim_for_reclaim
+    s.owner.exchange(owner_ref::none(), std::memory_order_seq_cst);   // seq_cst: as in claim_for_reclaim
     fill const now = remote_fill(s, bin);
     if (now.all) {
         unsigned repeated = 0;

@@ -28,8 +28,8 @@ static_assert(sizeof(fast_bin) <= bin_code_step);
 /// caller owns the cache.
 [[nodiscard]] inline thread_cache* cache_owning(slab_meta const& s) noexcept
 {
-    void const* const owner = s.owner.load(std::memory_order_seq_cst);   // seq_cst: see free_remote
-    return is_cache_bin(owner) ? static_cast<fast_bin const*>(owner)->self : nullptr;
+    owner_ref const owner = s.owner.load(std::memory_order_seq_cst);   // seq_cst: see free_remote
+    return owner.is_cache_bin() ? owner.bin<fast_bin const>().self : nullptr;
 }
 
 /// Decides whether a cache acquires partial slabs of its epoch. A slab with a single free slot costs a lock and serves
@@ -171,7 +171,7 @@ public:
         slab_meta& s = in_register(*e.subslab_of(address));
         std::uint32_t const slot = e.slot_of(address);
         // An `owner` equal to this bin's address implies that the subslab is of this bin, and of this heap.
-        return s.owner.load(std::memory_order_relaxed) == &b && e.begins_at(slot, address) &&
+        return s.owner.load(std::memory_order_relaxed) == owner_ref::of_bin(&b) && e.begins_at(slot, address) &&
                put_back(b, s, e, slot) == cache_free::done;
     }
 
@@ -338,7 +338,8 @@ private:
                                                                       unsigned slot) noexcept
     {
         // relaxed: only this cache's thread writes the address of this bin there.
-        return s.owner.load(std::memory_order_relaxed) == &b ? put_back(b, s, masks, slot) : cache_free::not_mine;
+        return s.owner.load(std::memory_order_relaxed) == owner_ref::of_bin(&b) ? put_back(b, s, masks, slot)
+                                                                                : cache_free::not_mine;
     }
 
     // Modelled: tests/models/retained.pml, step put_back

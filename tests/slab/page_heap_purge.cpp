@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(free_units_beyond_the_slack_can_be_withdrawn_restored_and_r
     std::byte* const base = s->base;
     std::uint32_t const index = heap.index_of(*s);
     s->tag = 3;
-    s->owner = nullptr;
+    s->owner = tslab::owner_ref::none();
     s->remote_free = 5;
     heap.give(*s, pages);
     tslab::page_heap::unit_batch runs{};
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(free_units_beyond_the_slack_can_be_withdrawn_restored_and_r
     // Its descriptor can be read, and says what that of a page says which was never used. What comes too late is not seen by who takes it next.
     tslab::slab_meta& late = tslab::page_heap::at(index + pages - 1);
     BOOST_TEST(late.tag.load() == tslab::tag_none);
-    BOOST_TEST(late.owner.load() == nullptr);
+    BOOST_TEST(late.owner.load().is_none());
     late.remote_free = 1;
     tslab::page_heap other{0};
     tslab::slab_meta* const again = other.take(pages - tslab::page_heap::slack_pages, page_bytes);
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(free_units_beyond_the_slack_can_be_withdrawn_restored_and_r
     BOOST_TEST(other.find(gone) != nullptr);
     BOOST_TEST(!heap.reserved_once(gone));
     BOOST_TEST(late.remote_free.load() == 0u);
-    BOOST_TEST((late.owner.load() == &tslab::nowhere));
+    BOOST_TEST(late.owner.load().is_nowhere());
 }
 
 BOOST_AUTO_TEST_CASE(a_bounded_purge_takes_the_pages_with_the_highest_addresses)

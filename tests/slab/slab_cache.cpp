@@ -52,11 +52,11 @@ BOOST_AUTO_TEST_CASE(a_slab_comes_out_empty_whatever_state_it_went_in)
             BOOST_TEST(s->bin() == bin);
             BOOST_TEST(s->local_free.load() == tslab::bins[bin].full_mask);
             BOOST_TEST(s->remote_free.load() == 0u);
-            BOOST_TEST(s->owner.load() == &tslab::nowhere);
+            BOOST_TEST(s->owner.load().is_nowhere());
             BOOST_TEST(s->home.load() == nullptr);
             s->local_free = 5;
             s->remote_free = 9;
-            s->owner = &cache;
+            s->owner = tslab::owner_ref::of_bin(&cache);
             s->home = &cache;
             std::uint64_t twice = 0;
             tslab::mark_empty(*s, bin, [&](tslab::slab_meta& subslab, std::uint64_t slots) {
@@ -90,10 +90,10 @@ BOOST_AUTO_TEST_CASE(a_slab_of_subslabs_comes_out_with_every_slot_of_every_subsl
                 BOOST_TEST(cache.pages().map().find_subslab(subslab.base, bin) == &subslab);
                 BOOST_TEST(subslab.local_free.load() == geometry.full_mask);
                 BOOST_TEST(subslab.remote_free.load() == 0u);
-                BOOST_TEST(subslab.owner.load() == &tslab::nowhere);
+                BOOST_TEST(subslab.owner.load().is_nowhere());
                 subslab.local_free = 5;
                 subslab.remote_free = subslabs == 1 ? 9 : 0;
-                subslab.owner = &cache;
+                subslab.owner = tslab::owner_ref::of_bin(&cache);
                 ++subslabs;
             });
             BOOST_TEST(subslabs == geometry.subslabs);
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(an_empty_slab_is_cut_anew_for_every_class_with_as_many_page
             tslab::for_each_subslab(*s, to, [&](tslab::slab_meta const& subslab) {
                 BOOST_TEST(subslab.local_free.load() == tslab::bins[to].full_mask);
                 BOOST_TEST(subslab.remote_free.load() == 0u);
-                BOOST_TEST(subslab.owner.load() == static_cast<void const*>(&tslab::nowhere));
+                BOOST_TEST(subslab.owner.load().is_nowhere());
                 BOOST_TEST(subslab.base == base + subslabs * (tslab::bins[to].offset_mask + std::size_t{1}));
                 ++subslabs;
             });

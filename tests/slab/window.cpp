@@ -176,7 +176,7 @@ BOOST_FIXTURE_TEST_CASE(units_are_mapped_while_they_are_owned_and_only_then, ope
     unit_run const again = window.take(1, 1, yours);
     BOOST_TEST(again.first == a.first);
     BOOST_TEST(std::to_integer<int>(*address_of(again.first)) == 0);
-    BOOST_TEST((window.slabs()[again.first * tslab::unit_pages].owner.load() == &tslab::nowhere));
+    BOOST_TEST(window.slabs()[again.first * tslab::unit_pages].owner.load().is_nowhere());
     window.give(again, yours);
     window.give(b, yours);
     BOOST_TEST(window.take(window.max_units() + 1, 1, mine).count == 0u);
@@ -244,7 +244,7 @@ BOOST_FIXTURE_TEST_CASE(units_that_cannot_be_unmapped_serve_the_next_and_go_when
     BOOST_TEST(window.owner_of(address_of(c.first)) == yours);
     BOOST_TEST(std::all_of(address_of(c.first), address_of(c.first) + 2 * unit_bytes,
                            [](std::byte x) { return x == std::byte{0}; }));
-    BOOST_TEST((window.slabs()[c.first * tslab::unit_pages].owner.load() == &tslab::nowhere));
+    BOOST_TEST(window.slabs()[c.first * tslab::unit_pages].owner.load().is_nowhere());
     // Memory that cannot be given back either is cleared at least.
     hook.fail_purge = true;
     std::memset(address_of(c.first), 1, 2 * unit_bytes);
@@ -276,7 +276,7 @@ BOOST_FIXTURE_TEST_CASE(descriptors_of_units_that_nobody_owns_take_no_memory, op
     constexpr std::size_t bytes = 32 * address_window::slab_bytes_of_unit;
     constexpr std::size_t of_subslabs = 32 * address_window::subslab_bytes_of_unit;
     for (std::uint32_t i = 0; i < 32 * tslab::unit_pages * tslab::max_subslabs; ++i)
-        subslabs[i].owner.store(&tslab::nowhere);
+        subslabs[i].owner.store(tslab::owner_ref::nowhere());
     BOOST_TEST(tslab::resident_bytes(first, bytes) == bytes);
     BOOST_TEST(tslab::resident_bytes(subslabs, of_subslabs) == of_subslabs);
     window.give(a, mine);
@@ -286,7 +286,7 @@ BOOST_FIXTURE_TEST_CASE(descriptors_of_units_that_nobody_owns_take_no_memory, op
     BOOST_TEST(first->tag.load() == tslab::tag_none);   // they can be read for ever
     unit_run const again = window.take(32, 1, yours);
     BOOST_TEST(again.first == a.first);
-    BOOST_TEST((first->owner.load() == &tslab::nowhere));
+    BOOST_TEST(first->owner.load().is_nowhere());
     window.give(again, yours);
     window.give(b, mine);
 }

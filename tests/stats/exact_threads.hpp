@@ -65,9 +65,9 @@ inline void repairs_are_counted_by_reason()
     worker other;   // has no slab of the class yet, so it looks for one to acquire
     auto const going = make_orphan(heap, e);
     tslab::slab_meta& g = slab_of(heap, going[0]);
-    g.owner.store(&tslab::reclaiming);
+    g.owner.store(tslab::owner_ref::reclaiming());
     other([&] { p = heap.malloc(768, e); });
-    g.owner.store(nullptr);
+    g.owner.store(tslab::owner_ref::none());
     check(json_of(heap), {{"/classes/7/current_partial_lost_races", 1},
                           {"/total_current_partial_lost_races", 1},
                           {"/classes/7/bitmap_alloc_cas_retries", 1},
@@ -98,10 +98,10 @@ inline void a_lost_claim_for_reclaim_is_counted()
     tslab::slab_meta& s = slab_of(heap, left[0]);
     std::uint64_t const free = s.remote_free.load();
     s.remote_free.store(tslab::bins[7].full_mask);   // as if its last object had been freed,
-    s.owner.store(&tslab::reclaiming);               // as a thread that reclaims it would
+    s.owner.store(tslab::owner_ref::reclaiming());   // as a thread that reclaims it would
     heap.trim(e);
     s.remote_free.store(free);
-    s.owner.store(nullptr);
+    s.owner.store(tslab::owner_ref::none());
     support::on_other_thread([&] { heap.free(left[0]); });
     check(json_of(heap), {{"/classes/7/bitmap_free_cas_retries", 1},
                           {"/total_bitmap_free_cas_retries", 1},
@@ -285,10 +285,10 @@ inline void the_search_order_changes_with_contention()
     for (std::size_t i = 1; i < all.size(); i += in_slab)
         slabs.insert(&slab_of(heap, all[i]));
     for (tslab::slab_meta* const s : slabs)
-        s->owner.store(&tslab::reclaiming);
+        s->owner.store(tslab::owner_ref::reclaiming());
     auto const filled = fill(heap, in_slab * 64, e);   // 64 slow paths, the first of which loses to all of them
     for (tslab::slab_meta* const s : slabs)
-        s->owner.store(nullptr);
+        s->owner.store(tslab::owner_ref::none());
     check(json_of(heap), {{"/classes/7/current_partial_lost_races", 30},   // 30 in 64: more than 30 %
                           {"/classes/7/scan_adapt_checks", 1},   // the other thread's 30 slow paths are no window
                           {"/classes/7/scan_adapt_switches", 1},
