@@ -132,21 +132,17 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
     heap_state& state = heap().state();
     thread_record* const me = state.record();
     auto const bin = static_cast<unsigned>(code / bin_code_step);
-    address_map::bin_entry const& e = map_->entry_at(code);
-    auto const address = reinterpret_cast<std::uintptr_t>(p);
     // enter() fails in a signal handler that interrupted an operation; it must take no lock.
-    if (me == nullptr || !e.covers(address) || !me->enter()) [[unlikely]]
+    if (me == nullptr || !map_->covers(p) || !me->enter()) [[unlikely]]
         return false;
     thread_cache* const own = me->caches[epoch().index].load(std::memory_order_relaxed);
     bool done = own != nullptr && own->key() == epoch().era && own->deallocate_at(code, *map_, p);
-    slab_meta& subslab = *e.subslab_of(address);
-    std::uint32_t const slot = e.slot_of(address);
-    if (!done && state.pages().reserves(p) && subslab.base + std::size_t{slot} * e.size == p &&
-        slot < bins[bin].slots) {
-        slab_meta const& s = slab_of(subslab, bin);
-        thread_cache const* const holder = cache_owning(s);
-        done = s.tag.load(std::memory_order_relaxed) == bin + 1 && home_of(s) == &state.epoch_slabs_at(epoch().index) &&
-               (holder == nullptr || holder->record() != me) && free_remote(state, subslab, bin, slot, me);
+    if (!done) {
+        resolved const at = resolve(state, p);
+        if (at.is_slot_in(bin, state.epoch_slabs_at(epoch().index))) {
+            thread_cache const* const holder = cache_owning(*at.page);
+            done = (holder == nullptr || holder->record() != me) && free_remote(state, *at.subslab, bin, at.slot, me);
+        }
     }
     me->leave();
     return done;

@@ -355,7 +355,7 @@ private:
     void free_checked(void* p) noexcept;
     [[gnu::cold]] void* guard(request r, epoch_id e, void const* owner) noexcept;
     [[nodiscard]] disarmed disarm_twin(void* p, request const* given, epoch_id const* by, bool keep) noexcept;
-    void disarm_handle(std::uint32_t page, std::uint32_t slot) noexcept;
+    void disarm_named(resolved const& named) noexcept;
     [[nodiscard]] void* take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
                                    thread_record* me, refusal& why, bool by_handle) noexcept;
     void note_close(close_report const& report, shared_text::copy const& label) noexcept;
@@ -363,10 +363,11 @@ private:
     [[gnu::cold]] void* refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept;
     [[gnu::cold]] refusal refused(thread_record& me, unsigned bin, bool closed, bool had_cache, bool retried) noexcept;
     [[gnu::cold]] void* malloc_again(std::size_t bytes, epoch_id closed) noexcept;
-    void free_located(slab_meta& s, unsigned bin, unsigned slot, void* p) noexcept;
-    [[gnu::cold]] void report_unknown(void const* p, slab_meta const* s) noexcept;
+    [[nodiscard]] bool free_resolved_slot(resolved const& at, void* p) noexcept;
+    [[nodiscard]] bool free_resolved_large(resolved const& at, void* p) noexcept;
+    void free_resolved(resolved const& at, void* p) noexcept;
+    [[gnu::cold]] void report_resolved(resolved const& at, void const* p) noexcept;
     [[nodiscard]] bool inside_operation() noexcept;
-    [[nodiscard]] slab_meta* large_head(slab_meta* s) noexcept;
     [[nodiscard]] bool retire_generation(slab_meta const& s, unsigned slot) noexcept;
     void account_for_end(slab_meta& s, live_count& live) noexcept;
     void leave_locked(epoch_record& r, thread_record* me, std::uint32_t place, bool close, bool reclaim,

@@ -28,32 +28,18 @@ struct located {
     void* guarded = nullptr;   ///< the object, if it is on guarded pages
 };
 
-/// Finds the live object that an address belongs to: its slot, or the pages of a large allocation. Empty if there is
-/// none.
-[[gnu::always_inline]] inline std::optional<located> locate(heap_state& state, void const* p) noexcept
+/// The live object that something was resolved to: its slot, or the pages of a large allocation. Empty if there is none.
+[[gnu::always_inline]] inline std::optional<located> locate(heap_state& state, resolved const& at) noexcept
 {
-    slab_meta* const s = state.slab_at(p);
-    std::uint8_t const tag = s != nullptr ? s->tag.load(std::memory_order_relaxed) : tag_none;
-    if (tag == tag_none)
-        return std::nullopt;
-    if (tag == tag_large) [[unlikely]] {
-        checked_slot const whole = heap_state::whole(*s);
+    if (at.in_large()) [[unlikely]] {
+        checked_slot const whole = heap_state::whole(*at.page);
         memory_checks const& checks = state.checks();
-        return located{s, whole, true, checks.uses_canaries() ? checks.guarded_at(whole.begin) : nullptr};
+        return located{at.page, whole, true, checks.uses_canaries() ? checks.guarded_at(whole.begin) : nullptr};
     }
-    unsigned const bin = tag - 1U;
-    if (bin >= bin_count)
+    if (at.is != resolved::what::slot || !at.is_live())
         return std::nullopt;
-    slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]);
-    slab_meta const& subslab = *page_heap::map().entry(bin).subslab_of(reinterpret_cast<std::uintptr_t>(p));
-    bool const live =
-        at.exact && at.slot < bins[bin].slots && !s->owner.load(std::memory_order_relaxed).is_nowhere() &&
-        ((subslab.remote_free.load(std::memory_order_relaxed) | subslab.local_free.load(std::memory_order_relaxed)) >>
-             at.slot &
-         1U) == 0;
-    if (!live)
-        return std::nullopt;
-    return located{s, {subslab.base + std::size_t{at.slot} * bins[bin].size, bins[bin].size}, false};
+    std::uint32_t const size = bins[at.bin].size;
+    return located{at.page, {at.subslab->base + std::size_t{at.slot} * size, size}, false};
 }
 
 /// Whether an object is freed with the size and alignment it was allocated with; if not, sets the misuse and the wrong
@@ -152,7 +138,7 @@ allocator::disarmed allocator::disarm(void* p, request const* given, epoch_id co
         return disarm_twin(p, given, by, keep);
     disarmed as_it_is{.plain = p, .given = given != nullptr ? *given : request{0, 1}};
     as_it_is.given.bytes = checks.padded(as_it_is.given.bytes);
-    std::optional<located> const at = locate(state_, p);
+    std::optional<located> const at = locate(state_, resolve(state_, p));
     if (!at) [[unlikely]]
         return as_it_is;
     bool const elsewhere = by != nullptr && home_of(*at->page) != &state_.epoch_slabs_at(by->index);
@@ -183,7 +169,7 @@ allocator::disarmed allocator::disarm(void* p, request const* given, epoch_id co
         return as_it_is;
     }
     as_it_is.plain = slot;
-    std::optional<located> const at = locate(state_, slot);
+    std::optional<located> const at = locate(state_, resolve(state_, slot));
     if (!at || at->slot.begin != slot || (by != nullptr && home_of(*at->page) != &state_.epoch_slabs_at(by->index)))
         return as_it_is;
     return may_free_twin(*this, p, *at, given, keep) ? as_it_is : disarmed{};
@@ -191,18 +177,15 @@ allocator::disarmed allocator::disarm(void* p, request const* given, epoch_id co
 
 /// Checks the object of a handle that is being freed. An error is reported, and the object is freed all the same, since
 /// its handle is stale already.
-void allocator::disarm_handle(std::uint32_t page, std::uint32_t slot) noexcept
+void allocator::disarm_named(resolved const& named) noexcept
 {
-    slab_meta const& s = state_.pages().at(page);
-    unsigned const bin = s.bin();
-    void* const p = bin < bin_count ? s.base + std::size_t{slot} * bins[bin].size : s.base;
-    std::optional<located> const at = locate(state_, p);
+    std::optional<located> const at = locate(state_, named);
     if (!at)
         return;
     if (state_.checks().uses_canaries())
-        static_cast<void>(may_free(*this, p, *at, nullptr, false));
+        static_cast<void>(may_free(*this, at->slot.begin, *at, nullptr, false));
     else
-        static_cast<void>(may_free_twin(*this, p, *at, nullptr, false));
+        static_cast<void>(may_free_twin(*this, at->slot.begin, *at, nullptr, false));
 }
 
 void allocator::free_checked(void* p) noexcept

@@ -27,6 +27,7 @@ import tslab.tls_cache;
 // clang-format off
 #include "label.hpp"
 #include "ring.hpp"
+#include "resolve.hpp"
 #include "allocator.hpp"
 #include "domain.hpp"
 // clang-format on

@@ -17,8 +17,6 @@ import tslab.stats;
 import tslab.slab;
 import tslab.tls_cache;
 
-#include "slot_of.hpp"
-
 namespace tslab {
 
 namespace {
@@ -63,25 +61,6 @@ std::optional<misuse_report> mismatch_of_large(std::size_t size, std::size_t byt
 
 }
 
-void allocator::free_located(slab_meta& s, unsigned bin, unsigned slot, void* p) noexcept
-{
-    slab_meta& subslab = *page_heap::map().entry(bin).subslab_of(reinterpret_cast<std::uintptr_t>(p));
-    thread_record* const me = state_.record();
-    std::optional<heap_state::pinned_units> pins;   // for a thread without a record
-    if (me == nullptr)
-        pins.emplace(state_);
-    else if (!me->enter())   // before any change: the free can be repeated later
-        return state_.misused({.kind = misuse::reentry, .address = p});
-    // The slab may have been recycled since it was found: then all its objects had been freed.
-    bool const still = state_.slab_at(p) == &s && s.bin() == bin;
-    bool const live = still && (bin < class_count || retire_generation(s, slot));
-    bool const freed = live && state_.free_slot(subslab, bin, slot, me);
-    if (me != nullptr)
-        me->leave();
-    if (!freed)
-        misused(misuse::double_free, p, &s);
-}
-
 /// Whether the calling thread is in an operation of this heap already: then a signal handler or a test's hook
 /// interrupted it.
 bool allocator::inside_operation() noexcept
@@ -90,99 +69,127 @@ bool allocator::inside_operation() noexcept
     return me != nullptr && me->activity.load(std::memory_order_relaxed) != 0;
 }
 
+/// Frees the slot that `p` was resolved to, and makes its handle stale. False if it is free already.
+bool allocator::free_resolved_slot(resolved const& at, void* p) noexcept
+{
+    thread_record* const me = state_.record();
+    std::optional<heap_state::pinned_units> pins;   // for a thread without a record
+    if (me == nullptr)
+        pins.emplace(state_);
+    else if (!me->enter()) {   // before any change: the free can be repeated later
+        state_.misused({.kind = misuse::reentry, .address = p});
+        return true;
+    }
+    // The slab may have been recycled since it was found: then all its objects had been freed.
+    bool const still = state_.slab_at(p) == at.page && at.page->bin() == at.bin;
+    bool const live = still && (at.bin < class_count || retire_generation(*at.page, at.slot));
+    bool const freed = live && state_.free_slot(*at.subslab, at.bin, at.slot, me);
+    if (me != nullptr)
+        me->leave();
+    return freed;
+}
+
+/// The same for a large allocation.
+bool allocator::free_resolved_large(resolved const& at, void* p) noexcept
+{
+    if (inside_operation()) {
+        state_.misused({.kind = misuse::reentry, .address = p});
+        return true;
+    }
+    thread_record* const me = state_.record();
+    bool freed = false;
+    {
+        heap_state::pinned_units const pins{state_};
+        if (state_.slab_at(p) == at.page) {   // else it was freed since it was found
+            if (page_heap::has_generations(page_heap::index_of(*at.page)))
+                static_cast<void>(retire_generation(*at.page, 0));   // a handle may name it
+            freed = free_large(*at.page, me);
+        }
+    }
+    if (freed && me != nullptr)
+        state_.decay_sometimes(*me);   // after the pins, which keep units from being returned
+    return freed;
+}
+
+/// Frees `p`, or reports why it cannot be freed.
+void allocator::free_resolved(resolved const& at, void* p) noexcept
+{
+    switch (at.is) {
+    case resolved::what::slot:
+        if (!free_resolved_slot(at, p))
+            misused(misuse::double_free, p, at.page);
+        return;
+    case resolved::what::large:
+        if (!free_resolved_large(at, p))
+            misused(misuse::double_free, p, nullptr);
+        return;
+    default: return report_resolved(at, p);
+    }
+}
+
+/// Reports a pointer that is neither a slot nor a large allocation.
+void allocator::report_resolved(resolved const& at, void const* p) noexcept
+{
+    if (at.is == resolved::what::interior)
+        return misused(misuse::interior_pointer, p, at.page);
+    if (at.is == resolved::what::freed)
+        return misused(misuse::double_free, p, nullptr);
+    std::string owner;
+    if (at.is == resolved::what::of_another_heap && heap_state::owner_of(p, &state_, owner))
+        return misused(misuse::wrong_heap, p, nullptr, 0, owner);
+    misused(misuse::foreign_pointer, p, nullptr);
+}
+
 void allocator::free_rare(void* p) noexcept
 {
-    if (p == nullptr)
-        return;
-    slab_meta* const s = state_.slab_at(p);
-    std::uint8_t const tag = s != nullptr ? s->tag.load(std::memory_order_relaxed) : tag_none;
-    if (tag == tag_none)
-        return report_unknown(p, s);
-    if (tag == tag_large) {
-        if (p != s->base)
-            return misused(misuse::interior_pointer, p, s);
-        if (inside_operation())
-            return state_.misused({.kind = misuse::reentry, .address = p});
-        thread_record* const me = state_.record();
-        bool freed = false;
-        {
-            heap_state::pinned_units const pins{state_};
-            if (state_.slab_at(p) == s) {   // else it was freed since it was found
-                std::uint32_t const page = state_.pages().index_of(*s);
-                if (state_.pages().has_generations(page))
-                    static_cast<void>(retire_generation(*s, 0));   // a handle may name it
-                freed = free_large(*s, me);
-            }
-        }
-        if (!freed)
-            misused(misuse::double_free, p, nullptr);
-        else if (me != nullptr)
-            state_.decay_sometimes(*me);   // after the pins, which keep units from being returned
-        return;
-    }
-    if (tag > bin_count)   // re-cut since it was found: all its objects had been freed
-        return report_unknown(p, s);
-    unsigned const slot = slot_of(p, tag - 1U);
-    if (slot == max_slots)
-        return misused(misuse::interior_pointer, p, s);
-    free_located(*s, tag - 1U, slot, p);
+    if (p != nullptr)
+        free_resolved(resolve(state_, p), p);
 }
 
 bool allocator::free_in(epoch_id e, unsigned c, void* p) noexcept
 {
-    slot_position const at = slot_at(reinterpret_cast<std::uintptr_t>(p), bins[c]);
     thread_record* const me = state_.record();
-    if (!at.exact || at.slot >= bins[c].slots || me == nullptr || !me->enter()) [[unlikely]]
+    if (me == nullptr || !me->enter()) [[unlikely]]
         return false;
-    slab_meta* const s = state_.slab_at(p);
-    bool const here = s != nullptr && s->bin() == c && home_of(*s) == &state_.epoch_slabs_at(e.index);
-    bool const freed =
-        here &&
-        state_.free_slot(*page_heap::map().entry(c).subslab_of(reinterpret_cast<std::uintptr_t>(p)), c, at.slot, me);
+    resolved const at = resolve(state_, p);
+    bool const here = at.is_slot_in(c, state_.epoch_slabs_at(e.index));
+    bool const freed = here && state_.free_slot(*at.subslab, c, at.slot, me);
     me->leave();
-    if (!here)
-        return false;
-    if (!freed) [[unlikely]]
-        misused(misuse::double_free, p, s);
-    return true;
+    if (here && !freed) [[unlikely]]
+        misused(misuse::double_free, p, at.page);
+    return here;
 }
 
 void allocator::deallocate_checked(void* p, std::size_t bytes, std::size_t alignment, epoch_id e) noexcept
 {
-    slab_meta* const s = state_.slab_at(p);
-    std::uint8_t const tag = s != nullptr ? s->tag.load(std::memory_order_relaxed) : tag_none;
-    if (tag == tag_none)
-        return p != nullptr ? report_unknown(p, s) : void();
-    bool const is_large = tag == tag_large;
-    if (!is_large && tag > bin_count)   // as in free_rare
-        return report_unknown(p, s);
-    unsigned const slot = is_large ? (p == s->base ? 0 : max_slots) : slot_of(p, tag - 1U);
-    if (slot == max_slots)
-        return misused(misuse::interior_pointer, p, s);
-    std::optional<misuse_report> const wrong = is_large
-                                                   ? mismatch_of_large(large_allocation{*s}.bytes(), bytes, alignment)
-                                                   : mismatch_of_class(class_of_bin(tag - 1U), bytes, alignment);
+    if (p == nullptr)
+        return;
+    resolved const at = resolve(state_, p);
+    if (at.is != resolved::what::slot && at.is != resolved::what::large)
+        return report_resolved(at, p);
+    std::optional<misuse_report> wrong = at.is == resolved::what::large
+                                             ? mismatch_of_large(large_allocation{*at.page}.bytes(), bytes, alignment)
+                                             : mismatch_of_class(class_of_bin(at.bin), bytes, alignment);
     if (wrong) {
-        misuse_report r = *wrong;
-        r.address = p;
-        return misused(r, s);
+        wrong->address = p;
+        return misused(*wrong, at.page);
     }
-    epoch_slabs const* const home = home_of(*s);
+    epoch_slabs const* const home = home_of(*at.page);
     if (home != nullptr && home != &state_.epoch_slabs_at(e.index))
-        return misused(misuse::wrong_resource, p, s, 0, label_of(e).view());
-    if (is_large)
-        free_rare(p);
-    else
-        free_located(*s, tag - 1U, slot, p);
+        return misused(misuse::wrong_resource, p, at.page, 0, label_of(e).view());
+    free_resolved(at, p);
 }
 
-slab_meta* allocator::large_head(slab_meta* s) noexcept
+namespace {
+
+/// The large allocation that a page lies in behind the first one; null if there is none.
+slab_meta* large_head(page_heap const& pages, slab_meta const& page) noexcept
 {
-    std::uint32_t const index = state_.pages().index_of(*s);
+    std::uint32_t const index = page_heap::index_of(page);
     for (std::uint32_t i = index; i-- > 0;) {
-        if (i % unit_pages == unit_pages - 1 && !state_.pages().owns(i))
+        if (i % unit_pages == unit_pages - 1 && !pages.owns(i))
             return nullptr;
-        slab_meta& candidate = state_.pages().at(i);
+        slab_meta& candidate = page_heap::at(i);
         std::uint8_t const tag = candidate.tag.load(std::memory_order_relaxed);
         if (tag == tag_none)
             continue;
@@ -192,22 +199,21 @@ slab_meta* allocator::large_head(slab_meta* s) noexcept
     return nullptr;
 }
 
-/// Reports a pointer that is in no slab and begins no large allocation.
-void allocator::report_unknown(void const* p, slab_meta const* s) noexcept
+}
+
+resolved resolve_unused(heap_state& heap, void const* p, slab_meta* page) noexcept
 {
-    if (s == nullptr) {
-        std::string other;
-        if (heap_state::owner_of(p, &state_, other))
-            return misused(misuse::wrong_heap, p, nullptr, 0, other);
-        // The unit was this heap's and has been returned: all objects in it had been freed.
-        bool const was_ours = state_.pages().reserved_once(p);
-        return misused(was_ours ? misuse::double_free : misuse::foreign_pointer, p, nullptr);
+    page_heap const& pages = heap.pages();
+    if (page != nullptr) {
+        if (slab_meta* const head = large_head(pages, *page))
+            return {.is = resolved::what::interior, .page = head};
+        return {.is = pages.was_used(page_heap::index_of(*page)) ? resolved::what::freed : resolved::what::foreign};
     }
-    if (slab_meta const* const head = large_head(const_cast<slab_meta*>(s)))
-        return misused(misuse::interior_pointer, p, head);
-    // The page was in use once and has been recycled since: all objects in it had been freed.
-    bool const used = state_.pages().was_used(state_.pages().index_of(*s));
-    misused(used ? misuse::double_free : misuse::foreign_pointer, p, nullptr);
+    std::uint64_t const owner = process_window.owner_of(p);
+    if (owner != 0 && owner % 2 == 0 && !pages.reserves(p))
+        return {.is = resolved::what::of_another_heap};
+    // A unit that was this heap's and has been returned: all objects in it had been freed.
+    return {.is = pages.reserved_once(p) ? resolved::what::freed : resolved::what::foreign};
 }
 
 void allocator::misused(misuse_report r, slab_meta const* s) noexcept

@@ -14,8 +14,6 @@ import tslab.stats;
 import tslab.slab;
 import tslab.tls_cache;
 
-#include "slot_of.hpp"
-
 namespace tslab {
 
 namespace {
@@ -58,7 +56,7 @@ void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
         return nullptr;
     slab_meta const& s = *state_.slab_at(p);
     std::uint32_t const page = state_.pages().index_of(s);
-    unsigned const slot = large ? 0 : slot_of(p, bin);
+    unsigned const slot = large ? 0 : slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]).slot;
     if (!state_.pages().commit_generations(page)) {   // slabs have theirs since they were taken
         free_plain(p);
         state_.counts_of(state_.record(), c)[class_event::out_of_memory].add();
@@ -103,20 +101,19 @@ free_result allocator::free(handle h) noexcept
         return refuse(free_result::corrupt);
     // relaxed: as in retire_generation.
     if (age == 0 && generation.compare_exchange_strong(now, now + 1, std::memory_order_relaxed)) {
-        slab_meta& s = state_.pages().at(f.page);
+        resolved const at = resolve_named(f.page, f.slot);
         if constexpr (with_checks)
             if (state_.checks().on())
-                disarm_handle(f.page, f.slot);
-        std::uint8_t const tag = s.tag.load(std::memory_order_relaxed);
+                disarm_named(at);
         thread_record* const me = state_.record();
         std::optional<heap_state::pinned_units> pins;   // for a thread without a record
         if (me == nullptr)
             pins.emplace(state_);
-        if (tag == tag_large)
-            return free_large(s, me) ? free_result::ok : refuse(free_result::already_free);
-        if (tag <= class_count || tag > bin_count || (me != nullptr && !me->enter()))   // not a slab of handles
+        if (at.is == resolved::what::large)
+            return free_large(*at.page, me) ? free_result::ok : refuse(free_result::already_free);
+        if (at.is != resolved::what::slot || (me != nullptr && !me->enter()))
             return refuse(free_result::corrupt);
-        bool const freed = state_.free_slot(s, tag - 1U, f.slot, me);
+        bool const freed = state_.free_slot(*at.subslab, at.bin, at.slot, me);
         if (me != nullptr)
             me->leave();
         return freed ? free_result::ok : refuse(free_result::already_free);
