@@ -25,6 +25,12 @@ if(TARGET tslab_boost)
     tslab_install_component(tslab-boost tslab_boost)
 endif()
 
+# AddressSanitizer has to be in the library and in the program; the package refuses a program whose checks would be in vain.
+string(TOUPPER "${CMAKE_BUILD_TYPE}" type)
+set(TSLAB_HAS_CHECKS ${TSLAB_CHECKED})
+if("${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}}" MATCHES "-fsanitize=[a-z,]*address")
+    set(TSLAB_HAS_CHECKS ON)
+endif()
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/tslab-config.cmake.in ${PROJECT_BINARY_DIR}/tslab-config.cmake
     INSTALL_DESTINATION ${tslab_package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/tslab-config-version.cmake COMPATIBILITY SameMinorVersion)

@@ -28,7 +28,8 @@ endif()
 
 # consume(<folder> <most steps, 0: any> <argument>...): configures, builds and tests the project in the folder.
 function(consume folder most_steps)
-    set(build ${CONSUMERS_BUILD_DIR}/${folder})
+    string(MAKE_C_IDENTIFIER "${folder} ${ARGN}" name)
+    set(build ${CONSUMERS_BUILD_DIR}/${name})
     run(${CMAKE_COMMAND} -S ${CONSUMERS}/${folder} -B ${build} -G Ninja -D CMAKE_PREFIX_PATH=${PREFIX} ${configuration} ${ARGN})
     execute_process(COMMAND ${CMAKE_COMMAND} -E env "NINJA_STATUS=[%f/%t] " ${CMAKE_COMMAND} --build ${build}
         OUTPUT_VARIABLE log RESULT_VARIABLE failed)
@@ -44,3 +45,11 @@ endfunction()
 consume(core 15 -D CMAKE_DISABLE_FIND_PACKAGE_Boost=ON)
 consume(umbrella 20)
 consume(consumer 0)
+foreach(way IN ITEMS feature property library variable)
+    consume(dialect 0 -D WAY=${way})
+endforeach()
+if(NOT "${configuration}" MATCHES "-fsanitize")
+    run(${CMAKE_COMMAND} -S ${CONSUMERS}/sanitized -B ${CONSUMERS_BUILD_DIR}/refused -G Ninja -D CMAKE_PREFIX_PATH=${PREFIX}
+        ${configuration} -D REFUSED=ON)
+    consume(sanitized 0)
+endif()
