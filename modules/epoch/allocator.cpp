@@ -16,6 +16,7 @@ module;
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 module tslab.epoch;
 
 import tslab.stats;
@@ -60,6 +61,18 @@ std::uint32_t slab_cache_of(allocator_options const& o) noexcept
                : static_cast<std::uint32_t>(number_in_environment(variable::slab_cache).value_or(default_slab_cache));
 }
 
+/// Says once that the program was compiled with checks and the library without: then nothing is checked.
+void note_unchecked() noexcept
+{
+    static constinit atomic<bool> said{false};
+    if (said.exchange(true, std::memory_order_relaxed))
+        return;
+    constexpr std::string_view line =
+        "tslab: this program is built with AddressSanitizer or TSLAB_CHECKED, but the tslab library is not: memory of "
+        "its heaps is not checked\n";
+    [[maybe_unused]] auto const written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
 bool background_purge_of(allocator_options const& o) noexcept
 {
     return o.background_purge ? *o.background_purge
@@ -86,6 +99,9 @@ allocator::allocator(options const& o)
       labels_{&state_.stats()},
       strict_{o.strict}
 {
+    if (o.program_checks && !with_checks)
+        note_unchecked();
+    state_.reserve_in_fork({&advance_lock_, &prepare_lock_, &labels_.lock_for_fork()});
     state_.set_sampling(o.sampling);
     lock_guard const guard{advance_lock_};
     advance_locked();

@@ -49,6 +49,9 @@ struct allocator_options {
     /// With canaries: one allocation in so many gets pages of its own, with an inaccessible page behind it; 0: none. If
     /// not set: TSLAB_GUARD_SAMPLING in the environment, else 1,000.
     std::optional<std::uint32_t> guard_sampling{};
+    /// Leave it as it is: whether the program that names these options is compiled with checks. If it is and the library
+    /// is not, nothing is checked, and the first heap says so on stderr.
+    bool program_checks = with_checks;
 };
 
 /// Why an allocation was refused.
@@ -70,7 +73,7 @@ public:
     /// threads can open at the same time.)
     static constexpr std::uint64_t last_era = (std::uint64_t{1} << 48) - (std::uint64_t{1} << 20);
 
-    allocator() : allocator(options{}) {}
+    inline allocator() : allocator(options{}) {}
     /// Makes a heap and opens its first epoch. Throws std::invalid_argument for an option out of range, std::bad_alloc
     /// if memory, address space, or a hook at thread exit or fork cannot be had.
     explicit allocator(options const& o);

@@ -21,25 +21,23 @@ namespace {
 
 std::uint64_t this_thread_id() noexcept
 {
-    if (this_thread.id == 0 || !this_thread.hooked) [[unlikely]]
+    if (this_thread.key == 0) [[unlikely]]
         register_this_thread();
-    return this_thread.id;
+    return this_thread.id();
 }
 
 void grow_scopes()
 {
     constexpr std::uint32_t least = 64;
-    std::uint32_t const capacity = std::max(least, this_thread.scope_capacity * 2);
-    auto* const grown =
-        granted(os_call::keep_scope)
-            ? static_cast<entered_scope*>(std::realloc(this_thread.scopes, capacity * sizeof(entered_scope)))
-            : nullptr;
+    thread_details* const mine = granted(os_call::keep_scope) ? own_details() : nullptr;
+    if (mine == nullptr)
+        throw std::bad_alloc{};
+    std::uint32_t const capacity = std::max(least, mine->scope_capacity * 2);
+    auto* const grown = static_cast<entered_scope*>(std::realloc(mine->scopes, capacity * sizeof(entered_scope)));
     if (grown == nullptr)
         throw std::bad_alloc{};
-    this_thread.scopes = grown;
-    if (this_thread.records != nullptr)
-        this_thread.records->scopes = grown;
-    this_thread.scope_capacity = capacity;
+    mine->scopes = grown;
+    mine->scope_capacity = capacity;
 }
 
 }
@@ -97,18 +95,20 @@ bool epoch_domain::on_own_thread() const noexcept { return this_thread_id() == t
 
 void epoch_domain::push()
 {
-    if (this_thread.scope_count == this_thread.scope_capacity)
+    if (this_thread.more->scope_count == this_thread.more->scope_capacity)
         grow_scopes();
-    this_thread.scopes[this_thread.scope_count++] = {this, heap_->state().number(), heap_->label_id_of(epoch_)};
+    thread_details& mine = *this_thread.more;
+    mine.scopes[mine.scope_count++] = {this, heap_->state().number(), heap_->label_id_of(epoch_)};
 }
 
 /// Removes the innermost entry of this domain from the thread's list; only from the list's end, unless
 /// `whatever_order`.
 epoch_domain::order epoch_domain::pop(bool whatever_order) noexcept
 {
-    entered_scope* const begin = this_thread.scopes;
-    std::uint32_t& n = this_thread.scope_count;
-    if (n != 0 && begin[n - 1].domain == this) [[likely]] {
+    thread_details& mine = *this_thread.more;
+    entered_scope* const begin = mine.scopes;
+    std::uint32_t& n = mine.scope_count;
+    if (n != 0 && begin[n - 1].domain == this) [[likely]] {   // then it is not no_details
         --n;
         return order::kept;
     }

@@ -45,8 +45,9 @@ public:
     /// The domain that the calling thread entered last and has not left; null outside of all domains.
     [[nodiscard]] static inline epoch_domain* current() noexcept
     {
-        std::uint32_t const n = this_thread.scope_count;
-        return n != 0 ? static_cast<epoch_domain*>(this_thread.scopes[n - 1].domain) : nullptr;
+        thread_details const& mine = *this_thread.more;
+        std::uint32_t const n = mine.scope_count;
+        return n != 0 ? static_cast<epoch_domain*>(mine.scopes[n - 1].domain) : nullptr;
     }
 
     [[nodiscard]] inline allocator& heap() const noexcept { return *heap_; }
@@ -80,7 +81,7 @@ public:
     /// Whether the calling thread made the domain. Gives the thread a number if it has none. Thread safe.
     [[nodiscard]] bool on_own_thread() const noexcept;
     /// The same without giving the thread a number; false for a thread without one. Thread safe.
-    [[nodiscard]] inline bool on_known_own_thread() const noexcept { return this_thread.id == thread_; }
+    [[nodiscard]] inline bool on_known_own_thread() const noexcept { return this_thread.id() == thread_; }
 
 private:
     enum class order : std::uint8_t { kept, broken, absent };

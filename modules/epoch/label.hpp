@@ -18,7 +18,8 @@ public:
     static constexpr std::uint32_t count = other + 1;
 
     /// The number of `label`. A new label gets the next number if one is left, otherwise `other`; an empty one is
-    /// `unlabeled`. Labels are compared by their first 31 bytes, up to a NUL. Thread safe. Lock-free for known labels;
+    /// `unlabeled`. Labels are compared by their whole characters in the first 31 bytes,
+    /// up to a NUL. Thread safe. Lock-free for known labels;
     /// a new one takes a lock. Complexity: linear in the names.
     [[nodiscard]] inline std::uint32_t number_of(std::string_view label) noexcept
     {
@@ -46,6 +47,7 @@ public:
     /// How often a new label had to share `other`, and how often a label was cut to 31 bytes.
     [[nodiscard]] inline std::uint64_t overflows() const noexcept { return overflows_.value(); }
     [[nodiscard]] inline std::uint64_t cut() const noexcept { return cut_.value(); }
+    [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
 
 private:
     [[nodiscard]] std::uint32_t add(std::string_view label) noexcept;

@@ -11,7 +11,6 @@ module;
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <mutex>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -20,6 +19,9 @@ module;
 #include <unordered_map>
 #if defined(TSLAB_CHECKED) && __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
+#endif
+#if !defined(__has_feature)
+#define __has_feature(x) 0
 #endif
 module tslab.slab;
 
@@ -82,7 +84,11 @@ struct guard_countdown {
     std::uint32_t left = 0;
     std::uint64_t state = 0;
 };
+#if defined(TSLAB_CHECKED) || __has_feature(address_sanitizer)
 constinit thread_local guard_countdown countdown{};
+#else
+constinit guard_countdown countdown{};   // never used: thread-local storage is scarce in plug-ins
+#endif
 
 std::uint64_t next_random(std::uint64_t& state) noexcept
 {
@@ -207,7 +213,7 @@ static_assert(sizeof(twin_record) <= 16, "the smallest slot");
 /// Objects and their slots. The addresses are stored inverted, so that a leak checker finds no pointer to an object
 /// here. Never destroyed: static destructors may free objects until the very end.
 struct twin_table {
-    std::mutex lock;
+    mutex lock;   // a fork reserves it, see fork_gate
     std::unordered_map<std::uintptr_t, std::uintptr_t> slots;
 };
 
@@ -228,7 +234,7 @@ void* make_twin(checked_slot s, request r) noexcept
     if (::posix_memalign(&object, std::max(r.alignment, sizeof(void*)), std::max<std::size_t>(r.bytes, 1)) != 0)
         return nullptr;
     try {
-        std::lock_guard const guard{twins().lock};
+        lock_guard const guard{twins().lock};
         twins().slots[inverted(object)] = inverted(s.begin);
     } catch (std::exception const&) {
         std::free(object);
@@ -242,7 +248,7 @@ void* make_twin(checked_slot s, request r) noexcept
 
 void* slot_of_twin(void const* object) noexcept
 {
-    std::lock_guard const guard{twins().lock};
+    lock_guard const guard{twins().lock};
     auto const found = twins().slots.find(inverted(object));
     return found != twins().slots.end() ? reinterpret_cast<void*>(~found->second) : nullptr;
 }
@@ -260,7 +266,7 @@ bool free_twin(void* slot) noexcept
     twin_record record{};
     std::memcpy(&record, slot, sizeof(record));
     {
-        std::lock_guard const guard{twins().lock};
+        lock_guard const guard{twins().lock};
         auto const found = twins().slots.find(record.object);
         if (found == twins().slots.end() || found->second != inverted(slot))
             return false;
@@ -270,9 +276,6 @@ bool free_twin(void* slot) noexcept
     return true;
 }
 
-void lock_twins() noexcept { twins().lock.lock(); }
-
-// A std::mutex is unlocked by the thread that locked it: this one, before the fork.
-void unlock_twins() noexcept { twins().lock.unlock(); }
+mutex& lock_of_twins() noexcept { return twins().lock; }
 
 }

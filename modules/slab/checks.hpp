@@ -227,8 +227,7 @@ private:
 [[nodiscard]] request asked_of_twin(void const* slot) noexcept;
 /// Frees the object of a slot. False if the slot has none any more. Thread safe.
 bool free_twin(void* slot) noexcept;
-/// For a fork. Called by the registry.
-void lock_twins() noexcept __attribute__((no_thread_safety_analysis));
-void unlock_twins() noexcept __attribute__((no_thread_safety_analysis));
+/// The lock of the table, for a fork.
+[[nodiscard]] mutex& lock_of_twins() noexcept;
 
 }

@@ -99,9 +99,10 @@ std::optional<std::string_view> own_path(text_buffer& buffer) noexcept
 int open_stall_trigger(int directory) noexcept
 {
     constexpr std::string_view trigger{"some 150000 2000000\0", 20};
-    int const fd = granted(os_call::watch_group)
-                       ? ::openat(directory, "memory.pressure", O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
-                       : -1;
+    int const fd =
+        granted(os_call::watch_group)
+            ? above_streams(::openat(directory, "memory.pressure", O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW))
+            : -1;
     if (fd >= 0 && ::write(fd, trigger.data(), trigger.size()) < 0) {
         ::close(fd);
         return -1;
@@ -129,10 +130,13 @@ bool memory_group::open() noexcept
             std::snprintf(name.data(), name.size(), "%s%.*s", root, static_cast<int>(path->size()), path->data());
         if (length < 0 || static_cast<std::size_t>(length) >= name.size())
             continue;
-        directory_ = granted(os_call::watch_group) ? ::open(name.data(), O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+        directory_ =
+            granted(os_call::watch_group) ? above_streams(::open(name.data(), O_PATH | O_DIRECTORY | O_CLOEXEC)) : -1;
         if (directory_ < 0)
             continue;
-        events_ = granted(os_call::watch_group) ? ::openat(directory_, "memory.events", O_RDONLY | O_CLOEXEC) : -1;
+        events_ = granted(os_call::watch_group)
+                      ? above_streams(::openat(directory_, "memory.events", O_RDONLY | O_CLOEXEC))
+                      : -1;
         text_buffer text;
         auto const events = events_ >= 0 ? read_from_start(events_, text) : std::nullopt;
         if (events) {

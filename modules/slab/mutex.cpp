@@ -3,7 +3,9 @@
 module;
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 module tslab.slab;
@@ -22,6 +24,7 @@ long futex(atomic<std::uint32_t>& word, int operation, std::uint32_t value) noex
 
 }
 
+// Modelled: tests/models/fork.pml, step locking
 // The three-state futex lock of U. Drepper, "Futexes Are Tricky" (2011), section 5, after a short spin.
 [[gnu::cold, gnu::noinline]] void mutex::wait() noexcept
 {
@@ -34,9 +37,28 @@ long futex(atomic<std::uint32_t>& word, int operation, std::uint32_t value) noex
         spin_pause();
     }
     // acquire: as in lock(). The word is "with waiters" from now on, since other threads may sleep already.
-    while (state_.exchange(held_with_waiters, std::memory_order_acquire) != free)
+    for (;;) {
+        std::uint32_t now = state_.load(std::memory_order_relaxed);
+        if (now == reserved) {
+            if (!fork_gate::enter()) {
+                ::sched_yield();   // the fork begins or ends at this moment
+            } else if (state_.compare_exchange_strong(now, held, std::memory_order_acquire,
+                                                      std::memory_order_relaxed)) {
+                since_ = in_pass;   // unlock_rare ends the pass
+                return;
+            } else {
+                fork_gate::leave();
+            }
+            continue;
+        }
+        if (!state_.compare_exchange_strong(now, held_with_waiters, std::memory_order_acquire,
+                                            std::memory_order_relaxed))
+            continue;
+        if (now == free)
+            return;
         if (!schedule::sleep(&state_))
             futex(state_, FUTEX_WAIT_PRIVATE, held_with_waiters);
+    }
 }
 
 void set_lock_timing(std::uint32_t one_in) noexcept { mutex::timed_one_in.store(one_in, std::memory_order_relaxed); }
@@ -50,24 +72,37 @@ std::uint32_t lock_timing() noexcept { return mutex::timed_one_in.load(std::memo
     passed = 0;
     std::uint64_t const begin = now_ns();
     bool const fast = acquire();
+    if (since_ == in_pass)   // waits for a fork are not timed
+        return fast;
     since_ = now_ns();
     waited_ = since_ - begin;
     times_.note_wait(waited_);
     return fast;
 }
 
-[[gnu::cold, gnu::noinline]] std::uint64_t mutex::end_timing() noexcept
+// Modelled: tests/models/fork.pml, step locking
+[[gnu::cold, gnu::noinline]] std::uint64_t mutex::unlock_rare() noexcept
 {
-    std::uint64_t const held_ns = now_ns() - since_;
+    std::uint64_t const since = since_;
     since_ = 0;
+    if (since == in_pass) {
+        std::uint32_t const then = fork_gate::is_open() ? free : reserved;
+        if (state_.exchange(then, std::memory_order_release) == held_with_waiters)
+            wake(std::numeric_limits<int>::max());   // each goes to the gate
+        fork_gate::leave();
+        return 0;
+    }
+    std::uint64_t const held_ns = now_ns() - since;
     times_.note_hold(held_ns);
+    if (state_.exchange(free, std::memory_order_release) == held_with_waiters)
+        wake(1);
     return held_ns;
 }
 
-[[gnu::cold, gnu::noinline]] void mutex::wake() noexcept
+[[gnu::cold, gnu::noinline]] void mutex::wake(int waiters) noexcept
 {
     if (!schedule::wake(&state_))
-        futex(state_, FUTEX_WAKE_PRIVATE, 1);
+        futex(state_, FUTEX_WAKE_PRIVATE, static_cast<std::uint32_t>(waiters));
 }
 
 }

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A mutex of one futex word that counts, under itself, how often it was free and how often a thread had to wait (a
-// trylock probe, no clock). One atomic exchange to lock, one to unlock; it can be reset after a fork. With lock timing
-// on, one acquisition in so many is timed: the wait and the hold.
+// trylock probe, no clock). One atomic exchange to lock, one to unlock; a fork can reserve it, see fork_gate. With lock
+// timing on, one acquisition in so many is timed: the wait and the hold.
 #pragma once
 
 export namespace tslab {
@@ -66,14 +66,30 @@ public:
     /// Returns how long the lock was held, in nanoseconds, if this acquisition was timed; else 0.
     inline std::uint64_t unlock() noexcept __attribute__((release_capability()))
     {
-        std::uint64_t const held_ns = since_ != 0 ? end_timing() : 0;
+        if (since_ != 0) [[unlikely]]
+            return unlock_rare();
         // release: publishes what was done under the lock.
         if (state_.exchange(free, std::memory_order_release) == held_with_waiters) [[unlikely]]
-            wake();
-        return held_ns;
+            wake(1);
+        return 0;
     }
 
-    /// Makes the mutex free in a forked child, whose only thread holds every lock since before the fork.
+    /// For the forking thread: reserves the mutex if it is free. From then on it is acquired in passes of the fork gate
+    /// only, and is reserved again when such a holder unlocks it. Returns false if it is held, or reserved.
+    [[nodiscard]] inline bool reserve() noexcept
+    {
+        std::uint32_t now = free;
+        // acquire: the forking thread reads what the last holder wrote.
+        return state_.compare_exchange_strong(now, reserved, std::memory_order_acquire, std::memory_order_relaxed);
+    }
+    /// Makes it free again, if it is reserved. The caller is in a pass.
+    inline void end_reservation() noexcept
+    {
+        std::uint32_t now = reserved;
+        state_.compare_exchange_strong(now, free, std::memory_order_release, std::memory_order_relaxed);
+    }
+
+    /// Makes the mutex free in a forked child, whose only thread has reserved every lock since before the fork.
     inline void reset_after_fork() noexcept __attribute__((release_capability(), no_thread_safety_analysis))
     {
         since_ = 0;
@@ -81,7 +97,7 @@ public:
     }
 
     /// For the holder: whether this acquisition is timed, and how long it was waited for.
-    [[nodiscard]] inline bool timed() const noexcept { return since_ != 0; }
+    [[nodiscard]] inline bool timed() const noexcept { return since_ > in_pass; }
     [[nodiscard]] inline std::uint64_t waited_ns() const noexcept { return waited_; }
 
     [[nodiscard]] inline std::uint64_t fast_acquires() const noexcept { return fast_.value(); }
@@ -94,6 +110,8 @@ private:
     static constexpr std::uint32_t free = 0;
     static constexpr std::uint32_t held = 1;
     static constexpr std::uint32_t held_with_waiters = 2;
+    static constexpr std::uint32_t reserved = 3;
+    static constexpr std::uint64_t in_pass = 1;   // since_ of a holder that is in a pass of the fork gate
 
     inline bool acquire() noexcept
     {
@@ -109,15 +127,15 @@ private:
         return false;
     }
     bool lock_timed() noexcept;
-    std::uint64_t end_timing() noexcept;
+    std::uint64_t unlock_rare() noexcept __attribute__((no_thread_safety_analysis));
     void wait() noexcept;
-    void wake() noexcept;
+    void wake(int waiters) noexcept;
 
     atomic<std::uint32_t> state_{free};
     // Written by the holder only; counters are read by anyone.
     counter fast_;
     counter contended_;
-    std::uint64_t since_ = 0;   // when the present holder acquired it; 0: not timed
+    std::uint64_t since_ = 0;   // when the present holder acquired it; 0: not timed; or in_pass
     std::uint64_t waited_ = 0;
     lock_times times_;
 };

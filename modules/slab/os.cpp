@@ -7,6 +7,7 @@ module;
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/types.h>
@@ -113,6 +114,23 @@ bool granted(os_call which) noexcept
         return true;
     errno = ENOMEM;
     return false;
+}
+
+int above_streams(int descriptor) noexcept
+{
+    if (descriptor < 0)
+        return descriptor;
+    constexpr int well_above = 100;   // programs that close what they inherited begin below, and select() ends at 1,024
+    constexpr int first = STDERR_FILENO + 1;
+    int moved = ::fcntl(descriptor, F_DUPFD_CLOEXEC, well_above);
+    if (moved < 0 && descriptor >= first)
+        return descriptor;
+    if (moved < 0)
+        moved = ::fcntl(descriptor, F_DUPFD_CLOEXEC, first);
+    int const error = errno;
+    ::close(descriptor);
+    errno = error;
+    return moved;
 }
 
 os_calls const* set_os_calls(os_calls const* calls) noexcept

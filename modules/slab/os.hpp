@@ -75,6 +75,11 @@ void note_refused_release() noexcept;
 /// Whether `which` may be made. If not, errno is ENOMEM.
 [[nodiscard]] bool granted(os_call which) noexcept;
 
+/// Moves a descriptor that was just opened to a number above the standard streams, 100 or more if there is one, so that
+/// no message of the program is written into it, and closes the one given. Close-on-exec. Negative ones are returned as
+/// they are; -1, with errno set, if there is no such number.
+[[nodiscard]] int above_streams(int descriptor) noexcept;
+
 /// Replaces the table, for tests; null restores the real one. Returns the one that was in use. Not thread safe: no
 /// other thread may use tslab meanwhile.
 os_calls const* set_os_calls(os_calls const* calls) noexcept;

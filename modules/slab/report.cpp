@@ -54,14 +54,25 @@ public:
         return text({digits.data(), static_cast<std::size_t>(end - digits.data())});
     }
     line_writer& address(void const* p) noexcept { return text("0x").number(reinterpret_cast<std::uintptr_t>(p), 16); }
-    [[nodiscard]] std::size_t finish(char const* begin) noexcept
+    /// Ends the line that begins at `begin`, and returns its length.
+    [[nodiscard]] std::size_t finish(char* begin) noexcept
     {
-        if (left_ == 0)
-            out_[-1] = '\n';   // the newline stays if the line is truncated
-        else
-            put('\n');
+        cut_behind_character(begin);   // a truncated line still ends with a newline
+        put('\n');
         return static_cast<std::size_t>(out_ - begin);
     }
+    /// If the line was truncated, makes room for one byte behind its last whole character.
+    void cut_behind_character(char* begin) noexcept
+    {
+        if (left_ != 0)
+            return;
+        auto const length = static_cast<std::size_t>(out_ - begin);
+        out_ = begin + fitting_prefix({begin, length}, length - 1).size();
+        ++left_;
+    }
+
+    /// Lets a line go on behind where it was truncated.
+    void add_room(std::size_t bytes) noexcept { left_ += bytes; }
 
 private:
     void put(char c) noexcept
@@ -118,10 +129,82 @@ void describe(line_writer& w, misuse_report const& r) noexcept
     }
 }
 
+/// How many reports of a kind and place the default handler got. Entries are never freed. All of it is lock-free words:
+/// a signal handler may report, and a forked child goes on with its parent's numbers.
+struct report_count {
+    std::atomic<std::uint64_t> key{0};   // 0: no entry
+    std::atomic<std::uint64_t> reports{0};
+};
+constinit std::array<report_count, most_report_places> counts{};
+constinit std::array<std::atomic<std::uint64_t>, misuse_count> other_counts{};   // by kind: places without an entry
+
+/// FNV-1a, G. Fowler, L. C. Noll, K.-P. Vo.
+constexpr std::uint64_t hash(std::uint64_t h, std::string_view text) noexcept
+{
+    for (char c : text)
+        h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+    return (h ^ 0xffU) * 0x100000001b3U;   // a byte that ends a text: "ab", "c" is not "a", "bc"
+}
+
+/// A number for a report's kind and place; not 0.
+std::uint64_t key_of(misuse_report const& r) noexcept
+{
+    std::uint64_t h = hash(0xcbf29ce484222325U, name_of(r.kind));
+    h = hash(h, r.heap);
+    h = r.file != nullptr ? (hash(h, r.file) ^ r.line) * 0x100000001b3U : hash(h, r.epoch_label);
+    return h | 1U;
+}
+
+/// The counter of a report's kind and place; `shared` is set if that one has no entry.
+std::atomic<std::uint64_t>& count_of(misuse_report const& r, bool& shared) noexcept
+{
+    std::uint64_t const key = key_of(r);
+    for (std::size_t n = 0; n < counts.size(); ++n) {
+        report_count& entry = counts[(key / 2 + n) % counts.size()];
+        std::uint64_t there = 0;
+        if (entry.key.compare_exchange_strong(there, key, std::memory_order_relaxed) || there == key)
+            return entry.reports;
+    }
+    shared = true;
+    return other_counts[static_cast<std::size_t>(r.kind) % misuse_count];
+}
+
+constexpr bool is_power_of_ten(std::uint64_t n) noexcept
+{
+    while (n % 10 == 0 && n != 0)
+        n /= 10;
+    return n == 1;
+}
+
+void describe_all(line_writer& w, misuse_report const& r) noexcept
+{
+    w.text("tslab: ");
+    describe(w, r);
+    w.text(" (heap ").name(r.heap);
+    if (!r.epoch_label.empty())
+        w.text(", epoch ").name(r.epoch_label);
+    if (r.size_class != 0)
+        w.text(", class ").number(r.size_class);
+    w.text(")");
+}
+
 void print_and_abort(misuse_report const& r)
 {
+    bool shared = false;
+    std::uint64_t const n = r.fatal ? 1 : count_of(r, shared).fetch_add(1, std::memory_order_relaxed) + 1;
+    if (!is_power_of_ten(n))
+        return;
     std::array<char, 512> line;
-    std::size_t const length = format(r, line.data(), line.size());
+    constexpr std::size_t room_for_number = 96;
+    line_writer w{line.data(), line.size() - room_for_number};
+    describe_all(w, r);
+    w.cut_behind_character(line.data());
+    w.add_room(room_for_number);
+    if (shared)
+        w.text("; number ").number(n).text(" of this kind at places beyond the first ").number(counts.size());
+    else if (n != 1)
+        w.text("; number ").number(n).text(" of this kind and place");
+    std::size_t const length = w.finish(line.data());
     [[maybe_unused]] auto const written = ::write(STDERR_FILENO, line.data(), length);
     if (r.fatal)
         std::abort();
@@ -136,14 +219,7 @@ std::size_t format(misuse_report const& r, char* out, std::size_t size) noexcept
     if (size == 0)
         return 0;
     line_writer w{out, size};
-    w.text("tslab: ");
-    describe(w, r);
-    w.text(" (heap ").name(r.heap);
-    if (!r.epoch_label.empty())
-        w.text(", epoch ").name(r.epoch_label);
-    if (r.size_class != 0)
-        w.text(", class ").number(r.size_class);
-    w.text(")");
+    describe_all(w, r);
     return w.finish(out);
 }
 

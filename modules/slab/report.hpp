@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Reports of misuse: the kind, the address and the heap and epoch that it belongs to. One handler for the process; the
-// default one prints one line without allocating and aborts, so that a bug is found at its place.
+// default one prints one line without allocating and aborts, so that a bug is found at its place. Of reports that do not
+// abort it prints the first of each kind and place, then the 10th, the 100th and so on, with their number.
 #pragma once
 
 export namespace tslab {
@@ -55,6 +56,10 @@ struct misuse_report {
 /// Called on the thread that misused, possibly by several threads at once. It may abort, or return: then the operation
 /// is a counted no-op. It must not throw, nor call into the heap of the report.
 using error_handler = void (*)(misuse_report const&);
+
+/// The kinds and places that the default handler tells apart. A place is a source place, or where there is none the
+/// epoch's label, in a heap of one name. Reports of further ones are counted by kind alone.
+inline constexpr std::size_t most_report_places = 256;
 
 /// Installs `handler` for the process and returns the one before; null installs the default. Thread safe.
 error_handler set_error_handler(error_handler handler) noexcept;

@@ -5,6 +5,7 @@ module;
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -38,6 +39,7 @@ static_assert(sizeof(segment_header) <= segment::first_chunk && first_extent % s
 
 constinit std::array<std::uint32_t, segment::most_chunks> published_chunks{};
 constinit std::array<std::uint32_t, segment::most_chunks> private_chunks{};
+constinit bool copy_is_new = false;   // made in this pass of the fork gate; changed in passes only
 constinit segment the_published{true, published_chunks.data()};
 constinit segment the_private{false, private_chunks.data()};
 
@@ -99,11 +101,20 @@ bool segment::open_file() noexcept
 try {
     std::string name = file_name();
     bool const in_memory = name.empty();
-    int const descriptor = in_memory ? create_memfd() : create_file(name);
-    if (descriptor < 0)
+    if (!in_memory && !make_absolute(name))
         return false;
+    int const opened = in_memory ? create_memfd() : create_file(name);
+    int const descriptor = above_streams(opened);
+    if (descriptor < 0) {
+        if (opened >= 0 && !in_memory)
+            ::unlink(name.c_str());
+        return false;
+    }
     if (!in_memory && granted(os_call::keep_path))
-        path_ = ::strdup(name.c_str());
+        path_ = ::strdup((name + renamed_suffix).c_str());
+    if (path_ != nullptr)
+        path_[name.size()] = '\0';   // remove_file looks under both names, and allocates nothing
+    maker_ = ::getpid();
     struct stat made{};
     if ((!in_memory && path_ == nullptr) || !set_size(descriptor, bytes_) || !examine(descriptor, made) ||
         !reserve_space(descriptor, 0, segment_step) || !map_over(extents_[0].base, bytes_, descriptor, 0) ||
@@ -135,13 +146,23 @@ void segment::close_file() noexcept
         ::close(descriptor);
 }
 
+/// Removes the file, under the name that it has now, if this process made it. A process that was started with the same
+/// name meanwhile has renamed this one's, and the name is that of its own file.
+void segment::remove_file() noexcept
+{
+    if (path_ == nullptr)
+        return;
+    if (maker_ == ::getpid() && !unlink_if(path_, device_, inode_)) {
+        path_[std::strlen(path_)] = renamed_suffix[0];
+        unlink_if(path_, device_, inode_);
+    }
+    std::free(std::exchange(path_, nullptr));
+}
+
 /// Removes the file and returns the address space.
 void segment::give_back() noexcept
 {
-    if (path_ != nullptr) {
-        ::unlink(path_);
-        std::free(std::exchange(path_, nullptr));
-    }
+    remove_file();
     close_file();
     extent_count_.store(0, std::memory_order_relaxed);
     for (extent& e : extents_)
@@ -270,9 +291,7 @@ void segment::set_root(void const* record) noexcept
 
 void segment::note_missing() noexcept { header().missing.fetch_add(1, std::memory_order_relaxed); }
 
-// Plain loads, hidden from ThreadSanitizer: threads count there meanwhile. Of a thread's own non-atomic data any state
-// will do, since the child has none of those threads.
-void segment::copy_for_fork() noexcept __attribute__((no_thread_safety_analysis, no_sanitize("thread")))
+void segment::copy_for_fork() noexcept __attribute__((no_thread_safety_analysis))
 {
     if (!is_published())
         return;
@@ -280,9 +299,28 @@ void segment::copy_for_fork() noexcept __attribute__((no_thread_safety_analysis,
         ::mmap(nullptr, used_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED)
         return;
-    // Word by word: threads count there meanwhile. All else is under locks, or its change waits for the fork.
-    auto* to = static_cast<std::uint64_t*>(memory);
-    std::size_t left = used_;
+    copy_ = static_cast<std::byte*>(memory);
+    copied_ = used_;
+    copy_words();
+    copy_is_new = true;
+}
+
+void segment::refresh_copy() noexcept __attribute__((no_thread_safety_analysis))
+{
+    if (copy_ == nullptr || std::exchange(copy_is_new, false))
+        return;
+    if (used_ == copied_ && is_published())
+        return copy_words();
+    drop_copy();
+    copy_for_fork();
+}
+
+// Word by word, plain loads hidden from ThreadSanitizer: threads count there meanwhile. All else changes in passes of the
+// fork gate. Of a thread's own non-atomic data any state will do, since the child has none of those threads.
+void segment::copy_words() noexcept __attribute__((no_thread_safety_analysis, no_sanitize("thread")))
+{
+    auto* to = reinterpret_cast<std::uint64_t*>(copy_);
+    std::size_t left = copied_;
     for (extent const& e : extents_) {
         std::size_t const here = std::min(left, e.bytes);
         auto const* const words = reinterpret_cast<std::uint64_t const volatile*>(e.base);
@@ -290,14 +328,12 @@ void segment::copy_for_fork() noexcept __attribute__((no_thread_safety_analysis,
             *to++ = words[i];
         left -= here;
     }
-    copy_ = static_cast<std::byte*>(memory);
-    copied_ = used_;
 }
 
 void segment::drop_copy() noexcept __attribute__((no_thread_safety_analysis))
 {
     if (copy_ != nullptr)
-        ::munmap(std::exchange(copy_, nullptr), copied_);   // more may be in use by now
+        ::munmap(std::exchange(copy_, nullptr), copied_);
 }
 
 void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
@@ -309,7 +345,7 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
     std::size_t const used = used_;
     int const parents = descriptor_.exchange(-1, std::memory_order_relaxed);
     bool const parents_is_open = still_ours(parents);
-    int const fresh = create_memfd();
+    int const fresh = above_streams(create_memfd());
     // Calls f(extent, offset, bytes that are in use or copied) for each extent, until one returns false.
     auto const for_each_extent = [&](std::size_t of, auto f) noexcept {
         std::size_t offset = 0;

@@ -85,9 +85,11 @@ public:
         return committed_.load(std::memory_order_relaxed);
     }
 
-    /// Before a fork, under every lock: makes a copy, since the parent's threads go on counting before the child can
+    /// Before a fork, when every lock is reserved: makes a copy, since the parent's threads go on counting before the child can
     /// make one. Without memory for it there is no copy, and the child's figures include what they count until then.
     void copy_for_fork() noexcept;
+    /// During a fork, in a pass: brings the copy up to date, if there is one.
+    void refresh_copy() noexcept;
     /// In a forked child: replaces the segment shared with the parent by one of the child's own, with the contents at
     /// the fork, at the same addresses. If that is not possible, by private memory.
     void renew() noexcept;
@@ -108,6 +110,8 @@ private:
     [[nodiscard]] bool grow() noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] bool commit(std::size_t end) noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] bool still_ours(int descriptor) const noexcept;
+    void remove_file() noexcept __attribute__((requires_capability(lock_)));
+    void copy_words() noexcept;
     void close_file() noexcept __attribute__((requires_capability(lock_)));
     void give_back() noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] std::byte* at(std::size_t offset) const noexcept;
@@ -131,14 +135,15 @@ private:
     // By chunk: the next free chunk, or the next of the same chain, which only its owner follows.
     std::uint32_t* const next_;
     std::byte* copy_ = nullptr;   // during a fork: a copy of the used part
-    std::size_t copied_ = 0;
+    std::size_t copied_ = 0;      // its bytes
     bool const is_published_;
     bool full_ __attribute__((guarded_by(lock_))) = false;   // takes no more from the system
     atomic<int> descriptor_{-1};                             // -1: not published
     // Identity of the file that was opened: the program may have closed the descriptor, and its number may be reused.
     std::uint64_t device_ = 0;
     std::uint64_t inode_ = 0;
-    char* path_ = nullptr;   // of the file; null for a memfd
+    char* path_ = nullptr;   // of the file, absolute; null for a memfd
+    int maker_ = 0;          // the process that made the file
 };
 
 /// The published segment and the private one. Never destroyed.

@@ -30,6 +30,29 @@ inline std::string file_name()
     return name;
 }
 
+/// Appended to the name of a file that a later process of the same name finds.
+inline constexpr char const* renamed_suffix = ".old";
+
+/// Prepends the working directory to a relative name: the program may change it. Returns false if that is unknown.
+/// Throws std::bad_alloc.
+inline bool make_absolute(std::string& name)
+{
+    if (name.starts_with('/'))
+        return true;
+    std::array<char, PATH_MAX> directory{};
+    if (::getcwd(directory.data(), directory.size()) == nullptr || directory[0] != '/')
+        return false;
+    name.insert(0, std::string{directory.data()} + '/');
+    return true;
+}
+
+/// Removes the file with that name if it is the one with that identity; returns whether it did.
+inline bool unlink_if(char const* name, std::uint64_t device, std::uint64_t inode) noexcept
+{
+    struct stat there{};
+    return ::lstat(name, &there) == 0 && there.st_dev == device && there.st_ino == inode && ::unlink(name) == 0;
+}
+
 inline int create_memfd() noexcept
 {
     return granted(os_call::make_file) ? ::memfd_create("tslab", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
@@ -38,7 +61,7 @@ inline int create_memfd() noexcept
 /// Whether a file is a segment of this process, made by another copy of the library, as a plugin may have one.
 inline bool is_of_this_process(std::string const& name) noexcept
 {
-    int const file = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int const file = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);   // nothing is written to it
     segment_header header;
     header.magic = 0;
     bool const whole = file >= 0 && ::pread(file, &header, sizeof(header), 0) == sizeof(header);
@@ -65,7 +88,7 @@ inline int create_file(std::string& name)
             name = plain + '.' + std::to_string(copy);
             continue;
         }
-        std::string const kept = name + ".old";
+        std::string const kept = name + renamed_suffix;
         if (!granted(os_call::rename_file) || ::rename(name.c_str(), kept.c_str()) != 0)
             return -1;
         return ::open(name.c_str(), flags, 0600);

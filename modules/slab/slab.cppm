@@ -32,6 +32,7 @@ import tslab.stats;
 #include "environment.hpp"
 #include "memory_group.hpp"
 #include "report.hpp"
+#include "fork_gate.hpp"
 #include "mutex.hpp"
 #include "descriptor.hpp"
 #include "checks.hpp"

@@ -9,6 +9,7 @@ module;
 #include <cstdio>
 #include <fcntl.h>
 #include <string>
+#include <string_view>
 #include <sys/mman.h>
 #include <system_error>
 #include <unistd.h>
@@ -62,8 +63,8 @@ std::string read_thread_name(std::int64_t pid, std::uint32_t tid)
     ::close(fd);
     if (got <= 0)
         return {};
-    char const* const end = text.data() + got;
-    return {static_cast<char const*>(text.data()), std::find(static_cast<char const*>(text.data()), end, '\n')};
+    std::string_view const line{text.data(), static_cast<std::size_t>(got)};
+    return std::string{without_cut_character(line.substr(0, line.find('\n')))};
 }
 
 bool residency_known() noexcept

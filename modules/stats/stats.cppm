@@ -14,6 +14,7 @@ module;
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 #if defined(__has_feature)   // the sanitizer must see every access
 #if __has_feature(thread_sanitizer)
@@ -29,6 +30,7 @@ export module tslab.stats;
 #include "clock.hpp"
 #include "residency.hpp"
 #include "histogram.hpp"
+#include "bounded_text.hpp"
 #include "snapshot.hpp"
 #include "heap_map.hpp"
 // clang-format on

@@ -111,7 +111,7 @@ slab_meta* epoch_slabs::first_partial_for(unsigned bin, thread_record const& me)
     if (front == nullptr || !me.scans[class_of_bin(bin)].rotated())
         return front;
     slab_meta* s = front;
-    for (std::uint64_t skip = this_thread.id % places; skip != 0; --skip)
+    for (std::uint64_t skip = this_thread.id() % places; skip != 0; --skip)
         s = s->next != nullptr ? s->next : front;
     return s;
 }

@@ -1,8 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Fork: every thread leaves its fork-exclusion section, then every lock is taken in order, so that parent and child
-// find consistent lists.
+// Fork. Before it, every thread leaves its fork-exclusion section, and every lock is reserved, in order; from then on
+// lists change in passes of the fork gate only, which exclude the moment of the fork. So parent and child find
+// consistent lists, whatever the handlers of other libraries do, before and after these. In the child the locks are made
+// free, and what the parent's other threads had announced is cleared.
 module;
 #include <array>
 #include <atomic>
@@ -11,6 +13,7 @@ module;
 #include <sched.h>
 #include <string>
 #include <unistd.h>
+#include <utility>
 module tslab.tls_cache;
 
 import tslab.stats;
@@ -21,122 +24,150 @@ import tslab.slab;
 
 namespace tslab {
 
+namespace {
+
+/// How long a fork waits, in all, for threads that change lists or hold a lock. A thread stays there longer only if
+/// something that it calls does, such as an error handler that waits for a lock which the forking thread holds. Then
+/// the fork goes on without it: rather a child that may miss what that thread was changing than a program that hangs.
+class fork_patience {
+public:
+    /// Waits a moment; false when the time is over.
+    [[nodiscard]] bool wait() noexcept
+    {
+        ::sched_yield();
+        return !over_ && !(over_ = now_ns() - begin_ >= most_ns);
+    }
+
+private:
+    static constexpr std::uint64_t most_ns = 2'000'000'000;
+    std::uint64_t begin_ = now_ns();
+    bool over_ = false;
+};
+
+void reserve(mutex& m, fork_patience& patience) noexcept
+{
+    while (!m.reserve() && patience.wait()) {
+    }
+}
+
+}
+
 // Modelled: tests/models/reach.pml, step wait_outside
+// Modelled: tests/models/fork.pml, step wait_outside
 void fork_exclusion::wait_outside() noexcept
 {
-    do {
-        me_->activity.store(before_, std::memory_order_release);
-        while (fork_under_way.load(std::memory_order_acquire))
-            ::sched_yield();
+    for (std::uint32_t const before = before_;;) {
+        me_->activity.store(before, std::memory_order_release);
+        bool const passes = fork_gate::enter();
         if (me_->reached.load(std::memory_order_relaxed))
             me_->heap.wait_until_not_reached();
-        me_->activity.store(before_ | thread_record::changing_lists, std::memory_order_relaxed);
+        me_->activity.store(before | thread_record::changing_lists, std::memory_order_relaxed);
         light_barrier(me_->activity);
-    } while (fork_under_way.load(std::memory_order_relaxed) || me_->reached.load(std::memory_order_acquire));
+        if ((passes || fork_gate::is_open()) && !me_->reached.load(std::memory_order_acquire)) {
+            before_ = passes ? before | in_pass : before;
+            return;
+        }
+        if (passes)
+            fork_gate::leave();
+    }
 }
 
-// Waits until no other thread changes lists, then takes every lock: parent and child find the lists consistent.
+[[gnu::cold, gnu::noinline]] void fork_exclusion::end_pass() noexcept
+{
+    me_->activity.store(before_ & ~in_pass, std::memory_order_release);
+    fork_gate::leave();
+}
+
+// Waits until no other thread changes lists, then reserves every lock. The registry's comes first: a thread that holds
+// it may begin a section.
 // Modelled: tests/models/reach.pml, step before_fork
+// Modelled: tests/models/fork.pml, step before_fork
 void thread_registry::before_fork() noexcept
 {
-    lock_.lock();
-    fork_exclusion::fork_under_way.store(true, std::memory_order_relaxed);
+    for (fork_patience patience; !reserve_first();) {
+        if (fork_gate::join())   // another thread's fork has prepared everything
+            return;
+        if (!fork_gate::is_open())
+            fork_gate::wait_a_turn();
+        else if (!patience.wait())
+            break;
+    }
+    fork_gate::settle_child = []() noexcept { registry().after_fork_in_child(); };
+    fork_gate::close();
     heavy_barrier();
+    fork_patience patience;
     for (heap_state* h = heaps_; h != nullptr; h = h->next_heap_)
         for (thread_record* r = h->first_record(); r != nullptr; r = r->next_of_heap)
-            while (r->list != this_thread.records &&
-                   (r->activity.load(std::memory_order_acquire) & thread_record::changing_lists) != 0)
-                ::sched_yield();
-    background().before_fork();   // the purge thread changes lists without a record
-    for (heap_state* h = heaps_; h != nullptr; h = h->next_heap_)
-        h->lock_for_fork();
-    published_.lock_for_fork().lock();
-    private_segment().lock_for_fork().lock();
-    published_segment().lock_for_fork().lock();
-    published_segment().copy_for_fork();
-    process_window.lock_for_fork().lock();
-    if constexpr (with_checks)
-        lock_twins();
-}
-
-void thread_registry::after_fork(bool in_child) noexcept
-{
-    if constexpr (with_checks)
-        unlock_twins();
-    if (in_child)
-        process_window.lock_for_fork().reset_after_fork();
-    else
-        process_window.lock_for_fork().unlock();
-    for (mutex* const m :
-         {&published_segment().lock_for_fork(), &private_segment().lock_for_fork(), &published_.lock_for_fork()})
-        if (in_child)
-            m->reset_after_fork();
-        else
-            m->unlock();
-    for (heap_state* h = heaps_; h != nullptr; h = h->next_heap_)
-        h->unlock_after_fork(in_child);
-    if (in_child) {
-        ask_kernel_for_barriers();
-        for (record_list* list = all_lists_; list != nullptr; list = list->next_of_all)
-            list->life.reset();
-        if (this_thread.records != nullptr)
-            this_thread.records->life.take();
-        published_segment().renew();
-        if (this_thread.id != 0)
-            this_thread.tid = static_cast<std::uint32_t>(::gettid());
-        // Threads that exist only in the parent: a closer flushes their caches without asking them.
-        for (heap_state* h = heaps_; h != nullptr; h = h->next_heap_)
-            for (thread_record* r = h->first_record(); r != nullptr; r = r->next_of_heap)
-                if (r->list != nullptr && r->list == this_thread.records) {
-                    r->stats.tid.store(this_thread.tid, std::memory_order_relaxed);
-                } else if (r->list != nullptr) {
-                    r->vanished.store(true, std::memory_order_relaxed);
-                    // The thread may have been in an operation or a section; in the child nothing else clears that.
-                    r->activity.store(0, std::memory_order_relaxed);
-                    r->stats.alive.store(0, std::memory_order_relaxed);
-                }
+            while (r->list != this_thread.more->list &&
+                   (r->activity.load(std::memory_order_acquire) & thread_record::changing_lists) != 0 &&
+                   patience.wait()) {
+            }
+    for_each_lock([&patience](mutex& m) noexcept { reserve(m, patience); });
+    if (fork_gate::enter()) {   // another thread may pass by now, and renew the copy
+        published_segment().copy_for_fork();
+        fork_gate::leave();
     }
+}
+
+/// Calls `visit` for every lock but the registry's own, in the order of locking.
+template <class F> void thread_registry::for_each_lock(F visit) noexcept
+{
+    background().for_each_lock(visit);   // the purge thread changes lists without a record
+    for (heap_state* h = heaps_; h != nullptr; h = h->next_heap_)
+        h->for_each_lock_in_fork(visit);
+    visit(published_.lock_for_fork());
+    visit(private_segment().lock_for_fork());
+    visit(published_segment().lock_for_fork());
+    visit(process_window.lock_for_fork());
+    if constexpr (with_checks)
+        visit(lock_of_twins());
+}
+
+// Modelled: tests/models/fork.pml, step after_fork_in_parent
+void thread_registry::after_fork_in_parent() noexcept
+{
+    if (fork_gate::is_open() || !fork_gate::end())
+        return;
+    bool const passes = fork_gate::enter();
+    for_each_lock([](mutex& m) noexcept { m.end_reservation(); });
     published_segment().drop_copy();
-    background().after_fork(in_child);   // a child publishes the purge thread's state in its own segment
-    fork_exclusion::fork_under_way.store(false, std::memory_order_release);
-    if (in_child)
-        lock_.reset_after_fork();
-    else
-        lock_.unlock();
+    lock_.end_reservation();
+    fork_gate::open();
+    if (passes)
+        fork_gate::leave();
 }
 
-void heap_state::lock_for_fork() noexcept
+void thread_registry::after_fork_in_child() noexcept
 {
-    reach_lock_.lock();
-    for (std::uint32_t i = 0; i < prepared_slots(); ++i)
-        epoch_slabs_at(i).lock.lock();
-    for (unsigned c = 0; c < class_count; ++c)
-        slabs_.lock_for_fork(c).lock();
-    slabs_.pages().lock_for_fork().lock();
-    meta_.lock_for_fork().lock();
-    checks_.lock_for_fork().lock();
-    history_lock_.lock();
-    published_.lock_for_fork().lock();   // last: a row of counters may be made under any of the others
-}
-
-void heap_state::unlock_after_fork(bool in_child) noexcept
-{
-    auto const open = [in_child](mutex& m) __attribute__((no_thread_safety_analysis)) {
-        if (in_child)
-            m.reset_after_fork();
-        else
-            m.unlock();
-    };
-    open(published_.lock_for_fork());
-    open(history_lock_);
-    open(checks_.lock_for_fork());
-    open(meta_.lock_for_fork());
-    open(slabs_.pages().lock_for_fork());
-    for (unsigned c = 0; c < class_count; ++c)
-        open(slabs_.lock_for_fork(c));
-    for (std::uint32_t i = prepared_slots(); i-- > 0;)
-        open(epoch_slabs_at(i).lock);
-    open(reach_lock_);
+    if (fork_gate::is_open())   // it has run already, since a handler of another library allocated before this one
+        return;
+    for_each_lock([](mutex& m) __attribute__((no_thread_safety_analysis)) { m.reset_after_fork(); });
+    if (hooks_installed_)
+        ask_kernel_for_barriers();
+    for (record_list* list = all_lists_; list != nullptr; list = list->next_of_all)
+        list->life.reset();
+    if (this_thread.more->list != nullptr)
+        this_thread.more->list->life.take();
+    published_segment().renew();
+    record_list* const own = this_thread.more->list;
+    if (own != nullptr)
+        own->details.tid = static_cast<std::uint32_t>(::gettid());
+    // Threads that exist only in the parent: a closer flushes their caches without asking them.
+    for (heap_state* h = heaps_; h != nullptr; h = h->next_heap_)
+        for (thread_record* r = h->first_record(); r != nullptr; r = r->next_of_heap)
+            if (r->list != nullptr && r->list == own) {
+                r->stats.tid.store(own->details.tid, std::memory_order_relaxed);
+            } else if (r->list != nullptr) {
+                r->vanished.store(true, std::memory_order_relaxed);
+                // The thread may have been in an operation or a section; in the child nothing else clears that.
+                r->activity.store(0, std::memory_order_relaxed);
+                r->reached.store(false, std::memory_order_relaxed);
+                r->stats.alive.store(0, std::memory_order_relaxed);
+            }
+    published_segment().drop_copy();
+    background().after_fork_in_child();   // publishes the purge thread's state in the child's own segment
+    lock_.reset_after_fork();
+    fork_gate::reset_in_child();
 }
 
 }

@@ -2,15 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sections in which a thread changes lists of a heap. A fork, and a thread that reaches for another thread's empty
-// slabs, wait until the section ends or leave that thread alone.
+// slabs, wait until the section ends or leave that thread alone. A section that begins while a fork is under way is a
+// pass of the fork gate.
 #pragma once
 
 export namespace tslab {
 
-/// Marks the calling thread as changing lists for its lifetime. A fork waits until no thread is so marked. The
-/// constructor waits while a fork is under way, and while another thread takes this thread's retained slabs (see
-/// heap_state::reach_threads). Sections nest; a null record makes no section. Requires: the thread holds no lock of the
-/// heap, or is in a section already. Thread safe.
+/// Marks the calling thread as changing lists for its lifetime. A fork waits until no thread is so marked. While a fork
+/// is under way the constructor waits as fork_gate::enter does: on the forking thread not at all, on others a bounded
+/// time. It also waits while another thread takes this thread's retained slabs (see heap_state::reach_threads). Sections
+/// nest; a null record makes no section. Requires: the thread holds no lock of the heap, or is in a section already.
+/// Thread safe.
 class fork_exclusion {
 public:
     // Modelled: tests/models/reach.pml, step announce
@@ -22,24 +24,28 @@ public:
         me_->activity.store(before_ | thread_record::changing_lists, std::memory_order_relaxed);
         light_barrier(me_->activity);   // the mark is visible before the loads below
         // acquire: pairs with reach_threads. What it did to this thread's lists is visible.
-        if (fork_under_way.load(std::memory_order_relaxed) || me_->reached.load(std::memory_order_acquire)) [[unlikely]]
+        if (!fork_gate::is_open() || me_->reached.load(std::memory_order_acquire)) [[unlikely]]
             wait_outside();
     }
     inline ~fork_exclusion()
     {
-        if (me_ != nullptr)
+        if (me_ == nullptr)
+            return;
+        if ((before_ & in_pass) != 0) [[unlikely]]
+            end_pass();
+        else
             me_->activity.store(before_, std::memory_order_release);   // as in leave()
     }
     fork_exclusion(fork_exclusion const&) = delete;
     fork_exclusion& operator=(fork_exclusion const&) = delete;
 
-    static inline constinit atomic<bool> fork_under_way{false};
-
 private:
+    static constexpr std::uint32_t in_pass = std::uint32_t{1} << 31;   // of before_; never part of an activity
     void wait_outside() noexcept;
+    void end_pass() noexcept;
 
     thread_record* me_;
-    std::uint32_t before_;
+    std::uint32_t before_;   // the activity to go back to
 };
 
 }

@@ -66,7 +66,7 @@ heap_state::heap_state(options const& o, std::size_t ring_record_bytes)
         throw std::bad_alloc{};
     free_slots_.attach(words, o.slots);
     stats_.first_chunk.store(published_.first_published(), std::memory_order_relaxed);
-    std::string_view const fitting = o.name.substr(0, stats_.name.size() - 1);
+    std::string_view const fitting = fitting_prefix(o.name, stats_.name.size() - 1);
     std::copy(fitting.begin(), fitting.end(), stats_.name.begin());
     stats_.epoch_count = o.slots;
     stats_.slab_cache = o.policy == reclaim_policy::eager ? 0 : o.slab_cache;
@@ -117,10 +117,8 @@ std::uint32_t heap_state::find_place(std::source_location const& at, std::uint64
         publish_arena();
         if (place == nullptr)
             return i;
-        std::string_view file = at.file_name();
-        if (file.size() >= place->file.size())
-            file.remove_prefix(file.size() - place->file.size() + 1);
-        std::string_view const function = std::string_view{at.function_name()}.substr(0, place->function.size() - 1);
+        std::string_view const file = fitting_suffix(at.file_name(), place->file.size() - 1);
+        std::string_view const function = fitting_prefix(at.function_name(), place->function.size() - 1);
         place->line = at.line();
         std::copy(file.begin(), file.end(), place->file.begin());
         std::copy(function.begin(), function.end(), place->function.begin());

@@ -37,7 +37,7 @@ public:
     /// first call; the first call takes the registry's lock.
     [[nodiscard]] inline thread_record* record() noexcept
     {
-        auto const& recent = this_thread.recent[number_ % thread_state::recent_count];
+        auto const& recent = this_thread.more->recent[number_ % thread_details::recent_count];
         if (recent.number == number_) [[likely]]
             return recent.record;
         return find_or_make_record();
@@ -350,9 +350,25 @@ public:
         return s != nullptr ? page_heap::first_page_of(s) : nullptr;
     }
 
-    /// Take and release all locks of the heap around a fork. Only for the registry.
-    void lock_for_fork() noexcept __attribute__((no_thread_safety_analysis));
-    void unlock_after_fork(bool in_child) noexcept __attribute__((no_thread_safety_analysis));
+    /// Calls `visit` for every lock of the heap, in the order of locking. Only for the registry, around a fork.
+    template <class F> inline void for_each_lock_in_fork(F visit) noexcept __attribute__((no_thread_safety_analysis))
+    {
+        for (mutex* const m : upper_locks_)
+            if (m != nullptr)
+                visit(*m);
+        visit(reach_lock_);
+        for (std::uint32_t i = 0; i < prepared_slots(); ++i)
+            visit(epoch_slabs_at(i).lock);
+        for (unsigned c = 0; c < class_count; ++c)
+            visit(slabs_.lock_for_fork(c));
+        visit(slabs_.pages().lock_for_fork());
+        visit(meta_.lock_for_fork());
+        visit(checks_.lock_for_fork());
+        visit(history_lock_);
+        visit(published_.lock_for_fork());   // last: a row of counters may be made under any of the others
+    }
+    /// Makes a fork reserve locks of the layer above, too. Call it before any other thread knows the heap.
+    void reserve_in_fork(std::array<mutex*, 3> const& locks) noexcept;
 
 private:
     friend class purge_thread;
@@ -409,6 +425,7 @@ private:
     atomic<bool> sampling_{false};
     mutable atomic<std::uint32_t> pins_{0};   // see pinned_units
     mutable mutex history_lock_;
+    std::array<mutex*, 3> upper_locks_{};   // see reserve_in_fork; guarded by the registry's lock
     std::string name_;
     bool registered_ = false;
     heap_state* next_heap_ = nullptr;     // guarded by the registry's lock

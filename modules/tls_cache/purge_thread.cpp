@@ -135,7 +135,7 @@ void purge_thread::publish_state(background_state state) noexcept
 
 void purge_thread::start() noexcept
 {
-    wake_ = granted(os_call::make_event) ? ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    wake_ = granted(os_call::make_event) ? above_streams(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) : -1;
     bool const started = wake_ >= 0 && create_thread();
     if (!started && wake_ >= 0)
         ::close(std::exchange(wake_, -1));
@@ -272,27 +272,14 @@ bool purge_thread::is_near_limit() noexcept
     return near.value_or(false);
 }
 
-void purge_thread::before_fork() noexcept
+void purge_thread::after_fork_in_child() noexcept
 {
-    pass_lock_.lock();
-    lock_.lock();
-}
-
-void purge_thread::after_fork(bool in_child) noexcept
-{
-    if (!in_child) {
-        lock_.unlock();
-        pass_lock_.unlock();
-        return;
-    }
-    // The thread exists only in the parent. A heap of the child starts another one at its next decay.
+    // A heap of the child starts another thread at its next decay.
     ++generation_;
     if (running_.exchange(false, std::memory_order_relaxed))
         ::close(std::exchange(wake_, -1));
     close_group();
     publish_state(background_state::pending);
-    lock_.reset_after_fork();
-    pass_lock_.reset_after_fork();
 }
 
 }

@@ -12,7 +12,7 @@
 //
 // Two locks: `pass_lock_` is held while the thread works on one heap or on the group's files; `lock_` guards the list
 // of heaps and the thread's state, for a few instructions at a time. The thread chooses a heap with both held. So a
-// heap that leaves the list and then takes `pass_lock_` once is not worked on afterwards, and a fork that holds both
+// heap that leaves the list and then takes `pass_lock_` once is not worked on afterwards, and a fork that reserves both
 // finds consistent lists.
 // Order: registry, pass_lock_, lock_; and pass_lock_ before every lock of a heap.
 #pragma once
@@ -34,9 +34,14 @@ public:
             start_again();
     }
 
-    /// Called by the registry, with its lock held and no other thread changing lists.
-    void before_fork() noexcept __attribute__((no_thread_safety_analysis));
-    void after_fork(bool in_child) noexcept __attribute__((no_thread_safety_analysis));
+    /// Calls `visit` for both locks, in order. For the registry, around a fork.
+    template <class F> inline void for_each_lock(F visit) noexcept __attribute__((no_thread_safety_analysis))
+    {
+        visit(pass_lock_);
+        visit(lock_);
+    }
+    /// In a forked child, whose thread has made the locks free: the purge thread exists only in the parent.
+    void after_fork_in_child() noexcept __attribute__((no_thread_safety_analysis));
 
 private:
     /// The state of one round over all heaps.

@@ -67,10 +67,10 @@ class shared_text {
 public:
     static constexpr std::size_t capacity = 31;
 
-    /// The part of a text that is stored: up to its first NUL, `capacity` bytes at most.
+    /// The part of a text that is stored: up to its first NUL, whole characters of `capacity` bytes at most.
     [[nodiscard]] static constexpr std::string_view fitting(std::string_view text) noexcept
     {
-        return text.substr(0, text.find('\0')).substr(0, capacity);
+        return fitting_prefix(text.substr(0, text.find('\0')), capacity);
     }
 
     using packed = std::array<std::uint64_t, 4>;

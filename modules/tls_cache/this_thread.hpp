@@ -112,60 +112,79 @@ private:
     std::array<place*, 24> mapped_{};   // by `bits - mapped_bits`; replaced arrays stay mapped
 };
 
-/// One thread's records in all heaps. It is not in thread-local storage, which can vanish without notice: in a forked
-/// child, and when a thread uses tslab after the C library has called its last destructor.
-struct record_list {
-    thread_record* first = nullptr;
-    record_table by_heap;
-    entered_scope* scopes = nullptr;   ///< the thread's array; freed with the list
-    lifeline life;
-    record_list* next_free = nullptr;
-    record_list* next_of_all = nullptr;
-};
+struct record_list;
 
-/// A thread's own state. A trivial type, so that access is one load; the hook at thread exit clears it.
-struct thread_state {
+/// What a thread keeps beside its key. It is part of the thread's record_list.
+struct alignas(64) thread_details {
     struct recent_heap {
         std::uint64_t number;
         thread_record* record;
     };
     static constexpr std::size_t recent_count = 4;
 
-    std::uint64_t key;   ///< the key of its resources' thread caches; 0 until the thread first uses tslab
-    std::uint64_t id;    ///< the thread's number; 0 likewise
-    std::array<recent_heap, recent_count> recent;   ///< by heap number modulo recent_count: the last heap used
-    record_list* records;    ///< null until the thread has a record; guarded by the registry's lock
-    entered_scope* scopes;   ///< the domains entered, innermost last
-    std::uint32_t scope_count;
-    std::uint32_t scope_capacity;
-    bool hooked;
-    std::uint32_t tid;   ///< the system's number; 0 until the thread first uses tslab
+    std::array<recent_heap, recent_count> recent{};   ///< by heap number modulo recent_count: the last heap used
+    record_list* list = nullptr;                      ///< the one it is part of; null in no_details
+    entered_scope* scopes = nullptr;                  ///< the domains entered, innermost last; freed with the list
+    std::uint32_t scope_count = 0;
+    std::uint32_t scope_capacity = 0;
+    std::uint32_t tid = 0;   ///< the system's number of the thread
 };
 
-inline constinit thread_local thread_state this_thread{};
+/// The details of a thread without a list. Never written.
+inline constinit thread_details no_details{};
 
-/// A cache's key when no thread may use the cache. No thread's key and no era has this value.
-inline constexpr std::uint64_t closed_key = ~std::uint64_t{0};
+/// One thread's records in all heaps, and its details. It is not in thread-local storage, which can vanish without
+/// notice: in a forked child, and when a thread uses tslab after the C library has called its last destructor. And a
+/// plug-in that is opened late gets little thread-local storage.
+struct record_list {
+    thread_details details;
+    thread_record* first = nullptr;   ///< guarded by the registry's lock, as the table is where it says so
+    record_table by_heap;
+    lifeline life;
+    record_list* next_free = nullptr;
+    record_list* next_of_all = nullptr;
+};
 
 /// Bit that distinguishes a thread's key from every era. Another thread may read the key of a cache that has just
 /// changed from a resource's to a thread's own, and must not mistake the era for its key. Eras have 48 bits (see
 /// allocator::current_epoch).
 inline constexpr std::uint64_t thread_key = std::uint64_t{1} << 63;
 
+/// The thread-local part of a thread's state: what the fast path compares, and where the rest is. A trivial type, so
+/// that access is one load; the hook at thread exit clears it. Kept small: the loader reserves some 1,600 bytes for the
+/// thread-local variables of all plug-ins of a process that are opened late.
+struct thread_state {
+    std::uint64_t key;      ///< the key of its resources' thread caches; 0 until the thread first uses tslab
+    thread_details* more;   ///< &no_details until the thread has a list, which implies the hook at its end
+
+    /// The thread's number; 0 until it first uses tslab.
+    [[nodiscard]] constexpr std::uint64_t id() const noexcept { return key & ~thread_key; }
+};
+static_assert(sizeof(thread_state) == 16);
+
+inline constinit thread_local thread_state this_thread{0, &no_details};
+
+/// A cache's key when no thread may use the cache. No thread's key and no era has this value.
+inline constexpr std::uint64_t closed_key = ~std::uint64_t{0};
+
 /// Counts an allocation of `bytes` from the default resource, at the innermost scope that the calling thread is in. No
 /// effect outside of scopes. Thread safe; takes the registry's lock.
 void count_escape(std::size_t bytes) noexcept;
 
-/// Gives the calling thread its number, if it has none, and installs the hook that runs when the thread ends.
-void register_this_thread() noexcept;
+/// Gives the calling thread its number, if it has none, and installs the hook that runs when the thread ends. Returns
+/// whether that is installed.
+bool register_this_thread() noexcept;
+/// The calling thread's details, in a list of its own. Null if there is no memory for it, or no hook at its end. Takes
+/// the registry's lock at the first call.
+[[nodiscard]] thread_details* own_details() noexcept;
 
 /// The library's number of the calling thread: `thread_id` of its entries in snapshots. From 1, and never used again. The
 /// first call gives the thread its number if it has none. Does not throw. Thread safe.
 [[nodiscard]] inline std::uint64_t this_thread_number() noexcept
 {
-    if (this_thread.id == 0) [[unlikely]]
+    if (this_thread.key == 0) [[unlikely]]
         register_this_thread();
-    return this_thread.id;
+    return this_thread.id();
 }
 
 /// True once the process is registered for membarrier: then light_barrier needs no fence.

@@ -251,21 +251,22 @@ void thread_record::note_repair(stopwatch::reading const& r) noexcept
 
 thread_record* heap_state::known_record() const noexcept
 {
-    auto const& recent = this_thread.recent[number_ % thread_state::recent_count];
+    thread_details const& mine = *this_thread.more;
+    auto const& recent = mine.recent[number_ % thread_details::recent_count];
     if (recent.number == number_)
         return recent.record;
-    return this_thread.records != nullptr ? this_thread.records->by_heap.find(number_) : nullptr;
+    return mine.list != nullptr ? mine.list->by_heap.find(number_) : nullptr;
 }
 
 // Not cold: a thread that uses many heaps in turn calls this each time.
 [[gnu::noinline]] thread_record* heap_state::find_or_make_record() noexcept
 {
-    record_list const* const own = this_thread.records;
+    record_list const* const own = this_thread.more->list;
     thread_record* r = own != nullptr ? own->by_heap.find(number_) : nullptr;
     if (r == nullptr) [[unlikely]]
         r = registry().adopt_record(*this);
-    if (r != nullptr) [[likely]]
-        this_thread.recent[number_ % thread_state::recent_count] = {number_, r};
+    if (r != nullptr) [[likely]]   // then the thread has a list
+        this_thread.more->recent[number_ % thread_details::recent_count] = {number_, r};
     return r;
 }
 

@@ -38,8 +38,21 @@ pthread_key_t exit_key;   // written once, before exit_key_made
 
 void on_thread_exit(void*) { registry().thread_ends(); }
 void on_fork_prepare() { registry().before_fork(); }
-void on_fork_parent() { registry().after_fork(false); }
-void on_fork_child() { registry().after_fork(true); }
+void on_fork_parent() { registry().after_fork_in_parent(); }
+void on_fork_child() { registry().after_fork_in_child(); }
+
+constinit bool fork_is_hooked = false;   // written before the program has threads, then under the registry's lock
+
+bool hook_fork() noexcept
+{
+    if (!fork_is_hooked)
+        fork_is_hooked = ::pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child) == 0;
+    return fork_is_hooked;
+}
+
+/// Before the static objects of the program, so that their fork handlers run before this library's, and after them in
+/// parent and child: then they meet open gates. If it fails, it is tried again with the first heap.
+[[gnu::constructor(101)]] void hook_fork_early() noexcept { static_cast<void>(hook_fork()); }
 
 }
 
@@ -83,24 +96,31 @@ void heavy_barrier() noexcept
 #endif
 }
 
-void register_this_thread() noexcept
+bool register_this_thread() noexcept
 {
-    if (this_thread.id == 0) {
-        this_thread.id = thread_ids.fetch_add(1, std::memory_order_relaxed) + 1;
-        this_thread.key = this_thread.id | thread_key;
-        this_thread.tid = static_cast<std::uint32_t>(::gettid());
-    }
+    if (this_thread.key == 0)
+        this_thread.key = (thread_ids.fetch_add(1, std::memory_order_relaxed) + 1) | thread_key;
     // A pthread key's destructor rather than a thread_local's: it runs after those, and again if one of them used
     // tslab.
-    if (!this_thread.hooked && exit_key_made.load(std::memory_order_acquire))
-        this_thread.hooked = granted(os_call::hook_exit) && ::pthread_setspecific(exit_key, &this_thread) == 0;
+    return exit_key_made.load(std::memory_order_acquire) &&
+           (::pthread_getspecific(exit_key) != nullptr ||
+            (granted(os_call::hook_exit) && ::pthread_setspecific(exit_key, &this_thread) == 0));
+}
+
+thread_details* own_details() noexcept
+{
+    if (this_thread.more->list != nullptr)
+        return this_thread.more;
+    return register_this_thread() ? registry().own_details()
+                                  : nullptr;   // without the hook, nothing would end the list
 }
 
 void count_escape(std::size_t bytes) noexcept
 {
-    if (this_thread.scope_count == 0)
+    thread_details const& mine = *this_thread.more;
+    if (mine.scope_count == 0)
         return;
-    entered_scope const inside = this_thread.scopes[this_thread.scope_count - 1];
+    entered_scope const inside = mine.scopes[mine.scope_count - 1];
     registry().with_record(inside.heap_number, [&](thread_record& r) {
         r.stats.escapes[inside.label_id].add();
         r.stats.escaped_bytes[inside.label_id].add(bytes);
@@ -116,11 +136,16 @@ bool thread_registry::install_hooks() noexcept
             return false;
         exit_key_made.store(true, std::memory_order_release);
     }
-    if (!granted(os_call::hook_fork) || ::pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child) != 0)
+    if (!granted(os_call::hook_fork) || !hook_fork())
         return false;
     ask_kernel_for_barriers();
     hooks_installed_ = true;
     return true;
+}
+
+void heap_state::reserve_in_fork(std::array<mutex*, 3> const& locks) noexcept
+{
+    registry().with_lock([&] { upper_locks_ = locks; });   // a fork reads them
 }
 
 bool thread_registry::add(heap_state& h) noexcept
@@ -217,21 +242,29 @@ void thread_registry::remove(heap_state& h) noexcept
 
 record_list* thread_registry::own_list() noexcept
 {
-    record_list*& own = this_thread.records;
-    if (own != nullptr)
-        return own;
-    if (free_lists_ != nullptr) {
-        own = free_lists_;
+    if (this_thread.more->list != nullptr)
+        return this_thread.more->list;
+    record_list* own = free_lists_;
+    if (own != nullptr) {
         free_lists_ = own->next_free;
     } else if ((own = new (std::nothrow) record_list) != nullptr) {
+        own->details.list = own;
         own->next_of_all = all_lists_;
         all_lists_ = own;
     }
     if (own != nullptr) {
         own->life.take();
-        own->scopes = this_thread.scopes;
+        own->details.tid = static_cast<std::uint32_t>(::gettid());
+        this_thread.more = &own->details;
     }
     return own;
+}
+
+thread_details* thread_registry::own_details() noexcept
+{
+    lock_guard const guard{lock_};
+    record_list* const own = own_list();
+    return own != nullptr ? &own->details : nullptr;
 }
 
 void thread_registry::end_records(record_list& list) noexcept
@@ -246,7 +279,8 @@ void thread_registry::end_records(record_list& list) noexcept
         r->stats.alive.store(0, std::memory_order_relaxed);
         r = next;
     }
-    std::free(std::exchange(list.scopes, nullptr));
+    std::free(list.details.scopes);
+    list.details = {.list = &list};
     list.first = nullptr;
     list.by_heap.clear();
     list.life.release();
@@ -268,8 +302,7 @@ void thread_registry::end_for_the_dead() noexcept
 
 thread_record* thread_registry::adopt_record(heap_state& h) noexcept
 {
-    register_this_thread();
-    if (!this_thread.hooked)   // without the hook the record would refer to an ended thread's list
+    if (!register_this_thread())   // without the hook the record would refer to an ended thread's list
         return nullptr;
     lock_guard const guard{lock_};
     record_list* const own = own_list();
@@ -313,8 +346,8 @@ thread_record* thread_registry::adopt_record(heap_state& h) noexcept
         stats.repairs_before[i].store(r->sum(repair_reasons[i]), std::memory_order_release);
     stats.allocations_before.store(r->allocations(), std::memory_order_release);
     stats.slow_paths_before.store(r->sum(class_event::slow_path), std::memory_order_release);
-    stats.thread_id.store(this_thread.id, std::memory_order_relaxed);
-    stats.tid.store(this_thread.tid, std::memory_order_relaxed);
+    stats.thread_id.store(this_thread.id(), std::memory_order_relaxed);
+    stats.tid.store(own->details.tid, std::memory_order_relaxed);
     stats.alive.store(1, std::memory_order_relaxed);
     r->list = own;
     r->next_of_thread = own->first;
@@ -329,14 +362,9 @@ thread_record* thread_registry::adopt_record(heap_state& h) noexcept
 void thread_registry::thread_ends() noexcept
 {
     lock_guard const guard{lock_};
-    if (this_thread.records != nullptr)
-        end_records(*std::exchange(this_thread.records, nullptr));   // this frees its scopes as well
-    else
-        std::free(this_thread.scopes);
-    this_thread.recent = {};
-    this_thread.scopes = nullptr;
-    this_thread.scope_count = this_thread.scope_capacity = 0;
-    this_thread.hooked = false;   // a later destructor may use tslab: then the hook runs again
+    // A later destructor may use tslab: then the thread gets a list anew, and the hook runs again.
+    if (record_list* const own = std::exchange(this_thread.more, &no_details)->list)
+        end_records(*own);
 }
 
 bool thread_registry::name_of_owner(void const* p, heap_state const* except, std::string& name) noexcept

@@ -19,6 +19,9 @@ public:
     /// no memory for it, or for the hook at the thread's end.
     [[nodiscard]] thread_record* adopt_record(heap_state& h) noexcept;
 
+    /// The details of the calling thread, whose hook is installed, in a list of its own; null if there is no memory.
+    [[nodiscard]] thread_details* own_details() noexcept;
+
     /// Calls use(record) with the calling thread's record of the heap with that number, if that heap still lives.
     template <class F> void with_record(std::uint64_t heap_number, F use) noexcept
     {
@@ -28,6 +31,13 @@ public:
                 return use(*r);
     }
 
+    /// Calls use() with the registry's lock held.
+    template <class F> void with_lock(F use) noexcept
+    {
+        lock_guard const guard{lock_};
+        use();
+    }
+
     /// Runs at thread exit: flushes every cache of the calling thread, and frees its records for later threads.
     void thread_ends() noexcept;
 
@@ -35,9 +45,11 @@ public:
     /// if there is no memory for it.
     [[nodiscard]] bool name_of_owner(void const* p, heap_state const* except, std::string& name) noexcept;
 
-    /// Takes every lock of every heap before a fork, and releases them in the parent and in the child afterwards.
+    /// The handlers around a fork: see fork_gate. After before_fork the calling thread, and by and by every other, may
+    /// go on to use the heaps. The child's may be called several times, and does its work once.
     void before_fork() noexcept __attribute__((no_thread_safety_analysis));
-    void after_fork(bool in_child) noexcept __attribute__((no_thread_safety_analysis));
+    void after_fork_in_parent() noexcept __attribute__((no_thread_safety_analysis));
+    void after_fork_in_child() noexcept __attribute__((no_thread_safety_analysis));
 
 private:
     void list_for_readers(heap_state& h) noexcept __attribute__((requires_capability(lock_)));
@@ -48,13 +60,17 @@ private:
     [[nodiscard]] record_list* own_list() noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] static inline thread_record* own_records() noexcept
     {
-        return this_thread.records != nullptr ? this_thread.records->first : nullptr;
+        return this_thread.more->list != nullptr ? this_thread.more->list->first : nullptr;
     }
     /// Flushes every cache of the list's records, frees the records and the list for later threads.
     void end_records(record_list& list) noexcept __attribute__((requires_capability(lock_)));
     /// Reaps threads that exited after the TLS destructor ran; looks at 16 lists per call at most, at others in each
     /// call.
     void end_for_the_dead() noexcept __attribute__((requires_capability(lock_)));
+    /// Reserves the registry's lock for a fork that is the first one; false while another one is under way, or the lock
+    /// is held.
+    [[nodiscard]] inline bool reserve_first() noexcept { return fork_gate::is_open() && lock_.reserve(); }
+    template <class F> void for_each_lock(F visit) noexcept __attribute__((no_thread_safety_analysis));
 
     mutex lock_;
     heap_state* heaps_ __attribute__((guarded_by(lock_))) = nullptr;

@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(rule_17_a_threads_figures_are_its_own)
         heap.free(heap.malloc(10));
         auto const s = heap.snapshot();
         for (auto const& t : s.threads)
-            if (t.thread_id == tslab::this_thread.id)
+            if (t.thread_id == tslab::this_thread.id())
                 BOOST_TEST(t.allocations == 1u);
     });
 }

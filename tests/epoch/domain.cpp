@@ -402,7 +402,7 @@ BOOST_AUTO_TEST_CASE(a_heap_that_ends_with_open_domains_or_live_objects_reports_
     }
     // The domain must not be used any more: its heap has ended. Its memory ends with this frame.
     new (&d) std::optional<epoch_domain>;
-    auto& scopes = tslab::this_thread.scope_count;
+    auto& scopes = tslab::this_thread.more->scope_count;
     scopes = 0;
     ::operator delete(storage, std::align_val_t{alignof(tslab::allocator)});
 }

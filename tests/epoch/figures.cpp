@@ -214,12 +214,12 @@ BOOST_AUTO_TEST_CASE(threads_are_listed_with_what_they_did)
     a([&] {
         for (int i = 0; i < 10; ++i)
             heap.free(heap.malloc(64));
-        id_a = tslab::this_thread.id;
+        id_a = tslab::this_thread.id();
     });
     b([&] {
         for (int i = 0; i < 20; ++i)
             heap.free(heap.malloc(70'000));
-        id_b = tslab::this_thread.id;
+        id_b = tslab::this_thread.id();
     });
     BOOST_TEST(id_a != id_b);
     std::uint64_t found = 0;

@@ -114,10 +114,13 @@ void announce(std::uint32_t what)
         r->activity.store(what);
 }
 
-/// Handlers that are there before tslab's: what is to be done before a fork is done after tslab has looked.
-[[maybe_unused]] int const handlers =
+/// Handlers that are there before tslab's, since this object is linked before the library: what is to be done before a
+/// fork is done after tslab has looked.
+[[gnu::constructor(101)]] void register_before_tslab()
+{
     ::pthread_atfork([] { announce(tslab::thread_record::inside | tslab::thread_record::changing_lists); },
                      [] { announce(0); }, nullptr);
+}
 
 }
 

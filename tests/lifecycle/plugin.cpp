@@ -7,6 +7,7 @@
 #define BOOST_TEST_MODULE lifecycle_plugin
 #include "places.hpp"
 #include "recorder.hpp"
+#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -14,8 +15,11 @@
 #include <dlfcn.h>
 #include <filesystem>
 #include <memory>
+#include <mutex>
+#include <pthread.h>
 #include <string>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -23,7 +27,7 @@ namespace {
 
 class plugin {
 public:
-    plugin() : handle_{::dlopen(places::plugin, RTLD_NOW | RTLD_LOCAL)}
+    explicit plugin(char const* path = places::plugin) : handle_{::dlopen(path, RTLD_NOW | RTLD_LOCAL)}
     {
         char const* const why = handle_ == nullptr ? ::dlerror() : "";
         BOOST_REQUIRE_MESSAGE(handle_ != nullptr, why);
@@ -45,6 +49,22 @@ public:
 private:
     void* handle_;
 };
+
+/// A library that protects its state around a fork, if it is told to.
+struct guarded_library {
+    std::mutex lock;
+    std::atomic<bool> handles_forks{false};
+    bool registered = ::pthread_atfork([] { change(true); }, [] { change(false); }, [] { change(false); }) == 0;
+
+    static void change(bool take);
+};
+guarded_library library;
+
+void guarded_library::change(bool take)
+{
+    if (library.handles_forks)
+        take ? library.lock.lock() : library.lock.unlock();
+}
 
 }
 
@@ -93,6 +113,69 @@ BOOST_AUTO_TEST_CASE(readers_see_the_heaps_of_both_copies)
     }
     BOOST_TEST(p.end() == 20U);
     BOOST_TEST(tslab::observer{::getpid()}.read({.residency = false}).size() == 1U);
+}
+
+// A host with a library that knows nothing of tslab and registered its fork handler long ago; the plug-in with tslab inside
+// is opened later. The library allocates in the plug-in while it holds its lock.
+BOOST_AUTO_TEST_CASE(a_fork_beside_a_plug_in_that_is_younger_than_a_fork_handler)
+{
+    BOOST_TEST(!library.handles_forks.load());
+    std::filesystem::path const copy =
+        std::filesystem::temp_directory_path() / ("tslab-plugin-" + std::to_string(::getpid()) + ".so");
+    std::filesystem::copy_file(places::plugin, copy, std::filesystem::copy_options::overwrite_existing);
+    plugin const p{copy.c_str()};   // a copy of its own: its handlers are registered now
+    std::filesystem::remove(copy);
+    p.begin();
+    library.handles_forks = true;
+    std::atomic<bool> stop{false};
+    std::atomic<std::uint64_t> rounds{0};
+    std::thread other{[&] {
+        while (!stop.load()) {
+            std::lock_guard const guard{library.lock};
+            p.work(100);
+            ++rounds;
+        }
+    }};
+    for (int i = 0; i < 30; ++i) {
+        pid_t const child = ::fork();
+        if (child == 0) {
+            ::alarm(60);
+            std::lock_guard const guard{library.lock};
+            p.work(100);
+            ::_exit(0);
+        }
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        BOOST_REQUIRE(status == 0);
+    }
+    stop = true;
+    other.join();
+    library.handles_forks = false;
+    BOOST_TEST(p.end() == 200U * rounds.load());
+}
+
+// glibc keeps some 1,600 bytes of static thread-local storage for all that is opened late.
+BOOST_AUTO_TEST_CASE(many_plug_ins_with_copies_of_their_own_fit_one_process)
+{
+    pid_t const child = ::fork();   // what links tslab stays mapped
+    if (child == 0) {
+        std::filesystem::path const copy =
+            std::filesystem::temp_directory_path() / ("tslab-plugins-" + std::to_string(::getpid()) + ".so");
+        int open = 0;
+        for (; open < 60; ++open) {
+            std::filesystem::copy_file(places::plugin, copy);
+            void* const handle = ::dlopen(copy.c_str(), RTLD_NOW | RTLD_LOCAL);
+            std::filesystem::remove(copy);
+            if (handle == nullptr)
+                break;
+            reinterpret_cast<void (*)()>(::dlsym(handle, "plugin_begin"))();
+            reinterpret_cast<void (*)(std::size_t)>(::dlsym(handle, "plugin_work"))(10);
+        }
+        ::_exit(open);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    BOOST_TEST((WIFEXITED(status) && WEXITSTATUS(status) == 60));
 }
 
 BOOST_AUTO_TEST_CASE(two_copies_do_not_take_each_others_file)

@@ -15,6 +15,8 @@
 // Shown: a list is changed by one thread at a time; no slab is lost or in two places; T waits only for the end of a
 // reach or a fork, and those wait only for the end of a section: no thread waits for ever.
 //
+// A thread that finds a fork under way may also pass the fork gate: that is fork.pml's.
+//
 // Variants: (none) WITHOUT_MEMBARRIER WITH_FORK
 //
 // MUTANT_NO_HEAVY_BARRIER: assertion taken_in_section

@@ -5,7 +5,7 @@
 
 A model's opening comment lists its variants ("Variants: (none) NAME ...": each is verified) and its mutants
 ("MUTANT_NAME (VARIANT): assertion label", where a comment behind that assertion, or on the line after it begins, gives the
-label). Everything that the file tests with the preprocessor must be listed, and the other way round.
+label; or "MUTANT_NAME: invalid end state", if threads must wait for each other for ever). Everything that the file tests with the preprocessor must be listed, and the other way round.
 """
 import argparse
 import os
@@ -43,7 +43,7 @@ class Model:
         if not listed:
             fail(f"{path.name} lists no variants")
         self.variants = ["" if v == "(none)" else v for v in listed.group(1).split()]
-        self.mutants = re.findall(r"^// (MUTANT_\w+)(?: \((\w+)\))?: assertion (\w+)$", self.text, re.M)
+        self.mutants = re.findall(r"^// (MUTANT_\w+)(?: \((\w+)\))?: (?:assertion )?(\w+|invalid end state)$", self.text, re.M)
         known = {m[0] for m in self.mutants}
         used = set(re.findall(r"\bMUTANT_\w+", re.sub(r"^//.*$", "", self.text, flags=re.M)))
         if known != used:
@@ -76,6 +76,11 @@ class Model:
     def refute(self, tools, mutant, variant, label):
         with tempfile.TemporaryDirectory() as where:
             output, defines = self.spin(tools, where, [mutant, variant], "-O0", 18)
+            if label == "invalid end state":
+                if "errors: 0" in output or "invalid end state (" not in output:
+                    fail(f"{self.path.stem}: {mutant} is not refuted by an {label}:\n{output}")
+                print(f"refuted   {self.path.stem:9} {mutant[7:]:30} by an {label}", flush=True)
+                return
             if "errors: 0" in output or "assertion violated" not in output:
                 fail(f"{self.path.stem}: {mutant} is not refuted:\n{output}")
             trail = f"{self.path.name}.trail"

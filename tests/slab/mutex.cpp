@@ -108,6 +108,49 @@ BOOST_AUTO_TEST_CASE(one_acquisition_in_so_many_is_timed_when_that_is_switched_o
     BOOST_TEST(m.fast_acquires() == 211u);
 }
 
+// What a fork does: the forking thread acquires a reserved mutex at once, and leaves it reserved.
+BOOST_AUTO_TEST_CASE(a_reserved_mutex_is_acquired_in_passes_and_stays_reserved)
+{
+    tslab::mutex m;
+    {
+        tslab::lock_guard const guard{m};
+        BOOST_TEST(!m.reserve());
+    }
+    BOOST_TEST(!tslab::fork_gate::enter());   // no fork is under way
+    BOOST_TEST(m.reserve());
+    tslab::fork_gate::close();
+    tslab::set_lock_timing(1);
+    for (int i = 0; i < 3; ++i) {
+        tslab::lock_guard const guard{m};
+        BOOST_TEST(!m.timed());
+    }
+    tslab::set_lock_timing(0);
+    BOOST_TEST(!m.reserve());   // reserved again
+    // Another thread waits for the patience, then passes; and then at once.
+    std::thread{[&] {
+        for (bool const first : {true, false}) {
+            std::uint64_t const begin = tslab::now_ns();
+            {
+                tslab::lock_guard const guard{m};
+            }
+            std::uint64_t const waited = tslab::now_ns() - begin;
+            BOOST_TEST((!first || waited >= tslab::fork_gate::patience_ns));
+        }
+    }}.join();
+    BOOST_TEST(!m.reserve());
+    BOOST_TEST(tslab::fork_gate::join());   // a second fork
+    BOOST_TEST(!tslab::fork_gate::end());
+    BOOST_TEST(tslab::fork_gate::end());
+    BOOST_TEST(!tslab::fork_gate::join());
+    BOOST_REQUIRE(tslab::fork_gate::enter());
+    m.end_reservation();
+    tslab::fork_gate::open();
+    tslab::fork_gate::leave();
+    bool const was_free = m.lock();
+    m.unlock();
+    BOOST_TEST(was_free);
+}
+
 BOOST_AUTO_TEST_CASE(a_reset_makes_it_free)
 {
     tslab::mutex m;

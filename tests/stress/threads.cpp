@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(destructors_at_a_threads_end_allocate_and_free)
     BOOST_TEST(b.done.threads.load() > 100U);
     finish(b);
     for (tslab::thread_stats const& t : heap.snapshot().threads)
-        BOOST_TEST((!t.alive || t.thread_id <= 1 + tslab::this_thread.id));
+        BOOST_TEST((!t.alive || t.thread_id <= 1 + tslab::this_thread.id()));
 }
 
 // Threads outlive heaps: each works in many heaps, one after the other and several at once.

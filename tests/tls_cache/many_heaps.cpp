@@ -41,7 +41,7 @@ bool all_known(heaps const& all)
 {
     return std::all_of(all.begin(), all.end(), [](auto const& heap) {
         tslab::thread_record const* const r = heap->state().known_record();
-        return r != nullptr && &r->heap == &heap->state() && r->list == tslab::this_thread.records;
+        return r != nullptr && &r->heap == &heap->state() && r->list == tslab::this_thread.more->list;
     });
 }
 

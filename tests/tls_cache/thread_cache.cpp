@@ -435,10 +435,10 @@ BOOST_AUTO_TEST_CASE(a_thread_cache_of_an_epoch_is_not_open_to_the_thread_whose_
 {
     tslab::allocator heap;
     heap.free(heap.malloc(10));   // from here on the thread has a number
-    while (heap.current_epoch().era < tslab::this_thread.id)
+    while (heap.current_epoch().era < tslab::this_thread.id())
         heap.advance();
     auto const e = heap.current_epoch();
-    BOOST_REQUIRE(e.era == tslab::this_thread.id);
+    BOOST_REQUIRE(e.era == tslab::this_thread.id());
     heap.free(heap.malloc(10));
     tslab::thread_cache const* const l = heap.state().record()->caches[e.index].load(std::memory_order_relaxed);
     BOOST_REQUIRE(l != nullptr);

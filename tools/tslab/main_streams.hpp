@@ -8,16 +8,31 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fcntl.h>
+#include <initializer_list>
 #include <ostream>
 #include <unistd.h>
 
 namespace tslab::tool {
 
+/// Opens a standard stream that is closed, the wrong way round, so that no file of the program gets its number, and
+/// writing to it fails as before.
+inline void keep_streams_taken() noexcept
+{
+    for (int const stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        if (fcntl(stream, F_GETFD) < 0)
+            static_cast<void>(open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY));
+}
+
 struct main_streams {
     descriptor_output buffer{STDOUT_FILENO};
     std::ostream out{&buffer};
 
-    main_streams() { std::signal(SIGPIPE, SIG_IGN); }
+    main_streams()
+    {
+        std::signal(SIGPIPE, SIG_IGN);
+        keep_streams_taken();
+    }
     [[nodiscard]] bool terminal() const noexcept { return isatty(STDOUT_FILENO) != 0; }
 
     /// What the process ends with: `code`, unless what it had to say could not be written. A reader that went away is fine.
