@@ -37,3 +37,17 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/tslab-config-version.cmak
 install(FILES ${PROJECT_BINARY_DIR}/tslab-config.cmake ${PROJECT_BINARY_DIR}/tslab-config-version.cmake
     DESTINATION ${tslab_package_dir})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# What an operator sets up: rules, dashboards, units. The units name the program by the path it is installed at, which
+# cmake --install --prefix decides, so they are made then.
+set(tslab_monitoring_dir ${CMAKE_INSTALL_DATADIR}/tslab/monitoring)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/monitoring/ DESTINATION ${tslab_monitoring_dir}
+    PATTERN "*.in" EXCLUDE PATTERN "*.py" EXCLUDE PATTERN "__pycache__" EXCLUDE)
+install(CODE "
+    cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_PREFIX OUTPUT_VARIABLE prefix)
+    cmake_path(APPEND prefix \"${CMAKE_INSTALL_BINDIR}\" OUTPUT_VARIABLE TSLAB_BINDIR)
+    cmake_path(APPEND prefix \"${tslab_monitoring_dir}\" systemd OUTPUT_VARIABLE units)
+    configure_file(\"${PROJECT_SOURCE_DIR}/monitoring/systemd/tslab-textfile.service.in\"
+        \"${PROJECT_BINARY_DIR}/monitoring/tslab-textfile.service\" @ONLY)
+    file(INSTALL \"${PROJECT_BINARY_DIR}/monitoring/tslab-textfile.service\" DESTINATION \"\${units}\")
+")

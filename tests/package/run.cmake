@@ -26,6 +26,19 @@ if(compiled_interfaces)
     message(FATAL_ERROR "compiled module interfaces were installed: ${compiled_interfaces}")
 endif()
 
+# What an operator sets up is there, and the unit starts the program that was installed.
+foreach(file IN ITEMS rules/alerts.yml rules/recording.yml prometheus.yml grafana/temporal-slab-observability.json
+        systemd/tslab-textfile.timer)
+    if(NOT EXISTS ${PREFIX}/share/tslab/monitoring/${file})
+        message(FATAL_ERROR "monitoring/${file} was not installed")
+    endif()
+endforeach()
+file(STRINGS ${PREFIX}/share/tslab/monitoring/systemd/tslab-textfile.service start REGEX "^ExecStart=")
+string(FIND "${start}" "ExecStart=${PREFIX}/bin/tslab export" at)
+if(NOT at EQUAL 0)
+    message(FATAL_ERROR "the unit starts something else: ${start}")
+endif()
+
 # consume(<folder> <most steps, 0: any> <argument>...): configures, builds and tests the project in the folder.
 function(consume folder most_steps)
     string(MAKE_C_IDENTIFIER "${folder} ${ARGN}" name)
