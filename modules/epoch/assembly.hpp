@@ -164,6 +164,7 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     snapshot s;
     heap_stats_page const& stats = heap.stats();
     s.name = heap.name();
+    s.instance = stats.instance;
     s.timestamp_ns = wall_clock_ns();
     s.pid = heap.pid();
     s.page_size = page_bytes;
@@ -280,11 +281,29 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     return s;
 }
 
+/// Sets the epoch and the label of a run that begins with `page`; no effect if its epoch was opened after the epochs were
+/// read, or is being reopened.
+template <class Heap> void attribute(Heap const& heap, slab_meta const& page, std::uint32_t opened, map_run& r)
+{
+    epoch_id const home = heap.home_of(page, opened);
+    epoch_stats_page const* const e = home.index < opened ? heap.epoch(home.index) : nullptr;
+    if (e == nullptr || home.era == 0)
+        return;
+    std::uint32_t const label = std::min(e->label_id.load(std::memory_order_relaxed), label_buckets - 1);
+    std::atomic_thread_fence(std::memory_order_acquire);   // the label is read before the era
+    if (e->era.load(std::memory_order_relaxed) != home.era)
+        return;
+    r.epoch = home.index;
+    r.era = home.era;
+    r.label_id = label;
+}
+
 /// Assembles a map of a heap's pages. Throws std::bad_alloc.
 template <readable_heap Heap> heap_map assemble_map(Heap& heap)
 {
     heap_map m;
     m.name = heap.name();
+    m.instance = heap.stats().instance;
     m.page_size = page_bytes;
     m.live_known = heap.live_known();
     m.label_names = label_names(heap.stats());
@@ -323,12 +342,12 @@ template <readable_heap Heap> heap_map assemble_map(Heap& heap)
                 r = {.first_page = i, .pages = 1, .use = page_use::free_resident};
         }
         if (r.use == page_use::slab || r.use == page_use::large) {
-            epoch_id const home = heap.home_of(page, opened);
-            epoch_stats_page const* const e = home.index < opened ? heap.epoch(home.index) : nullptr;
-            if (e != nullptr && e->era.load(std::memory_order_relaxed) == home.era) {
-                r.epoch = home.index;
-                r.era = home.era;
-                r.label_id = std::min(e->label_id.load(std::memory_order_relaxed), label_buckets - 1);
+            constexpr int tries = 8;   // the epoch may be reopened between the two loads of its era
+            for (int n = 0; n < tries && r.era == 0; ++n)
+                attribute(heap, page, opened, r);
+            if (r.era == 0) {
+                r.label_id = label_buckets;
+                m.label_names.resize(label_buckets + 1, "unattributed");
             }
         }
         add(r);

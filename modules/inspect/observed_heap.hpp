@@ -9,30 +9,36 @@ namespace tslab {
 
 namespace {
 
+/// Whom the kernel is asked for memory.
+struct seen_process {
+    pid_t pid;    ///< 0 for a file
+    pid_t task;   ///< a thread of it that lives, by whose number its memory is read; 0 if the process is gone
+};
+
 /// A heap of another process, for assemble.
 class seen_heap {
 public:
-    /// `pid`: 0 for a file whose process is gone.
     /// `again`: the same segment, copied after `copy`. `stats` lies in `copy`.
-    seen_heap(copy_of_segment const& copy, copy_of_segment const& again, heap_stats_page const& stats, pid_t pid,
+    seen_heap(copy_of_segment const& copy, copy_of_segment const& again, heap_stats_page const& stats, seen_process of,
               std::uint64_t& frees_published)
         : copy_{copy},
           again_{again},
           stats_{stats},
-          memory_{pid},
-          flags_{pid},
-          pid_{pid},
+          memory_{of.task},
+          flags_{of.task},
+          process_{of},
           frees_published_{frees_published}
     {
         prepared_ = std::min(stats_.prepared_epochs.load(std::memory_order_relaxed), stats_.epoch_count);
         read_epochs();
         read_caches();
-        live_known_ = pid != 0 && read_memory();
+        live_known_ = of.task != 0 && read_memory();
     }
 
     [[nodiscard]] heap_stats_page const& stats() const noexcept { return stats_; }
     [[nodiscard]] std::string name() const { return std::string{text_of(stats().name)}; }
-    [[nodiscard]] std::int64_t pid() const noexcept { return copy_.header().pid; }
+    /// Its number as we see it; of a file the one it called itself by.
+    [[nodiscard]] std::int64_t pid() const noexcept { return process_.pid != 0 ? process_.pid : copy_.header().pid; }
     [[nodiscard]] bool live_known() const noexcept { return live_known_; }
 
     template <class F> void for_each_thread(F visit) const
@@ -138,8 +144,12 @@ public:
     }
     [[nodiscard]] epoch_id home_of(slab_meta const& page, std::uint32_t) const noexcept
     {
-        if (seen_cache const* const l = cache_owning(page))
+        if (seen_cache const* const l = cache_owning(page)) {
+            // Its memory was read beside the descriptors, its stats page before them: the cache may have changed its epoch.
+            if (thread_cache const* const now = cache_of(*l); now != nullptr && is_known({now->slot(), now->era()}))
+                return {now->slot(), now->era()};
             return {l->stats->slot.load(std::memory_order_relaxed), l->stats->era.load(std::memory_order_relaxed)};
+        }
         auto const home = reinterpret_cast<std::uintptr_t>(page.home.load(std::memory_order_relaxed));
         std::uint64_t const each = stats().ring_record_bytes;
         std::uint32_t slot = prepared_;
@@ -153,6 +163,11 @@ public:
             return {};
         epoch_stats_page const* const e = epoch(slot);
         return e != nullptr ? epoch_id{slot, e->era.load(std::memory_order_relaxed)} : epoch_id{};
+    }
+    [[nodiscard]] bool is_known(epoch_id id) const noexcept
+    {
+        epoch_stats_page const* const e = id.era != 0 && id.index < prepared_ ? epoch(id.index) : nullptr;
+        return e != nullptr && e->era.load(std::memory_order_relaxed) == id.era;
     }
     [[nodiscard]] unsigned free_resident_class(std::uint32_t i) const noexcept
     {
@@ -175,7 +190,7 @@ public:
         });
         return all;
     }
-    [[nodiscard]] std::uint64_t rss_bytes() const { return pid_ != 0 ? read_rss_bytes_of(pid_) : 0; }
+    [[nodiscard]] std::uint64_t rss_bytes() const { return process_.task != 0 ? read_rss_bytes_of(process_.task) : 0; }
     [[nodiscard]] std::uint64_t metadata_bytes() const noexcept
     {
         return stats().pages.metadata_bytes.load(std::memory_order_relaxed) +
@@ -348,7 +363,7 @@ private:
     heap_stats_page const& stats_;
     other_memory memory_;
     page_flags flags_;
-    pid_t pid_;
+    seen_process process_;
     std::uint64_t& frees_published_;
     std::vector<std::uint64_t> epochs_;
     std::uint32_t prepared_ = 0;

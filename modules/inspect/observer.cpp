@@ -24,6 +24,7 @@ module;
 #include <memory>
 #include <new>
 #include <optional>
+#include <signal.h>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,7 @@ module;
 #include <sys/uio.h>
 #include <system_error>
 #include <thread>
+#include <type_traits>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -43,60 +45,12 @@ import tslab.tls_cache;
 import tslab.epoch;
 
 #include "../epoch/assembly.hpp"
+#include "process.hpp"
 #include "read_heap.hpp"
 
 namespace tslab {
 
 namespace {
-
-/// The number that a name in /proc consists of.
-template <class T> std::optional<T> number_in(char const* name) noexcept
-{
-    T n = 0;
-    char const* const end = name + std::strlen(name);
-    auto const [stop, error] = std::from_chars(name, end, n);
-    return error == std::errc{} && stop == end ? std::optional{n} : std::nullopt;
-}
-
-/// Calls visit(name) for every entry of a directory; false, with errno set, if it cannot be read.
-template <class F> bool for_each_entry(std::string const& path, F visit)
-{
-    std::unique_ptr<DIR, int (*)(DIR*)> const directory{::opendir(path.c_str()), ::closedir};
-    if (directory == nullptr)
-        return false;
-    while (dirent const* const entry = ::readdir(directory.get()))
-        visit(static_cast<char const*>(entry->d_name));
-    return true;
-}
-
-/// Whether an open file of a process may be a segment: a memfd of that name, or a file of the right shape.
-bool may_be_segment(std::string const& link)
-{
-    std::array<char, 64> to{};
-    ssize_t const n = ::readlink(link.c_str(), to.data(), to.size());
-    if (n > 0 && std::string_view{to.data(), static_cast<std::size_t>(n)}.starts_with("/memfd:tslab"))
-        return true;
-    struct stat s{};
-    return ::stat(link.c_str(), &s) == 0 && S_ISREG(s.st_mode) && s.st_size >= static_cast<off_t>(least_segment) &&
-           s.st_size <= static_cast<off_t>(segment::most_bytes) && s.st_size % static_cast<off_t>(page_bytes) == 0;
-}
-
-/// Whether a process has a number: its own, or the one in its container.
-bool calls_itself(pid_t pid, std::int64_t number)
-{
-    if (number == pid)
-        return true;
-    descriptor const file{::open(("/proc/" + std::to_string(pid) + "/status").c_str(), O_RDONLY | O_CLOEXEC)};
-    std::array<char, 4096> text{};
-    ssize_t const got = file.number() >= 0 ? ::read(file.number(), text.data(), text.size()) : 0;
-    std::string_view const all{text.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
-    std::size_t const at = all.find("\nNSpid:");
-    if (at == std::string_view::npos)
-        return false;
-    std::string_view line = all.substr(at + 7, all.find('\n', at + 1) - at - 7);
-    std::string const inner = std::to_string(number);
-    return line.ends_with('\t' + inner);   // the innermost namespace comes last
-}
 
 /// Whether a heap is still at its place: then all that was read of it until now was its own.
 bool is_there(int segment, seen_root const& r)
@@ -106,8 +60,8 @@ bool is_there(int segment, seen_root const& r)
 }
 
 /// The segments of a process, in the order they were made: more than one if it contains several copies of the library,
-/// as plugins may. `only_one`: stops at the first.
-std::vector<descriptor> segments_of(pid_t pid, int& error, bool only_one = false)
+/// as plugins may. `task`: a thread of it that lives. `only_one`: stops at the first.
+std::vector<descriptor> segments_of(pid_t pid, pid_t task, int& error, bool only_one = false)
 {
     struct open_segment {
         std::uint64_t started_ns;
@@ -115,17 +69,12 @@ std::vector<descriptor> segments_of(pid_t pid, int& error, bool only_one = false
         ino_t inode;
         descriptor file;
     };
-    std::string const open_files = "/proc/" + std::to_string(pid) + "/fd";
     std::vector<open_segment> found;
-    error = 0;
-    bool const read = for_each_entry(open_files, [&](char const* name) {
-        std::string const link = open_files + '/' + name;
-        if ((only_one && !found.empty()) || !number_in<unsigned>(name) || !may_be_segment(link))
-            return;
-        descriptor file{::open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    error = open_files{pid, task}.visit_candidates([&](descriptor file) {
         segment_header header;
         struct stat s{};
-        if (file.number() < 0 || !copy_of_segment::is_segment(file.number()) || ::fstat(file.number(), &s) != 0 ||
+        if ((only_one && !found.empty()) || ::fstat(file.number(), &s) != 0 || !S_ISREG(s.st_mode) ||
+            s.st_size < static_cast<off_t>(least_segment) || !copy_of_segment::is_segment(file.number()) ||
             !read_at(file.number(), std::as_writable_bytes(std::span{&header, 1}), 0) || !calls_itself(pid, header.pid))
             return;   // perhaps a segment of another process, by an inherited descriptor
         bool const twice = std::ranges::any_of(
@@ -133,8 +82,6 @@ std::vector<descriptor> segments_of(pid_t pid, int& error, bool only_one = false
         if (!twice)
             found.push_back({header.started_ns, s.st_dev, s.st_ino, std::move(file)});
     });
-    if (!read)
-        error = errno;
     std::ranges::sort(found, {}, [](open_segment const& s) { return std::pair{s.started_ns, s.inode}; });
     std::vector<descriptor> segments;
     for (open_segment& s : found)
@@ -142,32 +89,81 @@ std::vector<descriptor> segments_of(pid_t pid, int& error, bool only_one = false
     return segments;
 }
 
-bool exists(pid_t pid) { return ::access(("/proc/" + std::to_string(pid)).c_str(), F_OK) == 0; }
+/// Pages of slabs and large allocations whose epoch is not known.
+std::uint64_t unattributed_pages(heap_map const& map) noexcept
+{
+    std::uint64_t pages = 0;
+    for (map_run const& r : map.runs)
+        pages += (r.use == page_use::slab || r.use == page_use::large) && r.era == 0 ? r.pages : 0;
+    return pages;
+}
 
 }
 
 struct observer::state {
     pid_t pid = 0;
     std::string path;
+    std::uint64_t started = 0;   // of the process: another one may get its number
+    bool had_heaps = false;
     using heap_key = std::pair<std::uint64_t, std::uint64_t>;   // address of its segment, and its number
     std::map<heap_key, std::uint64_t> frees_published;
 
     [[nodiscard]] std::string what() const { return pid != 0 ? "process " + std::to_string(pid) : path; }
 
-    [[nodiscard]] std::vector<descriptor> open() const { return pid != 0 ? open_process() : open_file(); }
-
-    [[nodiscard]] std::vector<descriptor> open_process() const
+    /// Throws if the process has ended.
+    void demand_alive(process_view const& v) const
     {
+        if (!v.there)
+            fail_absent(v.error);
+        if (started != 0 && v.started != started)
+            fail(fault::no_process, what() + " has ended; another process has its number now");
+        if (!v.lives())
+            fail(fault::no_process, what() + " has ended, and its parent has not waited for it");
+    }
+    [[noreturn]] void fail_absent(int error) const
+    {
+        if (error != 0 && error != ENOENT && error != ESRCH && error != EACCES && error != EPERM)
+            fail(fault::system, what() + " cannot be looked into: " + reason(error));
+        if (started != 0)
+            fail(fault::no_process, what() + " has ended");
+        if (::access("/proc/self/stat", R_OK) != 0)
+            fail(fault::system, what() + " cannot be looked into: /proc is not mounted");
+        if (::kill(pid, 0) == 0 || errno == EPERM)
+            fail(fault::not_permitted, what() + " may not be looked into: /proc hides it from this user");
+        fail(fault::no_process, "there is no process " + std::to_string(pid));
+    }
+
+    /// `task` becomes a thread of the process that lives; 0 for a file.
+    [[nodiscard]] std::vector<descriptor> open(pid_t& task)
+    {
+        task = 0;
+        if (pid == 0)
+            return open_file();
+        process_view const v = look_at(pid);
+        demand_alive(v);
+        started = v.started;
+        task = v.task;
         int error = 0;
-        std::vector<descriptor> segments = segments_of(pid, error);
-        if (!segments.empty())
-            return segments;
-        if (!exists(pid) || error == ESRCH || error == ENOENT)
-            fail(fault::no_process, "there is no process " + std::to_string(pid));
+        std::vector<descriptor> segments = segments_of(pid, v.task, error);
+        if (segments.empty())
+            fail_without_segment(error);
+        return segments;
+    }
+    [[noreturn]] void fail_without_segment(int error) const
+    {
+        demand_alive(look_at(pid));
         if (error == EACCES || error == EPERM)
             fail(fault::not_permitted, what() + " may not be looked into: it belongs to another user, or is protected");
+        if (error == ESRCH || error == ENOENT)
+            fail(fault::no_process, what() + " has ended");
         if (error != 0)
             fail(fault::system, what() + " cannot be looked into: " + reason(error));
+        std::string const status = text_of_file(folder_of(pid) + "/status");
+        if (auto const leader = number_in<pid_t>(line_of(status, "Tgid:")); leader && *leader != pid)
+            fail(fault::no_process, "there is no process " + std::to_string(pid) + ", but a thread of process " +
+                                        std::to_string(*leader) + " with this number");
+        if (had_heaps)
+            fail(fault::no_heap, what() + " has no heap any more: its heaps ended, or it runs another program now");
         fail(fault::no_heap, what() + " has no heap of tslab that it publishes");
     }
 
@@ -184,16 +180,37 @@ struct observer::state {
         return segments;
     }
 
+    /// Reads a map again while pages of it belong to no epoch that is known: epochs were opened during the reading. The
+    /// best of several is taken; in a process that opens thousands of epochs a second some pages may stay unattributed.
+    [[nodiscard]] heap_map more_of(heap_map best, int from, seen_root const& root, pid_t task,
+                                   std::uint64_t& frees) const
+    {
+        constexpr int further_tries = 15;
+        for (int n = 0; n < further_tries && unattributed_pages(best) != 0; ++n) {
+            copy_of_segment const copy{from, what()};
+            copy_of_segment const again{from, what()};
+            heap_stats_page const* const stats = copy.heap_of(root);
+            if (stats == nullptr || !copy.has(root) || !again.has(root))
+                break;   // it ended
+            seen_heap heap{copy, again, *stats, {pid, task}, frees};
+            heap_map next = assemble_map(heap);
+            if (next.live_known && unattributed_pages(next) < unattributed_pages(best))
+                best = std::move(next);
+        }
+        return best;
+    }
+
     /// Calls visit(heap) for every heap, and returns the results.
     template <class F> auto for_each_heap(F visit) -> std::vector<decltype(visit(std::declval<seen_heap&>()))>
     {
         std::vector<decltype(visit(std::declval<seen_heap&>()))> all;
-        std::vector<descriptor> const segments = open();
+        pid_t task = 0;
+        std::vector<descriptor> const segments = open(task);
         std::map<heap_key, std::uint64_t> frees_now;
         for (descriptor const& one : segments) {
             int const from = one.number();
             copy_of_segment const copy{from, what()};
-            bool const lives = pid != 0 && exists(pid);
+            bool const lives = pid != 0 && status_of(folder_of(pid, task)).there;
             copy_of_segment const again{from, what()};
             for (seen_root const& root : copy.heaps()) {
                 if (!again.has(root))
@@ -206,16 +223,22 @@ struct observer::state {
                 std::uint64_t const at = copy.header().extents[0].address.load(std::memory_order_relaxed);
                 heap_key const key{at, root.number};
                 std::uint64_t& frees = frees_now[key] = frees_published[key];
-                seen_heap heap{copy, again, *stats, lives ? pid : 0, frees};
+                seen_heap heap{copy, again, *stats, {pid, lives ? task : 0}, frees};
                 auto seen = visit(heap);
+                if constexpr (std::is_same_v<decltype(seen), heap_map>)
+                    if (lives)
+                        seen = more_of(std::move(seen), from, root, task, frees);
                 if (!lives || is_there(from, root))   // else its memory may have been another heap's
                     all.push_back(std::move(seen));
             }
         }
-        if (pid != 0 && !exists(pid))
-            fail(fault::no_process, what() + " has ended");
+        if (pid != 0)
+            demand_alive(look_at(pid));
+        if (all.empty() && pid != 0)
+            fail_without_segment(0);
         if (all.empty())
             fail(fault::no_heap, what() + " has no heap of tslab that it publishes");
+        had_heaps = true;
         frees_published = std::move(frees_now);   // of the heaps that still exist
         return all;
     }
@@ -226,13 +249,15 @@ observer::observer(pid_t pid) : state_{std::make_unique<state>()}
     state_->pid = pid;
     if (pid <= 0)
         fail(fault::no_process, "there is no process " + std::to_string(pid));
-    static_cast<void>(state_->open());
+    pid_t task = 0;
+    static_cast<void>(state_->open(task));
+    state_->had_heaps = true;
 }
 
 observer::observer(std::string const& path) : state_{std::make_unique<state>()}
 {
     state_->path = path;
-    auto const file = state_->open();
+    auto const file = state_->open_file();
     copy_of_segment const copy{file.front().number(), path};
     auto const heaps = copy.heaps();
     if (heaps.empty())
@@ -261,8 +286,12 @@ std::vector<pid_t> processes_with_heaps()
 {
     std::vector<pid_t> found;
     for_each_entry("/proc", [&found](char const* name) {
+        auto const pid = number_in<pid_t>(name);
+        if (!pid)
+            return;
         int error = 0;
-        if (auto const pid = number_in<pid_t>(name); pid && !segments_of(*pid, error, true).empty())
+        process_view const v = look_at(*pid);
+        if (v.lives() && !segments_of(*pid, v.task, error, true).empty())
             found.push_back(*pid);
     });
     std::sort(found.begin(), found.end());

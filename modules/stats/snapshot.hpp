@@ -174,8 +174,11 @@ struct snapshot {
     static constexpr std::uint32_t struct_version = 2;
 
     std::string name{};
+    std::uint64_t instance =
+        0;   ///< tells heaps of one name in one process apart: 1 for the first of the name, else the
+             ///< heap's number, which no other heap of the process ever has; 0: not known
     std::uint64_t timestamp_ns = 0;   ///< CLOCK_REALTIME
-    std::int64_t pid = 0;
+    std::int64_t pid = 0;   ///< of the process, as the reader sees it: in a container it may call itself otherwise
     std::uint32_t page_size = 0;
     std::uint32_t epoch_count = 0;   ///< slots of the ring
     std::uint32_t current_epoch = 0;

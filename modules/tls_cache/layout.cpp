@@ -201,6 +201,7 @@ template <> struct fields_of<heap_stats_page> {
     static constexpr std::array all{TSLAB_FIELD(number),
                                     TSLAB_FIELD(first_chunk),
                                     TSLAB_FIELD(name),
+                                    TSLAB_FIELD(instance),
                                     TSLAB_FIELD(epoch_count),
                                     TSLAB_FIELD(slab_cache),
                                     TSLAB_FIELD(reclaim),

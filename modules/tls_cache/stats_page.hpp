@@ -320,6 +320,7 @@ struct alignas(64) heap_stats_page {
     atomic<std::uint64_t> number{0};               ///< of the heap in its process, from 1; 0 until the page is complete
     atomic<segment_chunk*> first_chunk{nullptr};   ///< the heap's first chunk of the segment
     std::array<char, 64> name{};                   ///< ends with a NUL
+    std::uint64_t instance = 0;                    ///< 1 for the first heap of this name in the process, else `number`
     std::uint32_t epoch_count = 0;
     std::uint32_t slab_cache = 0;   ///< pages cached per class
     std::uint8_t reclaim = 0;

@@ -148,11 +148,28 @@ void heap_state::reserve_in_fork(std::array<mutex*, 3> const& locks) noexcept
     registry().with_lock([&] { upper_locks_ = locks; });   // a fork reads them
 }
 
+bool thread_registry::is_new_name(std::string_view name) noexcept
+{
+    std::uint64_t hash = 0xcbf29ce484222325;   // FNV-1a
+    for (char const c : name)
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    hash ^= hash >> 29;
+    bool is_new = false;
+    for (std::uint64_t const part : {hash, hash >> 32}) {
+        std::uint64_t& word = names_[part / 64 % name_words];
+        std::uint64_t const bit = std::uint64_t{1} << part % 64;
+        is_new = is_new || (word & bit) == 0;
+        word |= bit;
+    }
+    return is_new;
+}
+
 bool thread_registry::add(heap_state& h) noexcept
 {
     lock_guard const guard{lock_};
     if (!install_hooks())
         return false;
+    h.stats_.instance = is_new_name(std::string_view{h.name_}.substr(0, h.stats_.name.size() - 1)) ? 1 : h.number_;
     h.next_heap_ = heaps_;
     h.heap_link_ = &heaps_;
     if (heaps_ != nullptr)

@@ -56,6 +56,8 @@ private:
     void unlist_for_readers(heap_state& h) noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] heap_directory* directory(std::size_t n) noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] bool install_hooks() noexcept __attribute__((requires_capability(lock_)));
+    /// Whether no heap had this name before. A new name may be taken for a used one if there were thousands of names.
+    [[nodiscard]] bool is_new_name(std::string_view name) noexcept __attribute__((requires_capability(lock_)));
     /// The calling thread's list of records, made if it has none; null if there is no memory.
     [[nodiscard]] record_list* own_list() noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] static inline thread_record* own_records() noexcept
@@ -78,6 +80,9 @@ private:
     record_list* all_lists_ __attribute__((guarded_by(lock_))) = nullptr;   // no list is ever freed
     record_list* asked_next_ __attribute__((guarded_by(lock_))) = nullptr;
     bool hooks_installed_ __attribute__((guarded_by(lock_))) = false;
+    // A Bloom filter of the names that heaps had: of constant size, however many heaps come and go.
+    static constexpr std::size_t name_words = 1024;
+    std::array<std::uint64_t, name_words> names_ __attribute__((guarded_by(lock_))){};
     // What readers find heaps by: the directories in the segment, and which entries are in use.
     static constexpr std::size_t most_directories = segment::most_chunks / heap_directory::capacity;
     segment_part published_ __attribute__((guarded_by(lock_)));
