@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/exposition.hpp"
 #include "tslab/exposed_epochs.hpp"
+#include "tslab/heaps.hpp"
 #include "tslab/metric_families.hpp"
 #include "tslab/metric_name.hpp"
 #include <algorithm>
@@ -252,7 +253,7 @@ std::string exposition(std::vector<snapshot> const& heaps, pid_label pids)
                           static_cast<double>(bytes));
     std::map<std::int64_t, distinct> heap_names;
     for (snapshot const& s : heaps)
-        heap_writer{all, s, with(process(s.pid), {{"heap", heap_names[s.pid](printable(s.name))}})}.write();
+        heap_writer{all, s, with(process(s.pid), {{"heap", heap_names[s.pid](printable(unique_name(s)))}})}.write();
     return prometheus::TextSerializer{}.Serialize(all.all());
 }
 

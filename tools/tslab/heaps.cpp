@@ -6,9 +6,20 @@ import tslab;
 
 namespace tslab::tool {
 
+std::string unique_name(std::string const& name, std::uint64_t instance)
+{
+    return instance > 1 ? name + '#' + std::to_string(instance) : name;
+}
+std::string unique_name(snapshot const& s) { return unique_name(s.name, s.instance); }
+
+bool may_be_same_heap(snapshot const& a, snapshot const& b) noexcept
+{
+    return a.name == b.name && a.pid == b.pid && (a.instance == b.instance || a.instance == 0 || b.instance == 0);
+}
+
 snapshot const* same_heap(std::vector<snapshot> const& before, std::vector<snapshot> const& now, std::size_t index)
 {
-    auto const same = [&](snapshot const& s) { return s.name == now[index].name && s.pid == now[index].pid; };
+    auto const same = [&](snapshot const& s) { return may_be_same_heap(s, now[index]); };
     std::size_t rank = 0;
     for (std::size_t i = 0; i < index; ++i)
         rank += same(now[i]) ? 1 : 0;
@@ -37,7 +48,11 @@ std::uint64_t held_bytes(snapshot const& s) noexcept
     return (s.global.slab_pages + s.global.large_pages) * s.page_size;
 }
 
-std::string heap_text(snapshot const& s) { return s.name.empty() ? "unnamed heap" : "heap " + in_quotes(s.name); }
+std::string heap_text(snapshot const& s)
+{
+    std::string const name = unique_name(s);
+    return name.empty() ? "unnamed heap" : "heap " + in_quotes(name);
+}
 
 std::string size_text(class_stats const& c) { return c.object_size != 0 ? std::to_string(c.object_size) : "large"; }
 

@@ -11,8 +11,17 @@ import tslab.inspect;
 
 namespace tslab::tool {
 
-/// The heap of `before` that `now[index]` was then: of the same process, the same name and, among several such, the same rank.
-/// Null where there was none.
+/// What tells a heap apart from all others of its process: its name, and from the second heap of that name on
+/// "name#instance". No later heap gets it. As the program named it, so not harmless.
+[[nodiscard]] std::string unique_name(std::string const& name, std::uint64_t instance);
+[[nodiscard]] std::string unique_name(tslab::snapshot const& s);
+
+/// Whether two snapshots are of one heap, as far as pid, name and instance tell. Snapshots of a version that knew no instance
+/// are of the same heap if the rest is equal.
+[[nodiscard]] bool may_be_same_heap(tslab::snapshot const& a, tslab::snapshot const& b) noexcept;
+
+/// The heap of `before` that `now[index]` was then: of the same process, name and instance; if the instance is not known, of the
+/// same rank among those of that name. Null where there was none.
 [[nodiscard]] tslab::snapshot const* same_heap(std::vector<tslab::snapshot> const& before,
                                                std::vector<tslab::snapshot> const& now, std::size_t index);
 
@@ -36,7 +45,7 @@ namespace tslab::tool {
 /// Bytes of the pages that slabs in use and large allocations have.
 [[nodiscard]] std::uint64_t held_bytes(tslab::snapshot const& s) noexcept;
 
-/// How a heap is called in headings: its name, harmless, or "unnamed heap".
+/// How a heap is called in headings: its unique name, harmless, or "unnamed heap".
 [[nodiscard]] std::string heap_text(tslab::snapshot const& s);
 /// "64", or "large".
 [[nodiscard]] std::string size_text(tslab::class_stats const& c);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 #include <ostream>
+#include <utility>
 #include <vector>
 import tslab;
 
@@ -56,29 +57,40 @@ std::string json_of(process const& p)
 
 void list_processes(bool json, invocation& i)
 {
-    using side = table::side;
-    table t{{{"pid"}, {"heaps"}, {"live"}, {"RSS"}, {"leaks"}, {"command", side::left}}};
-    for (pid_t const pid : processes_with_heaps()) {
-        process const p = look_at(pid);
-        std::string const command = p.command.empty() ? "?" : escaped(p.command);
-        if (json)
+    std::vector<process> all;
+    for (pid_t const pid : processes_with_heaps())
+        all.push_back(look_at(pid));
+    if (json) {
+        for (process const& p : all)
             i.out << json_of(p) << '\n';
-        else if (!p.fault.empty())
-            t.add({{std::to_string(pid)}, {"-"}, {"-"}, {"-"}, {"-"}, {command + ": " + escaped(p.fault), paint::dim}});
-        else
-            t.add({{std::to_string(pid)},
-                   {grouped(p.heaps)},
-                   {p.live_known ? bytes_text(p.live_bytes) : "?"},
-                   {bytes_text(p.rss_bytes)},
-                   {grouped(p.missing_exits), p.missing_exits != 0 ? paint::red : paint::none},
-                   {command}});
-    }
-    if (json)
         return;
-    if (t.empty())
+    }
+    if (all.empty()) {
         i.out << "no process of yours has a heap\n";
-    else
-        t.print(i.out, i.color);
+        return;
+    }
+    using side = table::side;
+    bool const faults = std::ranges::any_of(all, [](process const& p) { return !p.fault.empty(); });
+    std::vector<table::column> columns{{"pid"}, {"heaps"}, {"live"}, {"RSS"}, {"leaks"}, {"command", side::left}};
+    if (faults)   // behind the command, which is a target as it stands there
+        columns.push_back({"not read, because", side::left});
+    table t{std::move(columns)};
+    for (process const& p : all) {
+        std::vector<table::cell> row{{std::to_string(p.pid)}};
+        if (p.fault.empty()) {
+            row.push_back({grouped(p.heaps)});
+            row.push_back({p.live_known ? bytes_text(p.live_bytes) : "?"});
+            row.push_back({bytes_text(p.rss_bytes)});
+            row.push_back({grouped(p.missing_exits), p.missing_exits != 0 ? paint::red : paint::none});
+        } else {
+            row.insert(row.end(), 4, {"-"});
+        }
+        row.push_back({shown_command(p.command)});
+        if (faults)
+            row.push_back({escaped(p.fault), paint::dim});
+        t.add(std::move(row));
+    }
+    t.print(i.out, i.color);
 }
 
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/serve_frame.hpp"
 #include "tslab/figures.hpp"
+#include "tslab/heaps.hpp"
 #include <algorithm>
 #include <cstddef>
 #include <span>
@@ -86,10 +87,10 @@ std::vector<leak> leaks_of(snapshot const& s, leak_rule const& rule)
     return all;
 }
 
-/// Heaps may have the same name; they keep their order.
+/// Heaps may have the same name; if nothing else tells them apart, they keep their order.
 snapshot const* counterpart(snapshot const& s, std::size_t place, std::vector<snapshot> const& in)
 {
-    auto const same = [&](snapshot const& other) { return other.name == s.name && other.pid == s.pid; };
+    auto const same = [&](snapshot const& other) { return may_be_same_heap(other, s); };
     if (place < in.size() && same(in[place]))
         return &in[place];
     auto const found = std::ranges::find_if(in, same);
@@ -116,7 +117,7 @@ void put_findings(json_writer& j, snapshot const& now, snapshot const* earlier, 
 void put_heap(json_writer& j, snapshot const& s, snapshot const* before, leak_rule const& rule)
 {
     std::vector<leak> const leaks = leaks_of(s, rule);
-    j.open('{').member("name", printable(s.name)).member("pid", s.pid).member("t_ms", milliseconds(s.timestamp_ns));
+    j.open('{').member("name", printable(unique_name(s))).member("pid", s.pid).member("t_ms", milliseconds(s.timestamp_ns));
     j.member("epoch_count", s.epoch_count).member("rss_bytes_current", s.global.rss_bytes);
     j.member("live_bytes", s.global.live_bytes).member("live_objects", s.global.live_objects);
     j.member("committed_bytes", s.global.committed_bytes).member("empty_held_bytes", s.global.empty_held_bytes);
@@ -154,7 +155,7 @@ std::string maps_json(std::vector<heap_map> const& maps)
     j.open('[');
     for (heap_map const& m : maps) {
         std::span const runs = std::span{m.runs}.first(std::min(m.runs.size(), most_runs));
-        j.open('{').member("name", printable(m.name)).member("page_size", m.page_size);
+        j.open('{').member("name", printable(unique_name(m.name, m.instance))).member("page_size", m.page_size);
         j.member("live_known", m.live_known);
         j.key("label_names").list(m.label_names, [](std::string const& name) { return printable(name); });
         j.member("cut", m.runs.size() - runs.size()).key("runs").open('[');

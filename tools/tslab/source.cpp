@@ -2,14 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
+#include "tslab/heaps.hpp"
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <istream>
 #include <iterator>
 #include <limits>
 #include <optional>
+#include <system_error>
 #include <utility>
 import tslab;
 
@@ -35,11 +38,15 @@ private:
 
 class observed final : public source {
 public:
-    observed(std::string name, observer from) : name_{std::move(name)}, from_{std::move(from)} {}
+    observed(std::string name, std::string command, observer from)
+        : name_{std::move(name)}, command_{std::move(command)}, from_{std::move(from)}
+    {
+    }
     std::vector<snapshot> read(bool residency) override { return some(from_.read({.residency = residency})); }
     std::vector<heap_map> maps() override { return some(from_.maps()); }
     std::string const& name() const noexcept override { return name_; }
     bool live() const noexcept override { return from_.pid() != 0; }
+    std::string command() const override { return command_; }
 
 private:
     template <class T> std::vector<T> some(std::vector<T> all) const
@@ -50,6 +57,7 @@ private:
     }
 
     std::string name_;
+    std::string command_;
     observer from_;
 };
 
@@ -60,14 +68,22 @@ public:
     std::vector<heap_map> maps() override { return of_that_name(from_->maps()); }
     std::string const& name() const noexcept override { return from_->name(); }
     bool live() const noexcept override { return from_->live(); }
+    std::string command() const override { return from_->command(); }
 
 private:
+    /// Those whose name it is; if there are none, the one whose unique name it is, as `stats` shows it.
     template <class T> std::vector<T> of_that_name(std::vector<T> all) const
     {
         std::string names;
         for (T const& one : all)
-            names += (names.empty() ? "" : ", ") + in_quotes(one.name);
-        std::erase_if(all, [this](T const& one) { return one.name != heap_; });
+            names += (names.empty() ? "" : ", ") + in_quotes(unique_name(one.name, one.instance));
+        auto const named = [this](T const& one) { return one.name == heap_ || escaped(one.name) == heap_; };
+        auto const shown = [this](T const& one) {
+            std::string const unique = unique_name(one.name, one.instance);
+            return unique == heap_ || escaped(unique) == heap_;
+        };
+        bool const by_name = std::ranges::any_of(all, named);
+        std::erase_if(all, [&](T const& one) { return by_name ? !named(one) : !shown(one); });
         if (all.empty())
             throw failure{outcome::no_target, name() + " has no heap " + in_quotes(heap_) + ", but " + names};
         return all;
@@ -95,6 +111,12 @@ std::string text_of(std::string const& name, std::istream& in)
     return text;
 }
 
+bool is_number(std::string_view text) noexcept
+{
+    return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// Nothing for what is no number from 1 to the largest pid.
 std::optional<pid_t> as_pid(std::string const& what) noexcept
 {
     pid_t pid = 0;
@@ -119,14 +141,60 @@ std::string list_text(std::vector<pid_t> const& pids)
     return pids.size() > shown ? text + ", ..." : text;
 }
 
-std::unique_ptr<source> open_process(pid_t pid) { return std::make_unique<observed>(process_text(pid), observer{pid}); }
+std::unique_ptr<source> open_process(pid_t pid)
+{
+    return std::make_unique<observed>(process_text(pid), command_of(pid), observer{pid});
+}
 
+std::unique_ptr<source> open_file(std::string const& path);
+
+bool is_file(std::string const& path)
+{
+    std::error_code ignored;
+    auto const type = std::filesystem::status(path, ignored).type();
+    return type != std::filesystem::file_type::not_found && type != std::filesystem::file_type::directory &&
+           type != std::filesystem::file_type::none;
+}
+
+/// The processes that `ps` lists under a name; a longer one is cut as the kernel cuts it.
 std::vector<pid_t> processes_called(std::string const& name)
 {
     constexpr std::size_t kept_by_kernel = 15;
     std::vector<pid_t> all = processes_with_heaps();
-    std::erase_if(all, [&](pid_t pid) { return command_of(pid) != name.substr(0, kept_by_kernel); });
+    std::erase_if(all, [&](pid_t pid) {
+        std::string const command = command_of(pid);
+        return command != name.substr(0, kept_by_kernel) && shown_command(command) != name;
+    });
     return all;
+}
+
+std::unique_ptr<source> open_one_of(std::vector<pid_t> const& of_that_name)
+{
+    if (of_that_name.size() > 1)
+        throw failure{outcome::usage, "several processes have that name, choose one: " + list_text(of_that_name)};
+    return open_process(of_that_name.front());
+}
+
+/// A number is a pid, and the name of a process if there is no process with that number.
+std::unique_ptr<source> open_number(std::string const& what)
+{
+    std::optional<pid_t> const pid = as_pid(what);
+    try {
+        if (pid)
+            return open_process(*pid);
+    } catch (observe_error const& e) {
+        if (e.fault() != observe_fault::no_process)
+            throw;
+        if (auto const of_that_name = processes_called(what); !of_that_name.empty())
+            return open_one_of(of_that_name);
+        throw;
+    }
+    if (auto const of_that_name = processes_called(what); !of_that_name.empty())
+        return open_one_of(of_that_name);
+    if (is_file(what))
+        return open_file(what);
+    throw failure{outcome::no_target, "there is no process " + what + ": pids are numbers from 1 to " +
+                                          std::to_string(std::numeric_limits<pid_t>::max())};
 }
 
 std::unique_ptr<source> open_file(std::string const& path)
@@ -139,7 +207,7 @@ std::unique_ptr<source> open_file(std::string const& path)
         throw failure{outcome::no_target, escaped(path) + " is empty or cannot be read"};
     if (begins_like_json(static_cast<char>(first)))
         return open_saved(path, file);
-    return std::make_unique<observed>(escaped(path), observer{path});
+    return std::make_unique<observed>(escaped(path), "", observer{path});
 }
 
 }
@@ -166,16 +234,16 @@ std::unique_ptr<source> open_saved(std::string name, std::istream& in)
     }
 }
 
+std::string shown_command(std::string_view command) { return command.empty() ? "?" : escaped(command); }
+
 std::unique_ptr<source> open_source(std::string const& what)
 {
-    if (std::optional<pid_t> const pid = as_pid(what))
-        return open_process(*pid);
-    if (what.find('/') != std::string::npos)
+    if (is_number(what))
+        return open_number(what);
+    if (what.find('/') != std::string::npos && is_file(what))
         return open_file(what);
     std::vector<pid_t> const of_that_name = processes_called(what);
-    if (of_that_name.size() > 1)
-        throw failure{outcome::usage, "several processes have that name, choose one: " + list_text(of_that_name)};
-    return of_that_name.empty() ? open_file(what) : open_process(of_that_name.front());
+    return of_that_name.empty() ? open_file(what) : open_one_of(of_that_name);
 }
 
 std::unique_ptr<source> open_only_process()

@@ -30,6 +30,8 @@ public:
     [[nodiscard]] virtual std::string const& name() const noexcept = 0;
     /// Whether a further read can bring something new.
     [[nodiscard]] virtual bool live() const noexcept = 0;
+    /// The name of the process's program, not to be trusted; empty where no process is read.
+    [[nodiscard]] virtual std::string command() const { return {}; }
 };
 
 /// Files and standard input are read up to here and refused beyond.
@@ -46,6 +48,8 @@ inline constexpr std::size_t most_bytes_of_a_file = std::size_t{64} << 20;
 
 /// The name of a process's program as the kernel keeps it, at most 15 bytes and not to be trusted; empty if there is none.
 [[nodiscard]] std::string command_of(pid_t pid);
+/// The same as `ps` shows it: on one line, and "?" if it is empty.
+[[nodiscard]] std::string shown_command(std::string_view command);
 /// The snapshots in a text; throws snapshot_error, failure with other_version.
 [[nodiscard]] std::vector<tslab::snapshot> snapshots_of(std::string_view text);
 
