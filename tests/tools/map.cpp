@@ -7,7 +7,9 @@
 
 #include "tool.hpp"
 #include "tslab/page_grid.hpp"
+#include <algorithm>
 #include <string>
+#include <vector>
 
 using namespace tslab::tool;
 
@@ -16,15 +18,28 @@ namespace {
 tslab::heap_map sample()
 {
     using enum tslab::page_use;
-    return {
-        .name = "<heap>\x1b",
-        .page_size = 4096,
-        .label_names = {"unlabeled", "a & b"},
-        .runs = {{.first_page = 0, .pages = 3, .use = free_purged},
-                 {.first_page = 3, .pages = 2, .use = slab, .class_index = 1, .label_id = 1, .slots = 42, .live = 42},
-                 {.first_page = 5, .pages = 1, .use = cached},
-                 {.first_page = 6, .pages = 4, .use = large, .class_index = 24, .slots = 1, .live = 1},
-                 {.first_page = 10, .pages = 2, .use = slab, .class_index = 2, .label_id = 9, .slots = 32, .live = 1}}};
+    return {.name = "<heap>\x1b",
+            .page_size = 4096,
+            .label_names = {"unlabeled", "a & b"},
+            .runs = {{.first_page = 0, .pages = 3, .use = free_purged},
+                     {.first_page = 3,
+                      .pages = 2,
+                      .use = slab,
+                      .class_index = 1,
+                      .era = 5,
+                      .label_id = 1,
+                      .slots = 42,
+                      .live = 42},
+                     {.first_page = 5, .pages = 1, .use = cached},
+                     {.first_page = 6, .pages = 4, .use = large, .class_index = 24, .era = 5, .slots = 1, .live = 1},
+                     {.first_page = 10,
+                      .pages = 2,
+                      .use = slab,
+                      .class_index = 2,
+                      .era = 6,
+                      .label_id = 9,
+                      .slots = 32,
+                      .live = 1}}};
 }
 
 std::string letters(page_grid const& g)
@@ -48,9 +63,47 @@ BOOST_AUTO_TEST_CASE(labels_without_a_name_and_classes_have_kinds)
 {
     page_grid const by_label = grid_of(sample(), map_by::label, 8, 8);
     BOOST_TEST(by_label.kinds.size() == 5U);
-    BOOST_TEST(by_label.kinds.back().name == "label 9");
     page_grid const by_class = grid_of(sample(), map_by::size_class, 8, 8);
     BOOST_TEST(by_class.kinds[1].name == "class 96");
+}
+
+BOOST_AUTO_TEST_CASE(the_legend_has_the_most_pages_first_and_the_free_ones_last)
+{
+    auto const names = [](page_grid const& g) {
+        std::vector<std::string> all;
+        for (cell_kind const& k : g.kinds)
+            all.push_back(k.name);
+        return all;
+    };
+    std::vector<std::string> const by_label{"unlabeled", "a & b", "label 9", "cached", "free, given back"};
+    BOOST_TEST(names(grid_of(sample(), map_by::label, 8, 8)) == by_label, boost::test_tools::per_element());
+    std::vector<std::string> const by_fill{"large", "90 to 100 % live", "0 to 10 % live", "cached", "free, given back"};
+    BOOST_TEST(names(grid_of(sample(), map_by::fill, 8, 8)) == by_fill, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(pages_whose_epoch_is_not_known_have_a_name_of_their_own)
+{
+    tslab::heap_map map = sample();
+    map.runs[1].era = 0;
+    page_grid const g = grid_of(map, map_by::label, 8, 8);
+    auto const found = std::ranges::find(g.kinds, "unattributed", &cell_kind::name);
+    BOOST_REQUIRE((found != g.kinds.end()));
+    BOOST_TEST(found->pages == 2U);
+    BOOST_TEST(std::ranges::count(g.kinds, "a & b", &cell_kind::name) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(pages_that_were_given_back_do_not_fill_the_picture)
+{
+    tslab::heap_map map = sample();
+    map.runs.push_back({.first_page = 12, .pages = 988, .use = tslab::page_use::free_purged});
+    page_grid const g = grid_of(map, map_by::use, 8, 8);
+    BOOST_TEST(g.pages == 1'000U);
+    BOOST_TEST(g.pages_per_cell == 1U);
+    BOOST_TEST(letters(g) == ".sscLLLLss.");
+    BOOST_TEST(g.kinds.back().pages == 991U);
+    BOOST_TEST(g.not_drawn == 989U);
+    BOOST_TEST(not_drawn_text(map, g) == ", 3.9 MiB given back are not drawn");
+    BOOST_TEST(not_drawn_text(sample(), grid_of(sample(), map_by::use, 8, 8)) == "");
 }
 
 BOOST_AUTO_TEST_CASE(a_large_heap_is_scaled_and_no_page_is_lost)

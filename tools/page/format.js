@@ -64,6 +64,7 @@ tslab.color = name => getComputedStyle(document.documentElement).getPropertyValu
 tslab.labelColors = new Map();
 tslab.labelColor = label => {
   if (label === 'unlabeled' || label === '') return tslab.color('s15');
+  if (label === 'unattributed') return tslab.color('idle');   // pages whose epoch could not be told
   if (!tslab.labelColors.has(label)) tslab.labelColors.set(label, tslab.labelColors.size % 15);
   return tslab.color('s' + tslab.labelColors.get(label));
 };

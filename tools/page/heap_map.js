@@ -92,7 +92,7 @@ tslab.drawMap = (data, name) => {
     const r = shown[c];
     if (!r) return;
     const words = [`page ${r.first}` + (r.pages > 1 ? ` to ${r.first + r.pages - 1}` : ''), tslab.pageUses[r.use] ? tslab.pageUses[r.use][0] : 'unknown'];
-    if (r.use >= 3) words.push(labelOf(r), `slot ${r.epoch} of the ring, era ${r.era}`);
+    if (r.use >= 3) words.push(labelOf(r), r.era ? `slot ${r.epoch} of the ring, era ${r.era}` : 'of an epoch that was opened while the map was read');
     if (r.use === 3) words.push(`class ${r.cls}`, map.live_known ? `${r.live} of ${r.slots} slots live` : `${r.slots} slots`);
     detail.textContent = words.join(' · ');
   };

@@ -49,7 +49,8 @@ std::string_view name_of_use(page_use use) noexcept
 std::string json_of(heap_map const& map)
 {
     json_writer j;
-    j.open('{').member("heap", map.name).member("page_size", map.page_size).member("live_known", map.live_known);
+    j.open('{').member("heap", map.name).member("instance", map.instance);
+    j.member("page_size", map.page_size).member("live_known", map.live_known);
     j.key("label_names").open('[');
     for (std::string const& name : map.label_names)
         j.value(name);
@@ -109,14 +110,13 @@ void draw(invocation& i, heap_map const& map, map_by by)
     terminal_size const size = i.terminal ? size_of_terminal() : terminal_size{};
     std::size_t const rows = std::max(size.rows, 12U) - 4;
     page_grid const g = grid_of(map, by, std::clamp(size.columns, 16U, 256U), i.color ? 2 * rows : rows);
-    std::string const name = map.name.empty() ? "unnamed heap" : "heap " + in_quotes(map.name);
-    i.out << painted(i.color, paint::bold, name) << ": ";
+    i.out << painted(i.color, paint::bold, title_of(map)) << ": ";
     if (g.cells.empty()) {
         i.out << "no pages, or none that can be read\n";
         return;
     }
     i.out << bytes_text(g.pages * map.page_size) << ", a cell is " << bytes_text(g.pages_per_cell * map.page_size)
-          << '\n';
+          << not_drawn_text(map, g) << '\n';
     i.color ? draw_blocks(i.out, g) : draw_letters(i.out, g);
     for (cell_kind const& k : g.kinds) {
         if (i.color)

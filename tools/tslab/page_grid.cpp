@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/page_grid.hpp"
+#include "tslab/escape.hpp"
 #include "tslab/heaps.hpp"
 #include <algorithm>
 #include <array>
@@ -32,6 +33,8 @@ constexpr std::array<colour, 16> palette{{{95, 135, 215},
                                           {135, 215, 175},
                                           {135, 95, 95}}};
 
+constexpr colour without_epoch{138, 138, 138};
+
 colour tint(std::size_t n) noexcept { return palette[n % palette.size()]; }
 
 char letter(std::size_t n) noexcept
@@ -49,7 +52,10 @@ std::string label_of(heap_map const& map, std::uint32_t id)
 cell_kind kind_of_slab(heap_map const& map, map_run const& run, map_by by)
 {
     switch (by) {
-    case map_by::label: return {label_of(map, run.label_id), letter(run.label_id), tint(run.label_id)};
+    case map_by::label:
+        if (run.era == 0)
+            return {"unattributed", '?', without_epoch};
+        return {label_of(map, run.label_id), letter(run.label_id), tint(run.label_id)};
     case map_by::size_class:
         if (run.use == page_use::large || run.class_index >= class_count)
             return {"large", 'L', tint(15)};
@@ -96,10 +102,65 @@ std::uint8_t index_of(std::vector<cell_kind>& kinds, cell_kind kind)
     return static_cast<std::uint8_t>(index);
 }
 
+std::uint64_t pages_of(heap_map const& map, page_use use) noexcept
+{
+    std::uint64_t pages = 0;
+    for (map_run const& run : map.runs)
+        pages += run.use == use ? run.pages : 0;
+    return pages;
 }
 
-page_grid grid_of(heap_map const& map, map_by by, std::size_t columns, std::size_t rows)
+/// By pages, the most first, or how full slabs are, full ones first; uses before what is free. The cells follow.
+void sort_kinds(page_grid& g, bool by_letter)
 {
+    std::vector<std::size_t> order(g.kinds.size());
+    for (std::size_t i = 0; i < order.size(); ++i)
+        order[i] = i;
+    auto const rank = [](cell_kind const& k) {
+        return k.letter == '.' ? 3 : k.letter == '-' ? 2 : k.letter == 'c' ? 1 : 0;
+    };
+    std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
+        cell_kind const& x = g.kinds[a];
+        cell_kind const& y = g.kinds[b];
+        if (rank(x) != rank(y))
+            return rank(x) < rank(y);
+        return by_letter ? x.letter > y.letter : x.pages > y.pages;
+    });
+    std::vector<std::uint8_t> place(order.size());
+    std::vector<cell_kind> sorted;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+        place[order[i]] = static_cast<std::uint8_t>(i);
+        sorted.push_back(std::move(g.kinds[order[i]]));
+    }
+    g.kinds = std::move(sorted);
+    for (std::uint8_t& c : g.cells)
+        c = place[c];
+}
+
+}
+
+heap_map without_long_gaps(heap_map map)
+{
+    std::uint64_t const gone = pages_of(map, page_use::free_purged);
+    std::uint64_t all = 0;
+    for (map_run const& run : map.runs)
+        all += run.pages;
+    if (gone * 3 <= all)
+        return map;
+    std::uint64_t const most = (all - gone) / 4;
+    std::uint32_t next = 0;
+    for (map_run& run : map.runs) {
+        if (run.use == page_use::free_purged)
+            run.pages = static_cast<std::uint32_t>(std::max<std::uint64_t>(run.pages * most / gone, 1));
+        run.first_page = next;
+        next += run.pages;
+    }
+    return map;
+}
+
+page_grid grid_of(heap_map const& whole, map_by by, std::size_t columns, std::size_t rows)
+{
+    heap_map const map = without_long_gaps(whole);
     page_grid g{.columns = std::max<std::size_t>(columns, 1)};
     for (map_run const& run : map.runs)
         g.pages += run.pages;
@@ -129,7 +190,24 @@ page_grid grid_of(heap_map const& map, map_by by, std::size_t columns, std::size
     }
     if (room != g.pages_per_cell)
         finish_cell();
+    g.not_drawn = pages_of(whole, page_use::free_purged) - pages_of(map, page_use::free_purged);
+    g.pages += g.not_drawn;
+    for (cell_kind& k : g.kinds)
+        if (k.letter == '.')
+            k.pages += g.not_drawn;
+    sort_kinds(g, by == map_by::fill);
     return g;
+}
+
+std::string not_drawn_text(heap_map const& map, page_grid const& grid)
+{
+    return grid.not_drawn == 0 ? "" : ", " + bytes_text(grid.not_drawn * map.page_size) + " given back are not drawn";
+}
+
+std::string title_of(heap_map const& map)
+{
+    std::string const name = unique_name(map.name, map.instance);
+    return name.empty() ? "unnamed heap" : "heap " + in_quotes(name);
 }
 
 }

@@ -31,8 +31,9 @@ struct cell_kind {
 struct page_grid {
     std::size_t columns = 0;
     std::uint64_t pages_per_cell = 1;
-    std::uint64_t pages = 0;
-    std::vector<cell_kind> kinds{};      ///< those that occur
+    std::uint64_t pages = 0;             ///< of the heap
+    std::uint64_t not_drawn = 0;         ///< of those, given back and without a cell: see without_long_gaps
+    std::vector<cell_kind> kinds{};      ///< those that occur: the most pages first, free ones last
     std::vector<std::uint8_t> cells{};   ///< row by row; the kind most of a cell's pages are of
 
     [[nodiscard]] std::size_t rows() const noexcept
@@ -41,8 +42,17 @@ struct page_grid {
     }
 };
 
+/// The map with its runs of given-back pages shortened, if they are more than a third of all pages: then they are a fifth. A heap
+/// that was larger once would be a picture of pages that have no memory.
+[[nodiscard]] tslab::heap_map without_long_gaps(tslab::heap_map map);
+
 /// At most `columns` times `rows` cells; a cell stands for as many pages as that takes.
 [[nodiscard]] page_grid grid_of(tslab::heap_map const& map, map_by by, std::size_t columns, std::size_t rows);
+
+/// ", 3.2 MiB given back are not drawn", or nothing.
+[[nodiscard]] std::string not_drawn_text(tslab::heap_map const& map, page_grid const& grid);
+/// What a picture of the map is called, harmless.
+[[nodiscard]] std::string title_of(tslab::heap_map const& map);
 
 /// Self-contained, with a legend.
 [[nodiscard]] std::string svg_of(tslab::heap_map const& map, page_grid const& grid);

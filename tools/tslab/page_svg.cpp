@@ -43,9 +43,8 @@ std::string svg_of(heap_map const& map, page_grid const& grid)
                       std::to_string(height) + "\" font-family=\"sans-serif\" font-size=\"13\">\n";
     svg += "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
     svg += words(margin, margin + 8,
-                 (map.name.empty() ? "unnamed heap" : "heap " + in_quotes(map.name)) + ": " +
-                     bytes_text(grid.pages * map.page_size) + ", a square is " +
-                     bytes_text(grid.pages_per_cell * map.page_size));
+                 title_of(map) + ": " + bytes_text(grid.pages * map.page_size) + ", a square is " +
+                     bytes_text(grid.pages_per_cell * map.page_size) + not_drawn_text(map, grid));
     for (std::size_t begin = 0; begin < grid.cells.size();) {   // neighbours of one kind are one rectangle
         std::size_t const row_end = std::min((begin / grid.columns + 1) * grid.columns, grid.cells.size());
         std::size_t end = begin + 1;
