@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace json = boost::json;
 using support::answer;
@@ -29,6 +31,7 @@ snapshot quiet()
     for (int i = 0; i < 100; ++i)
         (void)scope.resource()->allocate(64);
     snapshot s = heap.snapshot();
+    s.instance = 1;   // whatever other cases called their heaps
     scope.resource()->release();
     return s;
 }
@@ -117,13 +120,107 @@ BOOST_AUTO_TEST_CASE(targets_that_are_none_are_refused)
 BOOST_AUTO_TEST_CASE(an_error_is_one_harmless_line)
 {
     for (answer const& a : {tool({"stats", "/nowhere\x1b[2J\n"}), tool({"stats", "--non\x1b\nsense"}),
-                            tool({"top", "--by", "\n"}), tool({"stats", "--stdin"}, "{\"a\x1b\n")}) {
+                            tool({"non\x1b\nsense"}), tool({"stats", "a", "b\n"}), tool({"serve", "--port", "\x1b\n"}),
+                            tool({"map", "--by", "\n"}), tool({"stats", "--stdin"}, "{\"a\x1b\n")}) {
         BOOST_TEST(a.code != 0);
         BOOST_TEST(a.err.starts_with("tslab: "));
         BOOST_TEST(std::count(a.err.begin(), a.err.end(), '\n') == 1);
         BOOST_TEST(is_harmless(a.err), a.err);
         BOOST_TEST(a.out == "");
     }
+}
+
+// Only the answer to an unknown key goes on below the first line: with the keys there are.
+BOOST_AUTO_TEST_CASE(an_unknown_key_is_answered_with_the_nearest_and_a_list_that_fits)
+{
+    for (auto const& [key, near] : {std::pair{"slow_path_hit", "slow_path_hits"},
+                                    {"lock_wait_time", "lock_wait_time_ns"},
+                                    {"aloctaions", "allocations"}}) {
+        answer const a = tool({"top", "--classes", "--by", key, "--stdin"}, to_json(quiet()));
+        BOOST_TEST(a.code == 2);
+        BOOST_TEST(contains(a.err, std::string{"tslab: there is no key \""} + key + "\"; did you mean " + near +
+                                       "? The keys are:\n"),
+                   a.err);
+        std::istringstream lines{a.err};
+        std::size_t n = 0;
+        for (std::string line; std::getline(lines, line); ++n)
+            BOOST_TEST((n == 0 || (line.starts_with("  ") && line.size() <= 80)), line);
+        BOOST_TEST(n > 5U);
+    }
+    answer const odd = tool({"top", "--by", "\x1b\n", "--stdin"}, to_json(quiet()));
+    BOOST_TEST(odd.code == 2);
+    BOOST_TEST(is_harmless(odd.err));
+    BOOST_TEST(odd.err.starts_with("tslab: there is no key \"\\x1b\\x0a\"; the keys are:\n"), odd.err);
+}
+
+BOOST_AUTO_TEST_CASE(an_unknown_word_is_named_with_the_nearest)
+{
+    for (auto const& [words, said] :
+         {std::pair{std::vector<std::string>{"stat", "1198"}, R"(there is no command "stat"; did you mean stats?)"},
+          {{"1198"}, R"(there is no command "1198"; see)"},
+          {{"help"}, R"(there is no command "help"; did you mean --help?)"},
+          {{"--color", "never", "laeks"}, R"(there is no command "laeks"; did you mean leaks?)"},
+          {{"export", "promethius"}, R"(there is no command "promethius"; did you mean prometheus?)"},
+          {{"export"}, "export needs a command: prometheus"},
+          {{}, "it needs a command: ps, stats,"},
+          {{"stats", "--jsn"}, R"(stats has no option "--jsn"; did you mean --json?)"},
+          {{"stats", "1", "2"}, R"(stats takes no further word, and "2" is one too many)"},
+          {{"--colour", "never", "ps"}, R"(there is no option "--colour"; did you mean --color?)"}}) {
+        answer const a = tool(words);
+        BOOST_TEST(a.code == 2);
+        BOOST_TEST(a.err.starts_with("tslab: " + std::string{said}), a.err);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_number_out_of_range_is_said_with_the_range)
+{
+    for (auto const& [words, said] :
+         {std::pair{std::vector<std::string>{"serve", "--port", "70000"},
+                    R"(--port is "70000", but takes a number from 0 to 65535)"},
+          {{"serve", "--port", "-1"}, R"(--port is "-1", but takes a number from 0 to 65535)"},
+          {{"top", "-n", "0"}, R"(--n is "0", but takes a number of 1 or more)"},
+          {{"top", "--n", "99999999999999999999"}, R"(--n is "99999999999999999999", but takes a number of 1 or more)"},
+          {{"watch", "x", "1", "many"}, R"(--count is "many", but takes a number of 0 or more)"},
+          {{"record", "x", "-o", "y", "--count", "0"}, R"(--count is "0", but takes a number of 1 or more)"},
+          {{"record", "x", "-o", "y", "--interval", "0s"},
+           R"(--interval is "0s", but takes a duration from 1ms to 366d, such as 500ms, 5s, 2m or 1h)"},
+          {{"watch", "x", "--interval", "1ms"}, R"(--interval is "1ms", but takes 10ms or more)"},
+          {{"diff", "x", "y", "--min-allocations", "1.5"},
+           R"(--min-allocations is "1.5", but takes a number of 0 or more)"}}) {
+        answer const a = tool(words);
+        BOOST_TEST(a.code == 2);
+        BOOST_TEST(a.err == "tslab: " + std::string{said} + "\n");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_share_that_is_not_none_does_not_look_like_none)
+{
+    snapshot s = quiet();
+    for (tslab::class_stats& c : s.classes)
+        c.allocations = c.slow_path_hits = c.slow_path_cache_miss = c.cache_hits = 0;
+    s.classes[2].allocations = 100'000;
+    s.classes[2].slow_path_hits = s.classes[2].slow_path_cache_miss = 2;
+    std::string const text = tool({"stats", "--stdin"}, to_json(s)).out;
+    auto const at = text.find("100,000");
+    BOOST_REQUIRE(at != std::string::npos);
+    std::string const row = text.substr(at, text.find('\n', at) - at);
+    BOOST_TEST(row.ends_with(" <0.1 %     >99.9 %"), row);
+}
+
+BOOST_AUTO_TEST_CASE(heaps_of_one_name_are_told_apart)
+{
+    snapshot first = quiet();
+    snapshot second = first;
+    first.instance = 1;
+    second.instance = 7;
+    second.global.live_objects = 4;
+    std::string const text = to_json(first) + to_json(second);
+    BOOST_TEST(contains(tool({"stats", "--stdin"}, text).out, "heap \"quiet#7\" of"));
+    auto const one = objects(tool({"stats", "--json", "--stdin", "--heap", "quiet#7"}, text).out);
+    BOOST_REQUIRE(one.size() == 1U);
+    BOOST_TEST(one[0].at("live_objects").to_number<int>() == 4);
+    BOOST_TEST(objects(tool({"stats", "--json", "--stdin", "--heap", "quiet"}, text).out).size() == 2U);
+    BOOST_TEST(contains(tool({"stats", "--stdin", "--heap", "none"}, text).err, "\"quiet\", \"quiet#7\""));
 }
 
 BOOST_AUTO_TEST_CASE(another_version_of_the_format_ends_with_4)
@@ -197,6 +294,17 @@ BOOST_AUTO_TEST_CASE(top_ranks_by_any_key_and_lists_them)
     answer const unknown = by("--labels", "nonsense");
     BOOST_TEST(unknown.code == 2);
     BOOST_TEST(contains(unknown.err, "held_bytes"));
+    json::object const document = json::parse(text).as_object();
+    auto const all_numbers = [&](char const* kind, json::object const& record) {
+        for (auto const& [name, value] : record)
+            if (value.is_number() || value.is_bool())
+                BOOST_TEST(by(kind, std::string{name}.c_str()).code == 0, kind << " " << name);
+    };
+    all_numbers("--classes", document.at("classes").at(3).as_object());
+    all_numbers("--classes", document.at("large").as_object());
+    all_numbers("--epochs", document.at("epochs").at(1).as_object());
+    all_numbers("--threads", document.at("threads").at(0).as_object());
+    all_numbers("--labels", document.at("labels").at(1).as_object());
     BOOST_TEST(tool({"top", "--labels", "--epochs", "--stdin"}, text).code == 2);
     BOOST_TEST(tool({"top", "--stdin", "--window", "1s"}, text).code == 2);
     BOOST_TEST(tool({"top", "--stdin", "--n", "0"}, text).code == 2);
@@ -276,12 +384,14 @@ BOOST_AUTO_TEST_CASE(help_of_every_command_has_an_example)
 {
     BOOST_TEST(tool({"--version"}).out.starts_with("tslab "));
     for (char const* const command : {"ps", "stats", "watch", "top", "epochs", "leaks", "pins", "waterfall", "doctor",
-                                      "map", "diff", "completion", "man"}) {
+                                      "map", "diff", "export", "serve", "record", "report", "completion", "man"}) {
         answer const a = tool({command, "--help"});
         BOOST_TEST(a.code == 0, command);
         BOOST_TEST(contains(a.out, std::string{"Example: tslab "} + command), command);
+        BOOST_TEST(a.out.find("Example:") == a.out.rfind("Example:"), command);
         BOOST_TEST(contains(tool({"man"}).out, "tslab"), command);
     }
+    BOOST_TEST(contains(tool({"export", "prometheus", "--help"}).out, "Example: tslab export prometheus"));
     for (char const* const shell : {"bash", "zsh", "fish"})
         BOOST_TEST(contains(tool({"completion", shell}).out, "slow-path-growth"), shell);
     BOOST_TEST(tool({"completion", "csh"}).code == 2);

@@ -200,7 +200,7 @@ class Saved(unittest.TestCase):
             self.assertEqual((answer.returncode, answer.stdout), (0, b""))
             self.assertIn(b"process RSS", answer.stderr)
         self.assertIn(b"To do:", dump(self.busy, "--no-text", "--doctor").stderr)
-        self.one_error_line(dump(), 2, b"stats_dump")
+        self.one_error_line(dump(os.path.join(self.folder.name, "nothing")), 3, b"stats_dump")
         bad = dump("--nonsense")
         self.assertEqual(bad.returncode, 2)
         self.assertIn(b"Usage:", bad.stdout + bad.stderr)

@@ -54,8 +54,6 @@ int main(int argc, char** argv)
     add_options(app, o);
     try {
         app.parse(argc, argv);
-        if (o.from.what.empty() && !o.from.standard_input)
-            throw failure{outcome::usage, "no target: name a pid, a process, a snapshot or a segment file"};
         dump(o, i);
     } catch (CLI::CallForHelp const&) {
         i.out << app.help();

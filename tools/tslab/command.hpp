@@ -5,11 +5,15 @@
 #pragma once
 #include "tslab/source.hpp"
 #include <CLI/CLI.hpp>
+#include <concepts>
 #include <cstdint>
 #include <iosfwd>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace tslab::tool {
 
@@ -22,14 +26,20 @@ enum class outcome : std::uint8_t {
     other_version = 4   ///< its statistics have a format this program does not know
 };
 
-/// Why a command cannot go on: one sentence for standard error, and what the process ends with.
+/// Why a command cannot go on: one sentence for standard error, and what the process ends with. `list`: lines that follow the
+/// sentence, harmless.
 class failure : public std::runtime_error {
 public:
-    failure(outcome code, std::string const& text) : std::runtime_error{text}, code_{code} {}
+    failure(outcome code, std::string const& text, std::string list = {})
+        : std::runtime_error{text}, code_{code}, list_{std::move(list)}
+    {
+    }
     [[nodiscard]] outcome code() const noexcept { return code_; }
+    [[nodiscard]] std::string const& list() const noexcept { return list_; }
 
 private:
     outcome code_;
+    std::string list_;
 };
 
 /// What a command works with.
@@ -55,6 +65,31 @@ struct target {
 
 /// A subcommand whose --help ends in an example.
 CLI::App& add_command(CLI::App& app, char const* name, char const* description, char const* example);
+
+/// The number in `text`; throws failure (usage), which says the range, for anything but digits of a number in it.
+[[nodiscard]] std::uint64_t number_of(std::string_view option, std::string const& text, std::uint64_t least,
+                                      std::uint64_t most);
+
+/// An option that takes a whole number from `least` to `most`, by default what `to` is.
+template <std::unsigned_integral T>
+CLI::Option* add_number(CLI::App& command, std::string const& names, T& to, T least, T most, std::string const& help)
+{
+    std::string const shown = names.substr(names.find("--"));
+    return command
+        .add_option_function<std::string>(
+            names,
+            [&to, shown, least, most](std::string const& text) {
+                to = static_cast<T>(number_of(shown, text, least, most));
+            },
+            help)
+        ->type_name("N")
+        ->default_str(std::to_string(to));
+}
+template <std::unsigned_integral T>
+CLI::Option* add_number(CLI::App& command, std::string const& names, T& to, T least, std::string const& help)
+{
+    return add_number(command, names, to, least, std::numeric_limits<T>::max(), help);
+}
 
 /// "500ms", "1s", "1.5", "2m", "3h", "1d" in seconds; throws failure (usage) for anything else.
 [[nodiscard]] double seconds_of(std::string const& text);

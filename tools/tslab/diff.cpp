@@ -156,16 +156,12 @@ void add_diff(CLI::App& app, invocation& i)
     command.add_option("--max-slow-path-growth", o->slow_path_growth, "by how much the rate may grow")
         ->type_name("PERCENT")
         ->capture_default_str();
-    command
-        .add_option("--min-allocations", o->limits.least_allocations,
-                    "the rate is judged from so many allocations on, on either side")
-        ->capture_default_str();
-    command.add_option("--max-madvise-failures", o->limits.madvise_failures, "how many madvise calls may fail")
-        ->capture_default_str();
-    command
-        .add_option("--max-leaked-objects", o->limits.leaked_objects,
-                    "how many objects more may be live when their resource ends")
-        ->capture_default_str();
+    add_number<std::uint64_t>(command, "--min-allocations", o->limits.least_allocations, 0,
+                              "the rate is judged from so many allocations on, on either side");
+    add_number<std::uint64_t>(command, "--max-madvise-failures", o->limits.madvise_failures, 0,
+                              "how many madvise calls may fail");
+    add_number<std::uint64_t>(command, "--max-leaked-objects", o->limits.leaked_objects, 0,
+                              "how many objects more may be live when their resource ends");
     command.add_option("--max-live-growth", o->live_growth, "by how much live bytes may grow")->type_name("PERCENT");
     command.add_option("--max-rss-growth", o->rss_growth, "by how much the process may grow")->type_name("PERCENT");
     command.add_flag("--json", o->json, "one object a heap");

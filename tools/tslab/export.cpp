@@ -41,8 +41,8 @@ std::vector<snapshot> read_all(invocation const& i)
 void export_prometheus(export_options const& o, invocation const& i)
 {
     bool const one = o.from.standard_input || !o.from.what.empty();
-    if (one == o.all)
-        throw failure{outcome::usage, "export prometheus takes one target, --stdin or --all"};
+    if (one && o.all)
+        throw failure{outcome::usage, "--all excludes a target and --stdin"};
     std::string const text =
         o.all ? exposition(read_all(i), pid_label::always) : exposition(o.from.open(i)->read(true));
     if (!o.directory.empty()) {
@@ -56,9 +56,12 @@ void export_prometheus(export_options const& o, invocation const& i)
 
 void add_export(CLI::App& app, invocation& i)
 {
-    CLI::App* const command = app.add_subcommand("export", "The figures for another program");
+    CLI::App* const command =
+        &add_command(app, "export", "The figures for another program", "tslab export prometheus request_server");
     command->require_subcommand(1);
-    CLI::App* const prometheus = command->add_subcommand("prometheus", "Metrics in the text format of Prometheus");
+    CLI::App* const prometheus =
+        &add_command(*command, "prometheus", "Metrics in the text format of Prometheus",
+                     "tslab export prometheus --all --textfile /var/lib/prometheus/node-exporter");
     auto const o = std::make_shared<export_options>();
     o->from.add_to(*prometheus);
     prometheus->add_flag("--all", o->all, "every process of this user that has a heap");

@@ -40,6 +40,16 @@ template <class S, class Visit> void for_each_figure(S const& s, std::uint64_t p
     describe_fields(s, visit);
     if constexpr (requires { describe_derived(s, page_size, visit); })
         describe_derived(s, page_size, visit);
+    if constexpr (std::is_same_v<S, tslab::class_stats>) {
+        visit(tslab::field_info{"version", tslab::field_kind::identity, "", "The version of the structures behind it"},
+              tslab::snapshot::struct_version);
+        // In its JSON beside the other fields, while locks are timed.
+        tslab::lock_timing_stats const times = s.lock_timing.value_or(tslab::lock_timing_stats{});
+        for_each_figure(times, page_size, [&](tslab::field_info const& f, auto const& field) {
+            using type = std::remove_cvref_t<decltype(field)>;
+            visit(f, s.lock_timing ? std::optional<type>{field} : std::nullopt);
+        });
+    }
 }
 
 /// The name of a figure by its member; empty if the member is none.

@@ -5,6 +5,7 @@
 #include "tslab/escape.hpp"
 #include "tslab/heaps.hpp"
 #include "tslab/style.hpp"
+#include "tslab/suggestion.hpp"
 #include <algorithm>
 #include <cmath>
 import tslab;
@@ -128,10 +129,11 @@ std::string_view field_behind(record_kind kind, std::string_view key)
     std::vector<std::string_view> const keys = keys_of(kind);
     auto const at = std::find(keys.begin(), keys.end(), key);
     if (at == keys.end()) {
-        std::string text = "there is no key " + in_quotes(key) + ", but";
-        for (std::string_view const k : keys)
-            text.append(" ").append(k);
-        throw failure{outcome::usage, text};
+        std::string const near = did_you_mean(key, keys);
+        throw failure{outcome::usage,
+                      "there is no key " + in_quotes(key) +
+                          (near.empty() ? "; the keys are:" : near + " The keys are:"),
+                      wrapped(keys)};
     }
     if (key == "rss_bytes")
         return kind == record_kind::labels ? "held_bytes" : "estimated_rss_bytes";

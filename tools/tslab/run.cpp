@@ -4,11 +4,14 @@
 // The frame around the commands: their list, the options all of them take, and how errors become exit codes.
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
+#include "tslab/suggestion.hpp"
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 #include <ostream>
 #include <string_view>
 #include <utility>
+#include <vector>
 import tslab;
 
 namespace tslab::tool {
@@ -72,6 +75,7 @@ outcome report_exception(invocation& i, char const* program)
         throw;
     } catch (failure const& f) {
         say(f.what());
+        i.err << f.list();
         return f.code();
     } catch (observe_error const& e) {
         say(e.what());
@@ -101,7 +105,11 @@ int run(int count, char const* const* arguments, invocation& i)
     } catch (CLI::CallForVersion const& e) {
         i.out << e.what() << '\n';
     } catch (CLI::ParseError const& e) {
-        i.err << "tslab: " << escaped(e.what()) << "; see tslab --help\n";
+        bool const unknown = e.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) ||
+                             e.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError);
+        std::vector<std::string> const words(arguments + std::min(count, 1), arguments + count);
+        std::string const text = unknown ? explain_refusal(app, words, e.what()) : e.what();
+        i.err << "tslab: " << escaped(text) << (text.ends_with('?') ? " See" : "; see") << " tslab --help\n";
         i.result = outcome::usage;
     } catch (...) {
         i.result = report_exception(i, "tslab");

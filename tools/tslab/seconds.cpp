@@ -2,11 +2,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
+#include "tslab/suggestion.hpp"
 #include <charconv>
 #include <cmath>
 #include <string_view>
 
 namespace tslab::tool {
+
+std::uint64_t number_of(std::string_view option, std::string const& text, std::uint64_t least, std::uint64_t most)
+{
+    std::uint64_t n = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+    if (text.empty() || error != std::errc{} || end != text.data() + text.size() || n < least || n > most)
+        throw failure{outcome::usage, out_of_range(option, text, least, most)};
+    return n;
+}
 
 double seconds_of(std::string const& text)
 {

@@ -55,10 +55,11 @@ void serve(serve_options const& o, invocation& i)
 void add_serve(CLI::App& app, invocation& i)
 {
     CLI::App* const command =
-        app.add_subcommand("serve", "A page that shows the heaps over time, and metrics, over HTTP");
+        &add_command(app, "serve", "A page that shows the heaps over time, and metrics, over HTTP",
+                     "tslab serve request_server --port 2112 --interval 5s");
     auto const o = std::make_shared<serve_options>();
     o->from.add_to(*command);
-    command->add_option("--port", o->port, "port to listen on; 0 picks one")->capture_default_str();
+    add_number<std::uint16_t>(*command, "--port", o->port, 0, "port to listen on; 0 picks one");
     command->add_option("--listen", o->listen, "address to listen on; any client that reaches it may read everything")
         ->capture_default_str();
     command->add_option("--host", o->hosts, "further name the server may be called by, with or without a port")

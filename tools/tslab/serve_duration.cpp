@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/serve_duration.hpp"
 #include "tslab/command.hpp"
+#include "tslab/escape.hpp"
 #include <cmath>
 
 namespace tslab::tool {
@@ -28,7 +29,9 @@ CLI::Option* add_duration(CLI::App& command, std::string const& name, std::chron
             [&to, name](std::string const& text) {
                 auto const read = parse_duration(text);
                 if (!read)
-                    throw CLI::ValidationError{name, "\"" + text + "\" is no duration such as 500ms, 5s, 2m or 1h"};
+                    throw failure{outcome::usage,
+                                  name + " is " + in_quotes(text) +
+                                      ", but takes a duration from 1ms to 366d, such as 500ms, 5s, 2m or 1h"};
                 to = *read;
             },
             help)
@@ -44,7 +47,7 @@ CLI::Option* add_duration(CLI::App& command, std::string const& name, double& se
                 try {
                     seconds = seconds_of(text);
                 } catch (failure const& f) {
-                    throw CLI::ValidationError{name, f.what()};
+                    throw failure{f.code(), name + ": " + f.what()};
                 }
             },
             help)

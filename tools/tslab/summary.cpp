@@ -33,9 +33,20 @@ private:
     bool color_;
 };
 
+/// A share that is neither none nor all does not look so.
+std::string share_text(std::uint64_t part, std::uint64_t whole)
+{
+    double const share = ratio(part, whole);
+    if (part != 0 && share < 0.0005)
+        return "<0.1 %";
+    if (part < whole && share >= 0.9995)
+        return ">99.9 %";
+    return percent_text(share);
+}
+
 std::string of(std::uint64_t part, std::uint64_t whole, std::string_view what)
 {
-    return percent_text(ratio(part, whole)) + " of " + grouped(whole) + " " + std::string{what};
+    return share_text(part, whole) + " of " + grouped(whole) + " " + std::string{what};
 }
 
 std::string live_text(snapshot const& s, std::uint64_t bytes) { return s.live_known ? bytes_text(bytes) : "?"; }
@@ -148,8 +159,8 @@ void print_classes(std::ostream& out, bool color, snapshot const& s)
                {live_text(s, c.live_bytes)},
                {grouped(c.slabs_in_use())},
                {grouped(c.cached_slabs)},
-               {percent_text(ratio(c.slow_path_hits, c.allocations))},
-               {percent_text(ratio(c.cache_hits, c.cache_hits + c.slow_path_cache_miss))}});
+               {share_text(c.slow_path_hits, c.allocations)},
+               {share_text(c.allocations - std::min(c.slow_path_cache_miss, c.allocations), c.allocations)}});
     }
     print_table(out, color, "size classes by allocations", t, some.size() - shown(some.size()));
 }

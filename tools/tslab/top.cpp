@@ -139,8 +139,6 @@ void check(top_options const& o)
 {
     if (o.classes + o.epochs + o.labels + o.threads > 1)
         throw failure{outcome::usage, "--classes, --epochs, --labels and --threads exclude each other"};
-    if (o.most == 0)
-        throw failure{outcome::usage, "--n is at least 1"};
     (void)field_behind(o.kind(), o.key());
 }
 
@@ -153,7 +151,7 @@ void top(top_options const& o, invocation& i)
     if (window && !from->live())
         throw failure{outcome::usage, "--window needs a live process: one snapshot has no rates"};
     if (window && seconds < 0.01)
-        throw failure{outcome::usage, "the window is below 0.01 seconds"};
+        throw failure{outcome::usage, "--window is " + in_quotes(o.window) + ", but takes 10ms or more"};
     bool const stays = i.terminal && !o.once && !o.json && from->live();
     interruption const until;
     std::optional<screen> shown;
@@ -201,7 +199,7 @@ void add_top(CLI::App& app, invocation& i)
             "name of a field in the snapshot's JSON; also rss_bytes, and slow_path_rate: slow paths a second with "
             "--window, by allocation without. An unknown one lists them")
         ->type_name("KEY");
-    command.add_option("-n,--n", o->most, "how many")->capture_default_str();
+    add_number<std::size_t>(command, "-n,--n", o->most, 1, "how many");
     command.add_option("--window", o->window, "rank counters by what they grow a second, over so long")
         ->type_name("DURATION");
     command.add_flag("--once", o->once, "print once on a terminal too");

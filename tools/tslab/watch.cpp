@@ -102,7 +102,7 @@ std::vector<table::cell> row_of(step const& s)
             {grouped(s.opens)},
             {grouped(s.closes)},
             {bytes_text(s.madvise_bytes)},
-            {label_or_none(s.now->name)}};
+            {label_or_none(unique_name(*s.now))}};
 }
 
 std::vector<table::column> columns()
@@ -172,7 +172,7 @@ void watch(watch_options const& o, invocation& i)
 {
     double const interval = seconds_of(o.interval);
     if (interval < least_interval)
-        throw failure{outcome::usage, "the interval is below 0.01 seconds"};
+        throw failure{outcome::usage, "--interval is " + in_quotes(o.interval) + ", but takes 10ms or more"};
     auto const from = o.from.open(i);
     std::vector<snapshot> before = from->read(false);
     interruption const until;
@@ -202,7 +202,7 @@ void add_watch(CLI::App& app, invocation& i)
     command.add_option("interval,--interval", o->interval, "time between two steps, at least 10ms")
         ->type_name("DURATION")
         ->capture_default_str();
-    command.add_option("count,--count", o->count, "how many steps; 0: until interrupted")->capture_default_str();
+    add_number<std::uint64_t>(command, "count,--count", o->count, 0, "how many steps; 0: until interrupted");
     command.add_flag("--json", o->json, "one object a line: totals, growth, and rates");
     command.callback([o, &i] { watch(*o, i); });
 }
