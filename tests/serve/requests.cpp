@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(there_is_nothing_but_what_is_listed)
     served const s;
     for (char const* const path :
          {"/index.html", "//", "/../etc/passwd", "/..%2f..%2fetc/passwd", "/page.js/", "/PAGE.JS", "", "*",
-          "http://localhost:2112/", "/page.css%00", "/\xff\xfe", "/licenses/../../etc/passwd"})
+          "http://localhost:2112/nothing", "/page.css%00", "/\xff\xfe", "/licenses/../../etc/passwd"})
         BOOST_TEST_CONTEXT(path) { BOOST_TEST(s.get(path).status == 404U); }
     BOOST_TEST(s.get(std::string(8000, '/')).status == 404U);
     BOOST_TEST(s.get(std::string("/\0", 2)).status == 404U);
@@ -108,6 +108,35 @@ BOOST_AUTO_TEST_CASE(a_name_that_is_not_ours_is_refused)
           "localhost:99999999999999999999999", " localhost:2112"})
         BOOST_TEST_CONTEXT(host) { BOOST_TEST(s.get("/stats.json", host).status == 403U); }
     BOOST_TEST(s.get("/", "").status == 400U);
+}
+
+BOOST_AUTO_TEST_CASE(a_target_may_be_a_whole_url_and_its_name_counts)
+{
+    served const s;
+    for (char const* const target :
+         {"http://localhost:2112/healthz", "HTTP://127.0.0.1:2112/healthz", "http://[::1]:2112/healthz"})
+        for (char const* const host : {"localhost:2112", "evil.example"})   // ignored (RFC 9112, 3.2.2)
+            BOOST_TEST_CONTEXT(target) { BOOST_TEST(s.get(target, host).body == "ok\n"); }
+    for (char const* const target : {"http://localhost:2112", "http://localhost:2112/"})
+        BOOST_TEST(s.get(target).type == "text/html; charset=utf-8");
+    BOOST_TEST(s.get("http://localhost:2112/history.json?since=1").type == "application/json");
+    BOOST_TEST(s.get("http://localhost:2112?x").status == 200U);
+    for (char const* const target : {"http://evil.example/healthz", "http://localhost/healthz",
+                                     "http://localhost:2112.evil.example/healthz", "http://localhost:2113/healthz"})
+        BOOST_TEST_CONTEXT(target) { BOOST_TEST(s.get(target).status == 403U); }
+    for (char const* const target : {"http:///healthz", "http://a@localhost:2112/healthz",
+                                     "ftp://localhost:2112/healthz", "http://localhost:2112/#healthz"})
+        BOOST_TEST_CONTEXT(target) { BOOST_TEST(s.get(target).status == 400U); }
+    BOOST_TEST(s.get("https://localhost:2112/healthz").status == 421U);
+    BOOST_TEST(s.get("http://localhost:2112/healthz", "").status == 400U);   // 1.1 without Host
+}
+
+BOOST_AUTO_TEST_CASE(http_1_0_needs_no_host)
+{
+    served const s;
+    BOOST_TEST(s.pages.handle({"GET", "/healthz", "", 10}).status == 200U);
+    BOOST_TEST(s.pages.handle({"GET", "/healthz", "evil.example", 10}).status == 403U);
+    BOOST_TEST(s.pages.handle({"GET", "http://evil.example/healthz", "", 10}).status == 403U);
 }
 
 BOOST_AUTO_TEST_CASE(another_address_answers_to_addresses_and_to_the_names_it_was_given)
@@ -188,6 +217,48 @@ BOOST_AUTO_TEST_CASE(a_target_that_is_gone_is_still_shown)
     s.sample();
     BOOST_TEST(s.get("/healthz").status == 200U);
     BOOST_TEST(s.history()["frames"].as_array().size() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(a_scraper_gets_no_figures_of_a_target_that_is_gone)
+{
+    served s;
+    BOOST_TEST(s.get("/metrics").status == 200U);
+    s.says->gone = true;
+    s.now += seconds{1};
+    response const r = s.get("/metrics");
+    BOOST_TEST(r.status == 503U);
+    BOOST_TEST(r.body == "process 4711 has ended\n");
+    BOOST_TEST(s.get("/metrics").status == 503U);   // also before it is asked again
+    s.says->gone = false;
+    s.now += seconds{1};
+    BOOST_TEST(s.get("/metrics").status == 200U);
+}
+
+BOOST_AUTO_TEST_CASE(a_process_that_is_started_again_is_found_under_its_name)
+{
+    auto old_one = std::make_shared<support::script>();
+    auto new_one = std::make_shared<support::script>();
+    new_one->heap_name = "restarted";
+    bool back = false;
+    std::chrono::steady_clock::time_point now{std::chrono::hours{1}};
+    monitor watch{std::make_unique<support::scripted_source>(old_one),
+                  {.reopen = [&]() -> std::unique_ptr<source> {
+                       if (!back)
+                           throw failure{outcome::no_target, "no such process or file"};
+                       return std::make_unique<support::scripted_source>(new_one, "4712 (shop)");
+                   },
+                   .now = [&now] { return now; }}};
+    BOOST_TEST(watch.target() == "4711 (shop)");
+    old_one->gone = true;
+    now += seconds{1};
+    BOOST_TEST(watch.current().reason == "process 4711 has ended");
+    back = true;
+    now += seconds{1};
+    auto const seen = watch.current().seen;
+    BOOST_REQUIRE(seen != nullptr);
+    BOOST_TEST(seen->at(0).name == "restarted");
+    BOOST_TEST(watch.target() == "4712 (shop)");
+    BOOST_TEST(watch.health().fine);
 }
 
 BOOST_AUTO_TEST_CASE(a_heap_without_a_map_says_why)

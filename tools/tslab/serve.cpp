@@ -9,6 +9,7 @@
 #include "tslab/serve_monitor.hpp"
 #include "tslab/serve_site.hpp"
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -39,11 +40,27 @@ std::unique_ptr<http_server> listen_on(serve_options const& o)
     }
 }
 
+/// How a process that is gone is found again: by its name, if the target was a name, or the only process with a heap. A pid
+/// names no process but the one that has it.
+std::function<std::unique_ptr<source>()> reopening(target from, source const& first, invocation const& i)
+{
+    std::string const name = first.command();
+    bool const pid = !from.what.empty() && from.what.find_first_not_of("0123456789") == std::string::npos;
+    if (!first.live() || name.empty() || (pid && from.what != name))
+        return {};
+    if (from.what.empty())
+        from.what = name;
+    return [from = std::move(from), &i] { return from.open(i); };
+}
+
 void serve(serve_options const& o, invocation& i)
 {
     auto const server = listen_on(o);   // before the target, so that a port in use costs it nothing
     auto const frames = static_cast<std::size_t>(std::clamp<std::int64_t>(o.keep / o.interval, 2, 5'000));
-    monitor watch{o.from.open(i), {.interval = o.interval, .leaks = o.leaks, .keep = {.frames = frames}}};
+    auto first = o.from.open(i);
+    auto reopen = reopening(o.from, *first, i);
+    monitor watch{std::move(first),
+                  {.interval = o.interval, .leaks = o.leaks, .keep = {.frames = frames}, .reopen = std::move(reopen)}};
     site const pages{watch, {.loopback = server->loopback(), .port = server->port(), .names = o.hosts}};
     watch.start();
     i.out << "serving " << printable(watch.target()) << " on " << server->url() << '/' << std::endl;

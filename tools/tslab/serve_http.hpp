@@ -15,7 +15,7 @@ namespace tslab::tool {
 
 struct http_limits {
     std::size_t header_bytes = 8192;
-    std::size_t connections = 64;
+    std::size_t connections = 64;   ///< a further one takes the place of the one that has been idle for longest
     std::chrono::milliseconds read_time{5'000};   ///< for a whole request, and between two of them
     std::chrono::milliseconds write_time{20'000};
 };

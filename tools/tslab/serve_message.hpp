@@ -10,8 +10,9 @@ namespace tslab::tool {
 
 struct request {
     std::string method{};
-    std::string target{};   ///< as it was sent, query included
-    std::string host{};     ///< empty: there was no such header
+    std::string target{};    ///< as it was sent, query included
+    std::string host{};      ///< empty: there was no such header
+    unsigned version = 11;   ///< of HTTP: 10, 11
 };
 
 struct response {

@@ -21,10 +21,10 @@ std::string new_run()
 
 monitor::monitor(std::unique_ptr<source> from, monitor_options const& o)
     : options_{o},
+      live_{from->live()},
+      run_{new_run()},
       source_{std::move(from)},
       name_{source_->name()},
-      live_{source_->live()},
-      run_{new_run()},
       history_{o.keep}
 {
     latest_ = std::make_shared<std::vector<snapshot>>(source_->read(true));
@@ -58,13 +58,40 @@ void monitor::work(std::stop_token const& stop)
     }
 }
 
-// A target that is gone is not given up: a file that is written anew comes back.
+std::vector<snapshot> monitor::read_or_reopen()
+{
+    try {
+        return source_->read(true);
+    } catch (std::bad_alloc const&) {
+        throw;
+    } catch (std::exception const&) {
+        if (!options_.reopen)
+            throw;
+        std::unique_ptr<source> found;
+        try {
+            found = options_.reopen();
+        } catch (std::bad_alloc const&) {
+            throw;
+        } catch (std::exception const&) {
+            found = nullptr;
+        }
+        if (!found)
+            throw;   // why the target that there was cannot be read
+        std::vector<snapshot> read = found->read(true);
+        std::lock_guard const lock{seen_};
+        name_ = found->name();
+        source_ = std::move(found);
+        return read;
+    }
+}
+
+// A target that is gone is not given up: a process that is started again comes back under its name.
 monitor::snapshots monitor::read_locked()
 {
     last_read_ = options_.now();
     std::string reason;
     try {
-        auto read = std::make_shared<std::vector<snapshot> const>(source_->read(true));
+        auto read = std::make_shared<std::vector<snapshot> const>(read_or_reopen());
         std::lock_guard const lock{seen_};
         latest_ = std::move(read);
         last_success_ = options_.now();
@@ -103,13 +130,33 @@ void monitor::note(snapshots read)
     previous_ = std::move(read);
 }
 
-monitor::snapshots monitor::latest()
+void monitor::refresh()
 {
     std::lock_guard const one_reader{reading_};
     if (live_ && options_.now() - last_read_ >= std::chrono::seconds{1})
         (void)read_locked();
+}
+
+monitor::snapshots monitor::latest()
+{
+    refresh();
     std::lock_guard const lock{seen_};
     return latest_;
+}
+
+monitor::reading monitor::current()
+{
+    refresh();
+    std::lock_guard const lock{seen_};
+    if (!condition_.fine)
+        return {.reason = condition_.reason};
+    return {.seen = latest_};
+}
+
+std::string monitor::target() const
+{
+    std::lock_guard const lock{seen_};
+    return name_;
 }
 
 std::string monitor::history_json(std::uint64_t seq) const

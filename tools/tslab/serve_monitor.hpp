@@ -23,6 +23,9 @@ struct monitor_options {
     std::chrono::milliseconds interval{5'000};
     leak_rule leaks{};
     history_limits keep{};
+    /// Opens the target again when it cannot be read: a process that was restarted has another pid. Throws as `source` does.
+    /// Not set: the target that was given is asked again.
+    std::function<std::unique_ptr<source>()> reopen{};
     /// Tells how old a reading is. Called by any thread; a test moves the time by hand.
     std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
 };
@@ -48,32 +51,42 @@ public:
     /// One sample for the history, now. start() calls it; tests may.
     void sample();
 
+    struct reading {
+        snapshots seen{};       ///< null if the target cannot be read
+        std::string reason{};   ///< then why, on one line
+    };
+
     /// At most a second old while the target can be read, else the last that was seen.
     [[nodiscard]] snapshots latest();
+    /// At most a second old, or none.
+    [[nodiscard]] reading current();
     /// {"run":…,"target":…,"fine":…,"reason":…,"frames":[…]}: the frames after `seq`.
     [[nodiscard]] std::string history_json(std::uint64_t seq) const;
     /// {"maps":[…]} or {"maps":null,"reason":…}; read at most once an interval.
     [[nodiscard]] std::string map_json();
     [[nodiscard]] condition health() const;
-    [[nodiscard]] std::string const& target() const noexcept { return name_; }
+    /// What is observed: "1234 (request_server)". It changes when the target is found again with another pid.
+    [[nodiscard]] std::string target() const;
 
 private:
+    void refresh();
     snapshots read_locked();
+    std::vector<snapshot> read_or_reopen();
     void note(snapshots read);
     void work(std::stop_token const& stop);
 
     monitor_options const options_;
-    std::unique_ptr<source> const source_;
-    std::string const name_;
     bool const live_;
     std::string const run_;   ///< differs from that of any other monitor, so that a page notices a restart
 
     std::mutex reading_;   ///< held while the target is read; before seen_
+    std::unique_ptr<source> source_;
     clock::time_point last_read_{};
     clock::time_point last_map_{};
     std::string map_;
 
     mutable std::mutex seen_;
+    std::string name_;
     snapshots latest_;
     snapshots previous_;   ///< of the history
     condition condition_;

@@ -75,6 +75,38 @@ std::optional<authority> parse(std::string_view host)
     return a.port ? std::optional{a} : std::nullopt;
 }
 
+/// "http://localhost:2112/metrics": a target as a client of a proxy sends it.
+struct absolute_form {
+    unsigned status = 200;   ///< else what it is answered with
+    std::string_view authority{};
+    std::string_view path_prefix{};   ///< "/" where the path is empty
+    std::string_view rest{};          ///< path and query
+};
+
+/// Nothing if the target does not begin with a scheme.
+std::optional<absolute_form> absolute_form_of(std::string_view target)
+{
+    auto const end = target.find("://");
+    std::string_view const scheme = target.substr(0, std::min(end, target.size()));
+    bool const is_scheme = std::ranges::all_of(
+        scheme, [](unsigned char c) { return std::isalnum(c) != 0 || c == '+' || c == '-' || c == '.'; });
+    if (end == std::string_view::npos || scheme.empty() || !is_scheme)
+        return std::nullopt;
+    if (same(scheme, "https"))
+        return absolute_form{.status = 421};   // this server speaks no TLS
+    std::string_view const behind = target.substr(end + 3);
+    auto const path = std::min(behind.find_first_of("/?#"), behind.size());
+    absolute_form form{.authority = behind.substr(0, path), .rest = behind.substr(path)};
+    if (!form.rest.starts_with('/'))
+        form.path_prefix = "/";
+    bool const valid = same(scheme, "http") && !form.authority.empty() &&
+                       form.authority.find('@') == std::string_view::npos &&
+                       form.rest.find('#') == std::string_view::npos;
+    if (!valid)
+        form.status = 400;
+    return form;
+}
+
 bool is_address(authority const& a)
 {
     std::array<unsigned char, 16> bytes{};
@@ -103,11 +135,21 @@ response site::handle(request const& r) const
 {
     if (r.method != "GET" && r.method != "HEAD")
         return {.status = 405, .body = "Only GET and HEAD are answered.\n", .allow = "GET, HEAD"};
-    if (r.host.empty())
+    if (r.host.empty() && r.version >= 11)
         return {.status = 400, .body = "There is no Host header.\n"};
-    if (!rule_.allows(r.host))
+    std::optional<absolute_form> const absolute = absolute_form_of(r.target);
+    if (absolute && absolute->status != 200)
+        return {.status = absolute->status, .body = "The target is no URL of this server.\n"};
+    // The name in the target counts, not the header (RFC 9112, 3.2.2). A request without both is not a browser's.
+    std::string_view const host = absolute ? absolute->authority : std::string_view{r.host};
+    if ((absolute || !host.empty()) && !rule_.allows(host))
         return {.status = 403, .body = "This server does not go by that name. --host adds one.\n"};
-    std::string_view const target = r.target;
+    std::string const target = absolute ? std::string{absolute->path_prefix}.append(absolute->rest) : r.target;
+    return find_target(target);
+}
+
+response site::find_target(std::string_view target) const
+{
     auto const question = std::min(target.find('?'), target.size());
     return find(target.substr(0, question), target.substr(std::min(question + 1, target.size())));
 }
@@ -118,8 +160,12 @@ response site::find(std::string_view path, std::string_view query) const
         if (f.path == path)
             if (auto const body = asset(f.asset))
                 return {.type = std::string{f.type}, .body = std::string{*body}};
-    if (path == "/metrics")
-        return {.type = std::string{exposition_content_type}, .body = exposition(*monitor_.latest())};
+    if (path == "/metrics") {
+        monitor::reading const now = monitor_.current();
+        if (!now.seen)   // else a scraper would take the last figures of a process that is gone for those of now
+            return {.status = 503, .body = now.reason + "\n"};
+        return {.type = std::string{exposition_content_type}, .body = exposition(*now.seen)};
+    }
     if (path == "/stats.json") {
         std::string body = "[";
         for (snapshot const& s : *monitor_.latest())

@@ -30,6 +30,7 @@ public:
     [[nodiscard]] response handle(request const& r) const;
 
 private:
+    [[nodiscard]] response find_target(std::string_view target) const;
     [[nodiscard]] response find(std::string_view path, std::string_view query) const;
 
     monitor& monitor_;

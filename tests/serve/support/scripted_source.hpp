@@ -43,7 +43,10 @@ inline tslab::snapshot sample(std::uint64_t number, std::string name = "orders")
 
 class scripted_source final : public tslab::tool::source {
 public:
-    explicit scripted_source(std::shared_ptr<script> s) : script_{std::move(s)} {}
+    explicit scripted_source(std::shared_ptr<script> s, std::string name = "4711 (shop)")
+        : script_{std::move(s)}, name_{std::move(name)}
+    {
+    }
     std::vector<tslab::snapshot> read(bool) override
     {
         if (script_->gone || script_->reads >= script_->last_read)
@@ -68,7 +71,7 @@ public:
 
 private:
     std::shared_ptr<script> script_;
-    std::string name_ = "4711 (shop)";
+    std::string name_;
 };
 
 }
