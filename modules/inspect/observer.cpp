@@ -73,8 +73,8 @@ std::vector<descriptor> segments_of(pid_t pid, pid_t task, int& error, bool only
     error = open_files{pid, task}.visit_candidates([&](descriptor file) {
         segment_header header;
         struct stat s{};
-        if ((only_one && !found.empty()) || ::fstat(file.number(), &s) != 0 || !S_ISREG(s.st_mode) ||
-            s.st_size < static_cast<off_t>(least_segment) || !copy_of_segment::is_segment(file.number()) ||
+        if ((only_one && !found.empty()) || ::fstat(file.number(), &s) != 0 ||
+            !copy_of_segment::is_segment(file.number()) ||
             !read_at(file.number(), std::as_writable_bytes(std::span{&header, 1}), 0) || !calls_itself(pid, header.pid))
             return;   // perhaps a segment of another process, by an inherited descriptor
         bool const twice = std::ranges::any_of(

@@ -5,7 +5,7 @@
 // be segments. Nothing here asks a file system of the process: one that does not answer, as a network file system without
 // its server, would block stat() and open() for good, and not even SIGKILL ends that. Included by observer.cpp alone.
 #pragma once
-#include "other_memory.hpp"
+#include "segment_copy.hpp"
 
 namespace tslab {
 
@@ -190,7 +190,7 @@ public:
     template <class F> int visit_candidates(F visit)
     {
         bool const read = for_each_entry(folder_ + "/fd", [&](char const* name) {
-            if (!number_in<unsigned>(name) || !may_be_segment(name))
+            if (!number_in<unsigned>(name) || !may_be_segment(name) || !is_regular(folder_ + "/fd/" + name))
                 return;
             // O_NONBLOCK: a lease on the file is not waited for.
             if (descriptor file{::open((folder_ + "/fd/" + name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
@@ -218,6 +218,16 @@ private:
         bool const both_ways = !flags.empty() && (static_cast<unsigned>(flags.back() - '0') & O_ACCMODE) == O_RDWR;
         auto const mount = number_in<std::uint64_t>(line_of(about, "mnt_id:"));
         return both_ways && mount && mounts_.answers(*mount);
+    }
+
+    /// O_PATH does not open the file: a device may begin to work when it is opened, and a pipe has a reader more.
+    [[nodiscard]] static bool is_regular(std::string const& link)
+    {
+        descriptor const place{::open(link.c_str(), O_PATH | O_CLOEXEC)};
+        struct stat s{};
+        return place.number() >= 0 && ::fstat(place.number(), &s) == 0 && S_ISREG(s.st_mode) &&
+               s.st_size >= static_cast<off_t>(least_segment) && s.st_size <= static_cast<off_t>(segment::most_bytes) &&
+               s.st_size % static_cast<off_t>(page_bytes) == 0;
     }
 
     std::string folder_;

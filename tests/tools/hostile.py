@@ -140,6 +140,27 @@ class Identity(unittest.TestCase):
                 self.assertEqual(json.loads(answer.stdout)["pid"], held.pid)
 
 
+    def test_a_name_that_is_nearly_one(self):
+        with Holder("named", "--comm", "orders-service"):
+            answer = run("stats", "order-service")
+            self.assertEqual(answer.returncode, 3)
+            self.assertEqual(answer.stderr, "tslab: no such process or file: order-service; did you mean orders-service?\n")
+
+    def test_looking_opens_no_pipe(self):
+        """A reader more would keep a writer from noticing that all of them went."""
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = os.path.join(folder, "pipe")
+            os.mkfifo(pipe)
+            both = os.open(pipe, os.O_RDWR)
+            trace = subprocess.run(["strace", "-f", "-e", "trace=openat", programs.tslab, "ps"], capture_output=True, text=True,
+                                   timeout=60) if shutil.which("strace") else None
+            os.close(both)
+            if trace is None:
+                self.skipTest("no strace")
+            opened = [line for line in trace.stderr.splitlines() if f"/proc/{os.getpid()}/task/{os.getpid()}/fd/{both}\"" in line]
+            self.assertEqual([line for line in opened if "O_PATH" not in line], [])
+
+
 class Dead(unittest.TestCase):
     def one_line(self, answer, code, *parts):
         self.assertEqual(answer.returncode, code, answer.stderr)

@@ -3,6 +3,7 @@
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
 #include "tslab/heaps.hpp"
+#include "tslab/suggestion.hpp"
 #include <algorithm>
 #include <cctype>
 #include <charconv>
@@ -168,6 +169,15 @@ std::vector<pid_t> processes_called(std::string const& name)
     return all;
 }
 
+/// "; did you mean request_server?", of the processes with a heap.
+std::string nearest_process(std::string const& name)
+{
+    std::vector<std::string> names;
+    for (pid_t const pid : processes_with_heaps())
+        names.push_back(shown_command(command_of(pid)));
+    return did_you_mean(name, {names.begin(), names.end()});
+}
+
 std::unique_ptr<source> open_one_of(std::vector<pid_t> const& of_that_name)
 {
     if (of_that_name.size() > 1)
@@ -243,7 +253,12 @@ std::unique_ptr<source> open_source(std::string const& what)
     if (what.find('/') != std::string::npos && is_file(what))
         return open_file(what);
     std::vector<pid_t> const of_that_name = processes_called(what);
-    return of_that_name.empty() ? open_file(what) : open_one_of(of_that_name);
+    if (!of_that_name.empty())
+        return open_one_of(of_that_name);
+    std::error_code ignored;
+    if (what.find('/') == std::string::npos && !std::filesystem::exists(what, ignored))
+        throw failure{outcome::no_target, "no such process or file: " + escaped(what) + nearest_process(what)};
+    return open_file(what);
 }
 
 std::unique_ptr<source> open_only_process()
