@@ -117,7 +117,10 @@ void put_findings(json_writer& j, snapshot const& now, snapshot const* earlier, 
 void put_heap(json_writer& j, snapshot const& s, snapshot const* before, leak_rule const& rule)
 {
     std::vector<leak> const leaks = leaks_of(s, rule);
-    j.open('{').member("name", printable(unique_name(s))).member("pid", s.pid).member("t_ms", milliseconds(s.timestamp_ns));
+    j.open('{')
+        .member("name", printable(unique_name(s)))
+        .member("pid", s.pid)
+        .member("t_ms", milliseconds(s.timestamp_ns));
     j.member("epoch_count", s.epoch_count).member("rss_bytes_current", s.global.rss_bytes);
     j.member("live_bytes", s.global.live_bytes).member("live_objects", s.global.live_objects);
     j.member("committed_bytes", s.global.committed_bytes).member("empty_held_bytes", s.global.empty_held_bytes);
