@@ -71,7 +71,9 @@ public:
 
     [[nodiscard]] std::string thread_name(std::uint32_t tid) const
     {
-        return pid_ != 0 ? read_thread_name(pid_, tid) : std::string{};
+        // In a container the process has other numbers for its threads than we have.
+        bool const ours = process_.task != 0 && copy_.header().pid == process_.pid;
+        return ours ? read_thread_name(process_.pid, tid) : std::string{};
     }
 
     [[nodiscard]] std::uint32_t prepared_epochs() const noexcept { return prepared_; }
