@@ -1,6 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -25,8 +27,7 @@ epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_lo
               {.label = o.label, .auto_close = o.auto_close},
               o.share_epoch,
               at,
-              &cache_},
-      made_at_{at}
+              &cache_}
 {
     if (cache_.load(std::memory_order_relaxed) != &no_cache) [[likely]]
         return;
@@ -43,18 +44,28 @@ epoch_resource::~epoch_resource()
     }
     if (count_only && domain_.shares_epoch())
         heap().release_part(epoch(), cache_, this);
+    std::uint32_t const place = domain_.place();
     live_count const leaked =
         domain_.end_resource(cache_, this, count_only ? allocator::leftovers::dropped : allocator::leftovers::leaked);
-    if (leaked.objects == 0)
-        return;
+    if (leaked.objects != 0) [[unlikely]]
+        report_leak(leaked, place);
+}
+
+void epoch_resource::report_leak(live_count const& leaked, std::uint32_t place) noexcept
+{
+    // The heap's copy of the name: the library that made the resource may have been unloaded.
+    published_place const* const made_at = heap().state().places().text_of(place);
+    std::array<char, sizeof(published_place::file)> file{};
+    if (made_at != nullptr)
+        std::copy(made_at->file.begin(), made_at->file.end() - 1, file.begin());
     shared_text::copy const label = heap().label_of(epoch());
     heap().state().misused({.kind = misuse::leak,
                             .fatal = heap().strict(),
                             .epoch_label = label.view(),
                             .objects = leaked.objects,
                             .bytes = leaked.bytes,
-                            .file = made_at_.file_name(),
-                            .line = made_at_.line()});
+                            .file = made_at != nullptr ? file.data() : nullptr,
+                            .line = made_at != nullptr ? made_at->line : 0});
 }
 
 void* epoch_resource::do_allocate(std::size_t bytes, std::size_t alignment) { return allocate(bytes, alignment); }

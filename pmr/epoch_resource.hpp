@@ -114,12 +114,12 @@ private:
     [[nodiscard]] bool deallocate_elsewhere(std::size_t code, void* p) noexcept;
     [[nodiscard]] void* allocate_class(unsigned c, refusal& why) noexcept;
     [[nodiscard]] thread_cache* usable_cache(thread_record& me) noexcept;
+    [[gnu::cold]] void report_leak(live_count const& leaked, std::uint32_t place) noexcept;
 
     atomic<thread_cache*> cache_{&no_cache};
     address_map const* map_;   // the heap's; of a count-only resource the empty map: no fast frees
     epoch_domain domain_;
     bool on_fast_path_ = false;   // in a checked build: the resource's thread is on its fast path
-    std::source_location made_at_;
 };
 
 }

@@ -265,20 +265,20 @@ public:
 
     struct opened {
         epoch_id epoch;
-        bool shared = false;       ///< no ring slot was free: this is the current epoch
-        std::uint32_t place = 0;   ///< entry of the enter: see epoch_record
+        bool shared = false;              ///< no ring slot was free: this is the current epoch
+        epoch_holder* holder = nullptr;   ///< of the enter: see epoch_record::note_enter
     };
     /// Opens an epoch with `label` and, if `enter`, enters it for one domain. If no ring slot is free, the result names
     /// the current epoch, shared. `binding`: if not null and the epoch is new, it is set to a cache of the calling
     /// thread in it, if one can be had.
     [[nodiscard]] opened open_epoch(std::string_view label, bool enter, std::source_location const& at,
                                     atomic<thread_cache*>* binding = nullptr) noexcept;
-    /// Enters an existing epoch for a domain; `first`: its first enter, which sets `place`. Returns false if `e` is
+    /// Enters an existing epoch for a domain; `first`: its first enter, which sets `holder`. Returns false if `e` is
     /// gone.
-    bool enter_epoch(epoch_id e, bool first, std::source_location const& at, std::uint32_t& place) noexcept;
-    /// Carries out a domain's exit. `last`: the domain's last one; its first enter returned `place`. `close`: the epoch
+    bool enter_epoch(epoch_id e, bool first, std::source_location const& at, epoch_holder*& holder) noexcept;
+    /// Carries out a domain's exit. `last`: the domain's last one; its first enter returned `holder`. `close`: the epoch
     /// closes if no other domain holds it then. No effect if `e` is gone.
-    void exit_domain(epoch_id e, std::uint32_t place, bool last, bool close) noexcept;
+    void exit_domain(epoch_id e, epoch_holder* holder, bool last, bool close) noexcept;
     /// What happens to a resource's live objects when it ends.
     enum class leftovers : std::uint8_t {
         leaked,   ///< they stay allocated and are counted
@@ -287,11 +287,11 @@ public:
     /// Ends a resource that has the epoch `e` for itself: flushes the cache that `binding` names, and exits as
     /// exit_domain does. Returns its live objects, none for `dropped`. For the thread that ends the resource, which may
     /// be any.
-    live_count end_resource(epoch_id e, std::uint32_t place, bool close, atomic<thread_cache*>& binding,
+    live_count end_resource(epoch_id e, epoch_holder* holder, bool close, atomic<thread_cache*>& binding,
                             leftovers what) noexcept;
     /// The same for a resource that shares `e`; its large allocations name `owner`. Requires, for `dropped`:
     /// release_part was called before.
-    live_count end_sharing_resource(epoch_id e, std::uint32_t place, atomic<thread_cache*>& binding, void const* owner,
+    live_count end_sharing_resource(epoch_id e, epoch_holder* holder, atomic<thread_cache*>& binding, void const* owner,
                                     leftovers what) noexcept;
     /// Flushes the cache of a resource, on the resource's own thread.
     void flush_cache(epoch_id e, atomic<thread_cache*>& binding) noexcept;
@@ -373,7 +373,7 @@ private:
     [[nodiscard]] bool inside_operation() noexcept;
     [[nodiscard]] bool retire_generation(slab_meta const& s, unsigned slot) noexcept;
     void account_for_end(slab_meta& s, live_count& live) noexcept;
-    void leave_locked(epoch_record& r, thread_record* me, std::uint32_t place, bool close, bool reclaim,
+    void leave_locked(epoch_record& r, thread_record* me, epoch_holder* holder, bool close, bool reclaim,
                       reclaim_result& done) noexcept __attribute__((requires_capability(r.lock)));
     void note_left(thread_record* me, reclaim_result const& done, bool closing) noexcept;
     /// What an exit finds under the epoch's lock.

@@ -13,6 +13,12 @@
 
 namespace tslab {
 
+/// A duration that is known: never 0, which means that it is not.
+inline double seconds_at_least_1ns(std::uint64_t ns) noexcept
+{
+    return static_cast<double>(std::max<std::uint64_t>(ns, 1)) * 1e-9;
+}
+
 template <readable_heap Heap>
 epoch_stats read_fields(Heap& heap, std::uint32_t index, epoch_stats_page const& r, std::uint64_t now,
                         std::uint64_t wall)
@@ -35,10 +41,14 @@ epoch_stats read_fields(Heap& heap, std::uint32_t index, epoch_stats_page const&
     std::uint64_t const closing = r.closing_ns.load(std::memory_order_relaxed);
     e.closing_seconds =
         e.lifecycle == lifecycle::closing && closing != 0 ? static_cast<double>(since(closing)) * 1e-9 : 0;
-    epoch_record::oldest entry = heap.oldest_entry(index, r);
-    e.opened_at = std::move(entry.place);
-    if (entry.entered_ns != 0)   // known: at least one nanosecond ago
-        e.entered_seconds = static_cast<double>(std::max<std::uint64_t>(since(entry.entered_ns), 1)) * 1e-9;
+    e.unlisted_holders = r.unlisted_holders.load(std::memory_order_relaxed);
+    oldest_holder const oldest = heap.oldest_holder_of(index, r);
+    if (oldest.entered_ns != 0) {
+        e.opened_at = entry_of(heap.place(oldest.place));
+        e.entered_seconds = seconds_at_least_1ns(since(oldest.entered_ns));
+    } else if (e.refcount != 0 && e.unlisted_holders == 0) {
+        e.entered_seconds = seconds_at_least_1ns(0);   // those inside entered or left during this read
+    }
     e.rss_before_close = r.rss_before_close.load(std::memory_order_relaxed);
     e.rss_after_close = r.rss_after_close.load(std::memory_order_relaxed);
     e.madvise_bytes = r.closed_madvise_bytes.load(std::memory_order_relaxed);
@@ -82,6 +92,7 @@ inline void total_up(snapshot& s)
             continue;
         label_stats& l = s.labels[e.label_id];
         ++l.epochs;
+        g.unlisted_holders += e.unlisted_holders;
         l.refcount += e.refcount;
         l.live_objects += e.live_objects;
         l.live_bytes += e.live_bytes;
@@ -256,6 +267,8 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     g.unmap_failures = stats.pages.unmap_failures.load(std::memory_order_relaxed);
     g.labels_in_overflow = stats.labels_in_overflow.value();
     g.labels_cut = stats.labels_cut.value();
+    g.places_missing = stats.places_missing.value();
+    g.unpublished_chunks = heap.missing_chunks();
     for (std::size_t k = 0; k < misuse_count; ++k) {
         std::uint64_t const n = stats.misuses[k].value();
         s.misuses.push_back({std::string{name_of(static_cast<misuse>(k))}, n});

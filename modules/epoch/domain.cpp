@@ -68,12 +68,12 @@ epoch_domain::epoch_domain(already_entered, allocator& heap, options const& o, b
         auto_close_ = false;
         do
             epoch_ = heap.current_epoch();
-        while (!heap.enter_epoch(epoch_, true, at, place_));   // another thread advanced: try the new epoch
+        while (!heap.enter_epoch(epoch_, true, at, holder_));   // another thread advanced: try the new epoch
         return;
     }
     allocator::opened const opened = heap.open_epoch(o.label, true, at, binding);
     epoch_ = opened.epoch;
-    place_ = opened.place;
+    holder_ = opened.holder;
     shared_ = opened.shared;
     auto_close_ = auto_close_ && !opened.shared;
 }
@@ -130,7 +130,7 @@ void epoch_domain::enter(std::source_location at)
         return report_misuse(misuse::wrong_thread);
     push();
     unentered_ = false;
-    bool const there = heap_->enter_epoch(epoch_, depth_ == 0, at, place_);
+    bool const there = heap_->enter_epoch(epoch_, depth_ == 0, at, holder_);
     if (depth_++ == 0)
         held_ = there;
 }
@@ -171,7 +171,7 @@ void epoch_domain::leave() noexcept
 {
     bool const last = --depth_ == 0;
     if (held_)
-        heap_->exit_domain(epoch_, place_, last, last && auto_close_);
+        heap_->exit_domain(epoch_, holder_, last, last && auto_close_);
 }
 
 live_count epoch_domain::end_resource(atomic<thread_cache*>& binding, void const* owner,
@@ -180,8 +180,8 @@ live_count epoch_domain::end_resource(atomic<thread_cache*>& binding, void const
     depth_ = 0;
     if (!held_)
         return {};
-    return shared_ ? heap_->end_sharing_resource(epoch_, place_, binding, owner, what)
-                   : heap_->end_resource(epoch_, place_, auto_close_, binding, what);
+    return shared_ ? heap_->end_sharing_resource(epoch_, holder_, binding, owner, what)
+                   : heap_->end_resource(epoch_, holder_, auto_close_, binding, what);
 }
 
 void epoch_domain::report_misuse(misuse kind, std::string_view other) noexcept

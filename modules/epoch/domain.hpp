@@ -77,6 +77,11 @@ public:
     /// Carries out the exit of the resource `owner`, which ends and whose cache `binding` names; see
     /// allocator::end_resource.
     live_count end_resource(atomic<thread_cache*>& binding, void const* owner, allocator::leftovers what) noexcept;
+    /// The number of the source place that entered first, while the domain is inside: see heap_state::places.
+    [[nodiscard]] inline std::uint32_t place() const noexcept
+    {
+        return holder_ != nullptr ? holder_->stats->place.load(std::memory_order_relaxed) : source_places::unknown;
+    }
     void report_misuse(misuse kind, std::string_view other = {}) noexcept;
     /// Whether the calling thread made the domain. Gives the thread a number if it has none. Thread safe.
     [[nodiscard]] bool on_own_thread() const noexcept;
@@ -90,8 +95,8 @@ private:
     allocator* heap_;
     epoch_id epoch_{};
     std::uint64_t thread_;
-    std::uint32_t depth_ = 0;   // enters without an exit
-    std::uint32_t place_ = 0;   // entry of the first enter's source location: see epoch_record
+    epoch_holder* holder_ = nullptr;   // of the first enter
+    std::uint32_t depth_ = 0;          // enters without an exit
     bool auto_close_;
     bool held_ = false;        // the first enter found the epoch, so exits are carried out
     bool unentered_ = false;   // has opened an epoch and was never entered

@@ -4,6 +4,7 @@
 // tslab.epoch: epochs. The epoch ring with its eras, labels, domains, and the allocator, the public class of a heap,
 // which connects all layers.
 module;
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>

@@ -92,14 +92,14 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
         do
             result.epoch = current_epoch();
         while (enter &&
-               !enter_epoch(result.epoch, true, at, result.place));   // advanced away under us: the new one then
+               !enter_epoch(result.epoch, true, at, result.holder));   // advanced away under us: the new one then
         return result;
     }
     if (me != nullptr)
         me->slot_hint = index;
     shared_text::packed const words = shared_text::pack(label);
     std::uint32_t const label_id = labels_.number_of(label, words);
-    std::uint32_t const place_id = enter ? state_.place_of(at) : 0;
+    std::uint32_t const place = enter ? state_.places().number_of(at) : source_places::unknown;
     epoch_record& r = *claimed;
     thread_cache* const l = binding != nullptr && me != nullptr ? state_.take_cache(*me) : nullptr;
     lock_guard const guard{r.lock, me != nullptr ? me->site(no_class, label_id) : lock_site{}};
@@ -110,26 +110,26 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     if (l != nullptr)
         r.link(*l, result.epoch.era, this_thread.key, binding);
     if (enter) {
-        result.place = r.note_enter(true, at, place_id, r.stats.opened_ns.load(std::memory_order_relaxed));
+        result.holder = r.note_enter(true, place, r.stats.opened_ns.load(std::memory_order_relaxed));
         state_.count(me, heap_event::domain_enter);
     }
     return result;
 }
 
-bool allocator::enter_epoch(epoch_id e, bool first, std::source_location const& at, std::uint32_t& place) noexcept
+bool allocator::enter_epoch(epoch_id e, bool first, std::source_location const& at, epoch_holder*& holder) noexcept
 {
     if (e.index >= state_.prepared_slots())
         return false;
     thread_record* const me = state_.record();
     fork_exclusion const section{me};
-    std::uint32_t const place_id = first ? state_.place_of(at) : 0;
+    std::uint32_t const place = first ? state_.places().number_of(at) : source_places::unknown;
     epoch_record& r = record_of(e);
     lock_guard const guard{r.lock, r.site(me, no_class)};
     if (r.era.load(std::memory_order_relaxed) != e.era || r.state.load(std::memory_order_relaxed) == lifecycle::drained)
         return false;
-    std::uint32_t const got = r.note_enter(first, at, place_id, now_ns_coarse());
+    epoch_holder* const got = r.note_enter(first, place, now_ns_coarse());
     if (first)
-        place = got;
+        holder = got;
     state_.count(me, heap_event::domain_enter);
     return true;
 }

@@ -29,10 +29,10 @@ void disown_large(epoch_record& r, void const* owner) noexcept __attribute__((re
 
 /// Carries out the last exit of a domain of `r`, and closes the epoch if no other domain holds it and `close` is set.
 /// `reclaim`: reclaims slabs in any case.
-void allocator::leave_locked(epoch_record& r, thread_record* me, std::uint32_t place, bool close, bool reclaim,
+void allocator::leave_locked(epoch_record& r, thread_record* me, epoch_holder* holder, bool close, bool reclaim,
                              reclaim_result& done) noexcept
 {
-    r.note_exit(true, place);
+    r.note_exit(true, holder);
     bool const closing = close && r.holds.load(std::memory_order_relaxed) == 0;
     if (r.caches != nullptr || r.slab_count != 0) {
         if (closing || reclaim)
@@ -76,7 +76,7 @@ template <class F> bool allocator::leave_epoch(epoch_id e, thread_record* me, F 
     return true;
 }
 
-void allocator::exit_domain(epoch_id e, std::uint32_t place, bool last, bool close) noexcept
+void allocator::exit_domain(epoch_id e, epoch_holder* holder, bool last, bool close) noexcept
 {
     // The current epoch: a new one must be opened before it closes; allocator::close does that.
     bool const is_current = last && close && e == current_epoch();
@@ -86,15 +86,15 @@ void allocator::exit_domain(epoch_id e, std::uint32_t place, bool last, bool clo
         was_last = last && r.holds.load(std::memory_order_relaxed) == 1;
         under.done.closing = under.closed_before || (was_last && close && !is_current);
         if (last)
-            leave_locked(r, me, place, close && !is_current, false, under.done);
+            leave_locked(r, me, holder, close && !is_current, false, under.done);
         else
-            r.note_exit(false, place);
+            r.note_exit(false, holder);
     });
     if (is_current && was_last)
         this->close(e);
 }
 
-live_count allocator::end_resource(epoch_id e, std::uint32_t place, bool close, atomic<thread_cache*>& binding,
+live_count allocator::end_resource(epoch_id e, epoch_holder* holder, bool close, atomic<thread_cache*>& binding,
                                    leftovers what) noexcept
 {
     thread_record* const me = state_.record();
@@ -107,7 +107,7 @@ live_count allocator::end_resource(epoch_id e, std::uint32_t place, bool close, 
                 dropped += l->drop(*me, r.stats.allocations);
             flush_ended(r, *l, me, nullptr, under);
         }
-        leave_locked(r, me, place, close, what == leftovers::leaked, under.done);
+        leave_locked(r, me, holder, close, what == leftovers::leaked, under.done);
         if (r.era.load(std::memory_order_relaxed) == e.era) {   // leave_locked may have released the lock in between
             if (what == leftovers::dropped)
                 dropped += r.drop_all(me);
@@ -120,7 +120,7 @@ live_count allocator::end_resource(epoch_id e, std::uint32_t place, bool close, 
     return leaked;
 }
 
-live_count allocator::end_sharing_resource(epoch_id e, std::uint32_t place, atomic<thread_cache*>& binding,
+live_count allocator::end_sharing_resource(epoch_id e, epoch_holder* holder, atomic<thread_cache*>& binding,
                                            void const* owner, leftovers what) noexcept
 {
     thread_record* const me = state_.record();
@@ -135,7 +135,7 @@ live_count allocator::end_sharing_resource(epoch_id e, std::uint32_t place, atom
             if (leaked.objects != 0)
                 disown_large(r, owner);
         }
-        r.note_exit(true, place);
+        r.note_exit(true, holder);
     });
     state_.count(me, heap_event::leaked, leaked.objects);
     return leaked;

@@ -42,7 +42,8 @@ concept readable_heap =
         // Epochs. Null if a slot was being reopened.
         { h.prepared_epochs() } noexcept -> std::same_as<std::uint32_t>;
         { h.epoch(i) } noexcept -> std::same_as<epoch_stats_page const*>;
-        { h.oldest_entry(i, epoch) } -> std::same_as<epoch_record::oldest>;
+        { h.oldest_holder_of(i, epoch) } -> std::same_as<oldest_holder>;
+        { h.place(i) } noexcept -> std::same_as<published_place const*>;   // by its number; null if it is not known
 
         // Pages. home_of returns no epoch for a slot that is not below its second argument.
         { h.used_pages() } noexcept -> std::same_as<std::uint32_t>;
@@ -58,6 +59,7 @@ concept readable_heap =
         { h.resident_pages() } -> std::same_as<std::vector<unsigned char>>;   // empty, or one entry for each page
         { h.rss_bytes() } -> std::same_as<std::uint64_t>;
         { h.metadata_bytes() } noexcept -> std::same_as<std::uint64_t>;
+        { h.missing_chunks() } noexcept -> std::same_as<std::uint64_t>;   // of statistics that readers do not find
         { h.resident_metadata_bytes() } -> std::same_as<std::uint64_t>;
         {
             heap.never_less(n)

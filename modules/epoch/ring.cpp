@@ -1,42 +1,74 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <utility>
 module tslab.epoch;
 
 import tslab.stats;
+import tslab.tls_cache;
 
 namespace tslab {
 
-epoch_record::oldest epoch_record::oldest_entry() const
+/// Notes a holder for which no listed one is free: makes some; if there is no memory for those, takes one that readers do
+/// not find, or none. Then the holder is counted as unlisted.
+epoch_holder* epoch_record::note_further_holder(std::uint32_t place) noexcept
 {
-    auto const text = [](atomic<char const*> const& of) {
-        char const* const s = of.load(std::memory_order_relaxed);
-        return std::string{s != nullptr ? s : ""};
-    };
-    // Entries change concurrently; if the one that was read has changed, the search is repeated.
-    constexpr int patience = 100;
-    for (int i = 0; i < patience; ++i) {
-        open_entry const* first = nullptr;
-        std::uint64_t least = ~std::uint64_t{0};
-        for (open_entry const& e : entries) {
-            std::uint64_t const order = e.order.load(std::memory_order_acquire);
-            if (order != 0 && order < least) {
-                least = order;
-                first = &e;
-            }
-        }
-        if (first == nullptr)
-            return {};
-        oldest const found{{text(first->file), first->line.load(std::memory_order_relaxed), text(first->function)},
-                           first->entered_ns.load(std::memory_order_relaxed)};
-        std::atomic_thread_fence(std::memory_order_acquire);   // the fields are read before the order is read again
-        if (first->order.load(std::memory_order_relaxed) == least)
-            return found;
+    if (free_unlisted == nullptr)
+        make_block();
+    epoch_holder*& from = free_holders != nullptr ? free_holders : free_unlisted;
+    epoch_holder* const h = from;
+    if (h == nullptr || !h->is_listed)
+        set_unlisted(unlisted_holders + 1);
+    if (h == nullptr)
+        return nullptr;
+    from = h->next;
+    h->stats->enter(place, last_entered_ns);
+    return h;
+}
+
+void epoch_record::note_unlisted_exit(epoch_holder* h) noexcept
+{
+    set_unlisted(unlisted_holders - 1);
+    if (h == nullptr)
+        return;
+    h->stats->leave();
+    h->next = std::exchange(free_unlisted, h);
+}
+
+void epoch_record::make_block() noexcept
+{
+    if (spare_block == nullptr)
+        spare_block = heap->make_private<holder_block>();
+    auto* const page = spare_block != nullptr ? heap->make_stats_page<holder_page>() : nullptr;
+    if (page == nullptr)
+        return;
+    holder_block* const made = std::exchange(spare_block, nullptr);
+    segment_part const& in = heap->published();
+    bool const is_listed = !in.is_published() || in.is_published(page);
+    made->page = page;
+    made->next = blocks.load(std::memory_order_relaxed);
+    blocks.store(made, std::memory_order_release);   // a reader that sees the block sees its page
+    if (is_listed) {
+        page->next.store(stats.more_holders.load(std::memory_order_relaxed), std::memory_order_relaxed);
+        stats.more_holders.store(page, std::memory_order_release);   // likewise
     }
-    return {};
+    epoch_holder*& to = is_listed ? free_holders : free_unlisted;
+    for (std::size_t i = made->holders.size(); i-- > 0;) {
+        made->holders[i] = {&page->holders[i], to, is_listed};
+        to = &made->holders[i];
+    }
+}
+
+source_entry entry_of(published_place const* place)
+{
+    if (place == nullptr)
+        return {};
+    auto const text = [](auto const& of) { return std::string(of.begin(), std::find(of.begin(), of.end() - 1, '\0')); };
+    return {text(place->file), place->line, text(place->function)};
 }
 
 }

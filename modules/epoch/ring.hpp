@@ -35,71 +35,124 @@ struct close_report {
     std::uint64_t madvise_gone_bytes = 0;    ///< of those, no longer resident afterwards (mincore)
 };
 
-/// The source location and time at which a domain entered that is still inside.
-struct open_entry {
-    atomic<char const*> file{nullptr};
-    atomic<char const*> function{nullptr};
-    atomic<std::uint32_t> line{0};
-    atomic<std::uint64_t> entered_ns{0};
-    atomic<std::uint64_t> order{0};   ///< 0: unused; else the number of the enter, the smallest is the oldest
+/// A domain inside an epoch: where its source place and time are published. Belongs to the epoch's record, which uses it
+/// for one domain after the other.
+struct epoch_holder {
+    published_holder* stats = nullptr;
+    epoch_holder* next = nullptr;   ///< while no domain has it: the next one without a domain
+    bool is_listed = true;          ///< readers find `stats`, if the heap has readers outside
 };
 
 /// The record of a ring slot.
 struct alignas(64) epoch_record : epoch_slabs {
-    static constexpr std::uint32_t tracked_entries = epoch_stats_page::tracked_entries;
-    static constexpr std::uint32_t untracked = tracked_entries;
+    explicit epoch_record(epoch_stats_page& f) noexcept : epoch_slabs{f}
+    {
+        for (std::size_t i = first_holders.size(); i-- > 0;) {
+            first_holders[i] = {&f.holders[i], free_holders, true};
+            free_holders = &first_holders[i];
+        }
+    }
 
-    explicit epoch_record(epoch_stats_page& f) noexcept : epoch_slabs{f} {}
-
-    std::array<open_entry, tracked_entries> entries;
-
-    /// Counts an enter at `now` (now_ns_coarse). If it is the domain's first, raises the epoch's refcount and stores
-    /// the source location `at`, whose number in the directory of places is `place_id`; returns the index of that
-    /// entry, `untracked` if none is free or needed.
-    std::uint32_t note_enter(bool first, std::source_location const& at, std::uint32_t place_id,
-                             std::uint64_t now) noexcept __attribute__((requires_capability(lock)))
+    /// Counts an enter at `now` (now_ns_coarse). If it is the domain's first, raises the epoch's refcount and publishes
+    /// the source place, by its number in heap_state::places, and the time; returns where, for the domain's last exit.
+    /// Null if there is no memory for that, or it is not the first.
+    inline epoch_holder* note_enter(bool first, std::uint32_t place, std::uint64_t now) noexcept
+        __attribute__((requires_capability(lock)))
     {
         stats.enters.add();
         if (!first)
-            return untracked;
+            return nullptr;
         set_holds(holds.load(std::memory_order_relaxed) + 1);
-        for (std::uint32_t i = 0; i < tracked_entries; ++i) {
-            open_entry& e = entries[i];
-            if (e.order.load(std::memory_order_relaxed) != 0)
-                continue;
-            std::atomic_thread_fence(std::memory_order_release);   // readers of new fields see order 0
-            e.file.store(at.file_name(), std::memory_order_relaxed);
-            e.function.store(at.function_name(), std::memory_order_relaxed);
-            e.line.store(at.line(), std::memory_order_relaxed);
-            e.entered_ns.store(now, std::memory_order_relaxed);
-            e.order.store(stats.enters.value(),
-                          std::memory_order_release);   // publishes the location
-            stats.entries[i].place.store(place_id, std::memory_order_relaxed);
-            stats.entries[i].entered_ns.store(now, std::memory_order_relaxed);
-            stats.entries[i].order.store(stats.enters.value(), std::memory_order_release);
-            return i;
-        }
-        return untracked;   // more domains than entries: leak reports name the oldest
+        last_entered_ns = std::max(now, last_entered_ns + 1);   // in the order of the enters, also within one tick
+        epoch_holder* const h = free_holders;
+        if (h == nullptr) [[unlikely]]
+            return note_further_holder(place);
+        free_holders = h->next;
+        h->stats->enter(place, last_entered_ns);
+        return h;
     }
-    /// Counts an exit. `last`: the domain's last one; its first enter returned `place`. It lowers the epoch's refcount.
-    void note_exit(bool last, std::uint32_t place) noexcept __attribute__((requires_capability(lock)))
+    /// Counts an exit. `last`: the domain's last one; its first enter returned `h`. It lowers the epoch's refcount.
+    inline void note_exit(bool last, epoch_holder* h) noexcept __attribute__((requires_capability(lock)))
     {
         stats.exits.add();
         if (!last)
             return;
         set_holds(holds.load(std::memory_order_relaxed) - 1);
-        if (place < tracked_entries) {
-            entries[place].order.store(0, std::memory_order_relaxed);
-            stats.entries[place].order.store(0, std::memory_order_relaxed);
-        }
+        if (h == nullptr || !h->is_listed) [[unlikely]]
+            return note_unlisted_exit(h);
+        h->stats->leave();
+        h->next = free_holders;
+        free_holders = h;
     }
-    /// The source location of the oldest enter that is still open, and its time on now_ns_coarse's clock; time 0 if
-    /// there is none. Thread safe. Throws std::bad_alloc.
-    struct oldest {
-        source_entry place{};
-        std::uint64_t entered_ns = 0;
+    /// Calls `visit` with the published_holder of every holder, used or not. Thread safe.
+    template <class F> inline void for_each_holder(F visit) const
+    {
+        for (published_holder const& h : stats.holders)
+            visit(h);
+        for (holder_block const* b = blocks.load(std::memory_order_acquire); b != nullptr; b = b->next)
+            for (published_holder const& h : b->page->holders)
+                visit(h);
+    }
+
+private:
+    /// Further holders, made when more domains were inside at once than ever before.
+    struct holder_block {
+        holder_block* next = nullptr;   // made before this one
+        holder_page* page = nullptr;
+        std::array<epoch_holder, holder_page::capacity> holders;
     };
-    [[nodiscard]] oldest oldest_entry() const;
+
+    [[gnu::cold, gnu::noinline]] epoch_holder* note_further_holder(std::uint32_t place) noexcept
+        __attribute__((requires_capability(lock)));
+    [[gnu::cold, gnu::noinline]] void note_unlisted_exit(epoch_holder* h) noexcept
+        __attribute__((requires_capability(lock)));
+    void make_block() noexcept __attribute__((requires_capability(lock)));
+    inline void set_unlisted(std::uint32_t n) noexcept
+    {
+        unlisted_holders = n;
+        stats.unlisted_holders.store(n, std::memory_order_relaxed);
+    }
+
+    epoch_holder* free_holders =
+        nullptr;   // listed ones; guarded by the epoch's lock, as all that follows but `blocks`
+    epoch_holder* free_unlisted = nullptr;
+    std::uint64_t last_entered_ns = 0;
+    std::uint32_t unlisted_holders = 0;
+    std::array<epoch_holder, epoch_stats_page::first_holders> first_holders;
+    holder_block* spare_block = nullptr;     // made when there was no memory for its page
+    atomic<holder_block*> blocks{nullptr};   // newest first
 };
+
+/// The holder of an epoch that entered first of those that have not left.
+struct oldest_holder {
+    std::uint64_t entered_ns = 0;   ///< CLOCK_MONOTONIC; 0: there is none
+    std::uint32_t place = source_places::unknown;
+};
+/// Finds it among those that `each(visit)` visits. They may change meanwhile; what is returned was true of one of them.
+template <class Each> [[nodiscard]] oldest_holder find_oldest_holder(Each each)
+{
+    constexpr int patience = 100;
+    for (int i = 0; i < patience; ++i) {
+        published_holder const* first = nullptr;
+        oldest_holder found{.entered_ns = ~std::uint64_t{0}};
+        each([&](published_holder const& h) {
+            // acquire: the place is the one of that time, or a later one.
+            std::uint64_t const entered = h.entered_ns.load(std::memory_order_acquire);
+            if (entered != 0 && entered < found.entered_ns) {
+                found.entered_ns = entered;
+                first = &h;
+            }
+        });
+        if (first == nullptr)
+            return {};
+        found.place = first->place.load(std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_acquire);   // the place is read before the time is read again
+        if (first->entered_ns.load(std::memory_order_relaxed) == found.entered_ns)
+            return found;
+    }
+    return {};
+}
+/// The text of a place, which another process may have written over; empty for null. Throws std::bad_alloc.
+[[nodiscard]] source_entry entry_of(published_place const* place);
 
 }

@@ -87,9 +87,14 @@ public:
     {
         return &state_.epoch_slabs_at(i).stats;
     }
-    [[nodiscard]] epoch_record::oldest oldest_entry(std::uint32_t i, epoch_stats_page const&) const
+    [[nodiscard]] oldest_holder oldest_holder_of(std::uint32_t i, epoch_stats_page const&) const
     {
-        return static_cast<epoch_record const&>(state_.epoch_slabs_at(i)).oldest_entry();
+        auto const& r = static_cast<epoch_record const&>(state_.epoch_slabs_at(i));
+        return find_oldest_holder([&r](auto visit) { r.for_each_holder(visit); });
+    }
+    [[nodiscard]] published_place const* place(std::uint32_t number) const noexcept
+    {
+        return state_.places().text_of(number);
     }
 
     [[nodiscard]] std::uint32_t used_pages() const noexcept { return order_.size(); }
@@ -133,6 +138,7 @@ public:
     {
         return state_.pages().metadata_bytes() + state_.meta().committed_bytes() + state_.published().committed_bytes();
     }
+    [[nodiscard]] std::uint64_t missing_chunks() const noexcept { return state_.published().missing_chunks(); }
     [[nodiscard]] std::uint64_t resident_metadata_bytes() const noexcept
     {
         return state_.pages().resident_metadata_bytes() + state_.meta().resident_bytes_now() +

@@ -40,6 +40,7 @@ leak leak_of(epoch_stats const& e, std::uint64_t page_size)
     l.entered_seconds = sane(e.entered_seconds);
     l.closing_seconds = sane(e.closing_seconds);
     l.refcount = e.refcount;
+    l.unlisted_holders = e.unlisted_holders;
     l.enters = e.enters;
     l.exits = e.exits;
     // The three are read one after the other while the program runs, so they may be inconsistent.
@@ -123,6 +124,8 @@ std::string leak::sentence() const
     if (refcount != 0)
         text += joined(", ", counted(refcount, "domain", "domains"), " inside, entered ",
                        counted(enters, "time", "times"), ", left ", counted(exits, "time", "times"));
+    if (refcount != 0 && unlisted_holders != 0)
+        text += joined(", of ", counted(unlisted_holders, "domain", "domains"), " place and time are not known");
     return text + ")";
 }
 
@@ -131,7 +134,9 @@ std::vector<leak> find_leaks(snapshot const& s, double older_than_seconds)
     std::vector<leak> found;
     for (epoch_stats const& e : s.epochs) {
         bool const open = e.lifecycle == lifecycle::active || e.lifecycle == lifecycle::closing;
-        bool const held = open && e.refcount != 0 &&
+        // Of a domain without a time nothing is said; a snapshot of an older version has no times at all.
+        bool const timed = e.entered_seconds > 0 || e.unlisted_holders == 0;
+        bool const held = open && e.refcount != 0 && timed &&
                           (e.entered_seconds > 0 ? e.entered_seconds : e.age_seconds) >= older_than_seconds;
         bool const remains = e.lifecycle == lifecycle::closing && e.refcount == 0 && e.live_objects != 0 &&
                              e.closing_seconds >= older_than_seconds;

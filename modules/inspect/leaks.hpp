@@ -15,25 +15,30 @@ struct leak {
     std::string label;   ///< as given by the program, control characters included
     std::uint32_t label_id = 0;
     tslab::lifecycle lifecycle = tslab::lifecycle::active;
-    double age_seconds = 0;       ///< since the epoch was opened; in one that several share, not since the entry
+    double age_seconds = 0;       ///< since the epoch was opened; in one that several share, not since the enter
     double closing_seconds = 0;   ///< since it was closed; 0 while it is ACTIVE
-    double entered_seconds = 0;   ///< since the oldest open entry; 0 if that is not known
+    double entered_seconds = 0;   ///< since the oldest enter without an exit; 0 if that is not known
     std::uint32_t refcount = 0;   ///< domains inside; 0: none
+    std::uint32_t unlisted_holders = 0;   ///< of them, those whose place and time found no memory
     std::uint64_t enters = 0;
     std::uint64_t exits = 0;
     std::uint64_t missing_exits = 0;   ///< enters without an exit, at least one for each domain inside
     std::uint64_t live_objects = 0;
     std::uint64_t live_bytes = 0;
     std::uint64_t held_bytes = 0;   ///< of its slabs and large pages
-    source_entry entered_at;        ///< the oldest open entry
+    source_entry entered_at;        ///< the place of the oldest enter without an exit
+
+    /// For how long a domain has been inside: entered_seconds; in a snapshot without that figure, age_seconds.
+    [[nodiscard]] double inside_seconds() const noexcept { return entered_seconds > 0 ? entered_seconds : age_seconds; }
 
     /// A description in one line, without a newline.
     [[nodiscard]] std::string sentence() const;
 };
 
-/// The leak candidates of `s`: epochs that a domain entered at least so long ago and has not left (if that time is not
-/// known: that are so old), and closed epochs with live objects and no domain inside that were closed at least so long
-/// ago. The most bytes held first, then the oldest. A phase that is meant to last that long is a candidate too.
+/// The leak candidates of `s`: epochs that a domain entered at least so long ago and has not left (in a snapshot of a
+/// version without that time: that are so old), and closed epochs with live objects and no domain inside that were closed
+/// at least so long ago. The most bytes held first, then the oldest. A phase that is meant to last that long is a
+/// candidate too. Domains whose time is not known (epoch_stats::unlisted_holders) make no candidate.
 [[nodiscard]] std::vector<leak> find_leaks(snapshot const& s, double older_than_seconds);
 
 /// The part of one size class in a pin.

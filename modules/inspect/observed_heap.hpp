@@ -31,6 +31,7 @@ public:
     {
         prepared_ = std::min(stats_.prepared_epochs.load(std::memory_order_relaxed), stats_.epoch_count);
         read_epochs();
+        read_places();
         read_caches();
         live_known_ = of.task != 0 && read_memory();
     }
@@ -86,29 +87,24 @@ public:
                           before->era.load(std::memory_order_relaxed) == after->era.load(std::memory_order_relaxed);
         return same ? before : nullptr;
     }
-    [[nodiscard]] epoch_record::oldest oldest_entry(std::uint32_t, epoch_stats_page const& e) const
+    [[nodiscard]] oldest_holder oldest_holder_of(std::uint32_t, epoch_stats_page const& e) const
     {
-        published_entry const* first = nullptr;
-        for (published_entry const& entry : e.entries)
-            if (std::uint64_t const order = entry.order.load(std::memory_order_relaxed);
-                order != 0 && (first == nullptr || order < first->order.load(std::memory_order_relaxed)))
-                first = &entry;
-        if (first == nullptr)
+        if (e.era.load(std::memory_order_relaxed) == 0)
             return {};
-        epoch_record::oldest found;
-        found.entered_ns = first->entered_ns.load(std::memory_order_relaxed);
-        std::uint32_t const number = first->place.load(std::memory_order_relaxed);
-        place_directory const* const all = copy_.at(stats().places.load(std::memory_order_relaxed));
-        published_place const* const place = all != nullptr && number < place_directory::capacity
-                                                 ? copy_.at(all->places[number].load(std::memory_order_relaxed))
-                                                 : nullptr;
-        if (place != nullptr) {
-            auto const text = [](auto const& of) {
-                return std::string(of.begin(), std::find(of.begin(), of.end() - 1, '\0'));
-            };
-            found.place = {text(place->file), place->line, text(place->function)};
-        }
-        return found;
+        return find_oldest_holder([&](auto visit) {
+            for (published_holder const& h : e.holders)
+                visit(h);
+            for (holder_page const* p = copy_.at(e.more_holders.load(std::memory_order_relaxed));
+                 p != nullptr && holder_pages_left_ != 0; p = copy_.at(p->next.load(std::memory_order_relaxed))) {
+                --holder_pages_left_;
+                for (published_holder const& h : p->holders)
+                    visit(h);
+            }
+        });
+    }
+    [[nodiscard]] published_place const* place(std::uint32_t number) const noexcept
+    {
+        return number < places_.size() ? places_[number] : nullptr;
     }
 
     [[nodiscard]] std::uint32_t used_pages() const noexcept { return pages_; }
@@ -198,6 +194,10 @@ public:
         return stats().pages.metadata_bytes.load(std::memory_order_relaxed) +
                stats().arena_bytes.load(std::memory_order_relaxed) +
                stats().segment_bytes.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::uint64_t missing_chunks() const noexcept
+    {
+        return copy_.header().missing.load(std::memory_order_relaxed);
     }
     [[nodiscard]] std::uint64_t resident_metadata_bytes() const
     {
@@ -307,6 +307,8 @@ private:
 
     /// Address of each ring slot's stats page; 0 if it has none.
     void read_epochs();
+    /// The source places by number; null where readers are told none.
+    void read_places();
     /// Reads the heap's units; false if they cannot be read, or are not plausible.
     bool read_runs();
     /// Reads descriptors, subslabs, thread caches and the sets of free pages; false if any cannot be read.
@@ -368,6 +370,8 @@ private:
     seen_process process_;
     std::uint64_t& frees_published_;
     std::vector<std::uint64_t> epochs_;
+    std::vector<published_place const*> places_;
+    mutable std::size_t holder_pages_left_;   // of all epochs: ends lists that are cyclic or run into each other
     std::uint32_t prepared_ = 0;
     std::vector<thread> threads_;
     std::vector<seen_cache> caches_;

@@ -42,6 +42,21 @@ void seen_heap::read_epochs()
     }
 }
 
+void seen_heap::read_places()
+{
+    // From the second copy: what the first one says of a holder was published after the text of its place.
+    std::size_t left = again_.bytes_used() / sizeof(place_page);   // ends a list that is cyclic
+    std::size_t const most = left * place_page::capacity;
+    for (place_page const* p = again_.at(stats().places.load(std::memory_order_relaxed)); p != nullptr && left-- != 0;
+         p = again_.at(p->next.load(std::memory_order_relaxed))) {
+        if (p->first >= most)
+            continue;
+        places_.resize(std::max<std::size_t>(places_.size(), p->first + place_page::capacity));
+        for (std::uint32_t i = 0; i < place_page::capacity; ++i)
+            places_[p->first + i] = &p->places[i];
+    }
+}
+
 bool seen_heap::read_runs()
 {
     constexpr std::uint64_t most_units = (std::uint64_t{1} << 26) / unit_pages;   // 256 GiB of pages

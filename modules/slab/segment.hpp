@@ -77,6 +77,11 @@ public:
     void set_root(void const* record) noexcept;
     /// Counts a chunk that lies elsewhere. Requires: the caller has entered.
     void note_missing() noexcept;
+    /// Chunks counted so far. Requires: as above.
+    [[nodiscard]] inline std::uint64_t missing() const noexcept
+    {
+        return header().missing.load(std::memory_order_relaxed);
+    }
     /// Whether other processes may read it.
     [[nodiscard]] inline bool is_published() const noexcept { return descriptor_.load(std::memory_order_relaxed) >= 0; }
     /// Bytes taken from the system.
@@ -192,6 +197,11 @@ public:
         return committed_.load(std::memory_order_relaxed);
     }
     [[nodiscard]] std::uint64_t resident_bytes_now() const noexcept;
+    /// Chunks that heaps of the process had to take elsewhere, so that readers do not find what is in them.
+    [[nodiscard]] inline std::uint64_t missing_chunks() const noexcept
+    {
+        return published_.in ? published_segment().missing() : 0;
+    }
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
 
 private:

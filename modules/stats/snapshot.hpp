@@ -103,7 +103,7 @@ struct epoch_stats {
 #include "figures.def"
     epoch_state state = epoch_state::active;
     tslab::lifecycle lifecycle = tslab::lifecycle::idle;
-    source_entry opened_at{};             ///< the oldest open entry
+    source_entry opened_at{};             ///< the place of the oldest enter without an exit
     std::vector<class_share> classes{};   ///< the classes with slabs or large pages in it
 
     friend bool operator==(epoch_stats const&, epoch_stats const&) = default;

@@ -91,49 +91,7 @@ heap_state::heap_state(options const& o, std::size_t ring_record_bytes)
         background().add(*this);
 }
 
-std::uint32_t heap_state::find_place(std::source_location const& at, std::uint64_t key) noexcept
-{
-    place_directory* found = places_.load(std::memory_order_acquire);   // pairs with the compare-exchange below
-    if (found == nullptr) {
-        auto* const made = published_.is_published() ? published_.make<place_directory>() : nullptr;
-        if (made == nullptr || !published_.is_published(made))
-            return place_directory::unknown;   // no reader would find the number
-        if (places_.compare_exchange_strong(found, made, std::memory_order_acq_rel)) {   // release: it is empty
-            found = made;
-            stats_.places.store(made, std::memory_order_release);
-        }
-    }
-    place_directory& directory = *found;
-    constexpr std::uint32_t probes = 16;
-    for (std::uint32_t n = 0; n < probes; ++n) {
-        auto const i = static_cast<std::uint32_t>((key >> 55) + n) % place_directory::capacity;
-        std::uint64_t there = 0;
-        if (!directory.keys[i].compare_exchange_strong(there, key, std::memory_order_relaxed)) {
-            if (there == key)
-                return i;
-            continue;
-        }
-        auto* const place = published_.make<published_place>();
-        publish_arena();
-        if (place == nullptr)
-            return i;
-        std::string_view const file = fitting_suffix(at.file_name(), place->file.size() - 1);
-        std::string_view const function = fitting_prefix(at.function_name(), place->function.size() - 1);
-        place->line = at.line();
-        std::copy(file.begin(), file.end(), place->file.begin());
-        std::copy(function.begin(), function.end(), place->function.begin());
-        directory.places[i].store(place, std::memory_order_release);   // a reader that sees the place sees its texts
-        return i;
-    }
-    return place_directory::unknown;
-}
-
-void heap_state::publish_arena() noexcept
-{
-    stats_.arena_bytes.store(meta_.committed_bytes(), std::memory_order_relaxed);
-    stats_.arena.store(reinterpret_cast<std::uintptr_t>(meta_.pieces()), std::memory_order_relaxed);
-    stats_.segment_bytes.store(published_.committed_bytes(), std::memory_order_relaxed);
-}
+void heap_state::publish_arena() noexcept { stats_.publish_memory(meta_, published_); }
 
 heap_state::~heap_state()
 {

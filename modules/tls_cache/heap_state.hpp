@@ -291,17 +291,16 @@ public:
         stats_.segment_bytes.store(published_.committed_bytes(), std::memory_order_relaxed);
         return made;
     }
-    /// The number of a source place in the directory of places; place_directory::unknown if the directory is full.
-    /// Lock-free.
-    [[nodiscard]] inline std::uint32_t place_of(std::source_location const& at) noexcept
+    /// Memory for a record that lives as long as the heap; null if there is none.
+    template <class T> [[nodiscard]] T* make_private() noexcept
     {
-        std::uint64_t const key =
-            (reinterpret_cast<std::uintptr_t>(at.file_name()) + at.line()) * 0x9e3779b97f4a7c15U | 1U;
-        auto const i = static_cast<std::uint32_t>(key >> 55);
-        static_assert(place_directory::capacity == 512);
-        place_directory const* const places = places_.load(std::memory_order_acquire);   // pairs with find_place
-        return places != nullptr && places->keys[i].load(std::memory_order_relaxed) == key ? i : find_place(at, key);
+        T* const made = meta_.make<T>();
+        publish_arena();
+        return made;
     }
+    /// The source places that entered domains of the heap.
+    [[nodiscard]] inline source_places& places() noexcept { return places_; }
+    [[nodiscard]] inline source_places const& places() const noexcept { return places_; }
     [[nodiscard]] inline arena const& meta() const noexcept { return meta_; }
     [[nodiscard]] inline slot_set& free_slots() noexcept { return free_slots_; }
     /// The newest record; the others follow by next_of_heap. Records are never removed. Thread safe.
@@ -362,6 +361,7 @@ public:
         for (unsigned c = 0; c < class_count; ++c)
             visit(slabs_.lock_for_fork(c));
         visit(slabs_.pages().lock_for_fork());
+        visit(places_.lock_for_fork());   // tables and texts are made under it
         visit(meta_.lock_for_fork());
         visit(checks_.lock_for_fork());
         visit(history_lock_);
@@ -394,7 +394,6 @@ private:
     void thread_ends(thread_record& r) noexcept;
     [[nodiscard]] static heap_stats_page& make_heap_stats_page(segment_part& in);
     [[nodiscard]] thread_record* make_record() noexcept;
-    [[nodiscard, gnu::cold]] std::uint32_t find_place(std::source_location const& at, std::uint64_t key) noexcept;
     void publish_arena() noexcept;
 
     // First the members that every operation reads: for a thread that uses many heaps in turn they are not in the
@@ -406,9 +405,9 @@ private:
     heap_stats_page& stats_;
     heap_root* root_ = nullptr;   // the heap's directory entry; guarded by the registry's lock
     std::size_t root_index_ = 0;
-    std::atomic<place_directory*> places_{nullptr};
     slab_cache slabs_;
     arena meta_;
+    source_places places_{meta_, published_, stats_};
     std::array<atomic<std::byte*>, ring_rows::most> ring_rows_{};
     std::size_t ring_record_bytes_;
     slot_set free_slots_;

@@ -150,9 +150,14 @@ template <> struct fields_of<thread_stats_page> {
                                     TSLAB_FIELD(repairs_before)};
 };
 
-template <> struct fields_of<published_entry> {
-    using self = published_entry;
-    static constexpr std::array all{TSLAB_FIELD(place), TSLAB_FIELD(entered_ns), TSLAB_FIELD(order)};
+template <> struct fields_of<published_holder> {
+    using self = published_holder;
+    static constexpr std::array all{TSLAB_FIELD(place), TSLAB_FIELD(entered_ns)};
+};
+
+template <> struct fields_of<holder_page> {
+    using self = holder_page;
+    static constexpr std::array all{TSLAB_FIELD(next), TSLAB_FIELD(holders)};
 };
 
 template <> struct fields_of<epoch_stats_page> {
@@ -169,7 +174,9 @@ template <> struct fields_of<epoch_stats_page> {
                                     TSLAB_FIELD(allocations),
                                     TSLAB_FIELD(enters),
                                     TSLAB_FIELD(exits),
-                                    TSLAB_FIELD(entries),
+                                    TSLAB_FIELD(holders),
+                                    TSLAB_FIELD(more_holders),
+                                    TSLAB_FIELD(unlisted_holders),
                                     TSLAB_FIELD(rss_before_close),
                                     TSLAB_FIELD(rss_after_close),
                                     TSLAB_FIELD(closed_madvise_bytes),
@@ -185,9 +192,9 @@ template <> struct fields_of<published_place> {
     static constexpr std::array all{TSLAB_FIELD(line), TSLAB_FIELD(file), TSLAB_FIELD(function)};
 };
 
-template <> struct fields_of<place_directory> {
-    using self = place_directory;
-    static constexpr std::array all{TSLAB_FIELD(keys), TSLAB_FIELD(places)};
+template <> struct fields_of<place_page> {
+    using self = place_page;
+    static constexpr std::array all{TSLAB_FIELD(next), TSLAB_FIELD(first), TSLAB_FIELD(places)};
 };
 
 template <> struct fields_of<last_close_record> {
@@ -228,6 +235,7 @@ template <> struct fields_of<heap_stats_page> {
                                     TSLAB_FIELD(epochs),
                                     TSLAB_FIELD(prepared_epochs),
                                     TSLAB_FIELD(places),
+                                    TSLAB_FIELD(places_missing),
                                     TSLAB_FIELD(descriptors),
                                     TSLAB_FIELD(subslabs),
                                     TSLAB_FIELD(generations),
@@ -283,10 +291,10 @@ constexpr std::uint64_t descriptor() noexcept
 std::uint64_t layout_number() noexcept
 {
     static constexpr std::uint64_t number = [] {
-        std::uint64_t h =
-            records<page_figures::class_purges, page_figures, unit_link, segment_chunk, cache_stats_page, label_rows,
-                    class_stats_page, timing_stats_page, thread_stats_page, published_entry, epoch_stats_page,
-                    published_place, place_directory, last_close_record, heap_stats_page, heap_root, heap_directory>();
+        std::uint64_t h = records<page_figures::class_purges, page_figures, unit_link, segment_chunk, cache_stats_page,
+                                  label_rows, class_stats_page, timing_stats_page, thread_stats_page, published_holder,
+                                  holder_page, epoch_stats_page, published_place, place_page, last_close_record,
+                                  heap_stats_page, heap_root, heap_directory>();
         h = mix(h, enumerations<class_event, heap_event, contention_event, misuse, lifecycle, residence, reclaim_policy,
                                 background_state, pressure_state, purge_cause>());
         h = mix(h, descriptor());

@@ -195,17 +195,33 @@ template <class Row> [[nodiscard]] std::uint64_t sum_of_classes(class_event e, R
     return n;
 }
 
-/// A domain that has entered an epoch and has not left it.
-struct published_entry {
-    atomic<std::uint32_t> place{0};   ///< source place that entered: its number in place_directory
-    atomic<std::uint64_t> entered_ns{0};
-    atomic<std::uint64_t> order{0};   ///< 0: unused; else the number of the enter, the smallest is the oldest
+/// A domain that has entered an epoch and has not left it. Written under the epoch's lock.
+struct published_holder {
+    atomic<std::uint32_t> place{0};        ///< source place that entered: see source_places
+    atomic<std::uint64_t> entered_ns{0};   ///< CLOCK_MONOTONIC, later for each enter of the epoch; 0: unused
+
+    inline void enter(std::uint32_t number, std::uint64_t now) noexcept
+    {
+        std::atomic_thread_fence(
+            std::memory_order_release);   // a reader of the new place sees that the old time is over
+        place.store(number, std::memory_order_relaxed);
+        entered_ns.store(now, std::memory_order_release);   // a reader that sees the time sees the place
+    }
+    inline void leave() noexcept { entered_ns.store(0, std::memory_order_relaxed); }
+};
+
+/// Holders of an epoch beyond those that its stats page has room for.
+struct holder_page {
+    static constexpr std::uint32_t capacity = 28;
+
+    atomic<holder_page*> next{nullptr};   ///< of the same epoch: made before this one
+    std::array<published_holder, capacity> holders;
 };
 
 /// The stats page of a ring slot. Written under the epoch's lock. A reader may trust the fields if it reads the same
 /// era before and after them.
 struct alignas(64) epoch_stats_page {
-    static constexpr std::uint32_t tracked_entries = 4;
+    static constexpr std::uint32_t first_holders = 4;
 
     atomic<epoch_stats_page*> next{nullptr};   ///< of the same heap: the ring slot prepared before this one
     atomic<std::uint32_t> index{0};            ///< of the ring slot
@@ -219,7 +235,9 @@ struct alignas(64) epoch_stats_page {
     counter allocations;                   ///< by caches that are detached now, and large ones
     counter enters;
     counter exits;
-    std::array<published_entry, tracked_entries> entries;
+    std::array<published_holder, first_holders> holders;
+    atomic<holder_page*> more_holders{nullptr};   ///< newest first
+    atomic<std::uint32_t> unlisted_holders{0};    ///< domains inside that have no published_holder a reader can find
     atomic<std::uint64_t> rss_before_close{0};
     atomic<std::uint64_t> rss_after_close{0};
     atomic<std::uint64_t> closed_madvise_bytes{0};
@@ -237,14 +255,13 @@ struct published_place {
     std::array<char, 288> function{};
 };
 
-/// The source places by number. A place keeps its number; it is found again by the address of its file name and its
-/// line.
-struct place_directory {
-    static constexpr std::uint32_t capacity = 512;
-    static constexpr std::uint32_t unknown = capacity;
+/// Source places with successive numbers.
+struct place_page {
+    static constexpr std::uint32_t capacity = 7;
 
-    std::array<atomic<std::uint64_t>, capacity> keys{};
-    std::array<atomic<published_place*>, capacity> places{};
+    atomic<place_page*> next{nullptr};                ///< of the same heap: made before this one
+    std::uint32_t first = 0;                          ///< number of the first place
+    std::array<published_place, capacity> places{};   ///< complete before a published_holder names one
 };
 
 /// The last explicit close of the heap.
@@ -350,7 +367,8 @@ struct alignas(64) heap_stats_page {
     atomic<thread_stats_page*> threads{nullptr};   ///< newest first
     atomic<epoch_stats_page*> epochs{nullptr};     ///< of the ring slots with a record, the newest first
     atomic<std::uint32_t> prepared_epochs{0};      ///< their number
-    atomic<place_directory*> places{nullptr};      ///< made when the first domain is entered
+    atomic<place_page*> places{nullptr};           ///< newest first; the first is made when a domain is entered
+    counter places_missing;   ///< times a source place found no memory, or none that readers outside can find
 
     // Addresses for readers that can read the process's memory: the structures that the segment does not have.
     std::uint64_t descriptors = 0;   ///< slab descriptors, indexed by page
@@ -364,6 +382,14 @@ struct alignas(64) heap_stats_page {
     std::uint64_t ring_record_bytes = 0;
     std::uint64_t free_resident_words = 0;   ///< page_set of free pages with memory behind them
     std::uint64_t free_large_words = 0;      ///< those that were large allocations
+
+    /// Publishes how much memory the heap's records take.
+    inline void publish_memory(tslab::arena const& meta, segment_part const& in) noexcept
+    {
+        arena_bytes.store(meta.committed_bytes(), std::memory_order_relaxed);
+        arena.store(reinterpret_cast<std::uintptr_t>(meta.pieces()), std::memory_order_relaxed);
+        segment_bytes.store(in.committed_bytes(), std::memory_order_relaxed);
+    }
 };
 
 /// Where readers find a heap. What a reader copied belongs to the heap `number` if it finds the same number here before

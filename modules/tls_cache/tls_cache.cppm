@@ -38,5 +38,6 @@ import tslab.slab;
 #include "fork_exclusion.hpp"
 #include "epoch_slabs.hpp"
 #include "thread_cache.hpp"
+#include "source_places.hpp"
 #include "heap_state.hpp"
 // clang-format on

@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(every_member_is_on_the_list)
     BOOST_TEST(listed_bytes<label_stats>() + pad4 == sizeof(label_stats));
     BOOST_TEST(listed_bytes<close_stats>() + pad4 == sizeof(close_stats));
     BOOST_TEST(listed_bytes<thread_stats>() + 7 + pad4 == sizeof(thread_stats));
-    BOOST_TEST(listed_bytes<epoch_stats>() + 3 * pad4 + 8 + sizeof(source_entry) + sizeof(epoch_stats::classes) ==
+    BOOST_TEST(listed_bytes<epoch_stats>() + 2 * pad4 + 8 + sizeof(source_entry) + sizeof(epoch_stats::classes) ==
                sizeof(epoch_stats));
     BOOST_TEST(listed_bytes<snapshot>() + 6 + pad4 + sizeof(global_stats) + 5 * sizeof(snapshot::classes) +
                    sizeof(close_stats) + sizeof(sampling_stats) + sizeof(snapshot::waterfall) ==

@@ -5,10 +5,14 @@
 #define BOOST_TEST_MODULE leaks
 #include <boost/test/unit_test.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "recorder.hpp"
@@ -254,6 +258,64 @@ BOOST_AUTO_TEST_CASE(a_scope_that_is_not_left_is_found_in_a_real_heap)
     BOOST_TEST(found[0].missing_exits == 0u);
     heap.free(p);
     BOOST_TEST(tslab::find_leaks(heap.snapshot(), 0).size() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_domain_that_came_late_into_a_shared_epoch_is_no_old_leak)
+{
+    tslab::allocator heap;
+    std::this_thread::sleep_for(std::chrono::milliseconds{60});
+    tslab::resource_options const sharing{.share_epoch = true};
+    std::vector<std::unique_ptr<tslab::epoch_resource>> early;
+    for (int i = 0; i < 40; ++i)
+        early.push_back(std::make_unique<tslab::epoch_resource>(heap, sharing));
+    tslab::epoch_resource const last{heap, sharing};
+    early.clear();
+    auto const now = tslab::find_leaks(heap.snapshot(), 0);
+    BOOST_REQUIRE(now.size() == 1u);
+    BOOST_TEST(now[0].entered_at.file.ends_with("leaks.cpp"));
+    BOOST_TEST(now[0].entered_seconds > 0);
+    BOOST_TEST(now[0].entered_seconds <= now[0].age_seconds - 0.05);
+    BOOST_TEST(now[0].inside_seconds() == now[0].entered_seconds);
+    BOOST_TEST(tslab::find_leaks(heap.snapshot(), 3600).empty());
+}
+
+// A read that meets nobody between one domain's exit and the next one's enter says nothing of the epoch's age.
+BOOST_AUTO_TEST_CASE(domains_that_come_and_go_are_no_leak)
+{
+    tslab::allocator heap;
+    std::this_thread::sleep_for(std::chrono::milliseconds{60});
+    auto const begin = std::chrono::steady_clock::now();
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> workers;
+    for (int t = 0; t < 4; ++t)
+        workers.emplace_back([&] {
+            while (!stop)
+                tslab::epoch_resource{heap, {.share_epoch = true}};
+        });
+    for (std::size_t looks = 0; looks < support::scaled(2000); ++looks)
+        for (tslab::leak const& l : tslab::find_leaks(heap.snapshot({.residency = false}), 0)) {
+            std::chrono::duration<double> const most = std::chrono::steady_clock::now() - begin;
+            BOOST_REQUIRE(l.inside_seconds() <= most.count() + 0.01);   // the coarse clock is behind
+        }
+    stop = true;
+    for (std::thread& t : workers)
+        t.join();
+}
+
+BOOST_AUTO_TEST_CASE(a_domain_without_a_known_time_is_no_leak_and_is_said)
+{
+    auto s = synthetic_heap();
+    auto& e = add_held(s, "worker", 1e6, 4);
+    BOOST_TEST(tslab::find_leaks(s, 60).size() == 1u);   // of a version that knew no times
+    e.unlisted_holders = 1;
+    BOOST_TEST(tslab::find_leaks(s, 60).empty());
+    e.refcount = 2;
+    e.entered_seconds = 61;
+    auto const found = tslab::find_leaks(s, 60);
+    BOOST_REQUIRE(found.size() == 1u);
+    BOOST_TEST(found[0].unlisted_holders == 1u);
+    BOOST_TEST(found[0].sentence().ends_with("left 0 times, of 1 domain place and time are not known)"),
+               found[0].sentence());
 }
 
 BOOST_AUTO_TEST_CASE(pins_are_closed_epochs_that_hold_pages)

@@ -6,12 +6,14 @@
 #pragma once
 #include <boost/json.hpp>
 #include <boost/test/unit_test.hpp>
+#include <memory>
 #include <memory_resource>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "exact.hpp"
+#include "full_segment.hpp"
 #include "os_hook.hpp"
 #include "recorder.hpp"
 
@@ -120,6 +122,26 @@ inline void scopes_and_resources_are_counted()
     json::value const v = json_of(heap);
     check(v, {{"/total_labels_in_overflow", some}, {"/total_labels_cut", 1}});
     heap.trim();
+}
+
+inline void statistics_without_room_are_counted()
+{
+    support::full_segment full;
+    tslab::allocator heap{{.name = "narrow", .epoch_count = 4}};
+    BOOST_REQUIRE(heap.state().published().is_published());
+    tslab::epoch_id const e = heap.current_epoch();
+    full.fill();
+    support::use_up(heap.state().published());
+    std::vector<std::unique_ptr<tslab::epoch_resource>> all;
+    for (unsigned i = 0; i < tslab::epoch_stats_page::first_holders + 3; ++i)
+        all.push_back(std::make_unique<tslab::epoch_resource>(heap, tslab::resource_options{.share_epoch = true}));
+    json::value v = told(heap);
+    check(v, {{"/unlisted_holders", 3}, {"/total_places_missing", 1}, {"/total_unpublished_chunks", some}});
+    BOOST_TEST(epoch_in(v, e)->at("unlisted_holders").to_number<int>() == 3);
+    all.clear();
+    v = told(heap);
+    check(v, {{"/unlisted_holders", 0}, {"/total_places_missing", 1}, {"/total_unpublished_chunks", some}});
+    BOOST_TEST(epoch_in(v, e)->at("unlisted_holders").to_number<int>() == 0);
 }
 
 inline void escapes_are_counted_by_label()

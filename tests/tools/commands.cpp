@@ -257,6 +257,20 @@ BOOST_AUTO_TEST_CASE(every_command_writes_json_lines)
     BOOST_TEST(tool({"pins", "--stdin", "--json"}, to_json(support::filled_snapshot())).out.starts_with("{"));
 }
 
+BOOST_AUTO_TEST_CASE(leaks_says_what_there_was_no_memory_to_note)
+{
+    snapshot s = quiet();
+    BOOST_TEST(!contains(tool({"leaks", "--stdin"}, to_json(s)).out, "no memory"));
+    s.global.unlisted_holders = 3;
+    s.global.places_missing = 1;
+    s.global.unpublished_chunks = 2;
+    std::string const out = tool({"leaks", "--stdin"}, to_json(s)).out;
+    for (char const* const part :
+         {"of 3 domains inside place and time are not known", "1 time a source place was not kept",
+          "32.0 KiB of the process's statistics found no room"})
+        BOOST_TEST(contains(out, part), out);
+}
+
 BOOST_AUTO_TEST_CASE(leaks_and_findings_end_with_1)
 {
     BOOST_TEST(tool({"leaks", "--stdin"}, to_json(quiet())).code == 0);

@@ -13,6 +13,8 @@ namespace tslab::tool {
 
 namespace {
 
+constexpr std::uint64_t segment_chunk_bytes = std::uint64_t{16} << 10;
+
 struct leaks_options {
     target from{};
     std::string older_than = "5m";
@@ -35,7 +37,10 @@ std::string json_of(snapshot const& s, leak const& l)
     j.open('{').member("heap", s.name).member("epoch_id", l.epoch).member("epoch_era", l.era).member("label", l.label);
     j.member("lifecycle", name_of(l.lifecycle)).member("age_sec", l.age_seconds);
     j.member("entered_sec", l.entered_seconds).member("closing_sec", l.closing_seconds);
-    j.member("refcount", l.refcount).member("domain_enters", l.enters).member("domain_exits", l.exits);
+    j.member("refcount", l.refcount)
+        .member("unlisted_holders", l.unlisted_holders)
+        .member("domain_enters", l.enters)
+        .member("domain_exits", l.exits);
     j.member("missing_exits", l.missing_exits).member("live_objects", l.live_objects);
     j.member("live_bytes", l.live_bytes).member("held_bytes", l.held_bytes);
     j.key("entered_at").open('{').member("file", l.entered_at.file).member("line", l.entered_at.line);
@@ -62,6 +67,20 @@ void print_leak(invocation& i, leak const& l, bool live_known)
           << duration_text(l.age_seconds) << '\n';
 }
 
+/// Says what the heap had no memory to remember.
+void print_unknown(invocation& i, global_stats const& g)
+{
+    if (g.unlisted_holders != 0)
+        i.out << "  of " << grouped(g.unlisted_holders) << (g.unlisted_holders == 1 ? " domain" : " domains")
+              << " inside place and time are not known: there was no memory to note them\n";
+    if (g.places_missing != 0)
+        i.out << "  " << grouped(g.places_missing) << (g.places_missing == 1 ? " time" : " times")
+              << " a source place was not kept: there was no memory for it\n";
+    if (g.unpublished_chunks != 0)
+        i.out << "  " << bytes_text(g.unpublished_chunks * segment_chunk_bytes)
+              << " of the process's statistics found no room where they can be read: there may be more leaks\n";
+}
+
 void print_leaks(leaks_options const& o, invocation& i)
 {
     double const seconds = seconds_of(o.older_than);
@@ -84,6 +103,7 @@ void print_leaks(leaks_options const& o, invocation& i)
         i.out << '\n';
         for (leak const& l : found)
             print_leak(i, l, s.live_known);
+        print_unknown(i, s.global);
     }
 }
 
