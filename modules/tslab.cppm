@@ -85,6 +85,7 @@ using tslab::residency_known;
 using tslab::resident_bytes;
 using tslab::resident_pages;
 using tslab::sampling_stats;
+using tslab::seconds_from_to;
 using tslab::snapshot;
 using tslab::snapshot_options;
 using tslab::source_entry;

@@ -37,7 +37,7 @@ epoch_stats read_fields(Heap& heap, std::uint32_t index, epoch_stats_page const&
     e.allocations = r.allocations.value();
     std::uint64_t const age = since(r.opened_ns.load(std::memory_order_relaxed));
     e.age_seconds = static_cast<double>(age) * 1e-9;
-    e.open_since_ns = wall - age;
+    e.open_since_ns = wall > age ? wall - age : 0;
     std::uint64_t const closing = r.closing_ns.load(std::memory_order_relaxed);
     e.closing_seconds =
         e.lifecycle == lifecycle::closing && closing != 0 ? static_cast<double>(since(closing)) * 1e-9 : 0;
@@ -176,7 +176,10 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     heap_stats_page const& stats = heap.stats();
     s.name = heap.name();
     s.instance = stats.instance;
-    s.timestamp_ns = wall_clock_ns();
+    clock_reading const clocks = heap.clocks();
+    s.timestamp_ns = clocks.wall_ns;
+    s.monotonic_ns = clocks.monotonic_ns;
+    s.boot_id = clocks.boot.view();
     s.pid = heap.pid();
     s.page_size = page_bytes;
     s.epoch_count = stats.epoch_count;
@@ -223,7 +226,7 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     s.classes[large_class].allocations += stats.stray_events[heap_event::large_allocation].value();
 
     std::uint32_t const opened = heap.prepared_epochs();
-    std::uint64_t const now = now_ns_coarse();
+    std::uint64_t const now = s.monotonic_ns;
     s.epochs.reserve(opened);   // of_slot points into it
     std::vector<epoch_stats*> of_slot(opened, nullptr);
     for (std::uint32_t i = 0; i < opened; ++i) {

@@ -30,6 +30,7 @@ concept readable_heap =
         { h.stats() } noexcept -> std::same_as<heap_stats_page const&>;
         { h.name() } -> std::convertible_to<std::string>;
         { h.pid() } noexcept -> std::same_as<std::int64_t>;
+        { h.clocks() } noexcept -> std::same_as<clock_reading>;   // ages are up to then
         { h.live_known() } noexcept -> std::same_as<bool>;   // else add_held is called instead of walking the pages
 
         h.for_each_thread(thread_visitor{});

@@ -52,6 +52,7 @@ public:
     [[nodiscard]] std::string const& name() const noexcept { return state_.name(); }
     [[nodiscard]] std::int64_t pid() const noexcept { return ::getpid(); }
     [[nodiscard]] bool live_known() const noexcept { return true; }
+    [[nodiscard]] static clock_reading clocks() noexcept { return {now_ns(), wall_clock_ns(), read_boot_id()}; }
 
     template <class F> void for_each_thread(F visit) const
     {

@@ -67,8 +67,7 @@ snapshot difference(snapshot const& now, snapshot const& before)
 
 bool comparable(snapshot const& now, snapshot const* before) noexcept
 {
-    return before != nullptr && before->pid == now.pid && before->name == now.name &&
-           before->timestamp_ns < now.timestamp_ns;
+    return before != nullptr && before->pid == now.pid && before->name == now.name && seconds_from_to(*before, now) > 0;
 }
 
 std::size_t rank(std::string_view code) noexcept
@@ -84,7 +83,7 @@ examination::examination(snapshot const& s, snapshot const* earlier, doctor_thre
     : now{s},
       before{comparable(s, earlier) ? earlier : nullptr},
       limits{given},
-      seconds{before != nullptr ? static_cast<double>(s.timestamp_ns - before->timestamp_ns) * 1e-9 : 0},
+      seconds{before != nullptr ? seconds_from_to(*before, s) : 0},
       change{before != nullptr ? difference(s, *before) : s}
 {
 }

@@ -18,16 +18,19 @@ struct seen_process {
 /// A heap of another process, for assemble.
 class seen_heap {
 public:
+    /// `offset_ns`: from this process's CLOCK_MONOTONIC to that of the heap's process; none if that process is gone.
     /// `again`: the same segment, copied after `copy`. `stats` lies in `copy`.
     seen_heap(copy_of_segment const& copy, copy_of_segment const& again, heap_stats_page const& stats, seen_process of,
-              std::uint64_t& frees_published)
+              std::optional<std::int64_t> offset_ns, std::uint64_t& frees_published)
         : copy_{copy},
           again_{again},
           stats_{stats},
           memory_{of.task},
           flags_{of.task},
           process_{of},
-          frees_published_{frees_published}
+          offset_ns_{offset_ns},
+          frees_published_{frees_published},
+          holder_pages_left_{2 * copy.bytes_used() / sizeof(holder_page)}
     {
         prepared_ = std::min(stats_.prepared_epochs.load(std::memory_order_relaxed), stats_.epoch_count);
         read_epochs();
@@ -41,6 +44,7 @@ public:
     /// Its number as we see it; of a file the one it called itself by.
     [[nodiscard]] std::int64_t pid() const noexcept { return process_.pid != 0 ? process_.pid : copy_.header().pid; }
     [[nodiscard]] bool live_known() const noexcept { return live_known_; }
+    [[nodiscard]] clock_reading clocks() const noexcept;
 
     template <class F> void for_each_thread(F visit) const
     {
@@ -291,6 +295,7 @@ private:
         std::size_t place;   ///< in cache_memory_
     };
 
+    [[nodiscard]] std::uint64_t last_sign_of_life() const noexcept;
     void read_caches();
     [[nodiscard]] class_stats_page const* row_of(thread_stats_page const& t, unsigned c) const noexcept
     {
@@ -368,6 +373,7 @@ private:
     other_memory memory_;
     page_flags flags_;
     seen_process process_;
+    std::optional<std::int64_t> offset_ns_;
     std::uint64_t& frees_published_;
     std::vector<std::uint64_t> epochs_;
     std::vector<published_place const*> places_;

@@ -46,6 +46,7 @@ import tslab.epoch;
 
 #include "../epoch/assembly.hpp"
 #include "process.hpp"
+#include "observed_clock.hpp"
 #include "read_heap.hpp"
 
 namespace tslab {
@@ -192,7 +193,7 @@ struct observer::state {
             heap_stats_page const* const stats = copy.heap_of(root);
             if (stats == nullptr || !copy.has(root) || !again.has(root))
                 break;   // it ended
-            seen_heap heap{copy, again, *stats, {pid, task}, frees};
+            seen_heap heap{copy, again, *stats, {pid, task}, monotonic_offset_to(pid), frees};
             heap_map next = assemble_map(heap);
             if (next.live_known && unattributed_pages(next) < unattributed_pages(best))
                 best = std::move(next);
@@ -212,6 +213,8 @@ struct observer::state {
             copy_of_segment const copy{from, what()};
             bool const lives = pid != 0 && status_of(folder_of(pid, task)).there;
             copy_of_segment const again{from, what()};
+            std::optional<std::int64_t> const offset =
+                lives ? std::optional{monotonic_offset_to(pid)} : offset_to_owner(copy.header(), from);
             for (seen_root const& root : copy.heaps()) {
                 if (!again.has(root))
                     continue;   // it ended during the copy
@@ -223,7 +226,7 @@ struct observer::state {
                 std::uint64_t const at = copy.header().extents[0].address.load(std::memory_order_relaxed);
                 heap_key const key{at, root.number};
                 std::uint64_t& frees = frees_now[key] = frees_published[key];
-                seen_heap heap{copy, again, *stats, {pid, lives ? task : 0}, frees};
+                seen_heap heap{copy, again, *stats, {pid, lives ? task : 0}, offset, frees};
                 auto seen = visit(heap);
                 if constexpr (std::is_same_v<decltype(seen), heap_map>)
                     if (lives)

@@ -10,6 +10,30 @@ namespace tslab {
 
 namespace {
 
+/// The clocks now, as the process sees them; of a process that is gone: at its last sign of life.
+clock_reading seen_heap::clocks() const noexcept
+{
+    segment_header const& h = copy_.header();
+    if (offset_ns_)
+        return {now_ns() + static_cast<std::uint64_t>(*offset_ns_), wall_clock_ns(), h.boot};
+    std::uint64_t const last = last_sign_of_life();
+    return {last, h.started_ns + (last - h.started_monotonic_ns), h.boot};
+}
+
+/// The latest time that the process published of this heap, CLOCK_MONOTONIC: threads publish it when they look at the
+/// clock. Not before the segment was made.
+std::uint64_t seen_heap::last_sign_of_life() const noexcept
+{
+    std::uint64_t last = std::max(copy_.header().started_monotonic_ns, stats().made_ns);
+    for (thread const& t : threads_)
+        last = std::max(last, t.stats->clock_ns.load(std::memory_order_relaxed));
+    for (std::uint32_t i = 0; i < prepared_; ++i)
+        if (epoch_stats_page const* const e = epoch(i))
+            last = std::max(
+                {last, e->opened_ns.load(std::memory_order_relaxed), e->closing_ns.load(std::memory_order_relaxed)});
+    return last;
+}
+
 void seen_heap::read_caches()
 {
     // The bounds end lists that are cyclic.

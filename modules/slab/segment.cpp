@@ -86,6 +86,8 @@ bool segment::open(std::uint64_t layout) noexcept
     made->layout = layout;
     made->pid = ::getpid();
     made->started_ns = wall_clock_ns();
+    made->started_monotonic_ns = now_ns();
+    made->boot = read_boot_id();
     made->extents[0].address.store(reinterpret_cast<std::uintptr_t>(first.base), std::memory_order_relaxed);
     made->extents[0].bytes.store(first.bytes, std::memory_order_relaxed);
     made->bytes.store(bytes_, std::memory_order_relaxed);
@@ -402,6 +404,7 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
         ::close(parents);
     header().pid = ::getpid();
     header().started_ns = wall_clock_ns();
+    header().started_monotonic_ns = now_ns();
 }
 
 }

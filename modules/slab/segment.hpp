@@ -21,7 +21,7 @@ struct segment_extent {
 /// file.
 struct segment_header {
     static constexpr std::uint64_t magic_number = 0x31676573'62616c73;   // "slabseg1" in the order of the bytes
-    static constexpr std::uint32_t format_number = 2;                    ///< of the header and of all that follows
+    static constexpr std::uint32_t format_number = 3;                    ///< of the header and of all that follows
     static constexpr std::size_t most_extents = 16;
 
     std::uint64_t magic = magic_number;
@@ -33,7 +33,9 @@ struct segment_header {
     atomic<std::uint64_t> root{0};      ///< address of the first record; 0 until the segment is complete
     atomic<std::uint64_t> missing{0};   ///< chunks that heaps had to take elsewhere: their contents are not published
     std::int64_t pid = 0;
-    std::uint64_t started_ns = 0;   ///< when the segment was made, CLOCK_REALTIME
+    std::uint64_t started_ns = 0;             ///< when the segment was made, CLOCK_REALTIME
+    std::uint64_t started_monotonic_ns = 0;   ///< the same moment, CLOCK_MONOTONIC
+    boot_id boot{};                           ///< of the second
     std::array<segment_extent, most_extents> extents{};
 };
 

@@ -1,8 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The clocks: one for ages and durations, a coarse one that costs a few nanoseconds for the time stamp of an epoch.
-// None is read on the fast path of an allocation or free.
+// The clocks. Ages, intervals and rates are measured by CLOCK_MONOTONIC, which nobody sets and which does not count the
+// time that the machine was suspended: nothing happens in it. CLOCK_REALTIME, which may be set forward and back, only
+// says when something was, and no two readings of it are subtracted. No clock is read on the fast path of an allocation
+// or free. docs/observing.md says it for each figure.
 #pragma once
 
 namespace tslab {
@@ -48,5 +50,22 @@ private:
 
 /// Nanoseconds since 1970 (CLOCK_REALTIME), for the time stamp of a snapshot.
 [[nodiscard]] inline std::uint64_t wall_clock_ns() noexcept { return read_clock(CLOCK_REALTIME); }
+
+/// Names the time since the machine started: readings of CLOCK_MONOTONIC can be compared if they have the same one.
+struct boot_id {
+    std::array<char, 40> text{};   ///< 36 characters, hexadecimal digits and hyphens, then NULs; all NUL if not known
+
+    /// Empty if it is not known, or is none.
+    [[nodiscard]] std::string_view view() const noexcept;
+};
+/// Of this machine, from /proc/sys/kernel/random/boot_id. Thread safe.
+[[nodiscard]] boot_id read_boot_id() noexcept;
+
+/// What the clocks showed at one moment.
+struct clock_reading {
+    std::uint64_t monotonic_ns = 0;   ///< CLOCK_MONOTONIC, or the coarse one
+    std::uint64_t wall_ns = 0;        ///< CLOCK_REALTIME
+    boot_id boot{};                   ///< of the first
+};
 
 }

@@ -177,7 +177,10 @@ struct snapshot {
     std::uint64_t instance =
         0;   ///< tells heaps of one name in one process apart: 1 for the first of the name, else the
              ///< heap's number, which no other heap of the process ever has; 0: not known
-    std::uint64_t timestamp_ns = 0;   ///< CLOCK_REALTIME
+    std::uint64_t timestamp_ns = 0;   ///< CLOCK_REALTIME when it was taken; of a process that is gone: at its last
+                                      ///< sign of life, see monotonic_ns
+    std::uint64_t monotonic_ns = 0;   ///< CLOCK_MONOTONIC at that moment, as the process sees it; ages are up to then
+    std::string boot_id{};            ///< names the boot that monotonic_ns counts from; empty if not known
     std::int64_t pid = 0;   ///< of the process, as the reader sees it: in a container it may call itself otherwise
     std::uint32_t page_size = 0;
     std::uint32_t epoch_count = 0;   ///< slots of the ring
@@ -203,5 +206,15 @@ struct snapshot {
 
     friend bool operator==(snapshot const&, snapshot const&) = default;
 };
+
+/// The time between two snapshots, in seconds: by CLOCK_MONOTONIC if both were taken in one boot of a machine, else by
+/// CLOCK_REALTIME, which may have been set meanwhile. 0 if `b` was not taken later. Thread safe.
+[[nodiscard]] inline double seconds_from_to(snapshot const& a, snapshot const& b) noexcept
+{
+    bool const one_boot = a.monotonic_ns != 0 && b.monotonic_ns != 0 && !a.boot_id.empty() && a.boot_id == b.boot_id;
+    std::uint64_t const from = one_boot ? a.monotonic_ns : a.timestamp_ns;
+    std::uint64_t const to = one_boot ? b.monotonic_ns : b.timestamp_ns;
+    return to > from ? static_cast<double>(to - from) * 1e-9 : 0;
+}
 
 }

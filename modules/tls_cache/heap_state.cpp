@@ -71,6 +71,7 @@ heap_state::heap_state(options const& o, std::size_t ring_record_bytes)
     stats_.epoch_count = o.slots;
     stats_.slab_cache = o.policy == reclaim_policy::eager ? 0 : o.slab_cache;
     stats_.reclaim = static_cast<std::uint8_t>(o.policy);
+    stats_.made_ns = now_ns_coarse();
     stats_.decay_ns = o.decay_ns;
     stats_.thread_cache_bytes = o.thread_cache_bytes;
     address_window const& w = process_window;

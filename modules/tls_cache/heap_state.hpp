@@ -130,6 +130,7 @@ public:
     inline void decay_if_due(thread_record& me, std::uint64_t now) noexcept
     {
         me.clock_ns = now;
+        me.stats.clock_ns.store(now, std::memory_order_relaxed);
         if (is_due(now, me.decayed_ns.load(std::memory_order_relaxed))) [[unlikely]]
             decay(me, now);
     }

@@ -176,6 +176,7 @@ struct alignas(64) thread_stats_page {
     std::array<counter, label_buckets> escapes;   ///< allocations from the default resource inside a scope, by label
     std::array<counter, label_buckets> escaped_bytes;
 
+    atomic<std::uint64_t> clock_ns{0};   ///< now_ns_coarse when the thread last looked
     atomic<std::uint64_t> thread_id{0};
     atomic<std::uint64_t> tid{0};   ///< the system's number of the present thread
     // The counters' values when the present thread got the record: events before that belong to earlier threads.
@@ -344,6 +345,7 @@ struct alignas(64) heap_stats_page {
     atomic<std::uint8_t> sampling{0};
     atomic<background_state> background{background_state::off};
     atomic<pressure_state> pressure{pressure_state::off};
+    std::uint64_t made_ns = 0;   ///< now_ns_coarse when the heap was made
     std::uint64_t decay_ns = 0;
     std::uint64_t thread_cache_bytes = 0;
     std::array<counter, static_cast<std::size_t>(purge_cause::count_)>

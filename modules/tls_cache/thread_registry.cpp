@@ -348,6 +348,7 @@ thread_record* thread_registry::adopt_record(heap_state& h) noexcept
     r->in_use.store(true, std::memory_order_relaxed);
     r->vanished.store(false, std::memory_order_relaxed);
     r->clock_ns = now_ns_coarse();
+    r->stats.clock_ns.store(r->clock_ns, std::memory_order_relaxed);
     r->decayed_ns.store(r->clock_ns, std::memory_order_relaxed);
     for (unsigned c = 0; c < class_count; ++c) {
         r->scans[c].restart();

@@ -138,6 +138,23 @@ BOOST_AUTO_TEST_CASE(a_snapshot_that_does_not_fit_is_not_compared_with)
     BOOST_TEST(unfit([](snapshot& b) { b.name = "another"; }));
     BOOST_TEST(unfit([&](snapshot& b) { b.timestamp_ns = s.timestamp_ns; }));
     BOOST_TEST(unfit([&](snapshot& b) { b.timestamp_ns = s.timestamp_ns + 1; }));
+    // Of one boot, CLOCK_MONOTONIC says which is the earlier, however the other clock was set meanwhile.
+    s.monotonic_ns = 5'000'000'000;
+    s.boot_id = "0e9d4e1c-58a7-4b25-bd06-6d4a4e1b6a9c";
+    auto const compared = [&](std::uint64_t timestamp_ns, std::uint64_t monotonic_ns, char const* boot) {
+        auto b = doctor::before(s);
+        b.timestamp_ns = timestamp_ns;
+        b.monotonic_ns = monotonic_ns;
+        b.boot_id = boot;
+        return only(s, &b).evidence;
+    };
+    for (std::uint64_t const set : {std::uint64_t{1}, s.timestamp_ns, s.timestamp_ns + 3'600'000'000'000})
+        BOOST_TEST(compared(set, 3'000'000'000, s.boot_id.c_str()).starts_with("5 times in 2.0 s"), set);
+    BOOST_TEST(compared(1, 5'000'000'000, s.boot_id.c_str()).starts_with("5 times since the start"));
+    BOOST_TEST(compared(s.timestamp_ns - 3'000'000'000, 7'000'000'000, "another").starts_with("5 times in 3.0 s"));
+    BOOST_TEST(compared(s.timestamp_ns - 3'000'000'000, 0, s.boot_id.c_str()).starts_with("5 times in 3.0 s"));
+    s.monotonic_ns = 0;
+    s.boot_id.clear();
     auto b = same_before(s);
     b.global.ring_exhausted = 9;   // counters that fell are none of this heap
     BOOST_TEST(tslab::diagnose(s, &b).size() == 0u);

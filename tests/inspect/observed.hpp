@@ -86,7 +86,7 @@ private:
 /// What differs in a moment without any change: the time, and what residency is from there.
 inline void forget_moment(tslab::snapshot& s)
 {
-    s.timestamp_ns = 0;
+    s.timestamp_ns = s.monotonic_ns = 0;
     for (tslab::epoch_stats& e : s.epochs) {
         e.age_seconds = e.closing_seconds = e.entered_seconds = 0;
         e.open_since_ns = 0;

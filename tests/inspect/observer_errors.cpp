@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(damaged_files)
                                 std::size_t{100}, std::size_t{4096}, std::size_t{20'000}})
         BOOST_TEST((opens({good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n)}) == observe_fault::damaged));
     std::vector<char> newer = good;
-    newer[8] = 3;
+    newer[8] = static_cast<char>(tslab::segment_header::format_number + 1);
     BOOST_TEST((opens(newer) == observe_fault::version));
     std::vector<char> random(good.size());
     std::mt19937 r{1};

@@ -7,12 +7,21 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <memory>
+#include <sched.h>
+#include <signal.h>
+#include <sstream>
 #include <string>
+#include <sys/prctl.h>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -70,6 +79,120 @@ BOOST_AUTO_TEST_CASE(a_file_outlives_its_process)
     ::unsetenv("TSLAB_STATS_FILE");
     BOOST_TEST(!std::filesystem::exists(path));   // it ended in order
     std::filesystem::remove(path + ".old");
+}
+
+BOOST_AUTO_TEST_CASE(a_file_whose_process_is_gone_is_as_old_as_its_last_sign_of_life)
+{
+    std::string const path = temporary("-old");
+    ::setenv("TSLAB_STATS_FILE", path.c_str(), 1);
+    process other{[](auto say) {
+        tslab::allocator heap{{.name = "old"}};
+        tslab::epoch_resource held{heap, {.label = "held"}};
+        std::this_thread::sleep_for(std::chrono::milliseconds{100});
+        {
+            tslab::epoch_scope const last{heap, "last"};
+        }   // when it begins the clock is looked at
+        say(std::to_string(tslab::now_ns()) + ' ' + std::to_string(tslab::wall_clock_ns()));
+        for (;;)
+            ::pause();
+    }};
+    ::unsetenv("TSLAB_STATS_FILE");
+    std::istringstream said{other.line()};
+    std::uint64_t monotonic = 0, wall = 0;
+    said >> monotonic >> wall;
+    auto const held_for = [](tslab::snapshot const& s) {
+        auto const e =
+            std::find_if(s.epochs.begin(), s.epochs.end(), [](auto const& of) { return of.label == "held"; });
+        BOOST_REQUIRE(e != s.epochs.end());
+        BOOST_TEST(e->age_seconds == e->entered_seconds, boost::test_tools::tolerance(0.5));
+        return e->entered_seconds;
+    };
+    // While it lives, a file is as young as what is read of the process.
+    std::this_thread::sleep_for(std::chrono::milliseconds{300});
+    BOOST_TEST(held_for(tslab::observer{path}.read().at(0)) > 0.39);
+    BOOST_TEST(tslab::observer{path}.read().at(0).monotonic_ns > monotonic);
+    other.end();
+    for (int look = 0; look < 2; ++look) {
+        tslab::snapshot const seen = tslab::observer{path}.read().at(0);
+        BOOST_TEST(held_for(seen) >= 0.09);
+        BOOST_TEST(held_for(seen) < 0.39);
+        BOOST_TEST(seen.monotonic_ns <= monotonic);
+        BOOST_TEST(seen.monotonic_ns > monotonic - 290'000'000);
+        BOOST_TEST(seen.timestamp_ns <= wall + 10'000'000);
+        BOOST_TEST(seen.timestamp_ns > wall - 290'000'000);
+        BOOST_TEST(seen.boot_id == tslab::read_boot_id().view());
+        BOOST_TEST(seen.epochs[0].open_since_ns <= seen.timestamp_ns);
+        std::this_thread::sleep_for(std::chrono::milliseconds{300});
+    }
+    // After a restart of the machine a process may have that number, and have opened the file, without being its writer.
+    std::vector<char> bytes = contents(path);
+    std::fill_n(bytes.begin() + offsetof(tslab::segment_header, boot), 8, 'f');
+    auto const mine = static_cast<std::int64_t>(::getpid());
+    std::memcpy(bytes.data() + offsetof(tslab::segment_header, pid), &mine, sizeof(mine));
+    write(path, bytes);
+    int const open = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    tslab::snapshot const restarted = tslab::observer{path}.read().at(0);
+    ::close(open);
+    BOOST_TEST(restarted.boot_id.starts_with("ffffffff"));
+    BOOST_TEST(restarted.monotonic_ns <= monotonic);
+    BOOST_TEST(held_for(restarted) < 0.39);
+    std::fill_n(bytes.begin() + offsetof(tslab::segment_header, boot), 8, '\n');   // no boot's name
+    write(path, bytes);
+    BOOST_TEST(tslab::observer{path}.read().at(0).boot_id.empty());
+    std::filesystem::remove(path);
+}
+
+// In a time namespace CLOCK_MONOTONIC is another one.
+BOOST_AUTO_TEST_CASE(ages_of_a_process_in_a_time_namespace_are_right)
+{
+    constexpr std::int64_t ahead = 1'000'000;   // seconds
+    std::string const path = temporary("-namespace");
+    ::setenv("TSLAB_STATS_FILE", path.c_str(), 1);
+    process other{[](auto say) {
+        bool const made = ::unshare(CLONE_NEWTIME) == 0;
+        std::ofstream offsets{"/proc/self/timens_offsets"};
+        if (!made || !(offsets << "monotonic " << ahead << " 0\n" << std::flush))
+            return say("refused");
+        offsets.close();
+        if (::fork() != 0)   // a child is in the namespace
+            for (;;)
+                ::pause();
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        tslab::allocator heap{{.name = "ahead"}};
+        tslab::epoch_resource held{heap, {.label = "held"}};
+        say(std::to_string(::getpid()) + ' ' + std::to_string(tslab::now_ns()));
+        for (;;)
+            ::pause();
+    }};
+    ::unsetenv("TSLAB_STATS_FILE");
+    std::string const line = other.line();
+    if (line == "refused") {
+        BOOST_TEST_MESSAGE("SKIPPED: no time namespace may be made here");
+        return;
+    }
+    std::istringstream said{line};
+    pid_t pid = 0;
+    std::uint64_t monotonic = 0;
+    said >> pid >> monotonic;
+    BOOST_REQUIRE(monotonic > ahead * std::uint64_t{1'000'000'000});
+    for (bool const by_number : {true, false}) {
+        tslab::observer seen = by_number ? tslab::observer{pid} : tslab::observer{path};
+        tslab::snapshot const s = seen.read().at(0);
+        BOOST_TEST(s.monotonic_ns >= monotonic);
+        for (tslab::epoch_stats const& e : s.epochs) {
+            BOOST_TEST(e.age_seconds < 1000);
+            BOOST_TEST(e.entered_seconds < 1000);
+            BOOST_TEST(e.open_since_ns > s.timestamp_ns - 1'000'000'000'000);
+        }
+        BOOST_TEST(tslab::find_leaks(s, 1000).empty());
+    }
+    other.end();   // and its child with it
+    for (int i = 0; i < 5000 && std::filesystem::exists("/proc/" + std::to_string(pid) + "/fd/1"); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    tslab::snapshot const left = tslab::observer{path}.read().at(0);
+    BOOST_TEST(left.monotonic_ns > ahead * std::uint64_t{1'000'000'000});
+    BOOST_TEST(left.epochs[0].age_seconds < 1000);
+    std::filesystem::remove(path);
 }
 
 BOOST_AUTO_TEST_CASE(where_it_cannot_be_published_everything_else_works)

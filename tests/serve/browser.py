@@ -200,12 +200,15 @@ const heaps = [{name: ''}, {name: 'a'}, {name: ''}, {name: 'a'}];
 tslab.toldApart(heaps);
 const at = (t, pid, n) => ({t, heap: {pid, counters: {n}}});
 const rows = tslab.rates([at(0, 1, 10), at(2000, 1, 30), at(3000, 2, 5), at(3000, 2, 6), at(4000, 2, 9)], [c => c.n]);
+const read = (t, monotonic_ms, boot_id, n) => ({t, heap: {pid: 1, monotonic_ms, boot_id, counters: {n}}});
+// The clock on the wall is set back, then forward; then the machine is another one.
+const set = tslab.rates([read(5000, 1000, 'a', 10), read(1000, 3000, 'a', 30), read(9e9, 4000, 'a', 35), read(9e9 + 2000, 1, 'b', 45)], [c => c.n]);
 const epoch = (label, open, end, leaked) => ({label, open, end, leaked});
 const {rows: lanes, hidden} = tslab.timelineRows(
   [epoch('a', 0, 10, false), epoch('a', 5, 20, false), epoch('a', 11, 30, false), epoch('b', 0, 99, true),
    ...Array.from({length: 12}, () => epoch('c', 0, 99, false))], 0);
 return {
-  heaps: heaps.map(h => h.name), rates: rows.map(r => r[1]), lanes: lanes.map(l => [l.name, l.leaked, l.bars.length]), hidden,
+  heaps: heaps.map(h => h.name), rates: rows.map(r => r[1]), set: set.map(r => r[1]), lanes: lanes.map(l => [l.name, l.leaked, l.bars.length]), hidden,
   bytes: [0, 1023, 1024, 1536, -2048, 5e12].map(tslab.bytes), times: [0, 999, 1000, 2.5e6, 3e9].map(tslab.nanoseconds),
 };
 """
@@ -228,7 +231,7 @@ def saved_snapshot(arguments, folder):
         assert text_of(driver, "#status-text") == "A saved snapshot"
         got = driver.execute_script(FUNCTIONS)
         assert got == {
-            "heaps": ["unnamed", "a", "unnamed (2)", "a (2)"], "rates": [10, None, 3],
+            "heaps": ["unnamed", "a", "unnamed (2)", "a (2)"], "rates": [10, None, 3], "set": [10, 5, 5],
             "lanes": [["b", True, 1], ["a", False, 2], ["", False, 1]] + [["c", False, 1]] + 7 * [["", False, 1]], "hidden": 4,
             "bytes": ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "−2.0 KiB", "4.5 TiB"],
             "times": ["0 ns", "999 ns", "1.0 µs", "2.5 ms", "3.0 s"]}, got

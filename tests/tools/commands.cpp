@@ -381,8 +381,9 @@ BOOST_AUTO_TEST_CASE(diff_of_one_run_judges_what_happened_in_between)
     snapshot a = quiet();
     a.global.allocations = 10'000;
     a.global.slow_path_hits = 1'000;
-    snapshot b = a;   // 10 % before; 20 % since, although 11.7 % in all
-    b.timestamp_ns += 1'000'000'000;
+    snapshot b = a;                        // 10 % before; 20 % since, although 11.7 % in all
+    b.timestamp_ns -= 3'600'000'000'000;   // the clock was set back meanwhile
+    b.monotonic_ns += 1'000'000'000;
     b.global.allocations += 2'000;
     b.global.slow_path_hits += 400;
     file const before{to_json(a)}, after{to_json(b)};

@@ -321,7 +321,9 @@ class Live(unittest.TestCase):
             with live_heap("newer", env={"TSLAB_STATS_FILE": path}) as pid:
                 with open(path, "r+b") as file:
                     file.seek(8)   # segment_header::format
-                    file.write(b"\x03")
+                    newer = file.read(1)[0] + 1
+                    file.seek(8)
+                    file.write(bytes([newer]))
                 for target in (str(pid), path):
                     answer = run("stats", target)
                     self.assertEqual(answer.returncode, 4, answer.stderr)

@@ -14,7 +14,7 @@ tslab.toldApart = heaps => {
   }
 };
 
-// The samples of one heap: [{t, heap}], without those in which it is missing. A name is not enough: a process may be
+// The samples of one heap: [{t, heap}], t by the clock on the wall, without those in which it is missing. A name is not enough: a process may be
 // started anew, and then counters begin anew too.
 tslab.samplesOf = (frames, name) => {
   const out = [];
@@ -41,12 +41,18 @@ tslab.memorySeries = (samples, field) => {
   return {labels, rows};
 };
 
+// The seconds between two samples: by the clock that nobody sets, where both have it and are of one boot of the machine.
+tslab.secondsBetween = (a, b) => {
+  const oneBoot = a.heap.boot_id && a.heap.boot_id === b.heap.boot_id && a.heap.monotonic_ms > 0 && b.heap.monotonic_ms > 0;
+  return (oneBoot ? b.heap.monotonic_ms - a.heap.monotonic_ms : b.t - a.t) / 1000;
+};
+
 // What happened per second between neighbouring samples; nothing across a restart.
 tslab.rates = (samples, figures) => {
   const rows = [];
   for (let i = 1; i < samples.length; ++i) {
     const a = samples[i - 1], b = samples[i];
-    const seconds = (b.t - a.t) / 1000;
+    const seconds = tslab.secondsBetween(a, b);
     if (seconds <= 0) continue;
     const same = a.heap.pid === b.heap.pid;
     rows.push([new Date(b.t), ...figures.map(f => {

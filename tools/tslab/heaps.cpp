@@ -29,11 +29,7 @@ snapshot const* same_heap(std::vector<snapshot> const& before, std::vector<snaps
     return nullptr;
 }
 
-double seconds_between(snapshot const& before, snapshot const& now) noexcept
-{
-    return now.timestamp_ns > before.timestamp_ns ? static_cast<double>(now.timestamp_ns - before.timestamp_ns) / 1e9
-                                                  : 0;
-}
+double seconds_between(snapshot const& before, snapshot const& now) noexcept { return seconds_from_to(before, now); }
 
 std::uint64_t cached_bytes(snapshot const& s) noexcept
 {

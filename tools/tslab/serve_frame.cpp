@@ -120,7 +120,9 @@ void put_heap(json_writer& j, snapshot const& s, snapshot const* before, leak_ru
     j.open('{')
         .member("name", printable(unique_name(s)))
         .member("pid", s.pid)
-        .member("t_ms", milliseconds(s.timestamp_ns));
+        .member("t_ms", milliseconds(s.timestamp_ns))
+        .member("monotonic_ms", milliseconds(s.monotonic_ns))
+        .member("boot_id", s.boot_id);
     j.member("epoch_count", s.epoch_count).member("rss_bytes_current", s.global.rss_bytes);
     j.member("live_bytes", s.global.live_bytes).member("live_objects", s.global.live_objects);
     j.member("committed_bytes", s.global.committed_bytes).member("empty_held_bytes", s.global.empty_held_bytes);
