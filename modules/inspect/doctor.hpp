@@ -94,7 +94,7 @@ struct doctor_thresholds {
     static constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
     // Epochs, at the time of the snapshot.
-    double leak_seconds = 300;        ///< epoch_leak: entered and open so long
+    double leak_seconds = 300;        ///< epoch_leak: a domain entered so long ago and has not left
     double leak_large_seconds = 60;   ///< the same for epochs of one label and place that hold leak_large_bytes
     std::uint64_t leak_large_bytes = 50 * mib;       ///< held longer than leak_seconds: critical
     std::vector<std::string> long_lived{};           ///< labels of phases that are meant to last: no epoch_leak

@@ -74,10 +74,12 @@ epoch_stats const* find_epoch(snapshot const& s, std::uint32_t index, std::uint6
     return nullptr;
 }
 
-/// Any domain may share the current epoch, so its age says nothing about the domains inside. It is a leak only if no
-/// domain left since `before`.
+/// Any domain may share the current epoch, so its age says nothing about the domains inside. In a snapshot of a version
+/// that does not say when they entered it is a leak only if no domain left since `before`.
 bool may_be_young(examination const& x, leak const& l)
 {
+    if (l.entered_seconds > 0)
+        return false;
     if (l.epoch != x.now.current_epoch || l.lifecycle != lifecycle::active)
         return false;
     epoch_stats const* const then = x.before != nullptr ? find_epoch(*x.before, l.epoch, l.era) : nullptr;
@@ -95,9 +97,9 @@ void find_epoch_leaks(examination& x, std::vector<leak> const& leaks)
     for (group<leak> const& g : grouped(held, label_and_place)) {
         group<leak> old, young;   // the old ones, and those that count if the label holds much
         for (leak const* const l : g.members) {
-            if (l->age_seconds >= limits.leak_seconds)
+            if (l->inside_seconds() >= limits.leak_seconds)
                 old.add(*l);
-            if (l->age_seconds >= limits.leak_large_seconds)
+            if (l->inside_seconds() >= limits.leak_large_seconds)
                 young.add(*l);
         }
         bool const large = young.held >= limits.leak_large_bytes;
@@ -116,6 +118,7 @@ void find_epoch_leaks(examination& x, std::vector<leak> const& leaks)
                {"epoch_id", static_cast<double>(worst.epoch)},
                {"epoch_era", static_cast<double>(worst.era)},
                {"age_sec", worst.age_seconds},
+               {"entered_sec", worst.entered_seconds},
                {"refcount", static_cast<double>(worst.refcount)},
                {"live_bytes", static_cast<double>(worst.live_bytes)}},
               evidence_of(reported),

@@ -48,6 +48,26 @@ BOOST_AUTO_TEST_CASE(epoch_leak)
     CHECK_CODE(s, "epoch_leak", "none");
 }
 
+BOOST_AUTO_TEST_CASE(epoch_leak_goes_by_the_time_inside)
+{
+    auto s = synthetic_heap();
+    auto& e = add_held(s, "worker", 1e6, 10);
+    e.entered_seconds = 299.9;
+    CHECK_CODE(s, "epoch_leak", "none");
+    e.entered_seconds = 300;
+    CHECK_CODE(s, "epoch_leak", "warning");
+    BOOST_TEST(figure_of(only(s), "entered_sec") == 300);
+    // Of the current epoch too, which any domain may share.
+    auto t = synthetic_heap();
+    t.epochs[0].refcount = 1;
+    t.epochs[0].entered_seconds = 299.9;
+    CHECK_CODE(t, "epoch_leak", "none");
+    t.epochs[0].entered_seconds = 300;
+    CHECK_CODE(t, "epoch_leak", "warning");
+    t.epochs[0].entered_seconds = 0;   // of a version that knew no times
+    CHECK_CODE(t, "epoch_leak", "none");
+}
+
 BOOST_AUTO_TEST_CASE(epoch_leak_of_much_memory)
 {
     auto s = synthetic_heap();

@@ -10,6 +10,7 @@
 #include "tool.hpp"
 #include <algorithm>
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -284,6 +285,56 @@ BOOST_AUTO_TEST_CASE(leaks_and_findings_end_with_1)
     BOOST_TEST(tool({"doctor", "--stdin"}, to_json(quiet())).code == 0);
     BOOST_TEST(tool({"doctor", "--stdin"}, to_json(with_leak())).code == 1);
     BOOST_TEST(tool({"doctor", "--stdin", "--long-lived", "bad\x1b[2J\nlabel"}, to_json(with_leak())).code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(leaks_and_doctor_show_the_same_epochs_of_one_age)
+{
+    snapshot s = quiet();
+    auto const add = [&](tslab::lifecycle life, double seconds, std::uint64_t pages) {
+        tslab::epoch_stats e;
+        e.index = static_cast<std::uint32_t>(s.epochs.size());
+        e.era = 1000 + e.index;
+        e.lifecycle = life;
+        e.label = "of " + std::to_string(e.index);
+        e.age_seconds = seconds + 1e5;
+        e.slabs = e.slab_pages = pages;
+        if (life == tslab::lifecycle::active) {
+            e.refcount = 1;
+            e.entered_seconds = seconds;
+        } else {
+            e.closing_seconds = seconds;
+            e.live_objects = 1;
+            e.live_bytes = 64;
+        }
+        s.epochs.push_back(e);
+    };
+    for (double const seconds : {9.0, 11.0, 299.0, 301.0})
+        for (std::uint64_t const pages : {std::uint64_t{1}, std::uint64_t{300}, std::uint64_t{20'000}})
+            for (auto const life : {tslab::lifecycle::active, tslab::lifecycle::closing})
+                add(life, seconds, pages);
+    auto const eras = [&](std::vector<std::string> const& words, bool figures) {
+        std::set<std::int64_t> all;
+        for (json::object const& o : objects(tool(words, to_json(s)).out)) {
+            bool const leak =
+                !figures || o.at("code").as_string() == "epoch_leak" || o.at("code").as_string() == "epoch_remains";
+            if (leak)
+                all.insert((figures ? o.at("figures").at("epoch_era") : o.at("epoch_era")).to_number<std::int64_t>());
+        }
+        return all;
+    };
+    for (char const* const age : {"0s", "10s", "5m", "1h"}) {
+        auto const leaks = eras({"leaks", "--stdin", "--json", "--older-than", age}, false);
+        BOOST_TEST((eras({"doctor", "--stdin", "--json", "--older-than", age}, true) == leaks), age);
+        BOOST_TEST(leaks.empty() == (std::string_view{age} == "1h"));
+    }
+    // By default the doctor weighs what is held: --help and docs/tool.md say how.
+    auto const leaks = eras({"leaks", "--stdin", "--json"}, false),
+               doctor = eras({"doctor", "--stdin", "--json"}, true);
+    BOOST_TEST(leaks.size() == 6U);   // as old as five minutes
+    // Less the closed one that holds a page, and more: one of 299 s that holds 78 MiB.
+    BOOST_TEST(doctor.size() == 6U);
+    BOOST_TEST(std::ranges::count_if(doctor, [&](std::int64_t era) { return leaks.contains(era); }) == 5);
+    BOOST_TEST(tool({"doctor", "--stdin", "--older-than", "soon"}, to_json(s)).code == 2);
 }
 
 BOOST_AUTO_TEST_CASE(top_ranks_by_any_key_and_lists_them)

@@ -19,6 +19,7 @@ struct doctor_options {
     target from{};
     std::string window{};
     std::string before{};
+    std::string older_than{};
     std::vector<std::string> long_lived{};
     bool json = false;
 };
@@ -56,6 +57,10 @@ void examine(doctor_options const& o, invocation& i)
     std::vector<snapshot> const now = from->read(true);
     doctor_thresholds limits;
     limits.long_lived = o.long_lived;
+    if (!o.older_than.empty()) {
+        limits.leak_seconds = limits.leak_large_seconds = limits.remains_seconds = seconds_of(o.older_than);
+        limits.remains_bytes.warning = 0;
+    }
     for (std::size_t n = 0; n < now.size(); ++n) {
         std::vector<finding> const found = diagnose(now[n], same_heap(before, now, n), limits);
         if (!found.empty())
@@ -81,9 +86,20 @@ void add_doctor(CLI::App& app, invocation& i)
         ->type_name("DURATION");
     command.add_option("--before", o->before, "judge what happened since this snapshot of the same process")
         ->type_name("FILE");
+    command
+        .add_option(
+            "--older-than", o->older_than,
+            "report every epoch that was entered and not left, or closed and still holds objects, so long ago: those "
+            "that leaks lists")
+        ->type_name("DURATION");
     command.add_option("--long-lived", o->long_lived, "a label of phases that are meant to last; may be given again")
         ->type_name("LABEL")
         ->allow_extra_args(false);
+    command.footer(
+        "Of epochs it reports what tslab leaks lists with the same limit of 5 minutes, less closed epochs of one label "
+        "that hold under 1 MiB together, and more: labels that hold 50 MiB or more after one minute already. "
+        "With --older-than both show the same epochs.\n" +
+        command.get_footer());
     command.add_flag("--json", o->json, "one object a line");
     command.callback([o, &i] { examine(*o, i); });
 }

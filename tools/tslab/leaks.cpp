@@ -50,11 +50,11 @@ std::string json_of(snapshot const& s, leak const& l)
 
 void print_leak(invocation& i, leak const& l, bool live_known)
 {
-    double const age = l.entered_seconds > 0 ? l.entered_seconds : l.age_seconds;
     i.out << "  " << painted(i.color, paint::red, label_or_none(l.label)) << '\n';
     if (l.refcount != 0)
         i.out << "    inside    refcount " << grouped(l.refcount) << ", " << grouped(l.missing_exits)
-              << (l.missing_exits == 1 ? " exit" : " exits") << " missing for " << duration_text(age) << '\n';
+              << (l.missing_exits == 1 ? " exit" : " exits") << " missing for " << duration_text(l.inside_seconds())
+              << '\n';
     else
         i.out << "    inside    no domain, closed for " << duration_text(l.closing_seconds) << '\n';
     i.out << "    holds     " << bytes_text(l.held_bytes);
@@ -115,6 +115,10 @@ void add_leaks(CLI::App& app, invocation& i)
         app, "leaks",
         "Epochs that were entered and not left, and objects that outlive their closed epoch; exits 1 if any",
         "tslab leaks 1234 --older-than 30s");
+    command.footer(
+        "The list goes by age alone. tslab doctor judges by what is held too, and tells what to do; with the same "
+        "--older-than both show the same epochs.\n" +
+        command.get_footer());
     auto const o = std::make_shared<leaks_options>();
     o->from.add_to(command);
     command.add_option("--older-than", o->older_than, "leave out what is younger")
