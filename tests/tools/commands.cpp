@@ -12,6 +12,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -444,6 +445,75 @@ BOOST_AUTO_TEST_CASE(diff_of_one_run_judges_what_happened_in_between)
     BOOST_TEST(first.at("same_run").as_bool());
     BOOST_TEST(first.at("changes").at(0).at("name").as_string() == "slow_path_rate");
     BOOST_TEST(first.at("changes").at(0).at("after").to_number<double>() == 0.2);
+}
+
+BOOST_AUTO_TEST_CASE(diff_says_what_only_one_side_has)
+{
+    snapshot a = quiet();
+    a.classes[1].allocations = a.classes[2].allocations = 1;
+    snapshot b = a;
+    auto const diff = [&](char const* fail_on, std::string const& before, std::string const& after) {
+        file const one{before}, two{after};
+        return tool({"diff", one.path(), two.path(), "--json", "--fail-on", fail_on});
+    };
+    auto const codes = [&](std::string const& before, std::string const& after) {
+        return std::vector<int>{diff("never", before, after).code, diff("regression", before, after).code,
+                                diff("gone", before, after).code, diff("change", before, after).code};
+    };
+    using list = std::vector<std::string>;
+    auto const names = [&](char const* key, std::string const& before, std::string const& after) {
+        list all;
+        for (json::object const& heap : objects(diff("never", before, after).out))
+            for (json::value const& one : heap.at(key).as_array())
+                all.push_back(std::string{one.at("kind").as_string()} + ": " + std::string{one.at("name").as_string()});
+        return all;
+    };
+    auto const check = [&](list const& expected) {
+        std::string const before = to_json(a), after = to_json(b);
+        BOOST_TEST(names("gone", before, after) == expected, boost::test_tools::per_element());
+        BOOST_TEST(names("new", before, after).empty());
+        BOOST_TEST((codes(before, after) == std::vector<int>{0, 0, 1, 1}));
+        BOOST_TEST(names("new", after, before) == expected, boost::test_tools::per_element());
+        BOOST_TEST(names("gone", after, before).empty());
+        BOOST_TEST((codes(after, before) == std::vector<int>{0, 0, 0, 1}));
+        file const one{before}, two{after};
+        BOOST_TEST(contains(tool({"diff", one.path(), two.path()}).out, "gone " + expected[0]));
+        BOOST_TEST(contains(tool({"diff", two.path(), one.path()}).out, "new " + expected[0]));
+    };
+    BOOST_TEST((codes(to_json(a), to_json(a)) == std::vector<int>{0, 0, 0, 0}));
+    std::string const size = std::to_string(a.classes[1].object_size) + " bytes";
+    b.classes[1].allocations = 0;
+    check({"class: " + size});
+    b = a;
+    std::erase_if(b.labels, [](auto const& l) { return l.name == "orders"; });
+    check({"label: orders"});
+    b = a;
+    for (tslab::epoch_stats& e : b.epochs)
+        if (e.label == "orders")
+            e.lifecycle = tslab::lifecycle::drained;
+    check({"epoch: open, label orders"});   // two runs: by the label
+    b = a;
+    b.live_known = false;
+    b.global.live_bytes = 0;
+    check({"figure: live objects"});
+    b = a;
+    // One run: each epoch by itself.
+    b.monotonic_ns += 1;
+    tslab::epoch_stats& orders = *std::ranges::find(b.epochs, std::string{"orders"}, &tslab::epoch_stats::label);
+    std::string const named = std::to_string(orders.index) + ", era " + std::to_string(orders.era) + ", label orders";
+    orders.era += 1;
+    BOOST_TEST(names("gone", to_json(a), to_json(b)) == list{"epoch: " + named}, boost::test_tools::per_element());
+    BOOST_TEST(names("new", to_json(a), to_json(b)).size() == 1U);
+    // Heaps.
+    b = a;
+    b.name = "second";
+    std::string const both = to_json(a) + "\n" + to_json(b) + "\n";
+    BOOST_TEST(names("gone", both, to_json(a)) == list{"heap: second"}, boost::test_tools::per_element());
+    BOOST_TEST((codes(both, to_json(a)) == std::vector<int>{0, 0, 1, 1}));
+    BOOST_TEST(names("new", to_json(a), both) == list{"heap: second"}, boost::test_tools::per_element());
+    BOOST_TEST((codes(to_json(a), both) == std::vector<int>{0, 0, 0, 1}));
+    file const one{to_json(a)}, renamed{to_json(b)};
+    BOOST_TEST(contains(tool({"diff", one.path(), renamed.path()}).out, "compared with heap \"quiet\""));
 }
 
 BOOST_AUTO_TEST_CASE(help_of_every_command_has_an_example)

@@ -4,7 +4,9 @@
 #include "tslab/figures.hpp"
 #include "tslab/heaps.hpp"
 #include <algorithm>
+#include <set>
 #include <string_view>
+#include <utility>
 import tslab;
 
 namespace tslab::tool {
@@ -17,7 +19,48 @@ bool grew_beyond(double before, double after, double fraction) noexcept { return
 
 bool same_run(snapshot const& a, snapshot const& b) noexcept
 {
-    return a.pid == b.pid && a.timestamp_ns < b.timestamp_ns && a.global.allocations <= b.global.allocations;
+    return a.pid == b.pid && seconds_between(a, b) > 0 && a.global.allocations <= b.global.allocations;
+}
+
+bool is_open(epoch_stats const& e) noexcept
+{
+    return e.lifecycle == lifecycle::active || e.lifecycle == lifecycle::closing;
+}
+
+/// What of a snapshot can be there or not.
+std::set<std::pair<std::string, std::string>> parts_of(snapshot const& s, bool one_run)
+{
+    std::set<std::pair<std::string, std::string>> all;
+    for (class_stats const& c : s.classes)
+        if (c.allocations != 0 || c.live_objects != 0)
+            all.emplace("class", c.object_size != 0 ? std::to_string(c.object_size) + " bytes" : "large allocations");
+    for (label_stats const& l : s.labels)
+        if (l.label_id != 0 && l.label_id != label_buckets - 1)   // those two are always there
+            all.emplace("label", l.name);
+    for (epoch_stats const& e : s.epochs)
+        if (is_open(e))
+            all.emplace("epoch", one_run ? std::to_string(e.index) + ", era " + std::to_string(e.era) +
+                                               (e.label.empty() ? "" : ", label " + e.label)
+                                         : "open, " + (e.label.empty() ? "without a label" : "label " + e.label));
+    if (s.live_known)
+        all.emplace("figure", "live objects");
+    if (s.waterfall)
+        all.emplace("figure", "resident memory by use");
+    if (s.global.lock_timing)
+        all.emplace("figure", "lock timing");
+    return all;
+}
+
+void note_unmatched(snapshot const& a, snapshot const& b, comparison& to)
+{
+    auto const before = parts_of(a, to.same_run), after = parts_of(b, to.same_run);
+    auto const only_in = [](auto const& one, auto const& other, std::vector<unmatched>& found) {
+        for (auto const& [kind, name] : one)
+            if (!other.contains({kind, name}))
+                found.push_back({kind, name});
+    };
+    only_in(before, after, to.gone);
+    only_in(after, before, to.added);
 }
 
 }
@@ -64,11 +107,15 @@ comparison compare(snapshot const& a, snapshot const& b, limits_of_change const&
     fault(&global_stats::misuses, 0, true);
     fault(&global_stats::out_of_memory, 0, true);
 
-    gauge(&global_stats::live_bytes, limits.live_growth);
+    bool const live_known = a.live_known && b.live_known;   // else the figures are 0, on one side or both
+    if (live_known)
+        gauge(&global_stats::live_bytes, limits.live_growth);
     gauge(&global_stats::rss_bytes, limits.rss_growth);
-    gauge(&global_stats::live_objects);
+    if (live_known)
+        gauge(&global_stats::live_objects);
     gauge(&global_stats::committed_bytes);
-    gauge(&global_stats::empty_held_bytes);
+    if (live_known)
+        gauge(&global_stats::empty_held_bytes);
     gauge(&global_stats::slabs_in_use);
     gauge(&global_stats::slabs_cached);
     gauge(&global_stats::active_epochs);
@@ -85,6 +132,7 @@ comparison compare(snapshot const& a, snapshot const& b, limits_of_change const&
     counter(&global_stats::bitmap_alloc_cas_retries);
     counter(&global_stats::ring_exhausted);
     counter(&global_stats::escapes);
+    note_unmatched(a, b, all);
     return all;
 }
 

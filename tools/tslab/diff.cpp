@@ -9,6 +9,8 @@
 #include <charconv>
 #include <memory>
 #include <ostream>
+#include <set>
+#include <string_view>
 #include <vector>
 import tslab;
 
@@ -61,16 +63,42 @@ snapshot const* counterpart(std::vector<snapshot> const& all, std::vector<snapsh
     return nullptr;
 }
 
-std::string json_of(snapshot const& s, comparison const& c)
+void put(json_writer& j, std::string_view key, std::vector<unmatched> const& all)
+{
+    j.key(key).open('[');
+    for (unmatched const& one : all)
+        j.open('{').member("kind", one.kind).member("name", one.name).close('}');
+    j.close(']');
+}
+
+std::string json_of(std::string const& before, std::string const& name, comparison const& c)
 {
     json_writer j;
-    j.open('{').member("heap", s.name).member("same_run", c.same_run).member("regression", c.worse());
+    j.open('{').member("heap", name).member("heap_before", before);
+    j.member("same_run", c.same_run).member("regression", c.worse());
     j.key("changes").open('[');
     for (change const& one : c.changes) {
         j.open('{').member("name", one.name).member("before", one.before).member("after", one.after);
         j.member("worse", one.worse).close('}');
     }
-    return j.close(']').close('}').text();
+    j.close(']');
+    put(j, "gone", c.gone);
+    put(j, "new", c.added);
+    return j.close('}').text();
+}
+
+void print_unmatched(invocation& i, std::string_view what, std::vector<unmatched> const& all)
+{
+    std::string kind;
+    for (unmatched const& one : all) {
+        if (one.kind == kind)
+            i.out << "; " << escaped(one.name);
+        else
+            i.out << (kind.empty() ? "  " : "\n  ") << what << ' ' << one.kind << ": " << escaped(one.name);
+        kind = one.kind;
+    }
+    if (!all.empty())
+        i.out << '\n';
 }
 
 std::string growth_text(change const& c)
@@ -81,9 +109,10 @@ std::string growth_text(change const& c)
     return (growth > 0 ? "+" : "") + percent_text(growth);
 }
 
-void print_comparison(invocation& i, snapshot const& s, comparison const& c)
+void print_comparison(invocation& i, snapshot const& before, snapshot const& s, comparison const& c)
 {
-    i.out << painted(i.color, paint::bold, heap_text(s)) << ": "
+    i.out << painted(i.color, paint::bold, heap_text(s))
+          << (before.name != s.name ? ", compared with " + heap_text(before) : "") << ": "
           << (c.same_run ? "one run, slow paths since the first snapshot" : "two runs") << '\n';
     using side = table::side;
     table t{{{"figure", side::left}, {"before"}, {"after"}, {"change"}, {"", side::left}}};
@@ -93,10 +122,23 @@ void print_comparison(invocation& i, snapshot const& s, comparison const& c)
                {figure_text(one.name, one.after)},
                {growth_text(one)},
                {one.worse ? "WORSE" : "", paint::red}});
-    if (t.empty())
-        i.out << "  nothing changed\n";
-    else
+    if (!t.empty())
         t.print(i.out, i.color, "  ");
+    else if (c.gone.empty() && c.added.empty())
+        i.out << "  nothing changed\n";
+    print_unmatched(i, "gone", c.gone);
+    print_unmatched(i, "new", c.added);
+}
+
+/// Says that one side has no such heap.
+void print_heap(invocation& i, snapshot const& s, bool gone, bool json)
+{
+    comparison c;
+    (gone ? c.gone : c.added).push_back({"heap", s.name});
+    if (json)
+        i.out << json_of(gone ? s.name : "", s.name, c) << '\n';
+    else
+        i.out << painted(i.color, paint::bold, heap_text(s)) << (gone ? " is gone\n" : " is new\n");
 }
 
 void compare_files(diff_options o, invocation& i)
@@ -109,27 +151,40 @@ void compare_files(diff_options o, invocation& i)
     std::vector<snapshot> const a = snapshots_from(o.a, o.heap);
     std::vector<snapshot> const b = snapshots_from(o.b, o.heap);
     bool worse = false;
-    bool matched = false;
+    bool gone = false;
+    bool added = false;
+    std::set<snapshot const*> matched;
     for (std::size_t n = 0; n < b.size(); ++n) {
         snapshot const* const before = counterpart(a, b, n);
         if (before == nullptr) {
-            if (!o.json)
-                i.out << heap_text(b[n]) << " is new\n";
+            added = true;
+            print_heap(i, b[n], false, o.json);
             continue;
         }
-        matched = true;
+        matched.insert(before);
         comparison const c = compare(*before, b[n], o.limits);
         worse = worse || c.worse();
+        gone = gone || !c.gone.empty();
+        added = added || !c.added.empty();
         if (o.json)
-            i.out << json_of(b[n], c) << '\n';
+            i.out << json_of(before->name, b[n].name, c) << '\n';
         else
-            print_comparison(i, b[n], c);
+            print_comparison(i, *before, b[n], c);
     }
-    if (!matched)
+    for (snapshot const& s : a)
+        if (!matched.contains(&s)) {
+            gone = true;
+            print_heap(i, s, true, o.json);
+        }
+    if (matched.empty())
         throw failure{outcome::no_target, "no heap of " + escaped(o.a) + " is in " + escaped(o.b)};
     if (!o.json)
         i.out << (worse ? "worse\n" : "no regression\n");
-    if (worse && o.fail_on == "regression")
+    bool const fails = o.fail_on == "regression" ? worse
+                       : o.fail_on == "gone"     ? worse || gone
+                       : o.fail_on == "change"   ? worse || gone || added
+                                                 : false;
+    if (fails)
         i.result = outcome::findings;
 }
 
@@ -143,14 +198,19 @@ void add_diff(CLI::App& app, invocation& i)
     command.footer(
         "A and B are whatever other commands take as a target. Worse is: slow paths by allocation grew beyond "
         "the limit, madvise calls failed, more objects leaked, more misuses or failed allocations, and what the "
-        "other limits say. When A and B are of one run, A the earlier, B's counters are those since A.\n" +
+        "other limits say. When A and B are of one run, A the earlier, B's counters are those since A. Gone or new "
+        "are heaps, classes that were allocated from, labels, open epochs (of two runs: labels with open epochs), and "
+        "figures that only one side knows, which are not compared.\n" +
         command.get_footer());
     auto const o = std::make_shared<diff_options>();
     command.add_option("a", o->a, "before")->required();
     command.add_option("b", o->b, "after")->required();
     command.add_option("--heap", o->heap, "only the heap of this name")->type_name("NAME");
-    command.add_option("--fail-on", o->fail_on, "exit 1 on: never, regression")
-        ->check(CLI::IsMember({"never", "regression"}))
+    command
+        .add_option("--fail-on", o->fail_on,
+                    "exit 1 on: never, regression; gone: also when something of A is not in B; change: also when "
+                    "something is new")
+        ->check(CLI::IsMember({"never", "regression", "gone", "change"}))
         ->type_name("WHAT")
         ->capture_default_str();
     command.add_option("--max-slow-path-growth", o->slow_path_growth, "by how much the rate may grow")
