@@ -361,7 +361,10 @@ private:
     void disarm_named(resolved const& named) noexcept;
     [[nodiscard]] void* take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
                                    thread_record* me, refusal& why, bool by_handle) noexcept;
-    void note_close(close_report const& report, shared_text::copy const& label) noexcept;
+    void note_close(close_report const& report, shared_text::copy const& label, bool explicitly) noexcept;
+    void count_timed(thread_record* me, close_report const& report) noexcept;
+    [[nodiscard, gnu::cold, gnu::noinline]] std::uint64_t note_timed_end(thread_record* me, epoch_id e,
+                                                                         reclaim_result const& done) noexcept;
     [[gnu::cold]] static unsigned class_of_rare(std::size_t bytes, std::size_t alignment) noexcept;
     [[gnu::cold]] void* refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept;
     [[gnu::cold]] refusal refused(thread_record& me, unsigned bin, bool closed, bool had_cache, bool retried) noexcept;
@@ -375,12 +378,13 @@ private:
     void account_for_end(slab_meta& s, live_count& live) noexcept;
     void leave_locked(epoch_record& r, thread_record* me, epoch_holder* holder, bool close, bool reclaim,
                       reclaim_result& done) noexcept __attribute__((requires_capability(r.lock)));
-    void note_left(thread_record* me, reclaim_result const& done, bool closing) noexcept;
     /// What an exit finds under the epoch's lock.
     struct departure {
         reclaim_result done;
         bool closed_before = false;   ///< the epoch was CLOSING: what is reclaimed belongs to that close
     };
+    static void begin_end(thread_record* me, departure& under, bool closing) noexcept;
+    void note_left(thread_record* me, epoch_id e, departure& under) noexcept;
     template <class F> bool leave_epoch(epoch_id e, thread_record* me, F leave) noexcept;
     static void flush_ended(epoch_record& r, thread_cache& l, thread_record* me, live_count* live,
                             departure& under) noexcept __attribute__((requires_capability(r.lock)));

@@ -138,8 +138,8 @@ inline close_stats read_last_close(last_close_record const& record)
              .label = std::string{record.label.read().view()}};
         std::size_t i = 0;
         for (std::uint64_t* const to :
-             {&c.nanoseconds, &c.rss_before, &c.rss_after, &c.scanned_slabs, &c.recycled_slabs, &c.madvise_calls,
-              &c.madvise_bytes, &c.madvise_failures, &c.madvise_asked_bytes, &c.madvise_gone_bytes})
+             {&c.nanoseconds, &c.purge_nanoseconds, &c.rss_before, &c.rss_after, &c.scanned_slabs, &c.recycled_slabs,
+              &c.madvise_calls, &c.madvise_bytes, &c.madvise_failures, &c.madvise_asked_bytes, &c.madvise_gone_bytes})
             *to = record.figures[i++].load(std::memory_order_relaxed);
         std::atomic_thread_fence(std::memory_order_acquire);   // the figures are read before the version is read again
         if (version % 2 == 0 && record.version.load(std::memory_order_relaxed) == version)
@@ -267,6 +267,9 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     g.madvise_calls = stats.pages.madvise_calls.load(std::memory_order_relaxed);
     g.madvise_bytes = stats.pages.madvise_bytes.load(std::memory_order_relaxed);
     g.madvise_failures = stats.pages.madvise_failures.load(std::memory_order_relaxed);
+    g.madvise_asked_bytes = stats.pages.madvise_asked.load(std::memory_order_relaxed);
+    g.madvise_gone_bytes = stats.pages.madvise_gone.load(std::memory_order_relaxed);
+    g.purge_ns = stats.pages.purge_ns.load(std::memory_order_relaxed);
     g.unmap_failures = stats.pages.unmap_failures.load(std::memory_order_relaxed);
     g.labels_in_overflow = stats.labels_in_overflow.value();
     g.labels_cut = stats.labels_cut.value();
@@ -282,6 +285,8 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     for (std::uint32_t i = 0; i < label_buckets; ++i) {
         s.labels[i].label_id = i;
         s.labels[i].name = std::move(names[i]);
+        s.labels[i].madvise_asked_bytes = stats.madvise_asked[i].value();
+        s.labels[i].madvise_gone_bytes = stats.madvise_gone[i].value();
     }
     std::erase_if(s.labels, [](label_stats const& l) { return l.name.empty(); });
     s.last_close = read_last_close(stats.last_close);

@@ -18,13 +18,32 @@ namespace tslab {
 
 namespace {
 
-void publish_purged(close_report& report, purge_result const& purged) noexcept
+void set_purged(close_report& report, purge_result const& purged) noexcept
 {
     report.madvise_calls = purged.calls;
     report.madvise_bytes = purged.bytes;
     report.madvise_failures = purged.failures;
     report.madvise_asked_bytes = purged.asked;
     report.madvise_gone_bytes = purged.gone;
+    report.purge_nanoseconds = purged.nanoseconds;
+}
+
+/// Ends the timing of a close or a trim, and fills in its report.
+void complete(close_report& report, reclaim_result const& done) noexcept
+{
+    report.nanoseconds = now_ns() - done.begin_ns;
+    report.scanned_slabs = done.scanned() + done.kept;
+    report.recycled_slabs = done.recycled() + done.kept;
+    report.deferred_claims = done.deferred;
+    set_purged(report, done.purged);
+    report.rss_before = done.rss_before;
+    report.rss_after = done.rss_before != 0 ? read_rss_bytes() : 0;
+}
+
+/// Duration of a close without its purges.
+std::uint64_t scan_ns(close_report const& report) noexcept
+{
+    return report.nanoseconds - std::min(report.nanoseconds, report.purge_nanoseconds);
 }
 
 }
@@ -37,10 +56,14 @@ close_report allocator::reclaim_epoch(epoch_id e, bool closing, bool closed_befo
     epoch_record& r = record_of(e);
     thread_record* const me = state_.record();
     shared_text::copy const label = label_of(e);
+    std::uint32_t const label_id = label_id_of(e);
     fork_exclusion const section{me};   // a fork waits: pages, and the slot, are in no set in between
+    std::uint64_t const rss_before = read_rss_bytes();
     std::uint64_t const begin = now_ns();
-    report.rss_before = read_rss_bytes();
-    reclaim_result const done = r.reclaim_epoch(me, e.era, closing);
+    reclaim_result done = r.reclaim_epoch(me, e.era, closing);
+    done.begin_ns = begin;
+    done.rss_before = rss_before;
+    done.label_id = label_id;
     report.found = done.found || closed_before;
     if (!report.found)
         return report;
@@ -49,36 +72,48 @@ close_report allocator::reclaim_epoch(epoch_id e, bool closing, bool closed_befo
         if (me != nullptr)
             state_.flush_surplus(*me);
     }
-    purge_result purged = state_.slabs().purge_if_due(true);
-    bool drained = done.drained;
-    if (done.found && !drained && state_.slabs().purges_at_close()) {
-        purge_result unused;
-        drained = r.purge_unused(me, e.era, true, unused);
-        purged += unused;
-    }
-    state_.give_back_units(me);
-    report.drained = drained || !done.found;   // not found: it drained before the lock was taken
+    state_.purge_if_due(done, true);
+    if (done.found && !done.drained && state_.slabs().purges_at_close())
+        r.purge_unused(me, e.era, done);
+    state_.give_back_units(me, page_heap::slack_pages, &done.purged);
+    report.drained = done.drained || !done.found;   // not found: it drained before the lock was taken
     report.closed = closing;
-    report.scanned_slabs = done.scanned();
-    report.recycled_slabs = done.recycled();
-    report.deferred_claims = done.deferred;
-    publish_purged(report, purged);
-    report.rss_after = read_rss_bytes();
-    report.nanoseconds = now_ns() - begin;
+    complete(report, done);
+    state_.count_purged(label_id, done.purged);
     if (closing) {
-        count_close(state_, me, done, report.nanoseconds);
-        state_.count(me, heap_event::close_timed);
-        state_.count(me, heap_event::close_nanoseconds, report.nanoseconds);
-        note_close(report, label);
+        count_close(state_, me, done, scan_ns(report));
+        count_timed(me, report);
+        note_close(report, label, true);
     }
     return report;
 }
 
-/// Stores the report of a close for statistics. Only statistics and closes take the history lock.
-void allocator::note_close(close_report const& report, shared_text::copy const& label) noexcept
+void allocator::count_timed(thread_record* me, close_report const& report) noexcept
+{
+    state_.count(me, heap_event::close_timed);
+    state_.count(me, heap_event::close_nanoseconds, scan_ns(report));
+    state_.count(me, heap_event::close_purge_ns, report.purge_nanoseconds);
+}
+
+/// Counts and reports a timed close by the end of a scope, a resource or a domain. Returns its duration without purges.
+std::uint64_t allocator::note_timed_end(thread_record* me, epoch_id e, reclaim_result const& done) noexcept
+{
+    close_report report{.epoch = e, .found = true, .closed = true, .drained = done.drained};
+    complete(report, done);
+    count_timed(me, report);
+    shared_text::copy label = label_of(e);
+    if (label.view().empty() && done.label_id != label_registry::unlabeled)   // its ring slot has been reopened
+        label = labels_.name_of(done.label_id);
+    note_close(report, label, false);
+    return scan_ns(report);
+}
+
+/// Stores the report of a close for statistics. `explicitly`: the program asked for it. Other closes do not wait for
+/// each other here: of two that end at the same time, one is stored.
+void allocator::note_close(close_report const& report, shared_text::copy const& label, bool explicitly) noexcept
 {
     thread_record* const me = state_.record();
-    {
+    if (report.rss_before != 0 || report.madvise_calls != 0) {
         epoch_record& r = record_of(report.epoch);
         lock_guard const guard{r.lock, r.site(me, no_class)};
         if (r.era.load(std::memory_order_relaxed) == report.epoch.era) {   // else the slot has been reopened already
@@ -89,11 +124,17 @@ void allocator::note_close(close_report const& report, shared_text::copy const& 
             r.stats.closed_gone_bytes.store(report.madvise_gone_bytes, std::memory_order_relaxed);
         }
     }
-    lock_guard const guard{state_.history_lock()};
+    mutex& history = state_.history_lock();
+    if (explicitly)
+        history.lock();
+    else if (!history.try_lock())
+        return;
     state_.stats().last_close.publish(wall_clock_ns(), report.epoch.index, report.epoch.era, label.view(),
-                                      {report.nanoseconds, report.rss_before, report.rss_after, report.scanned_slabs,
-                                       report.recycled_slabs, report.madvise_calls, report.madvise_bytes,
-                                       report.madvise_failures, report.madvise_asked_bytes, report.madvise_gone_bytes});
+                                      {report.nanoseconds, report.purge_nanoseconds, report.rss_before,
+                                       report.rss_after, report.scanned_slabs, report.recycled_slabs,
+                                       report.madvise_calls, report.madvise_bytes, report.madvise_failures,
+                                       report.madvise_asked_bytes, report.madvise_gone_bytes});
+    history.unlock();
 }
 
 close_report allocator::close(epoch_id e) noexcept
@@ -115,37 +156,32 @@ close_report allocator::trim(epoch_id e) noexcept { return reclaim_epoch(e, fals
 
 close_report allocator::trim() noexcept
 {
-    close_report all{.found = true};
+    reclaim_result all{.found = true};
     all.rss_before = read_rss_bytes();
-    std::uint64_t const begin = now_ns();
+    all.begin_ns = now_ns();
     thread_record* const me = state_.record();
     fork_exclusion const section{me};
-    purge_result purged;
     for (std::uint32_t i = 0; i < state_.prepared_slots(); ++i) {
         epoch_slabs& s = state_.epoch_slabs_at(i);
         lifecycle const state = s.state.load(std::memory_order_relaxed);
         if (state != lifecycle::active && state != lifecycle::closing)
             continue;
         std::uint64_t const era = s.era.load(std::memory_order_relaxed);
-        reclaim_result const one = s.reclaim_epoch(me, era, false);
-        purge_result unused;
+        reclaim_result one = s.reclaim_epoch(me, era, false);
         if (!one.drained)
-            static_cast<void>(s.purge_unused(me, era, true, unused));
-        purged += unused;
-        all.scanned_slabs += one.scanned();
-        all.recycled_slabs += one.recycled();
-        all.deferred_claims += one.deferred;
+            s.purge_unused(me, era, one);
+        state_.count_purged(one.label_id, one.purged);
+        all += one;
     }
     state_.reach_threads(me);
     if (me != nullptr)
         state_.flush_retained(*me);
-    purged += state_.slabs().trim();
-    publish_purged(all, purged);
-    while (state_.give_back_units(me, 0))
+    all.purged += state_.slabs().trim();
+    while (state_.give_back_units(me, 0, &all.purged))
         ;   // one batch of units per call
-    all.rss_after = read_rss_bytes();
-    all.nanoseconds = now_ns() - begin;
-    return all;
+    close_report report{.found = true};
+    complete(report, all);
+    return report;
 }
 
 }

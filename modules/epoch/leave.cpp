@@ -44,14 +44,28 @@ void allocator::leave_locked(epoch_record& r, thread_record* me, epoch_holder* h
     }
 }
 
-/// Completes the exit of a domain after the epoch's lock is released: counts, purges if due, decays if due.
-void allocator::note_left(thread_record* me, reclaim_result const& done, bool closing) noexcept
+/// Begins an exit that closes the epoch if `closing`: one such close in 1,024 of each thread is timed from here on,
+/// others from their first work on (see reclaim_result::begin_work).
+void allocator::begin_end(thread_record* me, departure& under, bool closing) noexcept
 {
+    under.done.closing = under.done.brief = under.closed_before || closing;
+    if (counting && closing && me != nullptr &&
+        me->counts[heap_event::epoch_close].value() % stepping_counter::period == 0) [[unlikely]]
+        under.done.begin_work();
+}
+
+/// Completes the exit of a domain after the epoch's lock is released: purges if due, counts, decays if due.
+void allocator::note_left(thread_record* me, epoch_id e, departure& under) noexcept
+{
+    reclaim_result& done = under.done;
     state_.count(me, heap_event::domain_exit);
-    if (closing)
-        count_close(state_, me, done);
     if (!done.drained && done.recycled() != 0)
-        state_.slabs().purge_if_due(false);
+        state_.purge_if_due(done, false);
+    state_.count_purged(done.label_id, done.purged);
+    if (done.closed || under.closed_before) {
+        std::uint64_t const ns = done.begin_ns != 0 ? note_timed_end(me, e, done) : 0;
+        count_close(state_, me, done, ns);
+    }
     if (me != nullptr)
         state_.decay_if_due(*me, me->clock_ns);
 }
@@ -70,9 +84,10 @@ template <class F> bool allocator::leave_epoch(epoch_id e, thread_record* me, F 
         if (r.era.load(std::memory_order_relaxed) != e.era)
             return false;
         under.closed_before = r.state.load(std::memory_order_relaxed) == lifecycle::closing;
+        under.done.label_id = r.label_id.load(std::memory_order_relaxed);
         leave.operator()(r, under);   // so spelled, the check of lock contracts knows which argument is which
     }
-    note_left(me, under.done, under.done.closed || under.closed_before);
+    note_left(me, e, under);
     return true;
 }
 
@@ -84,7 +99,7 @@ void allocator::exit_domain(epoch_id e, epoch_holder* holder, bool last, bool cl
     bool was_last = false;
     leave_epoch(e, me, [&](epoch_record& r, departure& under) __attribute__((requires_capability(r.lock))) {
         was_last = last && r.holds.load(std::memory_order_relaxed) == 1;
-        under.done.closing = under.closed_before || (was_last && close && !is_current);
+        begin_end(me, under, was_last && close && !is_current && !under.closed_before);
         if (last)
             leave_locked(r, me, holder, close && !is_current, false, under.done);
         else
@@ -101,7 +116,7 @@ live_count allocator::end_resource(epoch_id e, epoch_holder* holder, bool close,
     live_count leaked;
     leave_epoch(e, me, [&](epoch_record& r, departure& under) __attribute__((requires_capability(r.lock))) {
         std::uint64_t dropped = 0;
-        under.done.closing = under.closed_before || (close && r.holds.load(std::memory_order_relaxed) == 1);
+        begin_end(me, under, close && !under.closed_before && r.holds.load(std::memory_order_relaxed) == 1);
         if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache) {
             if (what == leftovers::dropped && me != nullptr)
                 dropped += l->drop(*me, r.stats.allocations);
@@ -109,10 +124,13 @@ live_count allocator::end_resource(epoch_id e, epoch_holder* holder, bool close,
         }
         leave_locked(r, me, holder, close, what == leftovers::leaked, under.done);
         if (r.era.load(std::memory_order_relaxed) == e.era) {   // leave_locked may have released the lock in between
-            if (what == leftovers::dropped)
+            if (what == leftovers::dropped) {
+                if (r.slab_count != 0 || r.large_count != 0)
+                    under.done.begin_work();
                 dropped += r.drop_all(me);
-            else if (r.slab_count != 0 || r.large_count != 0)
+            } else if (r.slab_count != 0 || r.large_count != 0) {
                 leaked += r.live();
+            }
         }
         state_.count(me, heap_event::released, dropped);
     });
@@ -126,7 +144,7 @@ live_count allocator::end_sharing_resource(epoch_id e, epoch_holder* holder, ato
     thread_record* const me = state_.record();
     live_count leaked;
     leave_epoch(e, me, [&](epoch_record& r, departure& under) __attribute__((requires_capability(r.lock))) {
-        under.done.closing = under.closed_before;
+        begin_end(me, under, false);
         live_count* const live = what == leftovers::leaked ? &leaked : nullptr;
         if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache)
             flush_ended(r, *l, me, live, under);
@@ -197,7 +215,7 @@ std::uint64_t allocator::release_epoch(epoch_id e, atomic<thread_cache*>& keep) 
             live += r.drop_all(me);
     }
     state_.count(me, heap_event::released, live);
-    state_.slabs().purge_if_due(false);
+    state_.count_purged(label_id_of(e), state_.slabs().purge_if_due(false));
     return live;
 }
 
@@ -223,7 +241,7 @@ std::uint64_t allocator::release_part(epoch_id e, atomic<thread_cache*>& keep, v
         live += free_large(*next, me) ? 1 : 0;
     }
     state_.count(me, heap_event::released, live);
-    state_.slabs().purge_if_due(false);
+    state_.count_purged(label_id_of(e), state_.slabs().purge_if_due(false));
     return live;
 }
 

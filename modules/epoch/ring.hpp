@@ -24,9 +24,10 @@ struct close_report {
     bool drained = false;   ///< nothing of the epoch remains
     std::uint64_t scanned_slabs = 0;
     std::uint64_t recycled_slabs = 0;
-    std::uint64_t deferred_claims = 0;   ///< caches of other threads' live resources, or of threads in an operation
-    std::uint64_t nanoseconds = 0;
-    std::uint64_t rss_before = 0;   ///< resident bytes of the process
+    std::uint64_t deferred_claims = 0;     ///< caches of other threads' live resources, or of threads in an operation
+    std::uint64_t nanoseconds = 0;         ///< the whole call, without reading what is resident
+    std::uint64_t purge_nanoseconds = 0;   ///< of those, giving memory to the kernel
+    std::uint64_t rss_before = 0;          ///< resident bytes of the process
     std::uint64_t rss_after = 0;
     std::uint64_t madvise_calls = 0;
     std::uint64_t madvise_bytes = 0;   ///< of the calls that succeeded

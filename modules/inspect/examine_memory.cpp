@@ -6,11 +6,9 @@ module;
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 module tslab.inspect;
 
@@ -35,33 +33,13 @@ void examine_kernel(examination& x)
               "that, or use "
               "reclaim_policy::never, so that no close tries.");
 
-    // The last close of each ring slot; in a comparison only those since the first snapshot.
-    std::map<std::pair<std::uint32_t, std::uint64_t>, std::uint64_t> known;
-    if (x.before != nullptr)
-        for (epoch_stats const& e : x.before->epochs)
-            known[{e.index, e.era}] = e.madvise_asked_bytes;
-    close_stats const& last = x.now.last_close;
-    bool counted =
-        last.timestamp_ns == 0 || (x.before != nullptr && x.before->last_close.timestamp_ns == last.timestamp_ns);
-    std::uint64_t asked = 0, gone = 0;
-    for (epoch_stats const& e : x.now.epochs) {
-        counted |= e.index == last.index && e.era == last.era;
-        auto const earlier = known.find({e.index, e.era});
-        if (earlier != known.end() && earlier->second == e.madvise_asked_bytes)
-            continue;
-        asked += e.madvise_asked_bytes;
-        gone += e.madvise_gone_bytes;
-    }
-    if (!counted) {   // its slot was opened anew since
-        asked += last.madvise_asked_bytes;
-        gone += last.madvise_gone_bytes;
-    }
+    std::uint64_t const asked = g.madvise_asked_bytes, gone = g.madvise_gone_bytes;
     if (auto const how = x.judge_low(x.limits.cooperation, static_cast<double>(gone), static_cast<double>(asked)))
         x.add("madvise_stays", *how, "heap",
-              {{"madvise_asked_bytes", static_cast<double>(asked)},
-               {"madvise_gone_bytes", static_cast<double>(gone)},
+              {{"total_madvise_asked_bytes", static_cast<double>(asked)},
+               {"total_madvise_gone_bytes", static_cast<double>(gone)},
                {"cooperation_pct", 100 * ratio(gone, asked)}},
-              joined("Of ", bytes_text(asked), " that closes handed to madvise ", bytes_text(gone), " (",
+              joined("Of ", bytes_text(asked), " handed to madvise ", x.span(), " ", bytes_text(gone), " (",
                      percent_text(ratio(gone, asked)), ") was no longer resident afterwards."),
               "Look whether the memory is locked, and whether other threads took the pages again at once: then the "
               "phases need "
@@ -102,13 +80,14 @@ void examine_closes(examination& x)
                   "heap",
                   {{"total_epoch_close_timed", static_cast<double>(g.epoch_close_timed)},
                    {"total_epoch_close_ns", static_cast<double>(g.epoch_close_total_ns)},
+                   {"total_epoch_close_purge_ns", static_cast<double>(g.epoch_close_purge_ns)},
                    {"avg_epoch_close_latency_ms", average},
                    {"avg_scanned_per_close", ratio(g.epoch_close_scanned_slabs, g.epoch_closes)}},
                   joined(g.epoch_close_timed, " timed closes took ", decimal_text(average, 3), " ms on average ",
-                         x.span(), "."),
-                  "Make phases smaller, free within the phase rather than at its end, or call allocator::close from a "
-                  "thread that "
-                  "no request waits for; allocator::advance closes without a system call.");
+                         x.span(), ", time for the kernel to take pages not included."),
+                  "Looking at slabs is the bottleneck: make phases smaller, free within the phase rather than at its "
+                  "end, or call allocator::close from a thread that no request waits for; allocator::advance closes "
+                  "without looking.");
     }
 }
 

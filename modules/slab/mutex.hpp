@@ -63,6 +63,17 @@ public:
         return acquire();
     }
 
+    /// Locks if the lock is free, without waiting and untimed; returns whether it did.
+    [[nodiscard]] inline bool try_lock() noexcept
+        __attribute__((try_acquire_capability(true), no_thread_safety_analysis))
+    {
+        std::uint32_t expected = free;
+        if (!state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed))
+            return false;   // acquire: as in acquire()
+        fast_.add();
+        return true;
+    }
+
     /// Returns how long the lock was held, in nanoseconds, if this acquisition was timed; else 0.
     inline std::uint64_t unlock() noexcept __attribute__((release_capability()))
     {

@@ -10,11 +10,12 @@ export namespace tslab {
 
 /// Result of purging pages.
 struct purge_result {
-    std::uint64_t calls = 0;      ///< madvise calls, one for each run of neighbouring pages
-    std::uint64_t bytes = 0;      ///< bytes of the calls that succeeded
-    std::uint64_t failures = 0;   ///< calls that failed: their pages stay resident and usable
-    std::uint64_t asked = 0;      ///< bytes of all calls, if residency was measured; else 0
-    std::uint64_t gone = 0;       ///< of those, no longer resident right afterwards
+    std::uint64_t calls = 0;         ///< madvise calls, one for each run of neighbouring pages
+    std::uint64_t bytes = 0;         ///< bytes of the calls that succeeded
+    std::uint64_t failures = 0;      ///< calls that failed: their pages stay resident and usable
+    std::uint64_t asked = 0;         ///< bytes of all calls, if residency can be measured; else 0
+    std::uint64_t gone = 0;          ///< of those, no longer resident right afterwards
+    std::uint64_t nanoseconds = 0;   ///< time of the calls, those that measure residency included
 
     inline purge_result& operator+=(purge_result const& more) noexcept
     {
@@ -23,6 +24,7 @@ struct purge_result {
         failures += more.failures;
         asked += more.asked;
         gone += more.gone;
+        nanoseconds += more.nanoseconds;
         return *this;
     }
 };
@@ -39,6 +41,9 @@ struct page_figures {
     atomic<std::uint64_t> madvise_calls{0};
     atomic<std::uint64_t> madvise_bytes{0};
     atomic<std::uint64_t> madvise_failures{0};
+    atomic<std::uint64_t> madvise_asked{0};   ///< this and the next: see purge_result
+    atomic<std::uint64_t> madvise_gone{0};
+    atomic<std::uint64_t> purge_ns{0};         ///< time spent on purges, and on returning units
     atomic<std::uint64_t> unmap_failures{0};   ///< runs of units that the system refused to unmap
     atomic<std::uint64_t> metadata_bytes{0};   ///< see page_heap::metadata_bytes
     atomic<std::uint32_t> first_run{0};        ///< the lowest unit of the heap's first run + 1; 0: none
@@ -126,16 +131,21 @@ public:
     void give_purged(slab_meta& first, std::uint32_t pages, lock_site const& site = {}) noexcept;
 
     /// Purges pages of a slab of class `c` in one call, and adds the result to `done`; false if the kernel refuses. No
-    /// other thread may use the pages meanwhile. `look`: as for purge. Thread safe.
-    bool purge_of_slab(std::byte* begin, std::uint32_t pages, unsigned c, bool look, purge_result& done) noexcept;
+    /// other thread may use the pages meanwhile. Thread safe.
+    bool purge_of_slab(std::byte* begin, std::uint32_t pages, unsigned c, purge_result& done) noexcept;
 
     /// Returns a chain of slabs of `pages` pages each, linked by `next`, under one lock. Thread safe.
     void give_chain(slab_meta* first, std::uint32_t pages, lock_site const& site) noexcept;
 
     /// Purges free resident pages, neighbours in one call: at most `most` of them, those with the highest addresses,
     /// since the lowest are allocated first. Thread safe; the calls are made without the lock, while the pages are in
-    /// neither set. `look`: measures residency afterwards.
-    purge_result purge(bool look = false, std::uint64_t most = ~std::uint64_t{0}) noexcept;
+    /// neither set. Residency is measured after each.
+    purge_result purge(std::uint64_t most = ~std::uint64_t{0}) noexcept;
+    /// Adds to the time that is published as spent on purges. Thread safe.
+    inline void note_purge_time(std::uint64_t ns) noexcept
+    {
+        published_->purge_ns.fetch_add(ns, std::memory_order_relaxed);
+    }
 
     /// The watchers of unwanted_pages; each has a period of its own.
     enum class watcher : std::uint8_t { of_time, of_work, count_ };
@@ -250,6 +260,7 @@ private:
     void retire_fresh() noexcept __attribute__((requires_capability(lock_)));
     void publish_sizes() noexcept __attribute__((requires_capability(lock_)));
     void note_fewest() noexcept __attribute__((requires_capability(lock_)));
+    void publish_purge(purge_result const& done) noexcept;
     void give_to_window(unit_run r) noexcept;
     void note_units(std::uint32_t more, std::uint32_t fewer) noexcept __attribute__((requires_capability(lock_)));
     void set_fresh(page_run r) noexcept __attribute__((requires_capability(lock_)))

@@ -30,23 +30,45 @@ std::uint32_t page_heap::unwanted_pages(watcher who) noexcept
     return unwanted;
 }
 
-bool page_heap::purge_of_slab(std::byte* begin, std::uint32_t pages, unsigned c, bool look, purge_result& done) noexcept
+namespace {
+
+/// Gives pages to the kernel, and adds to `done` what became of them. Returns false if the kernel refuses.
+bool purge_pages(void* begin, std::size_t bytes, purge_result& done) noexcept
+{
+    bool const dropped = os().purge(begin, bytes);
+    ++done.calls;
+    (dropped ? done.bytes : done.failures) += dropped ? bytes : 1;
+    if (residency_known()) {
+        done.asked += bytes;
+        done.gone += bytes - std::min<std::uint64_t>(bytes, resident_bytes(begin, bytes));
+    }
+    return dropped;
+}
+
+}
+
+void page_heap::publish_purge(purge_result const& done) noexcept
+{
+    published_->madvise_calls.fetch_add(done.calls, std::memory_order_relaxed);
+    published_->madvise_bytes.fetch_add(done.bytes, std::memory_order_relaxed);
+    published_->madvise_failures.fetch_add(done.failures, std::memory_order_relaxed);
+    published_->madvise_asked.fetch_add(done.asked, std::memory_order_relaxed);
+    published_->madvise_gone.fetch_add(done.gone, std::memory_order_relaxed);
+    note_purge_time(done.nanoseconds);
+}
+
+bool page_heap::purge_of_slab(std::byte* begin, std::uint32_t pages, unsigned c, purge_result& done) noexcept
 {
     std::size_t const bytes = std::size_t{pages} << page_shift;
-    purge_result one{.calls = 1};
-    bool const dropped = os().purge(begin, bytes);
-    (dropped ? one.bytes : one.failures) += dropped ? bytes : 1;
-    if (look && residency_known()) {
-        one.asked = bytes;
-        one.gone = bytes - resident_bytes(begin, bytes);
-    }
+    purge_result one;
+    std::uint64_t const since = now_ns();
+    bool const dropped = purge_pages(begin, bytes, one);
+    one.nanoseconds = now_ns() - since;
     page_figures::class_purges& of = published_->purges[c];
     of.calls.add_shared();
     of.bytes.add_shared(one.bytes);
     of.failures.add_shared(one.failures);
-    published_->madvise_calls.fetch_add(one.calls, std::memory_order_relaxed);
-    published_->madvise_bytes.fetch_add(one.bytes, std::memory_order_relaxed);
-    published_->madvise_failures.fetch_add(one.failures, std::memory_order_relaxed);
+    publish_purge(one);
     done += one;
     return dropped;
 }
@@ -87,9 +109,8 @@ purge_result page_heap::purged_of(unsigned c) const noexcept
     return {.calls = of.calls.value(), .bytes = of.bytes.value(), .failures = of.failures.value()};
 }
 
-purge_result page_heap::purge(bool look, std::uint64_t most) noexcept
+purge_result page_heap::purge(std::uint64_t most) noexcept
 {
-    look = look && residency_known();
     purge_result done;
     std::array<page_run, 64> runs;
     std::uint64_t staying = ~std::uint64_t{0};   // so many of the free resident pages, the first ones, stay
@@ -119,29 +140,18 @@ purge_result page_heap::purge(bool look, std::uint64_t most) noexcept
             break;
         // The pages are in no set, so no thread can take them while the kernel drops them.
         std::array<bool, 64> dropped{};
+        std::uint64_t const since = now_ns();
         for (std::size_t i = 0; i < n; ++i) {
-            std::size_t const bytes = std::size_t{runs[i].count} << page_shift;
-            void* const begin = address_of(runs[i].first);
-            dropped[i] = os().purge(begin, bytes);
-            if (look) {
-                done.asked += bytes;
-                done.gone += bytes - resident_bytes(begin, bytes);
-            }
+            dropped[i] = purge_pages(address_of(runs[i].first), std::size_t{runs[i].count} << page_shift, done);
             count_purged(runs[i], dropped[i]);
-            ++done.calls;
-            if (dropped[i])
-                done.bytes += bytes;
-            else
-                ++done.failures;
         }
+        done.nanoseconds += now_ns() - since;
         lock_guard const guard{lock_};
         for (std::size_t i = 0; i < n; ++i)
             (dropped[i] ? purged_ : resident_).insert(runs[i].first, runs[i].count);
         publish_sizes();
     }
-    published_->madvise_calls.fetch_add(done.calls, std::memory_order_relaxed);
-    published_->madvise_bytes.fetch_add(done.bytes, std::memory_order_relaxed);
-    published_->madvise_failures.fetch_add(done.failures, std::memory_order_relaxed);
+    publish_purge(done);
     return done;
 }
 

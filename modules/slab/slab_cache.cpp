@@ -192,7 +192,7 @@ void slab_cache::give_pages(slab_meta& s, unsigned bin, lock_site const& site) n
 }
 
 // Modelled: tests/models/survivors.pml, step purge_unused
-void slab_cache::purge_unused(slab_meta& s, bool look, purge_result& done) noexcept
+void slab_cache::purge_unused(slab_meta& s, purge_result& done) noexcept
 {
     unsigned const bin = s.bin();
     bin_geometry const& b = bins[bin];
@@ -201,8 +201,8 @@ void slab_cache::purge_unused(slab_meta& s, bool look, purge_result& done) noexc
     std::uint64_t gone = before | free;
     bool refused = false;
     for_each_unused_run(b, free, before, [&](page_run run) {
-        if (refused || pages_.purge_of_slab(s.base + (std::size_t{run.first} << page_shift), run.count,
-                                            class_of_bin(bin), look, done))
+        if (refused ||
+            pages_.purge_of_slab(s.base + (std::size_t{run.first} << page_shift), run.count, class_of_bin(bin), done))
             return;
         refused = true;
         // A slot that begins before the run and reaches into it touches only pages that were purged before, or that
@@ -281,9 +281,7 @@ void slab_cache::decay() noexcept
 
 purge_result slab_cache::purge_if_due(bool asked) noexcept
 {
-    std::uint64_t const resident = pages_.free_resident_pages();
-    bool const wanted = purges_at_once() || (is_cached() && asked);
-    return wanted && resident != 0 ? pages_.purge(asked) : purge_result{};
+    return is_purge_due(asked) ? pages_.purge() : purge_result{};
 }
 
 void slab_cache::empty() noexcept
@@ -305,7 +303,7 @@ void slab_cache::empty() noexcept
 purge_result slab_cache::trim() noexcept
 {
     empty();
-    return pages_.purge(true);
+    return pages_.purge();
 }
 
 }

@@ -48,8 +48,13 @@ public:
     /// The same for a chain of slabs of one class; returns how many were cached.
     std::uint32_t put_chain(slab_meta* first, lock_site const& site) noexcept;
 
-    /// Purges free pages at the end of a close, as the policy says. `asked`: the close is explicit, so under `cached`
-    /// too they are purged at once, and residency is measured afterwards.
+    /// Whether a close has free pages to purge at its end, as the policy says. `asked`: the close is explicit, so under
+    /// `cached` too they are purged at once.
+    [[nodiscard]] inline bool is_purge_due(bool asked) const noexcept
+    {
+        return (purges_at_once() || (is_cached() && asked)) && pages_.free_resident_pages() != 0;
+    }
+    /// Purges free pages if that is due.
     purge_result purge_if_due(bool asked) noexcept;
 
     /// Whether unused memory decays.
@@ -69,9 +74,8 @@ public:
     }
     /// Purges the pages of a slab of several pages that only free slots touch, except those purged before, and adds the
     /// result to `done`; they read as zero afterwards. If the kernel refuses, the rest stays. The caller has claimed
-    /// the slab, so no slot of it is allocated meanwhile; other threads may free into it. `look`: as for
-    /// page_heap::purge.
-    void purge_unused(slab_meta& s, bool look, purge_result& done) noexcept;
+    /// the slab, so no slot of it is allocated meanwhile; other threads may free into it.
+    void purge_unused(slab_meta& s, purge_result& done) noexcept;
 
     /// Frees the pages of every cached slab.
     void empty() noexcept;

@@ -136,7 +136,7 @@ struct thread_stats {
     friend bool operator==(thread_stats const&, thread_stats const&) = default;
 };
 
-/// The last explicit close: what it purged, and the effect on residency.
+/// The last timed close: what it purged, and the effect on residency.
 struct close_stats {
 #define TSLAB_OF_CLOSE
 #include "figures.def"

@@ -61,7 +61,7 @@ void heap_state::decay_heap(thread_record* me, std::uint64_t now) noexcept
 
 void heap_state::purge_unwanted(purge_cause cause, std::uint64_t most) noexcept
 {
-    if (pages().purge(false, most).calls != 0)
+    if (pages().purge(most).calls != 0)
         stats_.purge_passes[static_cast<std::size_t>(cause)].add_shared();
 }
 

@@ -272,13 +272,13 @@ bool epoch_slabs::try_drain() noexcept
 
 // Modelled: tests/models/close.pml, step slot_drained
 // Modelled: tests/models/era.pml, step slot_drained
-void heap_state::slot_drained(epoch_slabs& s, thread_record* me, bool give_back) noexcept
+void heap_state::slot_drained(epoch_slabs& s, thread_record* me, reclaim_result& done, bool give_back) noexcept
 {
     count(me, heap_event::epoch_drained);
     free_slots_.release(s.index);
     if (give_back) {
-        slabs_.purge_if_due(false);
-        give_back_units(me);
+        purge_if_due(done, false);
+        give_back_units(me, page_heap::slack_pages, &done.purged);
     }
 }
 

@@ -155,10 +155,10 @@ struct alignas(64) epoch_slabs {
     /// The live objects in the listed slabs, and the large allocations. Linear in both.
     [[nodiscard]] live_count live() const noexcept __attribute__((requires_capability(lock)));
 
-    /// Gives the kernel the pages of listed slabs that no live object touches, and adds the figures to `done`. System
-    /// calls are made without the lock. No effect if the slot holds another era. Returns true if the epoch drained
-    /// meanwhile: then the caller releases the ring slot. `look`: as for page_heap::purge. Thread safe.
-    [[nodiscard]] bool purge_unused(thread_record* me, std::uint64_t for_era, bool look, purge_result& done) noexcept;
+    /// Gives the kernel the pages of listed slabs that no live object touches, and adds the figures to `done.purged`.
+    /// System calls are made without the lock. No effect if the slot holds another era. Sets `done.drained` if the epoch
+    /// drained meanwhile, and `done.label_id` if there was something to purge. Thread safe.
+    void purge_unused(thread_record* me, std::uint64_t for_era, reclaim_result& done) noexcept;
     /// Whether purge_unused may find pages. May be true in vain, is never false in error.
     [[nodiscard]] bool may_have_unused_pages() const noexcept __attribute__((requires_capability(lock)))
     {
@@ -205,6 +205,8 @@ private:
     [[nodiscard]] slab_meta* first_partial_for(unsigned bin, thread_record const& me) const noexcept
         __attribute__((requires_capability(lock)));
     void repair_partial(slab_meta& s, unsigned bin, bool claimed) noexcept __attribute__((requires_capability(lock)));
+    void flush_bin(thread_cache& l, unsigned bin, thread_record* me, reclaim_result& done) noexcept
+        __attribute__((requires_capability(lock)));
     void note_retained(thread_cache const& l, unsigned bin, thread_record& me, reclaim_result& done) noexcept
         __attribute__((requires_capability(lock)));
     void detach_cache(thread_cache& l, thread_record* me, reclaim_result& done) noexcept
@@ -248,7 +250,8 @@ public:
     };
 
     /// `me`: the calling thread's record, or null. `row`: the class to count the lock at. `done`: if not null, its
-    /// `drained` is set to true when this lock's release drained the epoch; otherwise it is left as it is.
+    /// `drained` is set to true when this lock's release drained the epoch, and what the release purges is added to it;
+    /// the caller counts that. Otherwise the release does.
     inline explicit epoch_lock(epoch_slabs& e, thread_record* me, unsigned row = no_class, then what = then::purge,
                                reclaim_result* done = nullptr) noexcept __attribute__((acquire_capability(e.lock)))
         : tail_{e, me, what, done}, guard_{e.lock, e.site(me, row)}
@@ -289,6 +292,7 @@ private:
 
     private:
         void run() noexcept;
+        void run(reclaim_result& done) noexcept;
 
         epoch_slabs& epoch_;
         thread_record* me_;

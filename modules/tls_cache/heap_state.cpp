@@ -141,7 +141,7 @@ std::uint32_t heap_state::slot_of(epoch_slabs const& s) const noexcept
 }
 
 // Modelled: tests/models/chunks.pml, step give_back_units
-bool heap_state::give_back_units(thread_record* me, std::uint32_t keep) noexcept
+bool heap_state::give_back_units(thread_record* me, std::uint32_t keep, purge_result* done) noexcept
 {
     if (keep != 0 && pages().free_purged_pages() <= keep + keep / 2)
         return false;
@@ -150,6 +150,18 @@ bool heap_state::give_back_units(thread_record* me, std::uint32_t keep) noexcept
     std::size_t const n = pages().withdraw(runs, keep);
     if (n == 0)
         return false;
+    std::uint64_t const since = now_ns();
+    bool const given = give_back(me, runs, n);
+    std::uint64_t const took = now_ns() - since;
+    pages().note_purge_time(took);
+    if (done != nullptr)
+        done->nanoseconds += took;
+    return given;
+}
+
+/// Returns withdrawn units to the window if no other thread is in an operation; else restores them and returns false.
+bool heap_state::give_back(thread_record* me, page_heap::unit_batch const& runs, std::size_t n) noexcept
+{
     // A thread whose free was the first into a slab may still have to read the slab's descriptor, after others have
     // emptied and recycled the slab and its pages were withdrawn here. After this barrier, a thread that is in no
     // operation finds no slab in these units.

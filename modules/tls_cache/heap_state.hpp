@@ -191,13 +191,24 @@ public:
     std::uint64_t retire_large(slab_meta& s) noexcept;
 
     /// Releases the ring slot of an epoch that has drained. Called after the epoch's lock is released, by the thread
-    /// whose try_drain returned true. `give_back`: purge pages and return address space as the policy says.
-    void slot_drained(epoch_slabs& s, thread_record* me, bool give_back = true) noexcept;
+    /// whose try_drain returned true. `give_back`: purge pages and return address space as the policy says, and add that
+    /// to `done`.
+    void slot_drained(epoch_slabs& s, thread_record* me, reclaim_result& done, bool give_back = true) noexcept;
+    /// Purges free pages if that is due after a close (see slab_cache::is_purge_due), and adds that to `done`.
+    void purge_if_due(reclaim_result& done, bool asked) noexcept;
+    /// Counts bytes that were purged for an epoch with that label.
+    inline void count_purged(std::uint32_t label_id, purge_result const& purged) noexcept
+    {
+        if (purged.asked == 0) [[likely]]
+            return;
+        stats_.madvise_asked[label_id].add_shared(purged.asked);
+        stats_.madvise_gone[label_id].add_shared(purged.gone);
+    }
 
     /// Gives the kernel the pages that no live object touches, of an epoch that was closed by a scope's end or whose
     /// caches were flushed late. Done at once if the policy says so; otherwise decay_heap does it later. See
     /// epoch_slabs::purge_unused.
-    void purge_survivors(epoch_slabs& s, std::uint64_t era, thread_record* me) noexcept;
+    void purge_survivors(epoch_slabs& s, std::uint64_t era, thread_record* me, reclaim_result& done) noexcept;
     /// The same for all epochs that were closed `decay_ns` ago or earlier, whatever the policy.
     void purge_closed(thread_record* me, std::uint64_t now) noexcept;
 
@@ -248,7 +259,7 @@ public:
         sampling_.store(on, std::memory_order_relaxed);
         stats_.sampling.store(on ? 1 : 0, std::memory_order_relaxed);
     }
-    /// Guards state that only statistics and explicit closes use. Taken last; no allocation or free takes it.
+    /// Guards state that only statistics and timed closes use. Taken last; no allocation or free takes it.
     [[nodiscard]] inline mutex& history_lock() const noexcept { return history_lock_; }
 
     /// The slabs of the epoch in ring slot `slot`. Requires: slot < prepared_slots().
@@ -335,8 +346,10 @@ public:
         atomic<std::uint32_t>& pins_;
     };
     /// Returns free units to the window, except for `keep` pages, if no other thread is in an operation; returns false
-    /// if nothing was returned. `me`: the calling thread's record, or null. The caller holds no lock.
-    bool give_back_units(thread_record* me, std::uint32_t keep = page_heap::slack_pages) noexcept;
+    /// if nothing was returned. `me`: the calling thread's record, or null. `done`: if not null, the time it took is
+    /// added to it. The caller holds no lock.
+    bool give_back_units(thread_record* me, std::uint32_t keep = page_heap::slack_pages,
+                         purge_result* done = nullptr) noexcept;
     /// Returns all free units to the window, so that a longer run of pages can be taken from there. Returns false if
     /// nothing was returned.
     [[nodiscard]] bool make_room(thread_record* me) noexcept;
@@ -386,6 +399,7 @@ private:
     [[nodiscard]] bool retain_less(thread_record& me, lock_site const& site) noexcept;
     void flush_classes(thread_record& r, std::uint32_t stay_pages) noexcept;
     void purge_unwanted(purge_cause cause, std::uint64_t most) noexcept;
+    [[nodiscard]] bool give_back(thread_record* me, page_heap::unit_batch const& runs, std::size_t n) noexcept;
     void revoke_thread_caches(thread_record* me) noexcept;
     void recycle_to_heap(slab_meta& s, unsigned bin, thread_record* me, epoch_slabs const* home) noexcept;
     [[nodiscard]] thread_cache* attach_cache(thread_record& me, std::uint32_t slot, std::uint64_t era,

@@ -94,7 +94,8 @@ template <> struct fields_of<page_figures> {
     static constexpr std::array all{
         TSLAB_FIELD(purges),           TSLAB_FIELD(free_resident),  TSLAB_FIELD(free_purged),
         TSLAB_FIELD(unwanted),         TSLAB_FIELD(madvise_calls),  TSLAB_FIELD(madvise_bytes),
-        TSLAB_FIELD(madvise_failures), TSLAB_FIELD(unmap_failures), TSLAB_FIELD(metadata_bytes),
+        TSLAB_FIELD(madvise_failures), TSLAB_FIELD(madvise_asked),  TSLAB_FIELD(madvise_gone),
+        TSLAB_FIELD(purge_ns),         TSLAB_FIELD(unmap_failures), TSLAB_FIELD(metadata_bytes),
         TSLAB_FIELD(first_run),        TSLAB_FIELD(units)};
 };
 
@@ -233,6 +234,8 @@ template <> struct fields_of<heap_stats_page> {
                                     TSLAB_FIELD(labels),
                                     TSLAB_FIELD(labels_in_overflow),
                                     TSLAB_FIELD(labels_cut),
+                                    TSLAB_FIELD(madvise_asked),
+                                    TSLAB_FIELD(madvise_gone),
                                     TSLAB_FIELD(threads),
                                     TSLAB_FIELD(epochs),
                                     TSLAB_FIELD(prepared_epochs),

@@ -58,6 +58,7 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
     if (l.binding_ != nullptr)
         l.binding_->store(&no_cache, std::memory_order_relaxed);
     l.binding_ = nullptr;
+    std::uint32_t kept = 0;
     // A cache that its own thread flushes retains empty slabs: its next epoch starts with them.
     bool const retaining = me == l.record_ && heap->retains_slabs() &&
                            me->retaining.load(std::memory_order_relaxed) < thread_record::retaining_limit;
@@ -69,10 +70,12 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
         if (retaining && l.is_retained_whole(bin)) [[likely]] {
             if (of_bin == 0)
                 continue;
-            if (done.closing && l.slow_bins_[bin].owned.size() == 1) [[likely]]
+            if (done.brief && l.slow_bins_[bin].owned.size() == 1) [[likely]] {
                 me->classes[bin][class_event::close_retained].add();   // stands for four events, see there
-            else
+                ++kept;
+            } else {
                 note_retained(l, bin, *me, done);
+            }
             continue;
         }
         if (retaining && l.can_retain(bin)) {
@@ -80,20 +83,14 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
                 note_retained(l, bin, *me, done);
             continue;
         }
-        std::uint64_t flushed = 0;
-        l.for_each_slab_of(bin, [&](slab_meta& s, unsigned) __attribute__((no_thread_safety_analysis)) {
-            orphan_slab(s, bin, me, done);
-            ++flushed;
-        });
-        heap->counts_of(me, class_of_bin(bin))[class_event::flushed].add(flushed);
-        l.forget_slabs(bin);
-        l.used_bins_ &= ~only_bin(bin);
+        flush_bin(l, bin, me, done);
     }
     if (retaining && l.used_bins_ != 0) {
         // Counted here, so that no more caches retain slabs however many are detached at once.
         me->retaining.store(me->retaining.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         l.used_ns_ = me->clock_ns;
     }
+    done.kept += kept;
     stats.allocations.add(published);
     l.sample_bins_ = 0;
     (l.prev_ != nullptr ? l.prev_->next_ : caches) = l.next_;
@@ -103,6 +100,21 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
     l.published_->counted_frees.raise(l.counted_frees.value());
     l.published_->era.store(0, std::memory_order_relaxed);
     l.attached_.store(nullptr, std::memory_order_release);   // release: pairs with the acquire in flush_retained
+}
+
+/// Takes a detached cache's slabs of a bin. Apart, so that the loop over bins that stay keeps its registers.
+[[gnu::noinline]] void epoch_slabs::flush_bin(thread_cache& l, unsigned bin, thread_record* me,
+                                              reclaim_result& done) noexcept
+{
+    done.begin_work();
+    std::uint64_t flushed = 0;
+    l.for_each_slab_of(bin, [&](slab_meta& s, unsigned) __attribute__((no_thread_safety_analysis)) {
+        orphan_slab(s, bin, me, done);
+        ++flushed;
+    });
+    heap->counts_of(me, class_of_bin(bin))[class_event::flushed].add(flushed);
+    l.forget_slabs(bin);
+    l.used_bins_ &= ~only_bin(bin);
 }
 
 /// Counts the slabs that a detached cache retains in a bin as scanned and recycled.
@@ -118,6 +130,7 @@ void epoch_slabs::note_retained(thread_cache const& l, unsigned bin, thread_reco
 void epoch_slabs::flush_empty_slabs(thread_cache& l, thread_record* me, reclaim_result& done) noexcept
 {
     l.key_.store(closed_key, std::memory_order_relaxed);
+    done.begin_work();
     slab_list kept;
     l.for_each_slab([&](slab_meta& s, unsigned bin) {
         bool const empty = heap->claim_slab(s, bin).all;
@@ -194,6 +207,7 @@ bool epoch_slabs::end_elsewhere(thread_cache& l, thread_record* me, live_count* 
 {
     thread_record const& r = *l.record_;
     l.key_.store(closed_key, std::memory_order_relaxed);
+    done.begin_work();
     if (live != nullptr) {
         // live() walks the cache's lists, so its thread must be in no operation. While the cache is bound, only that
         // thread's end flushes it.
@@ -289,6 +303,7 @@ void epoch_slabs::begin_closing() noexcept
 void epoch_slabs::reclaim_locked(thread_record* me, bool closing, reclaim_result& done) noexcept
 {
     done.found = true;
+    done.begin_work();
     if (closing && state.load(std::memory_order_relaxed) == lifecycle::active) {
         set_state(lifecycle::closing);
         done.closed = true;
@@ -414,11 +429,20 @@ void epoch_lock::tail::look() noexcept
 
 void epoch_lock::tail::run() noexcept
 {
-    if (!drained_)
-        return epoch_.heap->purge_survivors(epoch_, era_, me_);
     if (done_ != nullptr)
-        done_->drained = true;
-    epoch_.heap->slot_drained(epoch_, me_, what_ != then::keep);
+        return run(*done_);
+    reclaim_result done;
+    done.label_id = epoch_.label_id.load(std::memory_order_relaxed);   // until then the slot is not released
+    run(done);
+    epoch_.heap->count_purged(done.label_id, done.purged);
+}
+
+void epoch_lock::tail::run(reclaim_result& done) noexcept
+{
+    if (!drained_)
+        return epoch_.heap->purge_survivors(epoch_, era_, me_, done);
+    done.drained = true;
+    epoch_.heap->slot_drained(epoch_, me_, done, what_ != then::keep);
 }
 
 }

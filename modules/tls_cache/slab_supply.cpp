@@ -229,6 +229,14 @@ slab_meta* heap_state::recut_retained(unsigned bin, thread_record& me) noexcept
     return s;
 }
 
+void heap_state::purge_if_due(reclaim_result& done, bool asked) noexcept
+{
+    if (!slabs_.is_purge_due(asked)) [[likely]]
+        return;
+    done.begin_purge(pages().free_resident_pages());
+    done.purged += slabs_.purge_if_due(asked);
+}
+
 std::uint64_t heap_state::retire_live(slab_meta& s, unsigned bin) noexcept
 {
     check_live(s, bin);

@@ -265,18 +265,19 @@ struct place_page {
     std::array<published_place, capacity> places{};   ///< complete before a published_holder names one
 };
 
-/// The last explicit close of the heap.
+/// The last timed close of the heap.
 struct last_close_record {
     atomic<std::uint32_t> version{0};   ///< odd while a writer changes the record
     atomic<std::uint64_t> timestamp_ns{0};
     atomic<std::uint64_t> index{0};
     atomic<std::uint64_t> era{0};
     shared_text label;
-    std::array<atomic<std::uint64_t>, 10> figures{};   ///< in the order of close_stats
+    static constexpr std::size_t figure_count = 11;
+    std::array<atomic<std::uint64_t>, figure_count> figures{};   ///< in the order of close_stats
 
     /// Writes the record. One thread at a time may call it.
     void publish(std::uint64_t when, std::uint32_t slot, std::uint64_t of_era, std::string_view name,
-                 std::array<std::uint64_t, 10> const& of) noexcept
+                 std::array<std::uint64_t, figure_count> const& of) noexcept
     {
         std::uint32_t const before = version.load(std::memory_order_relaxed);
         version.store(before + 1, std::memory_order_relaxed);
@@ -365,6 +366,8 @@ struct alignas(64) heap_stats_page {
     std::array<shared_text, label_buckets - 2> labels{};
     counter labels_in_overflow;
     counter labels_cut;
+    std::array<counter, label_buckets> madvise_asked{};   ///< by label: see heap_state::count_purged
+    std::array<counter, label_buckets> madvise_gone{};
 
     atomic<thread_stats_page*> threads{nullptr};   ///< newest first
     atomic<epoch_stats_page*> epochs{nullptr};     ///< of the ring slots with a record, the newest first

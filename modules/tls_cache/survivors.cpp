@@ -92,41 +92,46 @@ void epoch_slabs::end_purge(purge_position& at, std::span<slab_meta* const> batc
 }
 
 // Modelled: tests/models/survivors.pml, step purge_unused
-bool epoch_slabs::purge_unused(thread_record* me, std::uint64_t for_era, bool look, purge_result& done) noexcept
+void epoch_slabs::purge_unused(thread_record* me, std::uint64_t for_era, reclaim_result& done) noexcept
 {
     if (with_checks && heap->checks().on())
-        return false;   // the contents of free slots are checked when they are allocated
+        return;   // the contents of free slots are checked when they are allocated
     std::array<slab_meta*, purge_batch> batch{};
     purge_position at;
-    reclaim_result end;   // for its `drained`
+    std::uint64_t const refused_before = done.purged.failures;
     for (std::size_t n = 0;;) {
         {
-            epoch_lock const guard{*this, me, no_class, epoch_lock::then::keep, &end};
+            epoch_lock const guard{*this, me, no_class, epoch_lock::then::keep, &done};
             if (n != 0)
                 end_purge(at, std::span{batch}.first(n), me);
             bool const goes_on = era.load(std::memory_order_relaxed) == for_era &&
-                                 state.load(std::memory_order_relaxed) != lifecycle::drained && done.failures == 0;
+                                 state.load(std::memory_order_relaxed) != lifecycle::drained &&
+                                 done.purged.failures == refused_before;
             n = goes_on ? claim_for_purge(at, batch) : 0;
+            if (n != 0)
+                done.label_id = label_id.load(std::memory_order_relaxed);
         }
         if (n == 0)
-            return end.drained;
-        for (std::size_t i = 0; i < n && done.failures == 0; ++i)
-            heap->slabs().purge_unused(*batch[i], look, done);
+            return;
+        done.begin_purge(n);
+        for (std::size_t i = 0; i < n && done.purged.failures == refused_before; ++i)
+            heap->slabs().purge_unused(*batch[i], done.purged);
     }
 }
 
-void heap_state::purge_survivors(epoch_slabs& s, std::uint64_t era, thread_record* me) noexcept
+void heap_state::purge_survivors(epoch_slabs& s, std::uint64_t era, thread_record* me, reclaim_result& done) noexcept
 {
-    purge_result done;
-    if (slabs_.purges_at_once() && s.purge_unused(me, era, false, done)) {
-        slabs_.purge_if_due(false);
-        give_back_units(me);
+    if (!slabs_.purges_at_once())
+        return;
+    s.purge_unused(me, era, done);
+    if (done.drained) {
+        purge_if_due(done, false);
+        give_back_units(me, page_heap::slack_pages, &done.purged);
     }
 }
 
 void heap_state::purge_closed(thread_record* me, std::uint64_t now) noexcept
 {
-    purge_result done;
     for (std::uint32_t i = 0; i < prepared_slots(); ++i) {
         epoch_slabs& s = epoch_slabs_at(i);
         // Hints: purge_unused compares the era under the lock.
@@ -134,7 +139,9 @@ void heap_state::purge_closed(thread_record* me, std::uint64_t now) noexcept
         std::uint64_t const since = s.closing_ns.load(std::memory_order_relaxed);
         if (s.state.load(std::memory_order_relaxed) != lifecycle::closing || since == 0 || since + decay_ns_ > now)
             continue;
-        static_cast<void>(s.purge_unused(me, era, false, done));
+        reclaim_result done;
+        s.purge_unused(me, era, done);
+        count_purged(done.label_id, done.purged);
     }
 }
 

@@ -150,18 +150,22 @@ def epochs():
 
 def closing():
     row("Closing and giving back")
-    panel("epoch_close() Call Rate", "Epochs that turned CLOSING, and closes the program asked for, per second.",
+    panel("epoch_close() Call Rate", "Epochs that turned CLOSING, and closes that were timed, per second: those with work, and one in 1,024 of the "
+          "others.",
           ("sum by (heap) (rate(temporal_slab_epoch_closes_total{}[R]))", "{{heap}} closed"),
-          ("sum by (heap) (rate(temporal_slab_epoch_close_timed_total{}[R]))", "{{heap}} asked for"), unit="ops")
+          ("sum by (heap) (rate(temporal_slab_epoch_close_timed_total{}[R]))", "{{heap}} timed"), unit="ops")
     panel("Reclamation Yield", "Slabs reclaimed by slabs looked at. Good above 0.8; below 0.3 objects outlive their phase.",
           ("rate(temporal_slab_epoch_close_recycled_slabs_total{}[R]) / "
            "(rate(temporal_slab_epoch_close_scanned_slabs_total{}[R]) > 0)", "{{heap}}"), unit="percentunit", maximum=1)
-    panel("Average Close", "Closes the program asked for: yellow from 1 ms, red from 10 ms.",
+    panel("Average Close", "Of timed closes. Looking at slabs: yellow from 1 ms, red from 10 ms. The kernel's time to take "
+          "pages is apart.",
           ("rate(temporal_slab_epoch_close_seconds_total{}[R]) / (rate(temporal_slab_epoch_close_timed_total{}[R]) > 0)",
-           "{{heap}}"), unit="s", limits=(0.001, 0.01))
-    panel("Kernel Cooperation %", "Fact: bytes that left memory by bytes handed to madvise, in the recent timed closes.",
-          ("100 * sum by (heap) (temporal_slab_epoch_madvise_gone_bytes{}) / "
-           "(sum by (heap) (temporal_slab_epoch_madvise_asked_bytes{}) > 0)", "{{heap}}"), kind="gauge", unit="percent",
+           "{{heap}}"),
+          ("rate(temporal_slab_epoch_close_purge_seconds_total{}[R]) / "
+           "(rate(temporal_slab_epoch_close_timed_total{}[R]) > 0)", "{{heap}} giving back"), unit="s", limits=(0.001, 0.01))
+    panel("Kernel Cooperation %", "Fact: bytes that left memory by bytes handed to madvise, in 10 minutes.",
+          ("100 * sum by (heap) (increase(temporal_slab_madvise_gone_bytes_total{}[10m])) / "
+           "(sum by (heap) (increase(temporal_slab_madvise_asked_bytes_total{}[10m])) > 0)", "{{heap}}"), kind="gauge", unit="percent",
           maximum=100, options=GAUGE, width=4,
           overrides=[{"matcher": {"id": "byType", "options": "number"},
                       "properties": [{"id": "thresholds", "value": {"mode": "absolute", "steps": [

@@ -348,7 +348,9 @@ BOOST_AUTO_TEST_CASE(rule_04_close_reports_slabs_nanoseconds_rss_and_madvise)
     BOOST_TEST(one.rss_after_close == r.rss_after);
     BOOST_TEST(s.global.epoch_close_recycled_slabs == r.recycled_slabs);
     BOOST_TEST(s.global.epoch_close_scanned_slabs == r.scanned_slabs);
-    BOOST_TEST(s.global.epoch_close_total_ns == r.nanoseconds);
+    BOOST_TEST(s.global.epoch_close_total_ns == r.nanoseconds - r.purge_nanoseconds);
+    BOOST_TEST(s.global.epoch_close_purge_ns == r.purge_nanoseconds);
+    BOOST_TEST(r.purge_nanoseconds > 0u);
     BOOST_TEST(s.global.madvise_bytes == r.madvise_bytes);
     BOOST_TEST(s.global.madvise_calls == r.madvise_calls);
     heap.free(all[keep]);

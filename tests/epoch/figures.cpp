@@ -190,14 +190,26 @@ BOOST_AUTO_TEST_CASE(counters_never_fall)
             heap.close(heap.current_epoch());
         heap.free(heap.malloc(static_cast<std::size_t>(i) * 31));
         auto const now = heap.snapshot().global;
-        for (auto counter :
-             {&tslab::global_stats::allocations, &tslab::global_stats::frees, &tslab::global_stats::madvise_calls,
-              &tslab::global_stats::madvise_bytes, &tslab::global_stats::slow_path_hits,
-              &tslab::global_stats::epoch_opens, &tslab::global_stats::epoch_closes, &tslab::global_stats::epoch_drains,
-              &tslab::global_stats::domain_enters, &tslab::global_stats::domain_exits,
-              &tslab::global_stats::released_objects, &tslab::global_stats::lock_fast_acquire,
-              &tslab::global_stats::epoch_close_total_ns, &tslab::global_stats::epoch_close_scanned_slabs,
-              &tslab::global_stats::epoch_close_recycled_slabs})
+        for (auto counter : {&tslab::global_stats::allocations,
+                             &tslab::global_stats::frees,
+                             &tslab::global_stats::madvise_calls,
+                             &tslab::global_stats::madvise_bytes,
+                             &tslab::global_stats::slow_path_hits,
+                             &tslab::global_stats::epoch_opens,
+                             &tslab::global_stats::epoch_closes,
+                             &tslab::global_stats::epoch_drains,
+                             &tslab::global_stats::domain_enters,
+                             &tslab::global_stats::domain_exits,
+                             &tslab::global_stats::released_objects,
+                             &tslab::global_stats::lock_fast_acquire,
+                             &tslab::global_stats::epoch_close_total_ns,
+                             &tslab::global_stats::epoch_close_purge_ns,
+                             &tslab::global_stats::epoch_close_timed,
+                             &tslab::global_stats::epoch_close_scanned_slabs,
+                             &tslab::global_stats::epoch_close_recycled_slabs,
+                             &tslab::global_stats::purge_ns,
+                             &tslab::global_stats::madvise_asked_bytes,
+                             &tslab::global_stats::madvise_gone_bytes})
             BOOST_REQUIRE(now.*counter >= before.*counter);
         before = now;
     }

@@ -83,16 +83,6 @@ inline tslab::timing_stats timing(std::uint64_t samples, std::uint64_t wall_ns, 
     return t;
 }
 
-inline tslab::close_stats last_close(std::uint32_t index, std::uint64_t era, std::uint64_t asked)
-{
-    tslab::close_stats c;
-    c.timestamp_ns = 5;
-    c.index = index;
-    c.era = era;
-    c.madvise_asked_bytes = asked;
-    return c;
-}
-
 }
 
 #define CHECK_CODE(s, code, expected) BOOST_TEST(doctor::severity_of(s, code) == expected)

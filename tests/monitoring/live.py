@@ -34,6 +34,9 @@ QUICK_AGE = 3     # instead of the 300 s of the rule as it is shipped
 # Panels without data although all is well: what they show takes longer than this test.
 LATER = {"Held Longer Than a Minute"}
 SCRAPE = 1
+SLOW_SCRAPE = 5   # of a second Prometheus, out of phase with the closes of the demo
+COOPERATION = ("sum by (heap) (increase(temporal_slab_madvise_gone_bytes_total[30s])) / "
+               "(sum by (heap) (increase(temporal_slab_madvise_asked_bytes_total[30s])) > 0)")
 
 
 def free_port():
@@ -173,7 +176,7 @@ def wait_for_alert(prometheus, name, since, seconds):
 
 
 @contextlib.contextmanager
-def scraping(arguments, where, scratch):
+def scraping(arguments, where, scratch, interval=SCRAPE):
     """A Prometheus with the rules as they are shipped and the quick one, that has scraped once."""
     rules = arguments.source / "monitoring/rules"
     host, _, path = where.partition("/")
@@ -181,7 +184,7 @@ def scraping(arguments, where, scratch):
     quick = quick_rules(definitions.rules(rules / "alerts.yml"))
     (directory / "quick.yml").write_text(yaml.safe_dump(quick), encoding="utf-8")
     configuration = {
-        "global": {"scrape_interval": f"{SCRAPE}s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": f"{interval}s", "evaluation_interval": "1s"},
         "rule_files": [str(rules / "recording.yml"), str(rules / "alerts.yml"), scratch + "/quick.yml"],
         "scrape_configs": [{"job_name": "demo", "metrics_path": "/" + path, "static_configs": [{"targets": [host]}]}]}
     (directory / "prometheus.yml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
@@ -226,11 +229,14 @@ def main():
             sys.exit(f"the demo said {word!r}")
         where = stack.enter_context(endpoint(arguments, demo, scratch))
         prometheus = stack.enter_context(scraping(arguments, where, scratch))
+        slow_scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="tslab-prometheus-"))
+        slow = stack.enter_context(scraping(arguments, where, slow_scratch, SLOW_SCRAPE))
         failures, waits = [], []
         if demo:
             leak_at, waits = measure(prometheus, demo, failures)
         else:
             time.sleep(20)
+        slow.wait(f"the kernel's cooperation, scraped each {SLOW_SCRAPE} s", lambda: slow.samples(COOPERATION)[1], 30)
         n = check(prometheus, arguments.source / "monitoring", where.partition("/")[0], failures)
         if arguments.shipped and demo:
             for name in ("EpochMemoryLeak", "EpochLeak"):

@@ -5,8 +5,10 @@
 // go after the last: the window of addresses is a new one for each. Include it last: it imports tslab.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <thread>
 import tslab.internal;
 
 namespace support {
@@ -19,6 +21,7 @@ public:
         commit_bytes = purge_bytes = map_bytes = reserve_bytes = release_bytes = 0;
         fail_reserve_above = ~std::size_t{0};
         fail_commit = fail_purge = fail_release = false;
+        purge_ms = 0;
         taken_below = 0;
         collisions_left = 0;
         commits_left = ~std::uint64_t{0};
@@ -39,6 +42,7 @@ public:
         map_bytes, reserve_bytes, release_bytes;
     static inline std::atomic<std::size_t> fail_reserve_above;   ///< a reservation of more bytes is refused
     static inline std::atomic<bool> fail_commit, fail_purge, fail_release;
+    static inline std::atomic<std::uint32_t> purge_ms;          ///< each purge of pages takes so much longer
     static inline std::atomic<std::uint64_t> commits_left;      ///< commits, and maps at an address, that still succeed
     static inline std::atomic<std::uintptr_t> taken_below;      ///< map_at finds something there already,
     static inline std::atomic<std::uint64_t> collisions_left;   ///< and so many more times where units are asked for
@@ -86,6 +90,8 @@ private:
     {
         bool const counts = !is_of_tables(begin);
         purges += counts ? 1 : 0;
+        if (counts && purge_ms != 0)
+            std::this_thread::sleep_for(std::chrono::milliseconds{purge_ms});
         if (fail_purge)
             return false;
         purge_bytes += counts ? bytes : 0;

@@ -20,7 +20,7 @@ chosen_epochs choose(std::vector<epoch_stats> const& epochs)
             continue;
         if (e.lifecycle == lifecycle::active || e.lifecycle == lifecycle::closing)
             chosen.held.push_back(i);
-        else if (e.lifecycle == lifecycle::drained && e.rss_before_close != 0)
+        else if (e.lifecycle == lifecycle::drained && has_close_facts(e))
             chosen.drained.push_back(i);
     }
     if (chosen.held.size() > exposed_epochs) {

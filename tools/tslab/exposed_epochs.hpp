@@ -16,6 +16,12 @@ struct chosen_epochs {
     std::size_t omitted = 0;            // ACTIVE and CLOSING ones that are not
 };
 
+/// Whether something is known of the epoch's close: it was explicit, or it purged pages.
+[[nodiscard]] inline bool has_close_facts(tslab::epoch_stats const& e) noexcept
+{
+    return e.rss_before_close != 0 || e.madvise_asked_bytes != 0 || e.madvise_bytes != 0;
+}
+
 /// Takes each ring slot once, see exposed_epochs and exposed_drained_epochs.
 [[nodiscard]] chosen_epochs choose(std::vector<tslab::epoch_stats> const& epochs);
 

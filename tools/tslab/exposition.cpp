@@ -75,7 +75,7 @@ public:
             if (l.label_id < label_buckets && seen.insert(l.label_id).second)
                 plain("label", l, with(base_, {{"label", label_of(l.label_id)}}));
         if (s_.last_close.timestamp_ns != 0)
-            plain("close", s_.last_close, base_);
+            last_close();
         sampled();
         if (s_.waterfall)
             plain("waterfall", *s_.waterfall, base_);
@@ -171,18 +171,18 @@ private:
             epoch_stats const& e = s_.epochs[i];
             metric_labels const of = epoch_labels(e);
             to_.add_gauge("temporal_slab_epoch_state", "The epoch is in the state its label names; always 1", of, 1);
-            epoch_fields(e, of, e.rss_before_close != 0);
+            epoch_fields(e, of);
         }
         for (std::size_t const i : chosen.drained)
             describe_fields(s_.epochs[i], [&](field_info const& f, auto const& value) {
-                if (is_close_fact(f.name))
+                if (is_close_fact(f.name) && is_known(s_.epochs[i], f.name))
                     one("epoch", f, value, epoch_labels(s_.epochs[i]));
             });
     }
-    void epoch_fields(epoch_stats const& e, metric_labels const& of, bool was_closed)
+    void epoch_fields(epoch_stats const& e, metric_labels const& of)
     {
         describe_fields(e, [&](field_info const& f, auto const& value) {
-            if (was_closed || !is_close_fact(f.name))
+            if (is_known(e, f.name))
                 one("epoch", f, value, of);
         });
         derived("epoch", e, of);
@@ -190,6 +190,18 @@ private:
     static bool is_close_fact(std::string_view field)
     {
         return field.starts_with("rss_") || field.starts_with("madvise_");
+    }
+    /// False for a fact of a close that was not noted: resident memory is not read where little or nothing is purged.
+    static bool is_known(epoch_stats const& e, std::string_view field)
+    {
+        return field.starts_with("rss_") ? e.rss_before_close != 0 : has_close_facts(e) || !is_close_fact(field);
+    }
+    void last_close()
+    {
+        describe_fields(s_.last_close, [&](field_info const& f, auto const& value) {
+            if (!f.name.starts_with("rss_") || s_.last_close.rss_before != 0)
+                one("close", f, value, base_);
+        });
     }
     [[nodiscard]] metric_labels epoch_labels(epoch_stats const& e) const
     {
