@@ -67,13 +67,14 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
                                 bool by_handle) noexcept
 {
     thread_record* const me = state_.record();
-    std::uint64_t const before = me != nullptr ? me->counts[heap_event::large_allocation].value() : 0;
-    if (before == 0 || before % stepping_counter::period != 0 || !state_.sampling())
+    std::uint64_t const one_in = me != nullptr ? state_.sample_one_in() : 0;
+    if (one_in == 0 || me->counts[heap_event::large_allocation].value() % one_in != one_in - 1)
         return take_large(bytes, alignment, e, owner, me, why, by_handle);
-    stopwatch const watch;
+    tick_clock::calibrate();
+    sample_timer timer;
+    timer.expect_wait();
     void* const p = take_large(bytes, alignment, e, owner, me, why, by_handle);
-    if (p != nullptr)
-        me->note_allocation(watch.read());
+    me->note_allocation(timer.read());
     return p;
 }
 

@@ -102,7 +102,7 @@ allocator::allocator(options const& o)
     if (o.program_checks && !with_checks)
         note_unchecked();
     state_.reserve_in_fork({&advance_lock_, &prepare_lock_, &labels_.lock_for_fork()});
-    state_.set_sampling(o.sampling);
+    set_sampling(o.sampling);
     lock_guard const guard{advance_lock_};
     advance_locked();
     if (current_epoch().era == 0)

@@ -344,10 +344,10 @@ public:
         return find_leaks(s, older_than.count());
     }
 
-    /// Switches sampling on or off: of each thread, size and epoch, one allocation in 1,024 is timed, and every repair
-    /// of a list; wall clock and processor time, see sampling_stats. A timed allocation takes about two microseconds
-    /// longer.
-    inline void set_sampling(bool on) noexcept { state_.set_sampling(on); }
+    /// Switches sampling on or off: of each thread and size, one allocation in 1,024 is timed, of each thread one in
+    /// 1,024 of the frees that leave the fast path, and every repair of a list; wall clock and processor time, see
+    /// sampling_stats and sample_timer. The distances are carried over from epoch to epoch, and are drawn by chance.
+    inline void set_sampling(bool on) noexcept { state_.set_sampling(on ? stepping_counter::period : 0); }
     [[nodiscard]] inline bool sampling() const noexcept { return state_.sampling(); }
 
     /// Frees a large allocation, or any pointer that the fast path does not free; reports a wrong one.

@@ -117,6 +117,7 @@ void add_thread(thread_stats_page const& r, Row row, Labels labels, timing_stats
     t.slow_path_hits = since(sum_of_classes(class_event::slow_path, row), slow_paths_before);
     if (times != nullptr) {
         t.sampling.alloc = times->allocations.read_since(times->allocations_before);
+        t.sampling.free = times->frees.read_since(times->frees_before);
         t.sampling.repair = times->repairs.read_since(times->repairs_before);
     }
     t.retained_bytes = std::uint64_t{r.retained_pages.load(std::memory_order_relaxed)} * page_bytes;
@@ -137,6 +138,7 @@ void add_thread(thread_stats_page const& r, Row row, Labels labels, timing_stats
     set_reasons(s.sampled, all);
     if (times != nullptr) {
         s.sampled.alloc.add(times->allocations.read());
+        s.sampled.free.add(times->frees.read());
         s.sampled.repair.add(times->repairs.read());
     }
     s.threads.push_back(std::move(t));

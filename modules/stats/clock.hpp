@@ -48,6 +48,92 @@ private:
     std::uint64_t wall_;
 };
 
+/// The processor's time stamp counter, calibrated against CLOCK_MONOTONIC: a reading takes some ten nanoseconds and no
+/// call. Where there is none that runs evenly, and until it is calibrated, CLOCK_MONOTONIC itself.
+class tick_clock {
+public:
+    /// Calibrates the counter, once a millisecond has passed since the first call in the process. Thread safe.
+    static inline void calibrate() noexcept
+    {
+        if (scale_.load(std::memory_order_relaxed) == 0) [[unlikely]]
+            try_to_calibrate();
+    }
+
+    tick_clock() noexcept : scale_of_{scale_.load(std::memory_order_relaxed)}, begin_{now()} {}
+    /// Nanoseconds since the object was made.
+    [[nodiscard]] inline std::uint64_t elapsed_ns() const noexcept
+    {
+        std::uint64_t const end = now();
+        std::uint64_t const passed = end > begin_ ? end - begin_ : 0;   // processors' counters differ a little
+        return scale_of_ == 0 ? passed
+                              : static_cast<std::uint64_t>(static_cast<double>(passed) *
+                                                           static_cast<double>(scale_of_) * (1.0 / scale_one));
+    }
+
+private:
+    static constexpr double scale_one = 4'294'967'296.0;   // of scale_: one nanosecond for a tick
+
+    static void try_to_calibrate() noexcept;
+    [[nodiscard]] inline std::uint64_t now() const noexcept
+    {
+#if defined(__x86_64__)
+        if (scale_of_ != 0) {
+            __builtin_ia32_lfence();   // the reading waits for what came before it
+            return __builtin_ia32_rdtsc();
+        }
+#endif
+        return now_ns();
+    }
+
+    static inline constinit std::atomic<std::uint64_t> scale_{0};   // 0: not calibrated
+
+    std::uint64_t scale_of_;
+    std::uint64_t begin_;
+};
+
+/// Times one operation of a sample: wall time by tick_clock. The processor time of the thread is a system call, so it is
+/// read only where it can tell something:
+/// - An operation that expects no wait (takes no lock, makes no call to the system) needs less than `brief_ns`. What it
+///   takes longer, the thread was not running, and counts as waiting.
+/// - One that may wait says so before (expect_wait); the thread's clock is read there and, if the operation took
+///   `brief_ns` or longer, at its end. A shorter one counts as work.
+class sample_timer {
+public:
+    static constexpr std::uint64_t brief_ns = 10'000;
+
+    sample_timer() noexcept = default;
+
+    /// Called before a lock is taken or the system called. The reading is not part of the wall time.
+    void expect_wait() noexcept
+    {
+        if (measured_)
+            return;
+        tick_clock const reading;
+        measured_ = true;
+        before_ns_ = wall_.elapsed_ns();
+        cpu_ = read_clock(CLOCK_THREAD_CPUTIME_ID);
+        reading_ns_ = reading.elapsed_ns();
+    }
+    [[nodiscard]] stopwatch::reading read() const noexcept
+    {
+        std::uint64_t const all = wall_.elapsed_ns();
+        std::uint64_t const wall = all - std::min(all, reading_ns_);
+        if (wall < brief_ns)
+            return {wall, wall};
+        if (!measured_)
+            return {wall, brief_ns};
+        std::uint64_t const cpu = before_ns_ + read_clock(CLOCK_THREAD_CPUTIME_ID) - cpu_;
+        return {wall, std::min(cpu, wall)};
+    }
+
+private:
+    tick_clock wall_;
+    std::uint64_t before_ns_ = 0;   // wall time until the thread's clock was read
+    std::uint64_t reading_ns_ = 0;
+    std::uint64_t cpu_ = 0;
+    bool measured_ = false;
+};
+
 /// Nanoseconds since 1970 (CLOCK_REALTIME), for the time stamp of a snapshot.
 [[nodiscard]] inline std::uint64_t wall_clock_ns() noexcept { return read_clock(CLOCK_REALTIME); }
 

@@ -42,14 +42,15 @@ private:
     std::atomic<std::uint64_t> value_{0};
 };
 
-/// A counter for the fast path that also detects every 1,024th step. Same conditions as counter::add. The lowest 16
-/// bits hold 32 times the steps since the last 1,024th, so that one 16-bit addition counts and sets the sign flag; the
-/// bits above count the blocks of 1,024. A reader gets the exact number at any time.
+/// A counter for the fast path that also detects a step that was chosen beforehand, at most `limit` steps ahead. Same
+/// conditions as counter::add. The lowest 16 bits hold 16 times the steps since the count in the bits above, which has
+/// `limit` added so that it is never below 0; so one 16-bit addition counts, and sets the sign flag at the chosen step. A reader gets the exact number at any time.
 class stepping_counter {
 public:
-    static constexpr std::uint64_t period = 1024;
+    static constexpr std::uint64_t period = 1024;   ///< the usual distance of chosen steps
+    static constexpr std::uint64_t limit = 2048;
 
-    /// Counts one. True at every 1,024th: then the caller must call `carry`.
+    /// Counts one. True at the chosen step: then the caller must choose the next one. A new counter chose `limit`.
     [[nodiscard]] inline bool add() noexcept
     {
         if constexpr (!counting)
@@ -61,26 +62,26 @@ public:
 #else
         std::uint64_t const now = word_.load(std::memory_order_relaxed) + step;
         word_.store(now, std::memory_order_relaxed);
-        return (now & step * period) != 0;
+        return (now & step * limit) != 0;
 #endif
     }
-    inline void carry() noexcept
+    /// Chooses the step that is `ahead`, 1 to `limit`. Does not change the number that readers see.
+    inline void choose(std::uint64_t ahead) noexcept
     {
-        word_.store(word_.load(std::memory_order_relaxed) - step * period + (std::uint64_t{1} << low_bits),
-                    std::memory_order_relaxed);
+        word_.store((value() + ahead) << low_bits | (limit - ahead) * step, std::memory_order_relaxed);
     }
     [[nodiscard]] inline std::uint64_t value() const noexcept
     {
         std::uint64_t const word = word_.load(std::memory_order_relaxed);
-        return (word >> low_bits) * period + (word & ((std::uint64_t{1} << low_bits) - 1)) / step;
+        return (word >> low_bits) + (word & ((std::uint64_t{1} << low_bits) - 1)) / step - limit;
     }
 
 private:
     static constexpr unsigned low_bits = 16;
-    static constexpr std::uint64_t step = 32;
-    static_assert(step * period == std::uint64_t{1} << (low_bits - 1), "the sign bit of the low part");
+    static constexpr std::uint64_t step = 16;
+    static_assert(step * limit == std::uint64_t{1} << (low_bits - 1), "the sign bit of the low part");
 
-    std::atomic<std::uint64_t> word_{0};
+    std::atomic<std::uint64_t> word_{limit << low_bits};
 };
 
 static_assert(sizeof(counter) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);

@@ -121,6 +121,7 @@ struct label_stats {
 /// The results of sampling: one allocation in 1,024 while it was on, and every repair.
 struct sampling_stats {
     timing_stats alloc{};
+    timing_stats free{};     ///< of frees that leave the fast path
     timing_stats repair{};   ///< the timed ones: all while sampling is on
 #define TSLAB_OF_SAMPLING
 #include "figures.def"

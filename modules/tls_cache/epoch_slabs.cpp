@@ -140,6 +140,7 @@ slab_meta* epoch_slabs::acquire_partial(thread_cache& l, unsigned bin) noexcept
     thread_record& me = *l.record_;
     unsigned const c = class_of_bin(bin);
     class_counters& counts = me.classes[c];
+    me.expect_wait();
     lock_guard const guard{lock, site(&me, c)};
     while (slab_meta* const s = first_partial_for(bin, me)) {
         counts[class_event::adopt_attempt].add();
@@ -166,9 +167,9 @@ slab_meta* epoch_slabs::acquire_partial(thread_cache& l, unsigned bin) noexcept
                 (*counted)[contention_event::alloc_retry].add();
         }
         if (heap->sampling()) {
-            stopwatch const watch;
+            sample_timer const timer;   // it takes no lock: this one is held
             repair_partial(*s, bin, claimed);
-            me.note_repair(watch.read());
+            me.note_repair(timer.read());
         } else {
             repair_partial(*s, bin, claimed);
         }

@@ -252,12 +252,17 @@ public:
     [[nodiscard]] inline std::uint32_t empty_limit(unsigned c) const noexcept { return empty_limit_[c]; }
     [[nodiscard]] inline bool retains_slabs() const noexcept { return empty_limit_[0] != 0; }
 
-    /// Whether one allocation in 1,024 of a bin, and every repair of a list, is timed.
-    [[nodiscard]] inline bool sampling() const noexcept { return sampling_.load(std::memory_order_relaxed); }
-    inline void set_sampling(bool on) noexcept
+    /// One allocation of a bin, and one free off the fast path, in so many is timed, and every repair of a list; 0: none.
+    [[nodiscard]] inline std::uint32_t sample_one_in() const noexcept
     {
-        sampling_.store(on, std::memory_order_relaxed);
-        stats_.sampling.store(on ? 1 : 0, std::memory_order_relaxed);
+        return sample_one_in_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] inline bool sampling() const noexcept { return sample_one_in() != 0; }
+    /// At most stepping_counter::period; other numbers than that and 0 are for tests. A bin's present distance remains.
+    inline void set_sampling(std::uint32_t one_in) noexcept
+    {
+        sample_one_in_.store(one_in, std::memory_order_relaxed);
+        stats_.sampling.store(one_in != 0 ? 1 : 0, std::memory_order_relaxed);
     }
     /// Guards state that only statistics and timed closes use. Taken last; no allocation or free takes it.
     [[nodiscard]] inline mutex& history_lock() const noexcept { return history_lock_; }
@@ -436,7 +441,7 @@ private:
     mutex reach_lock_;                         // taken before epochs' locks; see reach_threads
     atomic<std::uint64_t> decayed_ns_{0};      // when the heap last decayed
     atomic<std::uint64_t> work_{0};            // periods of allocations: see note_work
-    atomic<bool> sampling_{false};
+    atomic<std::uint32_t> sample_one_in_{0};
     mutable atomic<std::uint32_t> pins_{0};   // see pinned_units
     mutable mutex history_lock_;
     std::array<mutex*, 3> upper_locks_{};   // see reserve_in_fork; guarded by the registry's lock

@@ -128,8 +128,9 @@ template <> struct fields_of<class_stats_page> {
 
 template <> struct fields_of<timing_stats_page> {
     using self = timing_stats_page;
-    static constexpr std::array all{TSLAB_FIELD(allocations), TSLAB_FIELD(repairs), TSLAB_FIELD(allocations_before),
-                                    TSLAB_FIELD(repairs_before)};
+    static constexpr std::array all{TSLAB_FIELD(allocations),  TSLAB_FIELD(frees),
+                                    TSLAB_FIELD(repairs),      TSLAB_FIELD(allocations_before),
+                                    TSLAB_FIELD(frees_before), TSLAB_FIELD(repairs_before)};
 };
 
 template <> struct fields_of<thread_stats_page> {
@@ -305,8 +306,8 @@ std::uint64_t layout_number() noexcept
         h = mix(h, descriptor());
         // A cache is read as a whole, by the same code.
         for (std::uint64_t const count :
-             {sizeof(thread_cache), segment_chunk::bytes, std::size_t{bin_count}, std::size_t{class_count},
-              std::size_t{max_subslabs}, std::size_t{label_buckets}})
+             {sizeof(thread_cache), std::size_t{stepping_counter::limit}, segment_chunk::bytes, std::size_t{bin_count},
+              std::size_t{class_count}, std::size_t{max_subslabs}, std::size_t{label_buckets}})
             h = mix(h, count);
         return h;
     }();

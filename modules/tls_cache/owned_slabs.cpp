@@ -90,7 +90,7 @@ bool thread_cache::can_retain(unsigned bin) const noexcept
         };
         return has_subslabs(bin) ? fill_of(s, bin, free_of).all : free_of(s) == bins[bin].full_mask;
     };
-    if (bins[bin].pages > thread_record::batch_pages / 2 || b.parked != nullptr ||
+    if (bins[bin].pages > thread_record::batch_pages / 2 ||
         b.owned.size() > std::max(b.empty, b.partial_count) + 1)   // then some slabs are in use
         return false;
     for (slab_meta const* s = b.owned.front(); s != nullptr; s = s->next)
@@ -205,16 +205,14 @@ std::uint64_t thread_cache::drop(thread_record& me, counter& published) noexcept
 {
     fork_exclusion const section{&me};
     std::uint64_t live = 0;
-    sample_bins_ = 0;
     for (bin_set used = used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         slow_bin& b = slow_bins_[bin];
         std::uint64_t const of_bin = flush_alloc_count(bin);   // from here on its slabs are carried over, not in use
         published.add(of_bin);
-        b.parked = nullptr;
         b.to_scan = 0;
-        slab_meta* const current = bins_[bin].bin.current;
-        slab_meta const* const in_use = current != &no_slab ? &slab_of(*current, bin) : nullptr;
+        slab_meta* const current = bins_[bin].bin.current != &no_slab ? bins_[bin].bin.current : b.parked;
+        slab_meta const* const in_use = current != nullptr ? &slab_of(*current, bin) : nullptr;
         for (slab_meta* s = b.owned.front(); s != nullptr; s = s->next) {
             live += rewind(*s, bin);
             if (s != in_use && !s->partial)

@@ -92,7 +92,6 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
     }
     done.kept += kept;
     stats.allocations.add(published);
-    l.sample_bins_ = 0;
     (l.prev_ != nullptr ? l.prev_->next_ : caches) = l.next_;
     if (l.next_ != nullptr)
         l.next_->prev_ = l.prev_;
@@ -144,7 +143,6 @@ void epoch_slabs::flush_empty_slabs(thread_cache& l, thread_record* me, reclaim_
     for (bin_set used = l.used_bins_; used != 0; used &= used - 1) {
         l.forget_slabs(static_cast<unsigned>(std::countr_zero(used)));
     }
-    l.sample_bins_ = 0;
     while (slab_meta* const s = kept.pop()) {
         unsigned const bin = s->bin();
         l.slow_bins_[bin].owned.push(*s);

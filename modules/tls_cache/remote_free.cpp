@@ -48,6 +48,8 @@ void relist(slab_meta& s, unsigned its_bin, thread_record* me) noexcept
 // Modelled: tests/models/survivors.pml, step orphan_changed
 [[gnu::noinline]] void orphan_changed(slab_meta& s, unsigned bin, thread_record* me) noexcept
 {
+    if (me != nullptr)
+        me->expect_wait();
     fork_exclusion const section{me};
     if (!remote_fill(s, bin).all)
         return relist(s, bin, me);
@@ -85,6 +87,7 @@ void note_freed_into(fast_bin& b) noexcept
 // Modelled: tests/models/survivors.pml, step free_remote
 bool free_remote(heap_state& heap, slab_meta& subslab, unsigned bin, unsigned slot, thread_record* me) noexcept
 {
+    free_sample const sampled{me};
     std::uint64_t const bit = std::uint64_t{1} << slot;
     // remote_free first, acquire: bits that have left it are in local_free by then.
     if ((subslab.remote_free.load(std::memory_order_acquire) & bit) != 0 ||
@@ -115,6 +118,9 @@ bool free_remote(heap_state& heap, slab_meta& subslab, unsigned bin, unsigned sl
 // Modelled: tests/models/large.pml, step free_large
 bool free_large(slab_meta& s, thread_record* me) noexcept
 {
+    free_sample const sampled{me};
+    if (me != nullptr)
+        me->expect_wait();
     fork_exclusion const section{me};
     auto* const home = static_cast<epoch_slabs*>(s.home.load(std::memory_order_relaxed));
     if (home == nullptr)

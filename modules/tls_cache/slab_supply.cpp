@@ -178,6 +178,7 @@ namespace {
                                                         lock_site const& site) noexcept
 {
     unsigned const c = class_of_bin(bin);
+    me.expect_wait();
     if (me.retained.first(c) == nullptr) {
         std::uint32_t taken = 0;
         slab_meta* const chain =

@@ -154,8 +154,10 @@ struct class_stats_page {
 /// A thread's sampled times. Made with the first sample.
 struct timing_stats_page {
     timing_counters allocations;
+    timing_counters frees;
     timing_counters repairs;
     timing_counters allocations_before;   ///< values when the present thread got the record
+    timing_counters frees_before;
     timing_counters repairs_before;
 };
 

@@ -73,7 +73,7 @@ slab_meta* thread_cache::scan_owned(unsigned bin, class_counters& counts) noexce
         b.owned.push(*s);   // the oldest slab moves to the other end: the next call looks at the next one
         --b.to_scan;
         // Skips slabs less than half remotely freed: the cache miss costs more than the slots gain.
-        if (s == b.parked || !much_freed(*s, bin))
+        if (is_parked(*s, bin) || !much_freed(*s, bin))
             continue;
         if (slab_meta* const subslab = open_subslab(*s, bin, counts)) {   // it was full: the partial stack is empty
             counts[class_event::full_to_partial].add();
@@ -181,12 +181,13 @@ inline bool is_interrupted(thread_record const& me) noexcept
 [[clang::preserve_most]] void thread_cache::request_sample(fast_bin& b) noexcept
 {
     unsigned const bin = index_of(b);
-    b.allocations.carry();
+    b.allocations.choose(record_->choose_sample());
     record_->heap.note_work(*record_);
     if (!record_->heap.sampling())
         return;
+    tick_clock::calibrate();
     fork_exclusion const section{record_};
-    slow_bins_[bin].parked = &slab_of(*b.current, bin);
+    slow_bins_[bin].parked = b.current;
     b.current = &no_slab;
     sample_bins_ |= only_bin(bin);
 }
@@ -217,18 +218,20 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
 [[gnu::cold, gnu::noinline]] void* thread_cache::allocate_sampled(unsigned bin, thread_record& me) noexcept
 {
     sample_bins_ &= ~only_bin(bin);
-    stopwatch const watch;
+    sample_timer timer;
     if (slab_meta* const s = std::exchange(slow_bins_[bin].parked, nullptr); s != nullptr) {
         fork_exclusion const section{&me};
-        bins_[bin].bin.current = first_subslab(*s, bin);
+        bins_[bin].bin.current = s;
     }
     if (bin >= class_count)
         skip_used_up(bin);
     void* p = allocate(bin);
-    if (p == nullptr)
+    if (p == nullptr) {
+        me.timer = &timer;
         p = find_slot(bin, me);
-    if (p != nullptr)
-        me.note_allocation(watch.read());
+        me.timer = nullptr;
+    }
+    me.note_allocation(timer.read());   // a refused one too
     return p;
 }
 
@@ -253,7 +256,7 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
     slab_meta* const current = bins_[bin].bin.current;
     slow_bin& b = slow_bins_[bin];
     slab_meta& s = slab_of(subslab, bin);
-    if (&s == b.parked || (current != &no_slab && &s == &slab_of(*current, bin)))
+    if (is_parked(s, bin) || (current != &no_slab && &s == &slab_of(*current, bin)))
         return;   // the cache allocates from it, or is about to
     fork_exclusion const section{record_};
     if (!s.partial) {
@@ -263,8 +266,10 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
     if (after != bins[bin].full_mask || (has_subslabs(bin) && !has_only_free(s, bin)))
         return;
     note_empty(bin, 1);
-    if (has_spare(bin))
+    if (has_spare(bin)) {
+        free_sample const sampled{record_};
         recycle_empty(bin, *record_);
+    }
 }
 
 }

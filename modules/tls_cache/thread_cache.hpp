@@ -75,7 +75,7 @@ struct slow_bin {
     std::uint32_t partial_count = 0;   ///< slabs on the stack
     std::uint32_t empty = 0;           ///< empty slabs on the stack
     counter flushed_allocations;       ///< allocations that were published for earlier epochs
-    slab_meta* parked = nullptr;       ///< set aside by request_sample: owned, not on the stack, never given away
+    slab_meta* parked = nullptr;       ///< subslab set aside by request_sample: owned, not on the stack
     acquire_gate gate;
     std::uint32_t to_scan = 0;   ///< owned slabs still to be scanned for remote frees
 
@@ -120,6 +120,7 @@ public:
         for (unsigned bin = 0; bin < bin_count; ++bin) {
             bins_[bin].bin.size = bins[bin].size;
             bins_[bin].bin.self = this;
+            bins_[bin].bin.allocations.choose(home.choose_sample());
         }
     }
     thread_cache(thread_cache const&) = delete;
@@ -230,11 +231,16 @@ private:
     friend struct thread_record;
     friend class heap_state;
 
-    /// Called after every 1,024th allocation of a bin. If sampling is on, sets the current slab aside, so that the next
-    /// allocation takes the slow path, where it is timed. preserve_most: this rare call must not make the fast path
-    /// save registers.
+    /// Called after the allocation of a bin that was chosen, every 1,024th on average. If sampling is on, sets the
+    /// current slab aside, so that the bin's next allocation, in whichever epoch, takes the slow path, where it is timed.
+    /// Chooses the next one. preserve_most: this rare call must not make the fast path save registers.
     [[gnu::cold, gnu::noinline, clang::preserve_most]] void request_sample(fast_bin& b) noexcept;
     [[gnu::cold, gnu::noinline]] void set_used_up_aside(unsigned bin) noexcept;
+    [[nodiscard]] inline bool is_parked(slab_meta const& s, unsigned bin) const noexcept
+    {
+        slab_meta* const parked = slow_bins_[bin].parked;
+        return parked != nullptr && &slab_of(*parked, bin) == &s;
+    }
     [[nodiscard]] void* allocate_sampled(unsigned bin, thread_record& me) noexcept;
     [[nodiscard]] void* find_slot(unsigned bin, thread_record& me) noexcept;
     void restock(slab_meta& subslab, fast_bin& b, std::uint64_t after) noexcept;
@@ -369,7 +375,7 @@ private:
     std::array<padded_bin, bin_count> bins_{};   // first, so that a code is the distance from the cache's address
     atomic<std::uint64_t> key_{closed_key};
     bin_set used_bins_ = 0;                   // bins that may own slabs, or have allocations to publish
-    bin_set sample_bins_ = 0;                 // bins whose next allocation is timed
+    bin_set sample_bins_ = 0;                 // bins whose next allocation is timed, in this epoch or a later one
     thread_record* record_ = nullptr;         // the record of the cache's thread; set once
     cache_stats_page* published_ = nullptr;   // the cache's stats page; set once
     bool exclusive_ = false;

@@ -187,6 +187,7 @@ thread_record* heap_state::make_record() noexcept
         ::new (place + sizeof(thread_record) + table_bytes + sizeof(thread_cache)) thread_record::cold_part{};
     auto* const r = ::new (place) thread_record(*this, table, *cold, *stats);
     r->first_cache = place + before_cache;
+    r->frees_to_sample = r->choose_sample();
     if (published_.is_published(stats)) {
         stats->next.store(stats_.threads.load(std::memory_order_relaxed), std::memory_order_relaxed);
         stats_.threads.store(stats, std::memory_order_release);   // publishes it to other processes
@@ -241,6 +242,39 @@ void thread_record::note_allocation(stopwatch::reading const& r) noexcept
 {
     if (timing_stats_page* const to = get_times())
         to->allocations.note(r);
+}
+
+std::uint32_t thread_record::choose_sample() noexcept
+{
+    std::uint32_t const one_in = heap.sample_one_in();
+    if (one_in == 0)
+        return stepping_counter::period;
+    // Numerical Recipes' generator, whose upper bits are good; only the distances must not follow the program's.
+    sample_seed = sample_seed * 1664525U + 1013904223U;
+    std::uint64_t const most = 2 * std::uint64_t{one_in} - 1;   // from 1 to this, `one_in` on average
+    return static_cast<std::uint32_t>((std::uint64_t{sample_seed} * most >> 32) + 1);
+}
+
+void free_sample::begin(thread_record& me) noexcept
+{
+    me.frees_to_sample = me.choose_sample();
+    if (!me.heap.sampling() || me.timer != nullptr)
+        return;
+    tick_clock::calibrate();
+    of_ = &me;
+    me.timer = &timer_.emplace();
+}
+
+void free_sample::end() noexcept
+{
+    of_->timer = nullptr;
+    of_->note_free(timer_->read());
+}
+
+void thread_record::note_free(stopwatch::reading const& r) noexcept
+{
+    if (timing_stats_page* const to = get_times())
+        to->frees.note(r);
 }
 
 void thread_record::note_repair(stopwatch::reading const& r) noexcept

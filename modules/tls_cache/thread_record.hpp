@@ -83,6 +83,7 @@ struct alignas(64) thread_record {
           stats{f},
           caches{table},
           retained{f.retained_pages},
+          sample_seed{static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(this) >> 6)},
           classes{*this, cold.labels},
           counts{f.counts},
           scans{cold.scans}
@@ -141,8 +142,19 @@ struct alignas(64) thread_record {
     {
         return classes.site(row, label_id);
     }
-    /// Counts a sampled allocation or repair.
+    /// How many allocations of a bin, or frees off the fast path, are ahead of the next one to be timed: by chance, from
+    /// 1 to about twice as many as one in so many of them is timed; the same number where sampling is off. A fixed
+    /// distance would always meet the same step of a program that repeats itself. Only for the record's thread.
+    [[nodiscard]] std::uint32_t choose_sample() noexcept;
+    /// Called before a lock is taken or the system called within an operation that may be a timed one.
+    inline void expect_wait() noexcept
+    {
+        if (timer != nullptr) [[unlikely]]
+            timer->expect_wait();
+    }
+    /// Counts a sampled allocation, free or repair.
     void note_allocation(stopwatch::reading const& r) noexcept;
+    void note_free(stopwatch::reading const& r) noexcept;
     void note_repair(stopwatch::reading const& r) noexcept;
 
     /// The allocations of all threads that ever had this record. Thread safe.
@@ -171,6 +183,9 @@ struct alignas(64) thread_record {
     /// The thread changes these, and the slabs of detached caches, in fork exclusion only.
     empty_slab_cache retained;
     atomic<bool> reached{false};            ///< another thread is taking the retained slabs: see reach_threads
+    std::uint32_t sample_seed;              ///< of choose_sample
+    std::uint32_t frees_to_sample = 1;      ///< frees off the fast path until one is timed
+    sample_timer* timer = nullptr;          ///< of the timed operation that the thread is in
     std::uint32_t slow_paths = 0;           ///< slow paths; every fourth one reads the clock
     std::uint64_t slabs_taken = 0;          ///< slabs taken for allocations
     std::uint64_t slabs_taken_before = 0;   ///< slabs_taken at the last call of note_work
@@ -187,6 +202,31 @@ struct alignas(64) thread_record {
     thread_record* next_of_thread = nullptr;    ///< likewise
     thread_record** link_of_thread = nullptr;   ///< likewise: the pointer to this record in that list
     thread_record* next_of_heap = nullptr;      ///< set once, before the record is published
+};
+
+/// Times a free that has left the fast path, if it is one of the sample: one in 1,024 of each thread while sampling is
+/// on. Made first in such a free; its end covers every return. `me`: the calling thread's record, or null.
+class free_sample {
+public:
+    inline explicit free_sample(thread_record* me) noexcept
+    {
+        if (me != nullptr && --me->frees_to_sample == 0) [[unlikely]]
+            begin(*me);
+    }
+    inline ~free_sample()
+    {
+        if (of_ != nullptr) [[unlikely]]
+            end();
+    }
+    free_sample(free_sample const&) = delete;
+    free_sample& operator=(free_sample const&) = delete;
+
+private:
+    [[gnu::cold]] void begin(thread_record& me) noexcept;
+    [[gnu::cold]] void end() noexcept;
+
+    thread_record* of_ = nullptr;
+    std::optional<sample_timer> timer_;
 };
 
 }

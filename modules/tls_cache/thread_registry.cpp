@@ -357,6 +357,7 @@ thread_record* thread_registry::adopt_record(heap_state& h) noexcept
     thread_stats_page& stats = r->stats;
     if (timing_stats_page* const times = r->times.load(std::memory_order_relaxed)) {
         times->allocations_before.begin_after(times->allocations);
+        times->frees_before.begin_after(times->frees);
         times->repairs_before.begin_after(times->repairs);
     }
     // release: a reader that subtracts one of these sees a sum that is no smaller.

@@ -4,7 +4,8 @@
 // What the memory of a request costs: an epoch_scope of its own, 200 allocations of 8 to 768 bytes through
 // std::pmr::memory_resource, each touched, all freed, the scope closed. Prints the nanoseconds for one allocation with its
 // free, a 200th of the scope included: one number a line for each round, after one round that is not counted.
-// usage: request ROUNDS [REQUESTS_A_ROUND [SEED [sampled]]]
+// The last argument changes one thing: sampling is on, or one lock acquisition in 1,024 is timed, or scopes have no label.
+// usage: request ROUNDS [REQUESTS_A_ROUND [SEED [sampled|timed_locks|unlabelled]]]
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -32,9 +33,9 @@ std::vector<std::size_t> draw_sizes(unsigned long seed)
     return sizes;
 }
 
-void serve(tslab::allocator& heap, std::size_t const* sizes)
+void serve(tslab::allocator& heap, std::string_view label, std::size_t const* sizes)
 {
-    tslab::epoch_scope scope{heap, "request"};
+    tslab::epoch_scope scope{heap, label};
     std::pmr::memory_resource* resource = scope.resource();
     asm volatile("" : "+r"(resource));   // the calls stay virtual
     std::array<void*, allocations> all;
@@ -48,12 +49,12 @@ void serve(tslab::allocator& heap, std::size_t const* sizes)
         resource->deallocate(all[i], sizes[i]);
 }
 
-double round(tslab::allocator& heap, std::vector<std::size_t> const& sizes, long requests)
+double round(tslab::allocator& heap, std::string_view label, std::vector<std::size_t> const& sizes, long requests)
 {
     std::size_t const plans = sizes.size() / allocations;
     auto const start = std::chrono::steady_clock::now();
     for (long r = 0; r < requests; ++r)
-        serve(heap, &sizes[static_cast<std::size_t>(r) % plans * allocations]);
+        serve(heap, label, &sizes[static_cast<std::size_t>(r) % plans * allocations]);
     std::chrono::duration<double, std::nano> const took = std::chrono::steady_clock::now() - start;
     return took.count() / static_cast<double>(requests) / allocations;
 }
@@ -65,14 +66,17 @@ int main(int argc, char** argv)
     long const rounds = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 0;
     long const requests = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 20'000;
     unsigned long const seed = argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 1;
-    bool const sampled = argc == 5 && std::string_view{argv[4]} == "sampled";
-    if (rounds < 1 || requests < 1 || argc > 5 || (argc == 5 && !sampled)) {
-        std::fputs("usage: request ROUNDS [REQUESTS_A_ROUND [SEED [sampled]]]\n", stderr);
+    std::string_view const with = argc == 5 ? argv[4] : "";
+    bool const known = with.empty() || with == "sampled" || with == "timed_locks" || with == "unlabelled";
+    if (rounds < 1 || requests < 1 || argc > 5 || !known) {
+        std::fputs("usage: request ROUNDS [REQUESTS_A_ROUND [SEED [sampled|timed_locks|unlabelled]]]\n", stderr);
         return 2;
     }
-    tslab::allocator heap{{.name = "request", .sampling = sampled}};
+    tslab::set_lock_timing(with == "timed_locks" ? 1024 : 0);
+    tslab::allocator heap{{.name = "request", .sampling = with == "sampled"}};
+    std::string_view const label = with == "unlabelled" ? "" : "request";
     std::vector<std::size_t> const sizes = draw_sizes(seed);
-    round(heap, sizes, requests);
+    round(heap, label, sizes, requests);
     for (long i = 0; i < rounds; ++i)
-        std::printf("%.3f\n", round(heap, sizes, requests));
+        std::printf("%.3f\n", round(heap, label, sizes, requests));
 }

@@ -25,22 +25,23 @@ BOOST_AUTO_TEST_CASE(a_counter_adds_and_starts_anew)
     BOOST_TEST(c.value() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(a_stepping_counter_says_every_1024th_and_reads_right_at_any_time)
+BOOST_AUTO_TEST_CASE(a_stepping_counter_finds_the_steps_that_were_chosen_and_reads_right_at_any_time)
 {
     tslab::stepping_counter c;
-    std::uint64_t wrong = 0, carries = 0;
-    for (std::uint64_t n = 1; n <= 100'000; ++n) {
-        bool const full = c.add();
-        wrong += full != (n % 1024 == 0) ? 1 : 0;
-        wrong += c.value() != n ? 1 : 0;   // before carry as well
-        if (full) {
-            ++carries;
-            c.carry();
+    std::uint64_t wrong = 0, chosen = tslab::stepping_counter::limit;   // what a new one chose
+    for (std::uint64_t n = 1, ahead = 0; n <= 3'000'000; ++n) {
+        bool const found = c.add();
+        wrong += found != (n == chosen) ? 1 : 0;
+        wrong += c.value() != n ? 1 : 0;   // before the next choice as well
+        if (found) {
+            ahead = ahead % tslab::stepping_counter::limit + 1;   // each distance there is
+            chosen = n + ahead;
+            c.choose(ahead);
         }
         wrong += c.value() != n ? 1 : 0;
     }
     BOOST_TEST(wrong == 0u);
-    BOOST_TEST(carries == 97u);
+    BOOST_TEST(chosen > 2'000'000u);
 }
 
 BOOST_AUTO_TEST_CASE(a_stepping_counter_never_goes_back_for_a_reader)
@@ -57,7 +58,7 @@ BOOST_AUTO_TEST_CASE(a_stepping_counter_never_goes_back_for_a_reader)
     }};
     for (int n = 0; n < 5'000'000; ++n)
         if (c.add())
-            c.carry();
+            c.choose(static_cast<std::uint64_t>(n) % tslab::stepping_counter::limit + 1);
     over.store(true);
     reader.join();
     BOOST_TEST(back == 0u);

@@ -8,6 +8,8 @@
 #include <boost/json.hpp>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <cmath>
+#include <cstdlib>
 #include <set>
 #include <thread>
 #include <vector>
@@ -192,7 +194,21 @@ inline void waits_for_locks_are_counted_and_timed()
     BOOST_TEST(!off.at_pointer("/classes/7").as_object().contains("lock_wait_time_ns"));
 }
 
-inline void every_1024th_allocation_is_timed()
+/// The number at a place.
+inline std::int64_t number_at(json::value const& v, char const* place)
+{
+    return v.at_pointer(place).to_number<std::int64_t>();
+}
+
+/// Whether so many samples may come of `n` operations of which one in 1,024 is sampled: distances between 1 and 2,047
+/// leave the number within a deviation of 0.018 * sqrt(n), and six of these are never left.
+inline bool is_one_in_1024(std::int64_t samples, std::size_t n)
+{
+    double const due = static_cast<double>(n) / 1024;
+    return std::abs(static_cast<double>(samples) - due) <= 6 * 0.018 * std::sqrt(static_cast<double>(n)) + 1;
+}
+
+inline void one_allocation_in_1024_is_timed()
 {
     tslab::allocator heap{{.name = "sampling"}};
     tslab::epoch_id const e = heap.current_epoch();
@@ -200,74 +216,133 @@ inline void every_1024th_allocation_is_timed()
         for (std::size_t i = 0; i < n; ++i)
             heap.free(heap.malloc(64, e));
     };
-    churn(1024);
-    heap.free(heap.malloc(64, e));   // would be the first, but sampling is off
+    churn(5000);
     check(json_of(heap), {{"/sampled/alloc_samples", 0}});
     BOOST_TEST(!heap.sampling());
     heap.set_sampling(true);
     BOOST_TEST(heap.sampling());
-    churn(3 * 1024);
-    check(json_of(heap), {{"/sampled/alloc_samples", 3},
-                          {"/threads/0/alloc_samples", 3},
-                          {"/total_allocations", 4 * 1024 + 1},
-                          {"/classes/0/slow_path_hits", 1},
-                          {"/sampled/alloc_wall_ns_sum", some},
-                          {"/sampled/alloc_cpu_ns_sum", some},
-                          {"/sampled/alloc_wall_ns_max", some},
-                          {"/sampled/alloc_cpu_ns_max", some},
-                          {"/sampled/alloc_wall_ns_p50", some},
-                          {"/sampled/alloc_wall_ns_p99", some},
-                          {"/sampled/alloc_wall_ns_p999", some},
-                          {"/sampled/alloc_wall_cpu_ratio", some},
-                          {"/threads/0/alloc_wall_ns_sum", some}});
-    // One that has to wait: its slab must come from the page heap, whose lock is held.
-    churn(1023);
-    worker other;
-    std::vector<void*> all;
-    other([&] { all = fill(heap, 1023, e, 512); });
-    other([&] { all.push_back(heap.malloc(512, e)); });
-    heap.state().pages().lock_for_fork().lock();
-    std::thread waiter{[&] { other([&] { all.push_back(heap.malloc(512, e)); }); }};   // 32 slabs are full
-    std::this_thread::sleep_for(40ms);
-    heap.state().pages().lock_for_fork().unlock();
-    waiter.join();
-    json::value const v = json_of(heap);
-    check(v, {{"/sampled/alloc_samples", 4}});
-    BOOST_TEST(v.at_pointer("/sampled/alloc_wait_ns_max").to_number<std::int64_t>() > 10'000'000);
-    other([&] { free_all(heap, all); });
-    // Large ones are sampled too.
-    for (int i = 0; i < 1025; ++i)
-        heap.free(heap.malloc(70'000, e));
-    check(json_of(heap), {{"/sampled/alloc_samples", 5}, {"/large/allocations", 1025}});
-    // The figures of a thread that ends stay in the sum.
+    constexpr std::size_t n = 300'000;
+    churn(n);
+    json::value v = json_of(heap);
+    check(v, {{"/total_allocations", n + 5000},
+              {"/classes/0/slow_path_hits", 1},
+              {"/sampled/alloc_wall_ns_sum", some},
+              {"/sampled/alloc_cpu_ns_sum", some},
+              {"/sampled/alloc_wall_ns_max", some},
+              {"/sampled/alloc_cpu_ns_max", some},
+              {"/sampled/alloc_wall_ns_p50", some},
+              {"/sampled/alloc_wall_ns_p99", some},
+              {"/sampled/alloc_wall_ns_p999", some},
+              {"/sampled/alloc_wall_cpu_ratio", some},
+              {"/threads/0/alloc_wall_ns_sum", some}});
+    std::int64_t const samples = number_at(v, "/sampled/alloc_samples");
+    BOOST_TEST(is_one_in_1024(samples, n), samples << " samples of " << n);
+    BOOST_TEST(number_at(v, "/threads/0/alloc_samples") == samples);
+    // What a thread that ends was timed with stays in the sum.
     support::on_other_thread([&] {
-        for (int i = 0; i < 1025; ++i)
+        for (std::size_t i = 0; i < 10'000; ++i)
             heap.free(heap.malloc(96, e));
     });
-    support::on_other_thread([&] { heap.free(heap.malloc(96, e)); });   // gets the same record
-    check(json_of(heap), {{"/sampled/alloc_samples", 6}});
+    std::int64_t const more = number_at(json_of(heap), "/sampled/alloc_samples");
+    BOOST_TEST(is_one_in_1024(more - samples, 10'000));
+    support::on_other_thread([&] { heap.free(heap.malloc(128, e)); });   // gets the same record
+    BOOST_TEST(number_at(json_of(heap), "/sampled/alloc_samples") >= more);
+}
+
+inline void short_scopes_are_sampled_too()
+{
+    tslab::allocator heap{{.name = "short", .sampling = true}};
+    constexpr std::size_t scopes = 6000, sizes = 4, each = 64;   // 1,024 is a multiple of 64
+    for (std::size_t i = 0; i < scopes; ++i) {
+        tslab::epoch_scope scope{heap, "short"};
+        std::vector<void*> all;
+        for (std::size_t k = 0; k < sizes * each; ++k)
+            all.push_back(scope.resource()->allocate(std::size_t{64} << k / each));
+        for (std::size_t k = 0; k < sizes * each; ++k)
+            scope.resource()->deallocate(all[k], std::size_t{64} << k / each);
+    }
+    std::int64_t const samples = number_at(json_of(heap), "/sampled/alloc_samples");
+    BOOST_TEST(is_one_in_1024(samples, scopes * sizes * each), samples << " samples");
+    // One object of a size in a scope: each is the first of its epoch.
+    tslab::allocator single{{.name = "single", .sampling = true}};
+    constexpr std::size_t n = 200'000;
+    for (std::size_t i = 0; i < n; ++i) {
+        tslab::epoch_scope scope{single, "single"};
+        scope.resource()->deallocate(scope.resource()->allocate(200), 200);
+    }
+    std::int64_t const first = number_at(json_of(single), "/sampled/alloc_samples");
+    BOOST_TEST(is_one_in_1024(first, n), first << " samples");
+}
+
+/// Runs `act` on a thread while this one holds the lock for 40 ms.
+template <class F> void while_held(tslab::mutex& lock, F act) __attribute__((no_thread_safety_analysis))
+{
+    lock.lock();
+    std::thread waiter{act};
+    std::this_thread::sleep_for(40ms);
+    lock.unlock();
+    waiter.join();
 }
 
 inline void waiting_and_working_are_timed_separately()
 {
-    tslab::allocator heap{{.name = "waiting", .sampling = true}};
+    tslab::allocator heap{{.name = "waiting"}};
+    heap.state().set_sampling(1);   // every operation that may be timed
     tslab::epoch_id const e = heap.current_epoch();
     worker other;
     std::vector<void*> all;
-    other([&] { all = fill(heap, 1024, e, 512); });   // 32 a slab: the next one begins a slab
-    heap.state().pages().lock_for_fork().lock();
-    std::thread waiter{[&] { other([&] { all.push_back(heap.malloc(512, e)); }); }};
-    std::this_thread::sleep_for(40ms);
-    heap.state().pages().lock_for_fork().unlock();
-    waiter.join();
-    json::value const v = json_of(heap);
-    auto const number = [&](char const* at) { return v.at_pointer(at).to_number<std::int64_t>(); };
-    check(v, {{"/sampled/alloc_samples", 1}});
-    BOOST_TEST(number("/sampled/alloc_wait_ns_max") > 10'000'000);
-    BOOST_TEST(number("/sampled/alloc_wait_ns_sum") ==
-               number("/sampled/alloc_wall_ns_sum") - number("/sampled/alloc_cpu_ns_sum"));
-    BOOST_TEST(number("/sampled/alloc_cpu_ns_max") < 10'000'000);
+    other([&] { all = fill(heap, 1024, e, 512); });   // the next one begins a slab
+    std::int64_t const before = number_at(json_of(heap), "/sampled/alloc_samples");
+    BOOST_TEST(before >= 1023);   // each but the first
+    while_held(heap.state().pages().lock_for_fork(), [&] { other([&] { all.push_back(heap.malloc(512, e)); }); });
+    json::value v = json_of(heap);
+    check(v, {{"/sampled/alloc_samples", before + 1}});
+    BOOST_TEST(number_at(v, "/sampled/alloc_wait_ns_max") > 10'000'000);
+    BOOST_TEST(number_at(v, "/sampled/alloc_wait_ns_sum") ==
+               number_at(v, "/sampled/alloc_wall_ns_sum") - number_at(v, "/sampled/alloc_cpu_ns_sum"));
+    BOOST_TEST(number_at(v, "/sampled/alloc_cpu_ns_max") < 10'000'000);
     other([&] { free_all(heap, all); });
+    // Large allocations.
+    for (int i = 0; i < 100; ++i)
+        heap.free(heap.malloc(70'000, e));
+    BOOST_TEST(number_at(json_of(heap), "/sampled/alloc_samples") >= before + 1 + 100);
+    // A free that must wait: the first into a full slab without an owner takes its epoch's lock.
+    std::vector<void*> left;
+    support::on_other_thread([&] { left = fill(heap, in_slab, e); });
+    std::int64_t const frees = number_at(json_of(heap), "/sampled/free_samples");
+    while_held(heap.record_of(e).lock, [&] { other([&] { heap.free(left[0]); }); });
+    v = json_of(heap);
+    check(v, {{"/sampled/free_samples", frees + 1},
+              {"/sampled/free_wall_ns_sum", some},
+              {"/sampled/free_cpu_ns_sum", some},
+              {"/sampled/free_wall_ns_p99", some}});
+    BOOST_TEST(number_at(v, "/sampled/free_wait_ns_max") > 10'000'000);
+    BOOST_TEST(number_at(v, "/sampled/free_wait_ns_sum") ==
+               number_at(v, "/sampled/free_wall_ns_sum") - number_at(v, "/sampled/free_cpu_ns_sum"));
+    left.erase(left.begin());
+    free_all(heap, left);
+}
+
+inline void one_free_in_1024_that_leaves_the_fast_path_is_timed()
+{
+    tslab::allocator heap{{.name = "frees", .sampling = true}};
+    tslab::epoch_id const e = heap.current_epoch();
+    worker other;
+    constexpr std::size_t n = 200'000, batch = 1000;
+    for (std::size_t i = 0; i < n / batch; ++i) {
+        std::vector<void*> const all = fill(heap, batch, e, 64);
+        other([&] { free_all(heap, all); });
+    }
+    json::value const v = json_of(heap);
+    check(v, {{"/classes/0/remote_frees", n}});
+    std::int64_t const samples = number_at(v, "/sampled/free_samples");
+    BOOST_TEST(is_one_in_1024(samples, n), samples << " samples");
+    heap.set_sampling(false);
+    for (std::size_t i = 0; i < 10; ++i) {
+        std::vector<void*> const all = fill(heap, batch, e, 64);
+        other([&] { free_all(heap, all); });
+    }
+    check(json_of(heap), {{"/sampled/free_samples", samples}});
 }
 
 inline void the_search_order_changes_with_contention()

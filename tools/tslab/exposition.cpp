@@ -216,6 +216,9 @@ private:
         histogram("alloc_wall", "Timed allocations, by the clock", s_.sampled.alloc.wall, s_.sampled.alloc.wall_ns_sum);
         histogram("alloc_wait", "Time in which the thread of a timed allocation did not run", s_.sampled.alloc.wait,
                   s_.sampled.alloc.wait_ns_sum);
+        histogram("free_wall", "Timed frees, by the clock", s_.sampled.free.wall, s_.sampled.free.wall_ns_sum);
+        histogram("free_wait", "Time in which the thread of a timed free did not run", s_.sampled.free.wait,
+                  s_.sampled.free.wait_ns_sum);
         histogram("repair_wall", "Timed repairs of slab lists, by the clock", s_.sampled.repair.wall,
                   s_.sampled.repair.wall_ns_sum);
         histogram("repair_wait", "Time in which the thread of a timed repair did not run", s_.sampled.repair.wait,

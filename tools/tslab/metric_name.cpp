@@ -42,6 +42,8 @@ constexpr std::array exceptions{
     exception{"close", "rss_after", "temporal_slab_last_close_rss_after_bytes"},
     exception{"sampled", "alloc_wall_ns_sum", ""},   // the sums of histograms
     exception{"sampled", "alloc_wait_ns_sum", ""},
+    exception{"sampled", "free_wall_ns_sum", ""},
+    exception{"sampled", "free_wait_ns_sum", ""},
     exception{"sampled", "repair_wall_ns_sum", ""},
     exception{"sampled", "repair_wait_ns_sum", ""},
 };

@@ -1,0 +1,62 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How many ticks of the time stamp counter a nanosecond has.
+module;
+#include <atomic>
+#include <cstdint>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+module tslab.stats;
+
+namespace tslab {
+
+namespace {
+
+#if defined(__x86_64__)
+/// Whether the time stamp counter runs evenly whatever the processor does.
+bool is_even() noexcept
+{
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+    constexpr unsigned power_leaf = 0x80000007;
+    constexpr unsigned invariant = 1U << 8;
+    return __get_cpuid(power_leaf, &a, &b, &c, &d) != 0 && (d & invariant) != 0;
+}
+
+// The first reading of both clocks. `first_ns` is written last; 0: none yet.
+constinit std::atomic<std::uint64_t> first_ticks{0};
+constinit std::atomic<std::uint64_t> first_ns{0};
+#endif
+
+}
+
+void tick_clock::try_to_calibrate() noexcept
+{
+#if defined(__x86_64__)
+    static bool const even = is_even();
+    if (!even)
+        return;
+    constexpr std::uint64_t least_ns = 1'000'000;   // then an error of the readings, some ten nanoseconds, is 1 in 10^5
+    std::uint64_t const ticks = __builtin_ia32_rdtsc();
+    std::uint64_t const ns = now_ns();
+    std::uint64_t const since = first_ns.load(std::memory_order_acquire);
+    if (since == 0) {
+        std::uint64_t none = 0;
+        if (first_ticks.compare_exchange_strong(none, ticks, std::memory_order_relaxed))
+            first_ns.store(ns, std::memory_order_release);   // release: a thread that sees it sees the ticks
+        return;
+    }
+    std::uint64_t const begun = first_ticks.load(std::memory_order_relaxed);
+    if (ns < since + least_ns || ticks <= begun)
+        return;
+    scale_.store(
+        static_cast<std::uint64_t>(static_cast<double>(ns - since) / static_cast<double>(ticks - begun) * scale_one),
+        std::memory_order_relaxed);
+#endif
+}
+
+}
