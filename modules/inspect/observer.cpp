@@ -45,8 +45,8 @@ import tslab.tls_cache;
 import tslab.epoch;
 
 #include "../epoch/assembly.hpp"
-#include "process.hpp"
 #include "observed_clock.hpp"
+#include "process.hpp"
 #include "read_heap.hpp"
 
 namespace tslab {
