@@ -36,17 +36,6 @@ private:
     int number_;
 };
 
-/// Calls visit(name) for every entry of a directory; false, with errno set, if it cannot be read.
-template <class F> bool for_each_entry(std::string const& path, F visit)
-{
-    std::unique_ptr<DIR, int (*)(DIR*)> const directory{::opendir(path.c_str()), ::closedir};
-    if (directory == nullptr)
-        return false;
-    while (dirent const* const entry = ::readdir(directory.get()))
-        visit(static_cast<char const*>(entry->d_name));
-    return true;
-}
-
 /// Memory with the alignment of records.
 class bytes {
 public:

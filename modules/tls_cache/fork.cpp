@@ -109,6 +109,25 @@ void thread_registry::before_fork() noexcept
     }
 }
 
+template <class F>
+void heap_state::for_each_lock_in_fork(F visit) noexcept __attribute__((no_thread_safety_analysis))
+{
+    for (mutex* const m : upper_locks_)
+        if (m != nullptr)
+            visit(*m);
+    visit(reach_lock_);
+    for (std::uint32_t i = 0; i < prepared_slots(); ++i)
+        visit(epoch_slabs_at(i).lock);
+    for (unsigned c = 0; c < class_count; ++c)
+        visit(slabs_.lock_for_fork(c));
+    visit(slabs_.pages().lock_for_fork());
+    visit(places_.lock_for_fork());   // tables and texts are made under it
+    visit(meta_.lock_for_fork());
+    visit(checks_.lock_for_fork());
+    visit(history_lock_);
+    visit(published_.lock_for_fork());   // last: a row of counters may be made under any of the others
+}
+
 /// Calls `visit` for every lock but the registry's own, in the order of locking.
 template <class F> void thread_registry::for_each_lock(F visit) noexcept
 {
