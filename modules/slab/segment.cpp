@@ -112,10 +112,15 @@ try {
             ::unlink(name.c_str());
         return false;
     }
+    // remove_file looks under both names, and allocates nothing. Not by a string, which may throw: the file is open.
+    std::size_t const suffix = std::strlen(renamed_suffix) + 1;
     if (!in_memory && granted(os_call::keep_path))
-        path_ = ::strdup((name + renamed_suffix).c_str());
-    if (path_ != nullptr)
-        path_[name.size()] = '\0';   // remove_file looks under both names, and allocates nothing
+        path_ = static_cast<char*>(std::malloc(name.size() + suffix));
+    if (path_ != nullptr) {
+        std::memcpy(path_, name.data(), name.size());
+        std::memcpy(path_ + name.size(), renamed_suffix, suffix);
+        path_[name.size()] = '\0';
+    }
     maker_ = ::getpid();
     struct stat made{};
     if ((!in_memory && path_ == nullptr) || !set_size(descriptor, bytes_) || !examine(descriptor, made) ||

@@ -135,11 +135,11 @@ inline void statistics_without_room_are_counted()
     std::vector<std::unique_ptr<tslab::epoch_resource>> all;
     for (unsigned i = 0; i < tslab::epoch_stats_page::first_holders + 3; ++i)
         all.push_back(std::make_unique<tslab::epoch_resource>(heap, tslab::resource_options{.share_epoch = true}));
-    json::value v = told(heap);
+    json::value v = json_of(heap);
     check(v, {{"/unlisted_holders", 3}, {"/total_places_missing", 1}, {"/total_unpublished_chunks", some}});
     BOOST_TEST(epoch_in(v, e)->at("unlisted_holders").to_number<int>() == 3);
     all.clear();
-    v = told(heap);
+    v = json_of(heap);
     check(v, {{"/unlisted_holders", 0}, {"/total_places_missing", 1}, {"/total_unpublished_chunks", some}});
     BOOST_TEST(epoch_in(v, e)->at("unlisted_holders").to_number<int>() == 0);
 }
