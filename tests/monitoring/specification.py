@@ -135,7 +135,7 @@ def all_names(arguments, page):
                     if where == "command" and "--" not in name}:
         there |= help_names(arguments.tslab if command.startswith("tslab") else arguments.stats_dump, command)
     for folder in ("modules", "pmr"):
-        for path in (source / folder).rglob("*.[ch]pp*"):
+        for path in [*(source / folder).rglob("*.[ch]pp*"), *(source / folder).rglob("*.def")]:
             there |= {("word", word) for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
     listed = subprocess.run([arguments.ctest, "--test-dir", arguments.build, "--show-only=json-v1"], check=True, capture_output=True,
                             text=True).stdout
