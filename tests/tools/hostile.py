@@ -185,6 +185,24 @@ class Dead(unittest.TestCase):
             self.assertEqual(process.returncode, 3)
             self.assertIn(f"process {held.pid} has ended", error)
 
+    def test_closed_streams_are_no_file_of_the_program(self):
+        def without_streams():
+            for stream in (0, 2):
+                os.close(stream)
+
+        with Holder("watched") as held:
+            process = subprocess.Popen([programs.tslab, "watch", str(held.pid), "0.1"], stdout=subprocess.PIPE,
+                                       preexec_fn=without_streams)
+            process.stdout.readline()
+            for stream in (0, 2):
+                self.assertEqual(os.readlink(f"/proc/{process.pid}/fd/{stream}"), "/dev/null")
+            process.stdout.close()
+            process.wait(timeout=30)
+        # Writing to a closed standard output is an error as before.
+        answer = subprocess.run([programs.tslab, "--version"], stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
+        self.assertNotEqual(answer.returncode, 0)
+        self.assertIn(b"cannot write to standard output", answer.stderr)
+
     def test_a_process_that_runs_another_program(self):
         with Holder("replaced") as held:
             process = subprocess.Popen([programs.tslab, "watch", str(held.pid), "0.05"], stdout=subprocess.PIPE,
