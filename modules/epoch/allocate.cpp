@@ -67,8 +67,10 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
                                 bool by_handle) noexcept
 {
     thread_record* const me = state_.record();
-    std::uint64_t const one_in = me != nullptr ? state_.sample_one_in() : 0;
-    if (one_in == 0 || me->counts[heap_event::large_allocation].value() % one_in != one_in - 1)
+    if (me == nullptr || --me->large_to_sample != 0)
+        return take_large(bytes, alignment, e, owner, me, why, by_handle);
+    me->large_to_sample = me->choose_sample();
+    if (!state_.sampling())
         return take_large(bytes, alignment, e, owner, me, why, by_handle);
     tick_clock::calibrate();
     sample_timer timer;
@@ -121,6 +123,8 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
         return nullptr;
     }
     state_.report_late_frees(*s);
+    if (std::uint32_t const page = state_.pages().index_of(*s); !by_handle && state_.pages().has_generations(page))
+        static_cast<void>(retire_generation(*s, 0));   // a handle that a heap left behind names nothing here
     large_allocation::make(*s, bytes, static_cast<std::uint32_t>(pages), owner);
     if (!state_.epoch_slabs_at(e.index).add_large(*s, e.era, me)) {
         state_.pages().give(*s, static_cast<std::uint32_t>(pages), true);

@@ -3,6 +3,7 @@
 //
 // Closing and trimming epochs, and the report of it.
 module;
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <string_view>

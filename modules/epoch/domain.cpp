@@ -19,13 +19,6 @@ namespace tslab {
 
 namespace {
 
-std::uint64_t this_thread_id() noexcept
-{
-    if (this_thread.key == 0) [[unlikely]]
-        register_this_thread();
-    return this_thread.id();
-}
-
 void grow_scopes()
 {
     constexpr std::uint32_t least = 64;
@@ -43,7 +36,7 @@ void grow_scopes()
 }
 
 epoch_domain::epoch_domain(allocator& heap, options const& o, std::source_location at) noexcept
-    : heap_{&heap}, thread_{this_thread_id()}, auto_close_{o.auto_close}
+    : heap_{&heap}, thread_{this_thread_number()}, auto_close_{o.auto_close}
 {
     allocator::opened const opened = heap.open_epoch(o.label, false, at);
     epoch_ = opened.epoch;
@@ -53,7 +46,7 @@ epoch_domain::epoch_domain(allocator& heap, options const& o, std::source_locati
 }
 
 epoch_domain::epoch_domain(allocator& heap, epoch_id e, options const& o) noexcept
-    : heap_{&heap}, epoch_{e}, thread_{this_thread_id()}, auto_close_{o.auto_close}, shared_{true}
+    : heap_{&heap}, epoch_{e}, thread_{this_thread_number()}, auto_close_{o.auto_close}, shared_{true}
 {
     if (!o.label.empty())
         heap.set_label(e, o.label);
@@ -61,7 +54,7 @@ epoch_domain::epoch_domain(allocator& heap, epoch_id e, options const& o) noexce
 
 epoch_domain::epoch_domain(already_entered, allocator& heap, options const& o, bool share,
                            std::source_location const& at, atomic<thread_cache*>* binding) noexcept
-    : heap_{&heap}, thread_{this_thread_id()}, depth_{1}, auto_close_{o.auto_close}, held_{true}
+    : heap_{&heap}, thread_{this_thread_number()}, depth_{1}, auto_close_{o.auto_close}, held_{true}
 {
     if (share) {
         shared_ = true;
@@ -91,7 +84,7 @@ epoch_domain::~epoch_domain()
         heap_->close(epoch_);
 }
 
-bool epoch_domain::on_own_thread() const noexcept { return this_thread_id() == thread_; }
+bool epoch_domain::on_own_thread() const noexcept { return this_thread_number() == thread_; }
 
 void epoch_domain::push()
 {

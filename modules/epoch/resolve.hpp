@@ -53,7 +53,7 @@ struct resolved {
     slab_meta& s = page_heap::at(page);
     std::uint8_t const tag = s.tag.load(std::memory_order_relaxed);
     if (tag == tag_large)
-        return {.is = resolved::what::large, .page = &s};
+        return slot == 0 ? resolved{.is = resolved::what::large, .page = &s} : resolved{.is = resolved::what::freed};
     // Slabs of handles have one subslab.
     if (tag <= class_count || tag > bin_count || slot >= bins[tag - 1U].slots)
         return {.is = resolved::what::freed};

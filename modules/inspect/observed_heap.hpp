@@ -356,11 +356,13 @@ private:
         constexpr unsigned most_pieces = 65'536;
         constexpr std::uint64_t most_bytes = std::uint64_t{1} << 36;
         std::uint64_t n = 0;
+        std::uint64_t left = most_bytes;   // of all pieces, also of a list that is cyclic
         std::uint64_t at = stats().arena.load(std::memory_order_relaxed);
         for (unsigned i = 0; at != 0 && i < most_pieces; ++i) {
             arena_piece piece;
-            if (!memory_.read(at, &piece, sizeof(piece)) || piece.bytes > most_bytes)
+            if (!memory_.read(at, &piece, sizeof(piece)) || piece.bytes > left)
                 break;
+            left -= piece.bytes;
             n += flags_.resident_bytes(at, piece.bytes);
             at = piece.next;
         }

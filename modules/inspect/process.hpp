@@ -190,11 +190,16 @@ public:
     template <class F> int visit_candidates(F visit)
     {
         bool const read = for_each_entry(folder_ + "/fd", [&](char const* name) {
-            if (!number_in<unsigned>(name) || !may_be_segment(name) || !is_regular(folder_ + "/fd/" + name))
+            if (!number_in<unsigned>(name) || !may_be_segment(name))
+                return;
+            // O_PATH does not open the file: a device may begin to work when it is opened, and a pipe has a reader more. It
+            // is looked at and opened by this descriptor: the process may give its number to another file meanwhile.
+            descriptor const place{::open((folder_ + "/fd/" + name).c_str(), O_PATH | O_CLOEXEC)};
+            if (place.number() < 0 || !is_regular(place.number()) || !is_local(place.number()))
                 return;
             // O_NONBLOCK: a lease on the file is not waited for.
-            if (descriptor file{::open((folder_ + "/fd/" + name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-                file.number() >= 0)
+            std::string const again = "/proc/self/fd/" + std::to_string(place.number());
+            if (descriptor file{::open(again.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}; file.number() >= 0)
                 visit(std::move(file));
         });
         return read ? 0 : errno;
@@ -220,14 +225,22 @@ private:
         return both_ways && mount && mounts_.answers(*mount);
     }
 
-    /// O_PATH does not open the file: a device may begin to work when it is opened, and a pipe has a reader more.
-    [[nodiscard]] static bool is_regular(std::string const& link)
+    /// As may_be_segment, of the file that is held now.
+    [[nodiscard]] bool is_local(int place)
     {
-        descriptor const place{::open(link.c_str(), O_PATH | O_CLOEXEC)};
+        std::array<char, 64> to{};
+        std::string const number = std::to_string(place);
+        ssize_t const n = ::readlink(("/proc/self/fd/" + number).c_str(), to.data(), to.size());
+        if (std::string_view{to.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))}.starts_with("/memfd:tslab"))
+            return true;
+        auto const mount = number_in<std::uint64_t>(line_of(text_of_file("/proc/self/fdinfo/" + number), "mnt_id:"));
+        return mount && mounts_.answers(*mount);
+    }
+    [[nodiscard]] static bool is_regular(int place)
+    {
         struct stat s{};
-        return place.number() >= 0 && ::fstat(place.number(), &s) == 0 && S_ISREG(s.st_mode) &&
-               s.st_size >= static_cast<off_t>(least_segment) && s.st_size <= static_cast<off_t>(segment::most_bytes) &&
-               s.st_size % static_cast<off_t>(page_bytes) == 0;
+        return ::fstat(place, &s) == 0 && S_ISREG(s.st_mode) && s.st_size >= static_cast<off_t>(least_segment) &&
+               s.st_size <= static_cast<off_t>(segment::most_bytes) && s.st_size % static_cast<off_t>(page_bytes) == 0;
     }
 
     std::string folder_;

@@ -69,10 +69,13 @@ void seen_heap::read_epochs()
 void seen_heap::read_places()
 {
     // From the second copy: what the first one says of a holder was published after the text of its place.
+    heap_stats_page const* const stats_again = again_.counterpart(copy_, stats_);
+    if (stats_again == nullptr)
+        return;
     std::size_t left = again_.bytes_used() / sizeof(place_page);   // ends a list that is cyclic
     std::size_t const most = left * place_page::capacity;
-    for (place_page const* p = again_.at(stats().places.load(std::memory_order_relaxed)); p != nullptr && left-- != 0;
-         p = again_.at(p->next.load(std::memory_order_relaxed))) {
+    for (place_page const* p = again_.at(stats_again->places.load(std::memory_order_relaxed));
+         p != nullptr && left-- != 0; p = again_.at(p->next.load(std::memory_order_relaxed))) {
         if (p->first >= most)
             continue;
         places_.resize(std::max<std::size_t>(places_.size(), p->first + place_page::capacity));

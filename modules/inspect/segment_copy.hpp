@@ -58,6 +58,15 @@ public:
         return at<T>(reinterpret_cast<std::uintptr_t>(pointer));
     }
     [[nodiscard]] std::uint64_t bytes_used() const noexcept { return bytes_.size(); }
+    /// The record at the place that `record` has in another copy of the same file; null if this copy ends before it.
+    template <class T>
+    [[nodiscard]] T const* counterpart(copy_of_segment const& other, T const& record) const noexcept
+    {
+        auto const offset = static_cast<std::size_t>(reinterpret_cast<std::byte const*>(&record) - other.bytes_.data());
+        return offset <= bytes_.size() && bytes_.size() - offset >= sizeof(T)
+                   ? reinterpret_cast<T const*>(bytes_.data() + offset)
+                   : nullptr;
+    }
 
     /// The heaps by their numbers.
     [[nodiscard]] std::vector<seen_root> heaps() const

@@ -26,7 +26,6 @@ namespace tslab {
 
 namespace {
 
-constinit atomic<std::uint32_t> forks{0};         // under way
 constinit atomic<std::uintptr_t> closer{0};       // the thread that closed the gate: pthread_self
 constinit atomic<std::uint64_t> forking_pid{0};   // the process in which the gate was closed
 constinit atomic<std::uint32_t> passes{0};        // of the thread that holds the list's lock
@@ -72,7 +71,7 @@ bool fork_gate::enter() noexcept
             settle_child();
             continue;
         }
-        if (now == lifted_state || is_mine()) {
+        if ((now & phases) == lifted || is_mine()) {
             hold_list();
             if (!is_open())
                 return true;
@@ -80,14 +79,16 @@ bool fork_gate::enter() noexcept
             continue;
         }
         std::uint64_t const waited = now_ns() - begin;
-        if (waited >= patience_ns) {
-            std::uint32_t closed = closed_state;
-            if (state.compare_exchange_strong(closed, lifted_state, std::memory_order_relaxed))
+        if (waited >= patience_ns && (now & phases) == closed) {
+            std::uint32_t expected = now;
+            if (state.compare_exchange_strong(expected, (now & ~phases) | lifted, std::memory_order_relaxed))
                 futex(FUTEX_WAKE_PRIVATE, ~std::uint32_t{0} >> 1, nullptr);
             continue;
         }
-        timespec const left{.tv_sec = 0, .tv_nsec = static_cast<long>(patience_ns - waited)};
-        futex(FUTEX_WAIT_PRIVATE, closed_state, &left);
+        constexpr std::uint64_t look_again_ns = 1'000'000;   // for a preparation that takes longer than the patience
+        std::uint64_t const left_ns = waited < patience_ns ? patience_ns - waited : look_again_ns;
+        timespec const left{.tv_sec = 0, .tv_nsec = static_cast<long>(left_ns)};
+        futex(FUTEX_WAIT_PRIVATE, now, &left);
     }
 }
 
@@ -101,25 +102,31 @@ void fork_gate::leave() noexcept
 
 bool fork_gate::join() noexcept
 {
-    std::uint32_t const now = state.load(std::memory_order_acquire);
-    if (now == open_state || (now == closed_state && !is_mine()))
-        return false;
-    std::uint32_t n = forks.load(std::memory_order_relaxed);
-    while (n != 0)   // at 0 the last parent handler is about to open the gate
-        if (forks.compare_exchange_weak(n, n + 1, std::memory_order_relaxed))
+    std::uint32_t now = state.load(std::memory_order_acquire);
+    for (;;) {
+        bool const may = (now & phases) == lifted || ((now & phases) == closed && is_mine());
+        if (!may || now < one_fork)   // no fork left: the last parent handler is about to open the gate
+            return false;
+        // acquire: what was prepared, by the fork that is joined and no other: a later one is in another phase.
+        if (state.compare_exchange_weak(now, now + one_fork, std::memory_order_acquire))
             return true;
-    return false;
+    }
 }
 
 void fork_gate::close() noexcept
 {
     closer.store(static_cast<std::uintptr_t>(::pthread_self()), std::memory_order_relaxed);
     forking_pid.store(static_cast<std::uint64_t>(::getpid()), std::memory_order_relaxed);
-    forks.store(1, std::memory_order_relaxed);
-    state.store(closed_state, std::memory_order_release);   // release: whose it is
+    state.store(one_fork | preparing, std::memory_order_release);   // release: whose it is
 }
 
-bool fork_gate::end() noexcept { return forks.fetch_sub(1, std::memory_order_relaxed) == 1; }
+void fork_gate::prepared() noexcept
+{
+    state.store(one_fork | closed,
+                std::memory_order_release);   // release: what was prepared. No other thread changes it
+}
+
+bool fork_gate::end() noexcept { return state.fetch_sub(one_fork, std::memory_order_relaxed) / one_fork == 1; }
 
 void fork_gate::open() noexcept
 {
@@ -137,7 +144,6 @@ void fork_gate::wait_a_turn() noexcept
 
 void fork_gate::reset_in_child() noexcept
 {
-    forks.store(0, std::memory_order_relaxed);
     passes.store(0, std::memory_order_relaxed);
     closer.store(0, std::memory_order_relaxed);
     state.store(open_state, std::memory_order_release);

@@ -6,15 +6,19 @@
 // blocked for ever; and yet no thread may be changing lists at the moment of the fork. So the locks are not held but
 // reserved, and threads pass one at a time while they hold a lock that fork() itself takes after the last handler.
 //
-//   gate      event, by                                              to       made safe by
-//   open      first prepare handler, which reserved the registry     closed   the registry's lock: one thread at a time
-//   closed    a thread has waited `patience`                         lifted   compare-exchange
-//   lifted    another thread forks                                   lifted   `forks` is raised while it is not 0
-//   closed,   the last parent handler, within a pass                 open     passes exclude each other; every
+//   gate       event, by                                           to         made safe by
+//   open       first prepare handler, which reserved the registry  preparing  the registry's lock: one thread at a time,
+//                                                                             which looks at the gate again under it
+//   preparing  the same: no list is being changed, and every       closed     a thread that was in a section has left it;
+//              lock is reserved                                               a pass of others waits for this
+//   closed     a thread has waited `patience`                      lifted     compare-exchange
+//   lifted     another thread forks                                lifted     phase and number of forks are one word: the
+//                                                                             number is raised if it is not 0
+//   closed,    the last parent handler, within a pass              open       passes exclude each other; every
 //   lifted                                                                    reservation is released before
-//   any       the child, before its thread changes a list            open     the child has one thread
+//   any        the child, before its thread changes a list         open       the child has one thread
 //
-//   closed: the forking thread passes at once, other threads wait. lifted: every thread passes at once.
+//   preparing, closed: the forking thread passes at once, other threads wait. lifted: every thread passes at once.
 //
 // The model is tests/models/fork.pml.
 #pragma once
@@ -29,7 +33,8 @@ public:
 
     /// Returns false if no fork is under way. Otherwise waits until the calling thread may change what the fork
     /// protects, and returns true: it is in a pass, which it ends by leave(). Passes nest; those of different threads
-    /// exclude each other and the moment of the fork. Waits `patience` at most, and for other passes. In a forked child
+    /// exclude each other and the moment of the fork. Waits until the fork is prepared, then for what is left of
+    /// `patience`, then for other passes and for other holders of the C library's list of streams. In a forked child
     /// whose handler has not run yet: runs it, and returns false.
     [[nodiscard]] static bool enter() noexcept;
     static void leave() noexcept;
@@ -39,7 +44,10 @@ public:
     /// Joins a fork that is under way; false if there is none that can be joined: then the caller closes the gate, or
     /// waits.
     [[nodiscard]] static bool join() noexcept;
+    /// From open to preparing.
     static void close() noexcept;
+    /// From preparing to closed: from now on other threads may pass, and join.
+    static void prepared() noexcept;
     /// Ends one fork in the parent; true if it was the last: then the caller opens the gate, in a pass.
     [[nodiscard]] static bool end() noexcept;
     static void open() noexcept;
@@ -56,9 +64,13 @@ public:
     static inline constinit atomic<std::uint32_t> state{0};
 
 private:
+    // `state`: the phase, and above it the number of forks under way. 0: open.
     static constexpr std::uint32_t open_state = 0;
-    static constexpr std::uint32_t closed_state = 1;
-    static constexpr std::uint32_t lifted_state = 2;
+    static constexpr std::uint32_t preparing = 1;
+    static constexpr std::uint32_t closed = 2;
+    static constexpr std::uint32_t lifted = 3;
+    static constexpr std::uint32_t phases = 3;
+    static constexpr std::uint32_t one_fork = 4;
 };
 
 }

@@ -42,9 +42,9 @@ long futex(atomic<std::uint32_t>& word, int operation, std::uint32_t value) noex
         if (now == reserved) {
             if (!fork_gate::enter()) {
                 ::sched_yield();   // the fork begins or ends at this moment
-            } else if (state_.compare_exchange_strong(now, held, std::memory_order_acquire,
+            } else if (state_.compare_exchange_strong(now, held_with_waiters, std::memory_order_acquire,
                                                       std::memory_order_relaxed)) {
-                since_ = in_pass;   // unlock_rare ends the pass
+                since_ = in_pass;   // unlock_rare ends the pass, and wakes those that slept before the fork
                 return;
             } else {
                 fork_gate::leave();

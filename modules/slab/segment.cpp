@@ -15,6 +15,7 @@ module;
 #include <new>
 #include <string>
 #include <string_view>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -85,6 +86,7 @@ bool segment::open(std::uint64_t layout) noexcept
     auto* const made = ::new (first.base) segment_header{.magic = 0};
     made->layout = layout;
     made->pid = ::getpid();
+    made->program = program_number();
     made->started_ns = wall_clock_ns();
     made->started_monotonic_ns = now_ns();
     made->boot = read_boot_id();
@@ -378,6 +380,7 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
                                                             static_cast<off_t>(offset)) == static_cast<ssize_t>(bytes));
         });
     std::size_t exchanged = 0;
+    bool header_is_own = true;
     if (copied && for_each_extent(used_, [&](extent const& e, std::size_t offset, std::size_t) noexcept {
             bool const done = map_over(e.base, e.bytes, fresh, offset);
             exchanged += done ? e.bytes : 0;
@@ -397,16 +400,22 @@ void segment::renew() noexcept __attribute__((no_thread_safety_analysis))
             void* const copy = granted(os_call::map_copy)
                                    ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
                                    : MAP_FAILED;
-            if (copy == MAP_FAILED)
-                return true;   // counts go to the parent's segment: wrong figures, no other harm
-            std::memcpy(copy, contents_of(e, offset), used > offset ? std::min(used - offset, bytes) : 0);
-            if (::mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, e.base) == MAP_FAILED)
-                ::munmap(copy, bytes);   // the same
+            bool replaced = copy != MAP_FAILED;
+            if (replaced) {
+                std::memcpy(copy, contents_of(e, offset), used > offset ? std::min(used - offset, bytes) : 0);
+                replaced = ::mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, e.base) != MAP_FAILED;
+                if (!replaced)
+                    ::munmap(copy, bytes);
+            }
+            // Otherwise counts go to the parent's segment: wrong figures, no other harm.
+            header_is_own = header_is_own && (replaced || offset != 0);
             return true;
         });
     }
     if (parents_is_open)
         ::close(parents);
+    if (!header_is_own)
+        return;   // it is the parent's, which readers know by its number
     header().pid = ::getpid();
     header().started_ns = wall_clock_ns();
     header().started_monotonic_ns = now_ns();

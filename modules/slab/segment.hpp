@@ -33,6 +33,7 @@ struct segment_header {
     atomic<std::uint64_t> root{0};      ///< address of the first record; 0 until the segment is complete
     atomic<std::uint64_t> missing{0};   ///< chunks that heaps had to take elsewhere: their contents are not published
     std::int64_t pid = 0;
+    std::uint64_t program = 0;   ///< another one whenever a program is started: in a container the pid may be the same
     std::uint64_t started_ns = 0;             ///< when the segment was made, CLOCK_REALTIME
     std::uint64_t started_monotonic_ns = 0;   ///< the same moment, CLOCK_MONOTONIC
     boot_id boot{};                           ///< of the second

@@ -58,6 +58,16 @@ inline int create_memfd() noexcept
     return granted(os_call::make_file) ? ::memfd_create("tslab", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
 }
 
+/// A number that the kernel drew when this program was started. All copies of the library in a process have the same.
+inline std::uint64_t program_number() noexcept
+{
+    std::uint64_t number = 0;
+    if (auto const* const drawn = reinterpret_cast<unsigned char const*>(::getauxval(AT_RANDOM)))
+        for (std::size_t i = 0; i < sizeof(number); ++i)   // not the number itself: libraries make secrets of it
+            number = (number ^ drawn[i] ^ drawn[i + sizeof(number)]) * 0x100000001b3 + 1;
+    return number;
+}
+
 /// Whether a file is a segment of this process, made by another copy of the library, as a plugin may have one.
 inline bool is_of_this_process(std::string const& name) noexcept
 {
@@ -67,7 +77,8 @@ inline bool is_of_this_process(std::string const& name) noexcept
     bool const whole = file >= 0 && ::pread(file, &header, sizeof(header), 0) == sizeof(header);
     if (file >= 0)
         ::close(file);
-    return whole && header.magic == segment_header::magic_number && header.pid == ::getpid();
+    return whole && header.magic == segment_header::magic_number && header.pid == ::getpid() &&
+           header.program == program_number();
 }
 
 /// Creates a file. An existing one, of a process that may have died, is renamed, unless it is this process's: then a

@@ -89,7 +89,7 @@ std::uint64_t resident_bytes(void const* begin, std::size_t bytes) noexcept
     while (at < end) {
         auto const pages = std::min<std::uintptr_t>((end - at + page - 1) / page, flags.size());
         if (::mincore(reinterpret_cast<void*>(at), pages * page, flags.data()) != 0)
-            return resident;
+            return resident * page;
         resident +=
             static_cast<std::uint64_t>(std::count_if(flags.begin(), flags.begin() + static_cast<std::ptrdiff_t>(pages),
                                                      [](unsigned char f) { return (f & 1U) != 0; }));

@@ -27,6 +27,17 @@ bool is_even() noexcept
     return __get_cpuid(power_leaf, &a, &b, &c, &d) != 0 && (d & invariant) != 0;
 }
 
+/// The same, asked once. No guarded static: a fork may come while another thread initialises it.
+bool knows_even() noexcept
+{
+    enum : unsigned char { unknown, yes, no };
+    static constinit std::atomic<unsigned char> answer{unknown};
+    unsigned char known = answer.load(std::memory_order_relaxed);
+    if (known == unknown)
+        answer.store(known = is_even() ? yes : no, std::memory_order_relaxed);
+    return known == yes;
+}
+
 // The first reading of both clocks. `first_ns` is written last; 0: none yet.
 constinit std::atomic<std::uint64_t> first_ticks{0};
 constinit std::atomic<std::uint64_t> first_ns{0};
@@ -37,12 +48,14 @@ constinit std::atomic<std::uint64_t> first_ns{0};
 void tick_clock::try_to_calibrate() noexcept
 {
 #if defined(__x86_64__)
-    static bool const even = is_even();
-    if (!even)
+    if (!knows_even())
         return;
     constexpr std::uint64_t least_ns = 1'000'000;   // then an error of the readings, some ten nanoseconds, is 1 in 10^5
+    constexpr std::uint64_t most_ticks = 10'000;    // for a reading of the clock: more, and the thread was interrupted
     std::uint64_t const ticks = __builtin_ia32_rdtsc();
     std::uint64_t const ns = now_ns();
+    if (__builtin_ia32_rdtsc() - ticks > most_ticks)
+        return;   // the next call tries again
     std::uint64_t const since = first_ns.load(std::memory_order_acquire);
     if (since == 0) {
         std::uint64_t none = 0;

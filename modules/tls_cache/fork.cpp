@@ -12,6 +12,7 @@ module;
 #include <cstdint>
 #include <sched.h>
 #include <string>
+#include <string_view>
 #include <unistd.h>
 #include <utility>
 module tslab.tls_cache;
@@ -103,6 +104,7 @@ void thread_registry::before_fork() noexcept
                    patience.wait()) {
             }
     for_each_lock([&patience](mutex& m) noexcept { reserve(m, patience); });
+    fork_gate::prepared();
     if (fork_gate::enter()) {   // another thread may pass by now, and renew the copy
         published_segment().copy_for_fork();
         fork_gate::leave();
@@ -128,7 +130,7 @@ void heap_state::for_each_lock_in_fork(F visit) noexcept __attribute__((no_threa
     visit(published_.lock_for_fork());   // last: a row of counters may be made under any of the others
 }
 
-/// Calls `visit` for every lock but the registry's own, in the order of locking.
+/// Calls `visit` for every lock but the registry's own: a thread that holds one of them takes only later ones.
 template <class F> void thread_registry::for_each_lock(F visit) noexcept
 {
     background().for_each_lock(visit);   // the purge thread changes lists without a record

@@ -10,6 +10,7 @@ module;
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 module tslab.tls_cache;
 
 import tslab.stats;
@@ -188,6 +189,7 @@ thread_record* heap_state::make_record() noexcept
     auto* const r = ::new (place) thread_record(*this, table, *cold, *stats);
     r->first_cache = place + before_cache;
     r->frees_to_sample = r->choose_sample();
+    r->large_to_sample = r->choose_sample();
     if (published_.is_published(stats)) {
         stats->next.store(stats_.threads.load(std::memory_order_relaxed), std::memory_order_relaxed);
         stats_.threads.store(stats, std::memory_order_release);   // publishes it to other processes

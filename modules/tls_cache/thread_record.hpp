@@ -185,6 +185,7 @@ struct alignas(64) thread_record {
     atomic<bool> reached{false};            ///< another thread is taking the retained slabs: see reach_threads
     std::uint32_t sample_seed;              ///< of choose_sample
     std::uint32_t frees_to_sample = 1;      ///< frees off the fast path until one is timed
+    std::uint32_t large_to_sample = 1;      ///< large allocations until one is timed
     sample_timer* timer = nullptr;          ///< of the timed operation that the thread is in
     std::uint32_t slow_paths = 0;           ///< slow paths; every fourth one reads the clock
     std::uint64_t slabs_taken = 0;          ///< slabs taken for allocations

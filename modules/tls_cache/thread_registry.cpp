@@ -15,6 +15,7 @@ module;
 #include <pthread.h>
 #include <sched.h>
 #include <string>
+#include <string_view>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <utility>
@@ -169,7 +170,7 @@ bool thread_registry::add(heap_state& h) noexcept
     lock_guard const guard{lock_};
     if (!install_hooks())
         return false;
-    h.stats_.instance = is_new_name(std::string_view{h.name_}.substr(0, h.stats_.name.size() - 1)) ? 1 : h.number_;
+    h.stats_.instance = is_new_name(fitting_prefix(h.name_, h.stats_.name.size() - 1)) ? 1 : h.number_;
     h.next_heap_ = heaps_;
     h.heap_link_ = &heaps_;
     if (heaps_ != nullptr)

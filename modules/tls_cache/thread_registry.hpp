@@ -71,7 +71,15 @@ private:
     void end_for_the_dead() noexcept __attribute__((requires_capability(lock_)));
     /// Reserves the registry's lock for a fork that is the first one; false while another one is under way, or the lock
     /// is held.
-    [[nodiscard]] inline bool reserve_first() noexcept { return fork_gate::is_open() && lock_.reserve(); }
+    [[nodiscard]] inline bool reserve_first() noexcept
+    {
+        if (!fork_gate::is_open() || !lock_.reserve())
+            return false;
+        if (fork_gate::is_open())
+            return true;
+        lock_.end_reservation();   // another fork has ended its reservation, and opens the gate in a moment
+        return false;
+    }
     template <class F> void for_each_lock(F visit) noexcept __attribute__((no_thread_safety_analysis));
 
     mutex lock_;

@@ -7,6 +7,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -215,4 +216,45 @@ BOOST_AUTO_TEST_CASE(a_live_handle_of_a_heap_whose_number_has_the_same_bits_is_f
         BOOST_REQUIRE(other.free(h) == free_result::foreign);
     }
     BOOST_TEST((first.free(h) == free_result::ok));
+}
+
+// A heap may end with live handles. One that another heap of the same tag finds at the beginning of a large allocation names nothing.
+BOOST_AUTO_TEST_CASE(a_handle_that_a_heap_left_behind_frees_no_large_allocation)
+{
+    recorder const seen;
+    std::map<std::uint32_t, std::vector<handle>> left;
+    std::uint32_t tag = 0;
+    {
+        tslab::allocator heap{{.decay = std::chrono::milliseconds{0}}};
+        for (int i = 0; i < 64 * 200; ++i) {
+            handle const h = take(heap, 64);
+            auto const f = tslab::handle_fields::unpack(h);
+            left[f.page].push_back(h);
+            tag = f.heap;
+        }
+    }
+    std::size_t tried = 0;
+    for (int heaps = 0; heaps < 1'000 && tried == 0; ++heaps) {
+        tslab::allocator heap;
+        handle const one = take(heap, 64);
+        bool const same = tslab::handle_fields::unpack(one).heap == tag;
+        BOOST_TEST((heap.free(one) == free_result::ok));
+        if (!same)
+            continue;
+        std::vector<void*> all;
+        for (int i = 0; i < 100; ++i)
+            all.push_back(heap.malloc(100'000));
+        for (void* const p : all) {
+            std::uint32_t const page = heap.state().pages().index_of(*heap.state().slab_at(p));
+            for (handle const h : left[page]) {
+                ++tried;
+                BOOST_TEST((heap.free(h) != free_result::ok));
+            }
+        }
+        BOOST_TEST(heap.snapshot().global.live_objects == all.size());
+        for (void* const p : all)
+            heap.free(p);
+    }
+    BOOST_TEST(tried != 0u);
+    BOOST_TEST(seen.count() == 1u);   // the first heap ended with live objects
 }

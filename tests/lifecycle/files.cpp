@@ -7,6 +7,8 @@
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -129,6 +131,29 @@ BOOST_AUTO_TEST_CASE(a_process_that_ends_leaves_its_successors_file)
     BOOST_TEST(!fs::exists(path + ".old"));   // its own, under the name that it has by now
     newer.end(SIGKILL);
     BOOST_TEST(heap_in(path) == "newer");   // outlives it
+}
+
+// In a container every run of a program may have the same pid.
+BOOST_AUTO_TEST_CASE(a_file_of_an_earlier_run_with_the_same_pid_is_not_taken_for_ones_own)
+{
+    folder const f;
+    std::string const path = f / "stats";
+    ::setenv("TSLAB_STATS_FILE", path.c_str(), 1);
+    auto heap = heap_named("earlier");
+    fs::copy_file(path, f / "left");
+    heap.reset();
+    for (bool const of_this_run : {true, false}) {
+        fs::copy_file(f / "left", path, fs::copy_options::overwrite_existing);
+        std::fstream file{path, std::ios::in | std::ios::out | std::ios::binary};
+        file.seekp(offsetof(tslab::segment_header, program));
+        if (!of_this_run)
+            file.write("another one", sizeof(std::uint64_t));
+        file.close();
+        heap = heap_named("present");
+        BOOST_TEST(heap_in(path) == (of_this_run ? "earlier" : "present"));
+        BOOST_TEST(fs::exists(path + ".2") == of_this_run);   // as for another copy of the library
+        heap.reset();
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_relative_name_means_the_folder_that_it_was_made_in)

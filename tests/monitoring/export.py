@@ -61,7 +61,6 @@ def main():
         expect_failure("an absent directory", export("--stdin", "--textfile", directory + "/absent", document=busy), 2)
     with open("/dev/full", "w", encoding="utf-8") as full:
         expect_failure("a full disk", export("--stdin", document=busy, stdout=full), 2)
-    expect_failure("no target", export(), 2)
     expect_failure("a target and --all", export("--all", "--stdin", document=busy), 2)
     answer = export("--all")
     expect("--all", answer.returncode == 0 and answer.stdout.startswith("# HELP temporal_slab_build_info"), answer.stderr)

@@ -126,17 +126,19 @@ BOOST_AUTO_TEST_CASE(a_reserved_mutex_is_acquired_in_passes_and_stays_reserved)
     }
     tslab::set_lock_timing(0);
     BOOST_TEST(!m.reserve());   // reserved again
-    // Another thread waits for the patience, then passes; and then at once.
-    std::thread{[&] {
-        for (bool const first : {true, false}) {
-            std::uint64_t const begin = tslab::now_ns();
-            {
-                tslab::lock_guard const guard{m};
-            }
-            std::uint64_t const waited = tslab::now_ns() - begin;
-            BOOST_TEST((!first || waited >= tslab::fork_gate::patience_ns));
-        }
-    }}.join();
+    // While the fork prepares, other threads wait longer than the patience, and no other fork joins.
+    BOOST_TEST(!tslab::fork_gate::join());
+    std::atomic<bool> passed{false};
+    std::thread early{[&] {
+        tslab::lock_guard const guard{m};
+        passed = true;
+    }};
+    std::this_thread::sleep_for(std::chrono::nanoseconds{4 * tslab::fork_gate::patience_ns});
+    BOOST_TEST(!passed.load());
+    tslab::fork_gate::prepared();
+    early.join();
+    // That one has lifted the gate: others pass at once.
+    std::thread{[&] { tslab::lock_guard const guard{m}; }}.join();
     BOOST_TEST(!m.reserve());
     BOOST_TEST(tslab::fork_gate::join());   // a second fork
     BOOST_TEST(!tslab::fork_gate::end());
@@ -149,6 +151,39 @@ BOOST_AUTO_TEST_CASE(a_reserved_mutex_is_acquired_in_passes_and_stays_reserved)
     bool const was_free = m.lock();
     m.unlock();
     BOOST_TEST(was_free);
+}
+
+// A thread that slept before the fork, and was not the one that the last unlock woke, is woken by the one that passes.
+BOOST_AUTO_TEST_CASE(a_thread_that_sleeps_when_a_fork_reserves_is_woken)
+{
+    for (int tries = 0, forks = 0; forks < 5 && tries < 200; ++tries) {
+        tslab::mutex m;
+        m.lock();
+        std::atomic<int> done{0};
+        std::vector<std::thread> sleepers;
+        for (int t = 0; t < 3; ++t)
+            sleepers.emplace_back([&] {
+                tslab::lock_guard const guard{m};
+                ++done;
+            });
+        std::this_thread::sleep_for(std::chrono::milliseconds{20});
+        m.unlock();
+        if (m.reserve()) {   // before the woken thread
+            ++forks;
+            tslab::fork_gate::close();
+            tslab::fork_gate::prepared();
+            for (int i = 0; i < 1'000 && done.load() != 3; ++i)
+                std::this_thread::sleep_for(std::chrono::milliseconds{5});
+            BOOST_TEST(done.load() == 3);
+            BOOST_TEST(tslab::fork_gate::end());
+            BOOST_REQUIRE(tslab::fork_gate::enter());
+            m.end_reservation();
+            tslab::fork_gate::open();
+            tslab::fork_gate::leave();
+        }
+        for (std::thread& t : sleepers)
+            t.join();
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_reset_makes_it_free)
