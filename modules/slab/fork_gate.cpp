@@ -73,7 +73,9 @@ bool fork_gate::enter() noexcept
         }
         if ((now & phases) == lifted || is_mine()) {
             hold_list();
-            if (!is_open())
+            // Again, under the lock: while the thread waited for it that fork may have ended, and another one prepares.
+            std::uint32_t const then = state.load(std::memory_order_acquire);
+            if ((then & phases) == lifted || (then != open_state && is_mine()))
                 return true;
             drop_list();
             continue;
@@ -113,11 +115,15 @@ bool fork_gate::join() noexcept
     }
 }
 
-void fork_gate::close() noexcept
+bool fork_gate::close() noexcept
 {
-    closer.store(static_cast<std::uintptr_t>(::pthread_self()), std::memory_order_relaxed);
-    forking_pid.store(static_cast<std::uint64_t>(::getpid()), std::memory_order_relaxed);
-    state.store(one_fork | preparing, std::memory_order_release);   // release: whose it is
+    forking_pid.store(static_cast<std::uint64_t>(::getpid()), std::memory_order_relaxed);   // equal for all who try
+    std::uint32_t open = open_state;
+    // release: the process. By exchange: a fork whose patience is over has no reservation that excludes others.
+    if (!state.compare_exchange_strong(open, one_fork | preparing, std::memory_order_acq_rel))
+        return false;
+    closer.store(static_cast<std::uintptr_t>(::pthread_self()), std::memory_order_relaxed);   // only it compares equal
+    return true;
 }
 
 void fork_gate::prepared() noexcept

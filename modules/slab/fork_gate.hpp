@@ -44,8 +44,8 @@ public:
     /// Joins a fork that is under way; false if there is none that can be joined: then the caller closes the gate, or
     /// waits.
     [[nodiscard]] static bool join() noexcept;
-    /// From open to preparing.
-    static void close() noexcept;
+    /// From open to preparing; false if the gate is not open.
+    [[nodiscard]] static bool close() noexcept;
     /// From preparing to closed: from now on other threads may pass, and join.
     static void prepared() noexcept;
     /// Ends one fork in the parent; true if it was the last: then the caller opens the gate, in a pass.

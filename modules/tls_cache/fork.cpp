@@ -85,16 +85,21 @@ void fork_exclusion::wait_outside() noexcept
 // Modelled: tests/models/fork.pml, step before_fork
 void thread_registry::before_fork() noexcept
 {
-    for (fork_patience patience; !reserve_first();) {
+    fork_gate::settle_child = []() noexcept { registry().after_fork_in_child(); };
+    bool over = false;   // the lock's holder does not release it: the fork goes on without its reservation
+    for (fork_patience patience;;) {
+        bool const reserved = reserve_first();
+        if ((reserved || over) && fork_gate::close())
+            break;
+        if (reserved)
+            lock_.end_reservation();
         if (fork_gate::join())   // another thread's fork has prepared everything
             return;
         if (!fork_gate::is_open())
             fork_gate::wait_a_turn();
-        else if (!patience.wait())
-            break;
+        else
+            over = over || !patience.wait();
     }
-    fork_gate::settle_child = []() noexcept { registry().after_fork_in_child(); };
-    fork_gate::close();
     heavy_barrier();
     fork_patience patience;
     for (heap_state* h = heaps_; h != nullptr; h = h->next_heap_)

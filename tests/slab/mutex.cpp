@@ -118,7 +118,8 @@ BOOST_AUTO_TEST_CASE(a_reserved_mutex_is_acquired_in_passes_and_stays_reserved)
     }
     BOOST_TEST(!tslab::fork_gate::enter());   // no fork is under way
     BOOST_TEST(m.reserve());
-    tslab::fork_gate::close();
+    BOOST_TEST(tslab::fork_gate::close());
+    BOOST_TEST(!tslab::fork_gate::close());
     tslab::set_lock_timing(1);
     for (int i = 0; i < 3; ++i) {
         tslab::lock_guard const guard{m};
@@ -170,7 +171,7 @@ BOOST_AUTO_TEST_CASE(a_thread_that_sleeps_when_a_fork_reserves_is_woken)
         m.unlock();
         if (m.reserve()) {   // before the woken thread
             ++forks;
-            tslab::fork_gate::close();
+            BOOST_TEST(tslab::fork_gate::close());
             tslab::fork_gate::prepared();
             for (int i = 0; i < 1'000 && done.load() != 3; ++i)
                 std::this_thread::sleep_for(std::chrono::milliseconds{5});
