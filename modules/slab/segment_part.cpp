@@ -6,6 +6,7 @@ module;
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <new>
 module tslab.slab;
 
