@@ -67,11 +67,14 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
                                 bool by_handle) noexcept
 {
     thread_record* const me = state_.record();
-    if (me == nullptr || --me->large_to_sample != 0)
+    std::uint32_t const one_in = me != nullptr ? state_.sample_one_in() : 0;
+    if (one_in == 0)
+        return take_large(bytes, alignment, e, owner, me, why, by_handle);
+    // A countdown that began at another rate, or while sampling was off, is cut to what this rate can choose.
+    me->large_to_sample = std::min(me->large_to_sample, 2 * one_in - 1);
+    if (--me->large_to_sample != 0)
         return take_large(bytes, alignment, e, owner, me, why, by_handle);
     me->large_to_sample = me->choose_sample();
-    if (!state_.sampling())
-        return take_large(bytes, alignment, e, owner, me, why, by_handle);
     tick_clock::calibrate();
     sample_timer timer;
     timer.expect_wait();

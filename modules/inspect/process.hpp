@@ -149,12 +149,18 @@ class mounts {
 public:
     explicit mounts(std::string folder) : folder_{std::move(folder)} {}
 
-    /// False for a mount that is not known: it may have been unmounted below an open file.
-    [[nodiscard]] bool answers(std::uint64_t number)
+    enum class answer : std::uint8_t {
+        yes,
+        no,
+        unknown   ///< above the root of the process, as in a chroot, or unmounted below an open file
+    };
+    [[nodiscard]] answer answers(std::uint64_t number)
     {
         if (!read_)
             read();
-        return std::ranges::binary_search(known_, number);
+        if (std::ranges::binary_search(known_, number))
+            return answer::yes;
+        return std::ranges::binary_search(others_, number) ? answer::no : answer::unknown;
     }
 
 private:
@@ -169,15 +175,17 @@ private:
             at = end + 1;
             std::size_t const type = line.find(" - ");
             auto const number = number_in<std::uint64_t>(line.substr(0, line.find(' ')));
-            if (number && type != std::string_view::npos &&
-                answers_by_itself(line.substr(type + 3, line.find(' ', type + 3) - type - 3)))
-                known_.push_back(*number);
+            if (number && type != std::string_view::npos)
+                (answers_by_itself(line.substr(type + 3, line.find(' ', type + 3) - type - 3)) ? known_ : others_)
+                    .push_back(*number);
         }
         std::ranges::sort(known_);
+        std::ranges::sort(others_);
     }
 
     std::string folder_;
     std::vector<std::uint64_t> known_{};
+    std::vector<std::uint64_t> others_{};
     bool read_ = false;
 };
 
@@ -195,7 +203,7 @@ public:
             // O_PATH does not open the file: a device may begin to work when it is opened, and a pipe has a reader more. It
             // is looked at and opened by this descriptor: the process may give its number to another file meanwhile.
             descriptor const place{::open((folder_ + "/fd/" + name).c_str(), O_PATH | O_CLOEXEC)};
-            if (place.number() < 0 || !is_regular(place.number()) || !is_local(place.number()))
+            if (place.number() < 0 || !is_local(place.number()) || !is_regular(place.number()))
                 return;
             // O_NONBLOCK: a lease on the file is not waited for.
             std::string const again = "/proc/self/fd/" + std::to_string(place.number());
@@ -222,9 +230,15 @@ private:
         std::string_view const flags = line_of(about, "flags:");
         bool const both_ways = !flags.empty() && (static_cast<unsigned>(flags.back() - '0') & O_ACCMODE) == O_RDWR;
         auto const mount = number_in<std::uint64_t>(line_of(about, "mnt_id:"));
-        return both_ways && mount && mounts_.answers(*mount);
+        return both_ways && mount && mounts_.answers(*mount) != mounts::answer::no;   // is_local looks again
     }
 
+    /// Asks the kernel for what it knows already, no server.
+    [[nodiscard]] static bool is_on_a_block_device(int place)
+    {
+        struct statx s{};
+        return ::statx(place, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &s) == 0 && s.stx_dev_major != 0;
+    }
     /// As may_be_segment, of the file that is held now.
     [[nodiscard]] bool is_local(int place)
     {
@@ -234,7 +248,8 @@ private:
         if (std::string_view{to.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))}.starts_with("/memfd:tslab"))
             return true;
         auto const mount = number_in<std::uint64_t>(line_of(text_of_file("/proc/self/fdinfo/" + number), "mnt_id:"));
-        return mount && mounts_.answers(*mount);
+        mounts::answer const known = mount ? mounts_.answers(*mount) : mounts::answer::no;
+        return known == mounts::answer::yes || (known == mounts::answer::unknown && is_on_a_block_device(place));
     }
     [[nodiscard]] static bool is_regular(int place)
     {

@@ -26,6 +26,14 @@ namespace tslab {
 
 namespace {
 
+// ThreadSanitizer has a fork handler too, which runs after this library's: every other thread stops at its next access to
+// memory. In a pass it would stop with the list locked, for which fork() waits. So under it the gate is not lifted.
+#if __has_feature(thread_sanitizer)
+constexpr bool may_be_lifted = false;
+#else
+constexpr bool may_be_lifted = true;
+#endif
+
 constinit atomic<std::uintptr_t> closer{0};       // the thread that closed the gate: pthread_self
 constinit atomic<std::uint64_t> forking_pid{0};   // the process in which the gate was closed
 constinit atomic<std::uint32_t> passes{0};        // of the thread that holds the list's lock
@@ -81,7 +89,7 @@ bool fork_gate::enter() noexcept
             continue;
         }
         std::uint64_t const waited = now_ns() - begin;
-        if (waited >= patience_ns && (now & phases) == closed) {
+        if (may_be_lifted && waited >= patience_ns && (now & phases) == closed) {
             std::uint32_t expected = now;
             if (state.compare_exchange_strong(expected, (now & ~phases) | lifted, std::memory_order_relaxed))
                 futex(FUTEX_WAKE_PRIVATE, ~std::uint32_t{0} >> 1, nullptr);

@@ -34,7 +34,7 @@ enum phase : unsigned { prepare, parent, child, phases };
 /// What the handlers of one place do; empty functions do nothing.
 std::array<std::array<std::function<void()>, phases>, places> handlers;
 /// Whether the gate was open when the handler ran: it tells on which side of tslab's handler that was.
-std::array<std::array<bool, phases>, places> gate_was_open;
+std::array<std::array<std::atomic<bool>, phases>, places> gate_was_open;
 
 template <place At, phase When> void handler()
 {
@@ -133,18 +133,20 @@ BOOST_AUTO_TEST_CASE(handlers_may_allocate_whatever_the_order)
             }
         }
     // The order was what this test is about.
-    BOOST_TEST(!gate_was_open[before_tslab][prepare]);
-    BOOST_TEST(!gate_was_open[before_tslab][parent]);
-    BOOST_TEST(gate_was_open[with_statics][prepare]);
-    BOOST_TEST(gate_was_open[with_statics][parent]);
-    BOOST_TEST(gate_was_open[at_run_time][prepare]);
-    BOOST_TEST(gate_was_open[at_run_time][parent]);
+    BOOST_TEST(!gate_was_open[before_tslab][prepare].load());
+    BOOST_TEST(!gate_was_open[before_tslab][parent].load());
+    BOOST_TEST(gate_was_open[with_statics][prepare].load());
+    BOOST_TEST(gate_was_open[with_statics][parent].load());
+    BOOST_TEST(gate_was_open[at_run_time][prepare].load());
+    BOOST_TEST(gate_was_open[at_run_time][parent].load());
 }
 
 // A library holds its lock while it allocates, and takes it in its prepare handler. Other threads use the heap without the
 // library. The child uses the library, whose objects its parent's threads allocated, and closes the epoch.
 BOOST_AUTO_TEST_CASE(a_handler_may_wait_for_a_lock_whose_holder_allocates)
 {
+    if (__has_feature(thread_sanitizer))
+        return;   // the gate is not lifted there: see fork_gate.cpp
     register_now();
     no_handlers const at_the_end;
     for (unsigned at = 0; at < places; ++at) {
@@ -211,6 +213,8 @@ BOOST_AUTO_TEST_CASE(a_handler_may_wait_for_a_lock_whose_holder_allocates)
 // and fork itself.
 BOOST_AUTO_TEST_CASE(the_holder_may_do_anything_meanwhile)
 {
+    if (__has_feature(thread_sanitizer))
+        return;   // the gate is not lifted there: see fork_gate.cpp
     no_handlers const at_the_end;
     tslab::allocator heap{{.name = "anything"}};
     std::recursive_mutex lock;

@@ -119,6 +119,8 @@ BOOST_AUTO_TEST_CASE(readers_see_the_heaps_of_both_copies)
 // is opened later. The library allocates in the plug-in while it holds its lock.
 BOOST_AUTO_TEST_CASE(a_fork_beside_a_plug_in_that_is_younger_than_a_fork_handler)
 {
+    if (__has_feature(thread_sanitizer))
+        return;   // the gate is not lifted there: see fork_gate.cpp
     BOOST_TEST(!library.handles_forks.load());
     std::filesystem::path const copy =
         std::filesystem::temp_directory_path() / ("tslab-plugin-" + std::to_string(::getpid()) + ".so");

@@ -149,7 +149,7 @@ def page(arguments, folder, say, url):
         if arguments.screenshots:
             whole_page(driver, folder / "small.png", driver.execute_script("return window.innerWidth"))
         quiet_console(driver)
-        foreign = [r for r in requests(driver) if not r.startswith((url, "data:", "chrome:", "devtools:"))]
+        foreign = [r for r in requests(driver) if not r.startswith((url, "data:", "chrome", "devtools:"))]
         assert not foreign, f"other hosts were asked: {foreign}"
 
         driver.get(url + "licenses")
