@@ -109,11 +109,12 @@ def reclaim_by_tool(tslab, pid):
     text = run([tslab, "stats", str(pid), "--json"])
     if not text:
         return []
-    close = json.loads(text.splitlines()[0])["last_epoch_close"]
-    if close is None or close["madvise_asked_bytes"] < 90_000_000:
+    # The counters: ends of requests go on, and last_epoch_close is of one of them soon.
+    heap = json.loads(text.splitlines()[0])
+    if heap["total_madvise_asked_bytes"] < 90_000_000:
         return []
-    return [f"handed back {close['madvise_bytes']:,} of {close['madvise_asked_bytes']:,} bytes,"
-            f" {close['madvise_gone_bytes']:,} gone from memory, {close['madvise_failures']} calls failed"]
+    return [f"handed back {heap['total_madvise_bytes']:,} of {heap['total_madvise_asked_bytes']:,} bytes,"
+            f" {heap['total_madvise_gone_bytes']:,} gone from memory, {heap['total_madvise_failures']} calls failed"]
 
 
 TOOL = {"leak": leak_by_tool, "latency": latency_by_tool, "attribution": attribution_by_tool,
