@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "recorder.hpp"
+#include "take_handle.hpp"
 
 using support::recorder;
 using tslab::free_result;
@@ -24,17 +25,6 @@ using tslab::handle;
 namespace {
 
 constexpr std::uint32_t last = tslab::handle_fields::last_generation;
-
-handle take(tslab::allocator& heap, std::size_t bytes, void** where = nullptr)
-{
-    handle h;
-    void* const p = heap.allocate(bytes, heap.current_epoch(), h);
-    BOOST_REQUIRE(p != nullptr);
-    BOOST_REQUIRE(bool(h));
-    if (where != nullptr)
-        *where = p;
-    return h;
-}
 
 /// As if the slot of a handle had been allocated and freed by handle until its generation is `to`. Returns the handle of that use.
 handle with_generation(handle of, std::uint32_t to)

@@ -16,27 +16,13 @@
 
 #include "os_hook.hpp"
 #include "recorder.hpp"
+#include "take_handle.hpp"
 
 using support::recorder;
 using support::scaled;
 using tslab::free_result;
 using tslab::handle;
 using tslab::misuse;
-
-namespace {
-
-handle take(tslab::allocator& heap, std::size_t bytes, void** where = nullptr)
-{
-    handle h;
-    void* const p = heap.allocate(bytes, heap.current_epoch(), h);
-    BOOST_REQUIRE(p != nullptr);
-    BOOST_REQUIRE(bool(h));
-    if (where != nullptr)
-        *where = p;
-    return h;
-}
-
-}
 
 BOOST_AUTO_TEST_CASE(a_handle_frees_once)
 {
