@@ -214,9 +214,9 @@ public:
     }
 
 private:
-    /// A memfd of that name; or a file that is open for writing, as the one that TSLAB_STATS_FILE names is, on a file system
-    /// that answers by itself. Decided by what the kernel has in memory: the name, the flags and the mount of an open file.
-    [[nodiscard]] bool may_be_segment(char const* name)
+    /// A memfd of that name; or a file that is open for writing, as the one that TSLAB_STATS_FILE names is. Decided by what
+    /// the kernel has in memory: the name and the flags of an open file.
+    [[nodiscard]] bool may_be_segment(char const* name) const
     {
         std::array<char, 64> to{};
         ssize_t const n = ::readlink((folder_ + "/fd/" + name).c_str(), to.data(), to.size());
@@ -228,9 +228,7 @@ private:
             return false;
         std::string const about = text_of_file(folder_ + "/fdinfo/" + name);
         std::string_view const flags = line_of(about, "flags:");
-        bool const both_ways = !flags.empty() && (static_cast<unsigned>(flags.back() - '0') & O_ACCMODE) == O_RDWR;
-        auto const mount = number_in<std::uint64_t>(line_of(about, "mnt_id:"));
-        return both_ways && mount && mounts_.answers(*mount) != mounts::answer::no;   // is_local looks again
+        return !flags.empty() && (static_cast<unsigned>(flags.back() - '0') & O_ACCMODE) == O_RDWR;
     }
 
     /// Asks the kernel for what it knows already, no server.
@@ -239,7 +237,7 @@ private:
         struct statx s{};
         return ::statx(place, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &s) == 0 && s.stx_dev_major != 0;
     }
-    /// As may_be_segment, of the file that is held now.
+    /// Whether the file that is held is a memfd, or on a file system that answers by itself.
     [[nodiscard]] bool is_local(int place)
     {
         std::array<char, 64> to{};
