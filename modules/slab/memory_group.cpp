@@ -32,14 +32,9 @@ std::optional<std::string_view> read_from_start(int fd, text_buffer& to) noexcep
     return std::string_view{to.data(), static_cast<std::size_t>(got)};
 }
 
-std::optional<std::string_view> read_file(int directory, char const* name, text_buffer& to) noexcept
+int open_file(int directory, char const* name, int flags) noexcept
 {
-    int const fd = granted(os_call::watch_group) ? ::openat(directory, name, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd < 0)
-        return std::nullopt;
-    auto const text = read_from_start(fd, to);
-    ::close(fd);
-    return text;
+    return granted(os_call::watch_group) ? above_streams(::openat(directory, name, flags | O_CLOEXEC)) : -1;
 }
 
 /// Calls `use(line)` for each line.
@@ -53,10 +48,10 @@ template <class F> void for_each_line(std::string_view text, F use) noexcept
 }
 
 /// The number in a file of one value; nothing for "max".
-std::optional<std::uint64_t> number_at(int directory, char const* name) noexcept
+std::optional<std::uint64_t> number_in(int file) noexcept
 {
     text_buffer buffer;
-    auto const text = read_file(directory, name, buffer);
+    auto const text = read_from_start(file, buffer);
     std::uint64_t n = 0;
     if (!text || std::from_chars(text->data(), text->data() + text->size(), n).ec != std::errc{})
         return std::nullopt;
@@ -64,10 +59,10 @@ std::optional<std::uint64_t> number_at(int directory, char const* name) noexcept
 }
 
 /// Bytes of inactive file pages, by memory.stat: the kernel reclaims those before it lets a task wait.
-std::uint64_t idle_file_bytes(int directory) noexcept
+std::uint64_t idle_file_bytes(int stat) noexcept
 {
     text_buffer buffer;
-    auto const text = read_file(directory, "memory.stat", buffer);
+    auto const text = read_from_start(stat, buffer);
     std::uint64_t bytes = 0;
     if (text)
         for_each_line(*text, [&](std::string_view line) {
@@ -81,7 +76,10 @@ std::uint64_t idle_file_bytes(int directory) noexcept
 /// The path of the process's group below the root of the tree, which begins with a slash.
 std::optional<std::string_view> own_path(text_buffer& buffer) noexcept
 {
-    auto const text = read_file(AT_FDCWD, places_in_use->own, buffer);
+    int const fd = open_file(AT_FDCWD, places_in_use->own, O_RDONLY);
+    auto const text = read_from_start(fd, buffer);
+    if (fd >= 0)
+        ::close(fd);
     std::optional<std::string_view> path;
     if (text)
         for_each_line(*text, [&](std::string_view line) {
@@ -99,10 +97,7 @@ std::optional<std::string_view> own_path(text_buffer& buffer) noexcept
 int open_stall_trigger(int directory) noexcept
 {
     constexpr std::string_view trigger{"some 150000 2000000\0", 20};
-    int const fd =
-        granted(os_call::watch_group)
-            ? above_streams(::openat(directory, "memory.pressure", O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW))
-            : -1;
+    int const fd = open_file(directory, "memory.pressure", O_RDWR | O_NONBLOCK | O_NOFOLLOW);
     if (fd >= 0 && ::write(fd, trigger.data(), trigger.size()) < 0) {
         ::close(fd);
         return -1;
@@ -130,19 +125,22 @@ bool memory_group::open() noexcept
             std::snprintf(name.data(), name.size(), "%s%.*s", root, static_cast<int>(path->size()), path->data());
         if (length < 0 || static_cast<std::size_t>(length) >= name.size())
             continue;
-        directory_ =
-            granted(os_call::watch_group) ? above_streams(::open(name.data(), O_PATH | O_DIRECTORY | O_CLOEXEC)) : -1;
-        if (directory_ < 0)
+        int const directory = open_file(AT_FDCWD, name.data(), O_PATH | O_DIRECTORY);
+        if (directory < 0)
             continue;
-        events_ = granted(os_call::watch_group)
-                      ? above_streams(::openat(directory_, "memory.events", O_RDONLY | O_CLOEXEC))
-                      : -1;
+        events_ = open_file(directory, "memory.events", O_RDONLY);
         text_buffer text;
-        auto const events = events_ >= 0 ? read_from_start(events_, text) : std::nullopt;
-        if (events) {
-            stalls_ = open_stall_trigger(directory_);
-            return true;
+        bool const found = read_from_start(events_, text).has_value();
+        if (found) {
+            current_ = open_file(directory, "memory.current", O_RDONLY);
+            high_ = open_file(directory, "memory.high", O_RDONLY);
+            max_ = open_file(directory, "memory.max", O_RDONLY);
+            stat_ = open_file(directory, "memory.stat", O_RDONLY);
+            stalls_ = open_stall_trigger(directory);
         }
+        ::close(directory);
+        if (found)
+            return true;
         close();
     }
     return false;
@@ -150,7 +148,7 @@ bool memory_group::open() noexcept
 
 void memory_group::close() noexcept
 {
-    for (int* const fd : {&directory_, &events_, &stalls_})
+    for (int* const fd : {&events_, &current_, &high_, &max_, &stat_, &stalls_})
         if (int const open = std::exchange(*fd, -1); open >= 0)
             ::close(open);
 }
@@ -160,14 +158,14 @@ std::optional<bool> memory_group::is_near_limit() noexcept
     text_buffer text;
     if (!read_from_start(events_, text))
         return std::nullopt;
-    auto const used = number_at(directory_, "memory.current");
+    auto const used = number_in(current_);
     if (!used)
         return false;
-    for (char const* const name : {"memory.high", "memory.max"}) {
-        auto const limit = number_at(directory_, name);
+    for (int const file : {high_, max_}) {
+        auto const limit = number_in(file);
         if (!limit || *used < *limit - *limit / 16)
             continue;
-        std::uint64_t const wanted = *used - std::min(*used, idle_file_bytes(directory_));
+        std::uint64_t const wanted = *used - std::min(*used, idle_file_bytes(stat_));
         if (wanted >= *limit - *limit / 16)
             return true;
     }

@@ -23,7 +23,8 @@ public:
     memory_group& operator=(memory_group const&) = delete;
 
     /// Opens the files of the group that the process is in now; a later move to another group is not followed. False
-    /// where there is no such group (the root of the tree has no limits), or no right to read it.
+    /// where there is no such group (the root of the tree has no limits), or no right to read it. The files stay open:
+    /// no later call needs a descriptor, whose number the program may expect for itself.
     [[nodiscard]] bool open() noexcept;
     void close() noexcept;
     [[nodiscard]] bool is_open() const noexcept { return events_ >= 0; }
@@ -41,9 +42,12 @@ public:
     [[nodiscard]] std::optional<bool> is_near_limit() noexcept;
 
 private:
-    int directory_ = -1;
-    int events_ = -1;   // memory.events
-    int stalls_ = -1;   // memory.pressure, with a trigger
+    int events_ = -1;    // memory.events
+    int current_ = -1;   // memory.current
+    int high_ = -1;      // memory.high
+    int max_ = -1;       // memory.max
+    int stat_ = -1;      // memory.stat
+    int stalls_ = -1;    // memory.pressure, with a trigger
 };
 
 }

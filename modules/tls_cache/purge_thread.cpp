@@ -71,6 +71,9 @@ purge_thread& background() noexcept
 
 void purge_thread::add(heap_state& h) noexcept
 {
+    lock_guard const pass{pass_lock_};
+    if (h.purges_on_pressure_)
+        open_group();
     lock_guard const guard{lock_};
     h.next_purged_ = heaps_;
     heaps_ = &h;
@@ -168,9 +171,13 @@ bool purge_thread::create_thread() noexcept
 
 [[gnu::cold, gnu::noinline]] void purge_thread::start_again() noexcept
 {
+    lock_guard const pass{pass_lock_};
     lock_guard const guard{lock_};
-    if (heaps_ != nullptr && !running_.load(std::memory_order_relaxed))
-        start();
+    if (heaps_ == nullptr || running_.load(std::memory_order_relaxed))
+        return;
+    if (watching_ != 0)
+        open_group();
+    start();
 }
 
 void* purge_thread::entry(void* generation) noexcept
@@ -193,7 +200,7 @@ void purge_thread::run(std::uint32_t generation) noexcept
     bool wanted = false;           // the group is short of memory
     bool kept = true;              // some heap had purgeable memory in the last round
     while (begin_round(generation)) {
-        memory_group::descriptors watched = open_group();
+        memory_group::descriptors watched = watch();
         round r{.now = now_ns_coarse()};
         bool const watching = watched.limits >= 0;
         wanted = wanted || (watching && kept && is_near_limit());
@@ -247,18 +254,20 @@ bool purge_thread::work_on_next(round& r, std::uint32_t generation) noexcept
     return true;
 }
 
-/// Opens the group's files if a heap requests it, once; returns what to poll.
-memory_group::descriptors purge_thread::open_group() noexcept
+/// Opens the group's files, once. By a thread of the program in a call of its own, and not by the purge thread: a
+/// descriptor has the lowest free number for a moment, which another thread may expect for itself.
+void purge_thread::open_group() noexcept
+{
+    if (!std::exchange(group_tried_, true))
+        static_cast<void>(group_.open());
+}
+
+/// What to poll for the group, if a heap requests it.
+memory_group::descriptors purge_thread::watch() noexcept
 {
     lock_guard const pass{pass_lock_};
-    bool asked = false;
-    {
-        lock_guard const guard{lock_};
-        asked = watching_ != 0;
-    }
-    if (asked && !std::exchange(group_tried_, true))
-        static_cast<void>(group_.open());
-    return asked && group_.is_open() ? group_.to_poll() : memory_group::descriptors{-1, -1};
+    lock_guard const guard{lock_};
+    return watching_ != 0 && group_.is_open() ? group_.to_poll() : memory_group::descriptors{-1, -1};
 }
 
 bool purge_thread::is_near_limit() noexcept

@@ -21,7 +21,7 @@ namespace tslab {
 
 class purge_thread {
 public:
-    /// Adds `h`; starts the thread if it does not run. If that fails, the heap's stats page says so.
+    /// Adds `h`; starts the thread if it does not run. If that fails, the heap's stats page says so. Waits for a pass.
     void add(heap_state& h) noexcept;
     /// Removes `h`, if it was added. Waits for a pass that works on it, and for the end of the thread if `h` was the
     /// last heap. The caller holds no lock.
@@ -61,7 +61,8 @@ private:
     void run(std::uint32_t generation) noexcept;
     [[nodiscard]] bool begin_round(std::uint32_t generation) noexcept;
     [[nodiscard]] bool work_on_next(round& r, std::uint32_t generation) noexcept;
-    [[nodiscard]] memory_group::descriptors open_group() noexcept;
+    void open_group() noexcept __attribute__((requires_capability(pass_lock_)));
+    [[nodiscard]] memory_group::descriptors watch() noexcept;
     [[nodiscard]] bool is_near_limit() noexcept;
     void close_group() noexcept __attribute__((requires_capability(pass_lock_)));
 

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -60,11 +61,15 @@ public:
         write("a/b/memory.max", max + '\n');
         write("a/b/memory.current", std::to_string(bytes) + '\n');
     }
-    /// Replaced as a whole: a reader sees the one or the other.
-    void write(std::string const& name, std::string const& text) const
+    /// In place, as the kernel does, and in one call: a reader who has it open sees the one text or the other.
+    void write(std::string const& name, std::string text) const
     {
-        std::ofstream{root_ / "new"} << text;
-        std::filesystem::rename(root_ / "new", root_ / name);
+        constexpr std::size_t longest = 200;
+        text.resize(longest, '\n');
+        int const file = ::open((root_ / name).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        BOOST_REQUIRE(file >= 0);
+        BOOST_TEST(::pwrite(file, text.data(), text.size(), 0) == static_cast<ssize_t>(longest));
+        ::close(file);
     }
     void remove(std::string const& name) const { std::filesystem::remove(root_ / name); }
 
