@@ -38,7 +38,7 @@ def browser(profile, dark=False, size=(1280, 1000)):
     return webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
 
 
-def until(what, condition, seconds=20):
+def until(what, condition, seconds=60):   # a loaded machine takes its time
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -131,7 +131,7 @@ def page(arguments, folder, say, url):
         ActionChains(driver).double_click(canvas).perform()
         until("all of the time", lambda: driver.execute_script(ticks) != part)
         if arguments.screenshots:
-            until("enough samples for a picture", lambda: samples(driver) >= 60, 60)
+            until("enough samples for a picture", lambda: samples(driver) >= 60, 120)
             driver.find_element(By.CSS_SELECTOR, "button[data-map=label]").click()
             whole_page(driver, folder / "page.png")
 
