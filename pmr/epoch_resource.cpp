@@ -10,6 +10,7 @@ module;
 #include <limits>
 #include <memory_resource>
 #include <new>
+#include <optional>
 #include <source_location>
 module tslab.pmr;
 
@@ -20,6 +21,33 @@ import tslab.epoch;
 
 namespace tslab {
 
+/// A use of a serial resource, in builds that find overlaps. Only marks the resource: relaxed, since the mark must not
+/// order uses that the program leaves unordered; a race detector would not see those then.
+class epoch_resource::turn {
+public:
+    explicit turn(epoch_resource& r) noexcept : r_{r}
+    {
+        std::uint64_t other = 0;
+        begun_ = r.used_by_.compare_exchange_strong(other, this_thread_number(), std::memory_order_relaxed,
+                                                    std::memory_order_relaxed);
+        if (!begun_) [[unlikely]]
+            r.report_overlap(other);
+    }
+    ~turn()
+    {
+        if (begun_)
+            r_.used_by_.store(0, std::memory_order_relaxed);
+    }
+    turn(turn const&) = delete;
+    turn& operator=(turn const&) = delete;
+    /// False if another use is under way, which has been reported.
+    [[nodiscard]] bool begun() const noexcept { return begun_; }
+
+private:
+    epoch_resource& r_;
+    bool begun_;
+};
+
 epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_location at)
     : map_{o.deallocate == deallocate_policy::count_only ? &empty_map : &heap.state().pages().map()},
       domain_{epoch_domain::already_entered{},
@@ -27,16 +55,24 @@ epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_lo
               {.label = o.label, .auto_close = o.auto_close},
               o.share_epoch,
               at,
-              &cache_}
+              &cache_},
+      serial_{o.threading == threading::serial}
 {
-    if (cache_.load(std::memory_order_relaxed) != &no_cache) [[likely]]
+    if (thread_cache* const l = cache_.load(std::memory_order_relaxed); l != &no_cache) [[likely]] {
+        if (serial_)
+            l->set_serial();
         return;
+    }
     if (thread_record* const me = heap.state().record())
         static_cast<void>(usable_cache(*me));
 }
 
 epoch_resource::~epoch_resource()
 {
+    std::optional<turn> last_use;   // if it overlaps another one, that is reported, and it goes on
+    if constexpr (finds_overlaps)
+        if (serial_)
+            last_use.emplace(*this);
     bool const count_only = map_ == &empty_map;
     if (domain_.depth() > 1) {
         domain_.report_misuse(misuse::destroyed_entered);
@@ -68,6 +104,14 @@ void epoch_resource::report_leak(live_count const& leaked, std::uint32_t place) 
                             .line = made_at != nullptr ? made_at->line : 0});
 }
 
+void epoch_resource::report_overlap(std::uint64_t other) noexcept
+{
+    if (other == this_thread_number())   // a signal handler has interrupted a use
+        return heap().state().misused({.kind = misuse::reentry});
+    shared_text::copy const label = heap().label_of(epoch());
+    heap().state().misused({.kind = misuse::overlapping_use, .epoch_label = label.view(), .other_thread = other});
+}
+
 void* epoch_resource::do_allocate(std::size_t bytes, std::size_t alignment) { return allocate(bytes, alignment); }
 
 void epoch_resource::do_deallocate(void* p, std::size_t bytes, std::size_t alignment)
@@ -77,9 +121,21 @@ void epoch_resource::do_deallocate(void* p, std::size_t bytes, std::size_t align
 
 bool epoch_resource::do_is_equal(std::pmr::memory_resource const& other) const noexcept { return this == &other; }
 
-/// The cache of this resource for the thread that made it, after a closer has revoked or flushed it: attached anew, or
-/// reopened. Null if the epoch is closed or memory is out.
-// Modelled: tests/models/exclusive.pml, step usable_cache
+/// Makes the calling thread the owner of a serial resource's cache. Returns false if it has no record, or has been
+/// interrupted by a signal handler in an operation: then the shared path serves or refuses the caller.
+bool epoch_resource::take_over() noexcept
+{
+    heap_state& state = heap().state();
+    thread_record* const me = state.record();
+    if (me == nullptr || me->activity.load(std::memory_order_relaxed) != 0)
+        return false;
+    static_cast<void>(state.epoch_slabs_at(epoch().index).take_over(cache_, *me, this_thread.key));
+    return true;
+}
+
+/// The cache of this resource for its owner, after a closer has revoked or flushed it: attached anew, or reopened. Null if
+/// the epoch is closed or memory is out.
+// Modelled: tests/models/exclusive.pml, step usable_cache; tests/models/serial.pml, step usable_cache
 thread_cache* epoch_resource::usable_cache(thread_record& me) noexcept
 {
     thread_cache* l = cache_.load(std::memory_order_relaxed);
@@ -93,8 +149,11 @@ thread_cache* epoch_resource::usable_cache(thread_record& me) noexcept
     if (!heap().is_active(epoch()) || (l = state.take_cache(me)) == nullptr)
         return nullptr;
     l->set_exclusive(domain_.shares_epoch());
-    if (state.epoch_slabs_at(epoch().index).attach(*l, epoch().era, this_thread.key, &cache_))
+    if (state.epoch_slabs_at(epoch().index).attach(*l, epoch().era, this_thread.key, &cache_)) {
+        if (serial_)
+            l->set_serial();
         return l;
+    }
     heap_state::put_cache_back(*l, me);
     return nullptr;
 }
@@ -102,8 +161,11 @@ thread_cache* epoch_resource::usable_cache(thread_record& me) noexcept
 void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
 {
     thread_record* const me = heap().state().record();
-    if (me != nullptr && domain_.on_own_thread()) {
-        if (thread_cache* const l = usable_cache(*me)) {
+    if (me != nullptr && (serial_ ? take_over() : domain_.on_own_thread())) {
+        thread_cache* l = cache_.load(std::memory_order_relaxed);
+        if (l->key() != this_thread.key)
+            l = usable_cache(*me);
+        if (l != nullptr) {
             void* p = l->allocate(c);
             if (p == nullptr)
                 p = l->refill(c, *me);
@@ -152,7 +214,8 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
         resolved const at = resolve(state, p);
         if (at.is_slot_in(bin, state.epoch_slabs_at(epoch().index))) {
             thread_cache const* const holder = cache_owning(*at.page);
-            done = (holder == nullptr || holder->record() != me) && free_remote(state, *at.subslab, bin, at.slot, me);
+            done = (holder == nullptr || !holder->admits_frees_of(me)) &&
+                   free_remote(state, *at.subslab, bin, at.slot, me);
         }
     }
     me->leave();
@@ -161,8 +224,7 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
 
 [[gnu::noinline]] void* epoch_resource::allocate_slow(std::size_t bytes, std::size_t alignment)
 {
-    if (std::size_t const code = code_of(bytes);
-        code != no_code && alignment <= fast_alignment && !domain_.on_known_own_thread())
+    if (std::size_t const code = code_of(bytes); code != no_code && alignment <= fast_alignment && !is_at_home())
         if (void* const p = allocate_elsewhere(code)) [[likely]]
             return p;
     if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || !std::has_single_bit(alignment))
@@ -188,17 +250,16 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
     throw std::bad_alloc{};
 }
 
-// Modelled: tests/models/exclusive.pml, step deallocate_slow
+// Modelled: tests/models/exclusive.pml, step deallocate_slow; tests/models/serial.pml, step deallocate_slow
 [[gnu::noinline]] void epoch_resource::deallocate_slow(void* p, std::size_t bytes, std::size_t alignment)
 {
     if (p == nullptr) [[unlikely]]
         return;
-    if (std::size_t const code = code_of(bytes); code != no_code && alignment <= fast_alignment &&
-                                                 !domain_.on_known_own_thread() && deallocate_elsewhere(code, p))
-        [[likely]]
+    if (std::size_t const code = code_of(bytes);
+        code != no_code && alignment <= fast_alignment && !is_at_home() && deallocate_elsewhere(code, p)) [[likely]]
         return;
+    bool const at_home = serial_ ? take_over() : domain_.on_own_thread();
     thread_cache& l = *cache_.load(std::memory_order_relaxed);
-    bool const at_home = domain_.on_own_thread();
     if (map_ == &empty_map) {
         if (at_home && &l != &no_cache)
             l.counted_frees.add();
@@ -287,8 +348,38 @@ void epoch_resource::deallocate_checked(void* p, std::size_t bytes, std::size_t 
     }
 }
 
+void* epoch_resource::allocate_in_turn(std::size_t bytes, std::size_t alignment)
+{
+    turn const mine{*this};
+    if (!mine.begun()) [[unlikely]]
+        throw std::bad_alloc{};
+    if constexpr (with_checks)
+        if (heap().state().checks().on())
+            return allocate_checked(bytes, alignment);
+    return allocate_plain(bytes, alignment);
+}
+
+void epoch_resource::deallocate_in_turn(void* p, std::size_t bytes, std::size_t alignment)
+{
+    turn const mine{*this};
+    if (!mine.begun()) [[unlikely]]
+        return;
+    if constexpr (with_checks)
+        if (heap().state().checks().on())
+            return deallocate_checked(p, bytes, alignment);
+    deallocate_plain(p, bytes, alignment);
+}
+
 std::uint64_t epoch_resource::release() noexcept
 {
+    std::optional<turn> mine;
+    if constexpr (finds_overlaps)
+        if (serial_)
+            mine.emplace(*this);
+    if (mine.has_value() && !mine->begun())
+        return 0;
+    if (serial_)
+        static_cast<void>(take_over());
     return domain_.shares_epoch() ? heap().release_part(epoch(), cache_, this) : heap().release_epoch(epoch(), cache_);
 }
 

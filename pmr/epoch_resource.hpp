@@ -4,6 +4,7 @@
 // epoch_resource: a std::pmr::memory_resource whose memory belongs to one epoch. Construction enters its domain,
 // destruction leaves it. Any thread may allocate and free through it; the thread that made it does so without atomic
 // read-modify-writes and without announcing operations, since the key of the resource's cache admits only that thread.
+// The users of a serial resource promise that their uses do not overlap: then the key goes with them from thread to thread.
 #pragma once
 
 export namespace tslab {
@@ -14,11 +15,28 @@ enum class deallocate_policy : std::uint8_t {
     count_only   ///< only counts; for phases that end in `release` or with the resource, which then frees everything
 };
 
+/// Which threads use a resource.
+enum class threading : std::uint8_t {
+    any,   ///< any thread at any time; the thread that made it has the fast path
+    /// One use at a time, on whichever thread, each one ended before the next begins: a coroutine's, a strand's. Then the
+    /// thread that uses it has the fast path. A use is a call of `allocate`, `deallocate` or `release`, and the end of
+    /// the resource. Overlapping uses are undefined; debug and checked builds report them (misuse::overlapping_use).
+    serial
+};
+
+/// Whether this build finds overlapping uses of a serial resource.
+#if defined(NDEBUG)
+inline constexpr bool finds_overlaps = with_checks;
+#else
+inline constexpr bool finds_overlaps = true;
+#endif
+
 struct resource_options {
     std::string_view label{};   ///< of the epoch; up to 31 bytes are stored
     bool share_epoch = false;   ///< use the current epoch instead of one of its own
     deallocate_policy deallocate = deallocate_policy::carry_out;
     bool auto_close = true;   ///< the end of the resource closes its own epoch
+    tslab::threading threading = tslab::threading::any;
 };
 
 /// A memory resource bound to one epoch. Equal only to itself.
@@ -42,11 +60,15 @@ public:
 
     /// As std::pmr::memory_resource::allocate, inlined: at least `bytes` (0 counts as 1) at `alignment`, a power of
     /// two. Throws epoch_closed if the epoch is CLOSING, std::bad_alloc if memory is out, `bytes` is above PTRDIFF_MAX
-    /// or `alignment` no power of two. Thread safe. Constant time; on the thread that made the resource, no lock and no
-    /// atomic read-modify-write on the fast path.
+    /// or `alignment` no power of two. Thread safe, unless the resource is serial. Constant time; on the thread that made
+    /// the resource, no lock and no atomic read-modify-write on the fast path. A serial resource has that on every
+    /// thread, but for the first use after another thread's, which takes the epoch's lock.
     [[nodiscard, gnu::always_inline]] inline void* allocate(std::size_t bytes,
                                                             std::size_t alignment = alignof(std::max_align_t))
     {
+        if constexpr (finds_overlaps)
+            if (serial_)
+                return allocate_in_turn(bytes, alignment);
         if constexpr (with_checks)
             if (heap().state().checks().on())
                 return allocate_checked(bytes, alignment);
@@ -55,11 +77,14 @@ public:
 
     /// As std::pmr::memory_resource::deallocate. A pointer that is no live allocation of this resource, of this size
     /// class, is reported to the error handler and nothing changes. Null is ignored, as by `delete`, and not counted. A
-    /// count-only resource only counts the call. Thread safe; any thread may free what another one allocated. Constant
-    /// time.
+    /// count-only resource only counts the call. Thread safe, unless the resource is serial; any thread may free what
+    /// another one allocated. Constant time.
     [[gnu::always_inline]] inline void deallocate(void* p, std::size_t bytes,
                                                   std::size_t alignment = alignof(std::max_align_t))
     {
+        if constexpr (finds_overlaps)
+            if (serial_)
+                return deallocate_in_turn(p, bytes, alignment);
         if constexpr (with_checks)
             if (heap().state().checks().on())
                 return deallocate_checked(p, bytes, alignment);
@@ -67,8 +92,8 @@ public:
     }
 
     /// Releases everything that the resource allocated, live or not; the resource stays usable, as
-    /// monotonic_buffer_resource does. A resource that shares its epoch releases what its own thread allocated. Returns
-    /// the number of objects that were live. Requires: no other thread is using the resource or freeing its memory.
+    /// monotonic_buffer_resource does. A resource that shares its epoch releases what its own thread allocated; a serial
+    /// one, what was allocated on any thread. Returns the number of objects that were live. Requires: no other thread is using the resource or freeing its memory.
     /// Complexity: linear in the slabs that the resource holds.
     std::uint64_t release() noexcept;
 
@@ -105,6 +130,11 @@ private:
     [[nodiscard]] void* allocate_checked(std::size_t bytes, std::size_t alignment);
     void deallocate_checked(void* p, std::size_t bytes, std::size_t alignment);
     class fast_path;
+    // For builds that find overlaps: mark the resource as in use.
+    [[nodiscard]] void* allocate_in_turn(std::size_t bytes, std::size_t alignment);
+    void deallocate_in_turn(void* p, std::size_t bytes, std::size_t alignment);
+    class turn;
+    void report_overlap(std::uint64_t other) noexcept;
     [[nodiscard]] bool is_interrupted() const noexcept;
 
     [[nodiscard]] static void* refill(thread_cache& l, std::size_t code);
@@ -114,12 +144,17 @@ private:
     [[nodiscard]] bool deallocate_elsewhere(std::size_t code, void* p) noexcept;
     [[nodiscard]] void* allocate_class(unsigned c, refusal& why) noexcept;
     [[nodiscard]] thread_cache* usable_cache(thread_record& me) noexcept;
+    [[nodiscard]] bool take_over() noexcept;
+    /// Whether the calling thread uses the resource's own cache, and not one of the thread's.
+    [[nodiscard]] inline bool is_at_home() const noexcept { return domain_.on_known_own_thread() || serial_; }
     [[gnu::cold]] void report_leak(live_count const& leaked, std::uint32_t place) noexcept;
 
     atomic<thread_cache*> cache_{&no_cache};
     address_map const* map_;   // the heap's; of a count-only resource the empty map: no fast frees
     epoch_domain domain_;
-    bool on_fast_path_ = false;   // in a checked build: the resource's thread is on its fast path
+    bool on_fast_path_ = false;          // in a checked build: the resource's thread is on its fast path
+    bool const serial_;                  // see threading::serial
+    atomic<std::uint64_t> used_by_{0};   // where overlaps are found: the number of the thread whose use is under way
 };
 
 }

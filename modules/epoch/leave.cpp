@@ -161,11 +161,11 @@ live_count allocator::end_sharing_resource(epoch_id e, epoch_holder* holder, ato
 
 /// Flushes the cache of a resource that ends, on any thread. `live`: if not null, the cache's live objects are added to
 /// it.
-// Modelled: tests/models/claims.pml, step flush_ended
+// Modelled: tests/models/claims.pml, step flush_ended; tests/models/serial.pml, step flush_ended
 void allocator::flush_ended(epoch_record& r, thread_cache& l, thread_record* me, live_count* live,
                             departure& under) noexcept
 {
-    if (l.record() == me) {
+    if (l.record() == me || l.is_serial()) {   // no use of a serial resource overlaps its end, on whichever thread
         if (live != nullptr)
             *live += l.live();
         r.flush_cache(l, me, flush_mode::detach, under.done);

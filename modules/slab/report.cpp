@@ -18,9 +18,11 @@ namespace tslab {
 std::string_view name_of(misuse kind) noexcept
 {
     constexpr std::array<std::string_view, misuse_count> names{
-        "double_free", "foreign_pointer", "interior_pointer", "wrong_size",        "wrong_heap",     "wrong_resource",
-        "scope_order", "wrong_thread",    "not_entered",      "destroyed_entered", "reentry",        "leak",
-        "heap_live",   "heap_open",       "overflow",         "write_after_free",  "wrong_alignment"};
+        "double_free",     "foreign_pointer",   "interior_pointer", "wrong_size",
+        "wrong_heap",      "wrong_resource",    "scope_order",      "wrong_thread",
+        "not_entered",     "destroyed_entered", "reentry",          "leak",
+        "heap_live",       "heap_open",         "overflow",         "write_after_free",
+        "wrong_alignment", "overlapping_use"};
     auto const k = static_cast<std::size_t>(kind);
     return k < names.size() ? names[k] : "unknown";
 }
@@ -124,6 +126,9 @@ void describe(line_writer& w, misuse_report const& r) noexcept
     case misuse::write_after_free: w.text("write to ").address(r.address).text(" after it was freed"); break;
     case misuse::wrong_alignment:
         w.text("free of ").address(r.address).text(" with the wrong alignment ").number(r.given);
+        break;
+    case misuse::overlapping_use:
+        w.text("serial resource used while thread ").number(r.other_thread).text(" is using it: the uses overlap");
         break;
     case misuse::count_: break;
     }

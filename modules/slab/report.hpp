@@ -26,6 +26,7 @@ enum class misuse : std::uint8_t {
     overflow,            ///< written past an object's end (checked builds)
     write_after_free,    ///< written to after it was freed (checked builds)
     wrong_alignment,     ///< deallocated at another alignment than it was allocated with
+    overlapping_use,     ///< a serial resource used while another thread used it (debug and checked builds)
     count_
 };
 
@@ -51,6 +52,7 @@ struct misuse_report {
     /// wrong_size: the least alignment at which `given` bytes would be memory of that size class, so that the alignment
     /// may be what is wrong; 0: there is none, the size is wrong.
     std::size_t fitting_alignment = 0;
+    std::uint64_t other_thread = 0;   ///< overlapping_use: the number of the thread whose use is under way
 };
 
 /// Called on the thread that misused, possibly by several threads at once. It may abort, or return: then the operation

@@ -49,6 +49,20 @@ void epoch_slabs::link(thread_cache& l, std::uint64_t for_era, std::uint64_t key
             &l, std::memory_order_release);   // release: others read the key of a cache that may be new through it
 }
 
+// Modelled: tests/models/serial.pml, step take_over
+thread_cache* epoch_slabs::take_over(atomic<thread_cache*> const& binding, thread_record& me,
+                                     std::uint64_t key) noexcept
+{
+    lock_guard const guard{lock, site(&me, no_class)};
+    thread_cache* const l = binding.load(std::memory_order_relaxed);
+    if (l == &no_cache)
+        return nullptr;
+    l->record_ = &me;
+    if (l->key() != closed_key)
+        l->key_.store(key, std::memory_order_relaxed);
+    return l;
+}
+
 void epoch_slabs::list_partial(slab_meta& s, unsigned bin) noexcept
 {
     set_where(s, residence::orphan_partial);
@@ -257,7 +271,7 @@ bool epoch_slabs::add_large(slab_meta& s, std::uint64_t for_era, thread_record* 
 // Modelled: tests/models/era.pml, step try_drain
 // Modelled: tests/models/exclusive.pml, step try_drain
 // Modelled: tests/models/large.pml, step try_drain
-// Modelled: tests/models/survivors.pml, step try_drain
+// Modelled: tests/models/survivors.pml, step try_drain; tests/models/serial.pml, step try_drain
 bool epoch_slabs::try_drain() noexcept
 {
     if (state.load(std::memory_order_relaxed) != lifecycle::closing || caches != nullptr || slab_count != 0 ||

@@ -130,6 +130,13 @@ struct alignas(64) epoch_slabs {
     /// ACTIVE, or the cache not attached to it. Takes the lock. Thread safe.
     [[nodiscard]] bool reopen(thread_cache& l, std::uint64_t key) noexcept;
 
+    /// Passes a serial resource's cache, if one is attached, to the calling thread, whose record is `me`: from here on
+    /// that thread is the one that may flush it, and if no closer has revoked it, its key is `key`. Returns the cache,
+    /// which may be revoked; null if there is none. `binding`: the resource's pointer to its cache. Requires: the
+    /// caller's use of the resource overlaps no other. Takes the lock. Constant time.
+    [[nodiscard]] thread_cache* take_over(atomic<thread_cache*> const& binding, thread_record& me,
+                                          std::uint64_t key) noexcept;
+
     /// Acquires a partial slab for `l`: the cache owns it then, with its free slots in `local_free`. Returns null if
     /// there is none. Takes the lock. Thread safe. Complexity: one slab, unless other threads are claiming slabs at the
     /// same time.

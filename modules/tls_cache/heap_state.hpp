@@ -75,11 +75,11 @@ public:
     // Modelled: tests/models/claims.pml, step free_slot
     // Modelled: tests/models/close.pml, step free_slot
     // Modelled: tests/models/exclusive.pml, step free_slot
-    // Modelled: tests/models/retained.pml, step free_slot
+    // Modelled: tests/models/retained.pml, step free_slot; tests/models/serial.pml, step free_slot
     [[nodiscard]] inline bool free_slot(slab_meta& subslab, unsigned bin, unsigned slot, thread_record* me) noexcept
     {
         if (thread_cache* const l = cache_owning(slab_of(subslab, bin));
-            l != nullptr && l->record() == me && l->key() != closed_key) [[likely]] {
+            l != nullptr && l->admits_frees_of(me) && l->key() != closed_key) [[likely]] {
             cache_free const r = l->deallocate(subslab, bin, slot);
             if (r != cache_free::not_mine)
                 return r == cache_free::done;

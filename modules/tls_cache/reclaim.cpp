@@ -18,10 +18,14 @@
 //   open     its thread ends                        owner, lock   flushed  the owner does nothing after it
 //   revoked  an exclusive cache was flushed of its  owner, lock   open     the epoch is ACTIVE (reopen)
 //            empty slabs, and is used again
+//   any      another thread uses a serial resource  that, lock    same     no use overlaps another, as its users
+//                                                                          promise; the lock excludes closers (take_over)
 //
 // Invariant: the owner touches the cache's slabs only inside an operation in which it saw the key open. The thread of a
 // resource's cache announces no operation on its fast path and only compares the key; a closer revokes such a cache and
 // leaves the flush to that thread.
+// The owner of a serial resource's cache is the thread that used it last; no shared path touches the cache. That thread
+// may flush it under the lock while it is in no use, since the next user takes it over under the lock.
 // A slab that leaves a cache goes to the slab pool if every slot is free, otherwise to the epoch's lists (orphan_slab).
 module;
 #include <atomic>
@@ -41,7 +45,7 @@ namespace tslab {
 // Modelled: tests/models/close.pml, step flush_cache
 // Modelled: tests/models/era.pml, step flush_cache
 // Modelled: tests/models/exclusive.pml, step flush_cache
-// Modelled: tests/models/retained.pml, step flush_cache
+// Modelled: tests/models/retained.pml, step flush_cache; tests/models/serial.pml, step flush_cache
 bool epoch_slabs::flush_cache(thread_cache& l, thread_record* me, flush_mode mode, reclaim_result& done) noexcept
 {
     if (mode == flush_mode::reclaim && l.exclusive_) {
@@ -60,7 +64,7 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
     l.binding_ = nullptr;
     std::uint32_t kept = 0;
     // A cache that its own thread flushes retains empty slabs: its next epoch starts with them.
-    bool const retaining = me == l.record_ && heap->retains_slabs() &&
+    bool const retaining = me == l.home_ && heap->retains_slabs() &&
                            me->retaining.load(std::memory_order_relaxed) < thread_record::retaining_limit;
     std::uint64_t published = 0;
     for (bin_set used = l.used_bins_; used != 0; used &= used - 1) {
@@ -236,7 +240,7 @@ bool epoch_slabs::end_elsewhere(thread_cache& l, thread_record* me, live_count* 
 // Modelled: tests/models/claims.pml, step reclaim_idle_caches
 // Modelled: tests/models/close.pml, step reclaim_idle_caches
 // Modelled: tests/models/exclusive.pml, step reclaim_idle_caches
-// Modelled: tests/models/retained.pml, step reclaim_idle_caches
+// Modelled: tests/models/retained.pml, step reclaim_idle_caches; tests/models/serial.pml, step reclaim_idle_caches
 std::uint64_t epoch_slabs::reclaim_idle_caches(thread_record* me, bool again, reclaim_result& done,
                                                caches_of whose) noexcept
 {
@@ -366,13 +370,12 @@ reclaim_result epoch_slabs::reclaim_epoch(thread_record* me, std::uint64_t for_e
     return done;
 }
 
-/// Flushes a cache of the calling thread, whichever epoch it is attached to. `only_revoked`: only if a closer revoked
-/// it and no resource is bound to it.
+/// Flushes a cache of the calling thread, whichever epoch it is attached to; `only_revoked`: if it is revoked and unbound.
 // Modelled: tests/models/claims.pml, step flush_revoked_cache
 // Modelled: tests/models/close.pml, step flush_revoked_cache
 // Modelled: tests/models/era.pml, step flush_revoked_cache
 // Modelled: tests/models/exclusive.pml, step flush_revoked_cache
-// Modelled: tests/models/retained.pml, step flush_revoked_cache
+// Modelled: tests/models/retained.pml, step flush_revoked_cache; tests/models/serial.pml, step flush_revoked_cache
 void heap_state::flush_revoked_cache(thread_cache& l, thread_record& me, bool only_revoked) noexcept
 {
     epoch_slabs* const home = l.attached_.load(std::memory_order_relaxed);
@@ -380,7 +383,8 @@ void heap_state::flush_revoked_cache(thread_cache& l, thread_record& me, bool on
         return;
     reclaim_result done;
     epoch_lock const guard{*home, &me, no_class, epoch_lock::then::purge_and_unused};
-    bool const still = l.attached_.load(std::memory_order_relaxed) == home;
+    // Another record: the cache is a serial resource's, and another thread used that last.
+    bool const still = l.attached_.load(std::memory_order_relaxed) == home && l.record_ == &me;
     if (!still || (only_revoked && (l.key() != closed_key || l.binding_ != nullptr)))
         return;
     home->flush_cache(l, &me, flush_mode::detach, done);

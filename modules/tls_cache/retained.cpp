@@ -110,7 +110,7 @@ void heap_state::empty_caches(thread_record* me) noexcept
             if (home == nullptr)
                 continue;
             lock_guard const guard{home->lock, home->site(me, no_class)};
-            if (l->attached() == home)
+            if (l->attached() == home && l->record() == me)   // else a serial resource of another thread's use
                 l->flush_empty();
         }
     }

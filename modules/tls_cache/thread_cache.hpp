@@ -115,7 +115,7 @@ public:
 
     constexpr thread_cache() noexcept = default;
     inline thread_cache(thread_record& home, cache_stats_page& published) noexcept
-        : record_{&home}, published_{&published}
+        : record_{&home}, published_{&published}, freer_{&home}, home_{&home}
     {
         for (unsigned bin = 0; bin < bin_count; ++bin) {
             bins_[bin].bin.size = bins[bin].size;
@@ -128,7 +128,7 @@ public:
     ~thread_cache() = default;
 
     /// Who may use the cache: the thread with this key for a resource's cache, users of this era for a thread's own
-    /// cache, no thread for `closed_key`.
+    /// cache, no thread for `closed_key`. A serial resource's key is that of the thread that used it last.
     [[nodiscard]] inline std::uint64_t key() const noexcept { return key_.load(std::memory_order_relaxed); }
 
     /// Allocates a slot of the current subslab. Returns null if it has no free slot, or if two threads freed one of its
@@ -218,7 +218,20 @@ public:
     [[nodiscard]] inline epoch_slabs* attached() const noexcept { return attached_.load(std::memory_order_relaxed); }
     [[nodiscard]] inline std::uint32_t slot() const noexcept { return slot_.load(std::memory_order_relaxed); }
     [[nodiscard]] inline std::uint64_t era() const noexcept { return era_.load(std::memory_order_relaxed); }
+    /// The record of the cache's thread; of a serial resource's cache, of the thread that used it last: see take_over.
+    /// For the cache's thread, or with the lock of the epoch that it is attached to.
     [[nodiscard]] inline thread_record* record() const noexcept { return record_; }
+    /// Whether the thread of `me` may free into the cache on the shared path. Its own thread may. No thread may free so
+    /// into a serial resource's cache: such a free is no use of the resource, so another thread may be using it at that
+    /// moment. Thread safe.
+    [[nodiscard]] inline bool admits_frees_of(thread_record const* me) const noexcept
+    {
+        return freer_.load(std::memory_order_relaxed) == me;
+    }
+    /// Makes this the cache of a serial resource, which thread after thread uses, until it is returned to its record.
+    /// Requires: it was just attached for that resource and has no slabs in use.
+    inline void set_serial() noexcept { freer_.store(this, std::memory_order_relaxed); }
+    [[nodiscard]] inline bool is_serial() const noexcept { return freer_.load(std::memory_order_relaxed) == this; }
     /// An exclusive cache, one whose resource shares its epoch, never acquires partial slabs of the epoch: its slabs
     /// hold only its own objects, so its resource can release exactly what it allocated.
     inline void set_exclusive(bool exclusive) noexcept { exclusive_ = exclusive; }
@@ -376,8 +389,9 @@ private:
     atomic<std::uint64_t> key_{closed_key};
     bin_set used_bins_ = 0;                   // bins that may own slabs, or have allocations to publish
     bin_set sample_bins_ = 0;                 // bins whose next allocation is timed, in this epoch or a later one
-    thread_record* record_ = nullptr;         // the record of the cache's thread; set once
+    thread_record* record_ = nullptr;         // see record(): `home_`, unless the cache is a serial resource's
     cache_stats_page* published_ = nullptr;   // the cache's stats page; set once
+    atomic<void const*> freer_{nullptr};      // `home_`; of a serial resource's cache itself, which is no record
     bool exclusive_ = false;
     std::uint32_t empty_pages_ = 0;   // pages of the empty slabs on all partial stacks
     std::array<slow_bin, bin_count> slow_bins_{};
@@ -392,6 +406,7 @@ private:
     thread_cache* prev_ = nullptr;
 
     std::uint64_t used_ns_ = 0;                // about when it was last detached with slabs; its thread's
+    thread_record* home_ = nullptr;            // the record that the cache belongs to; set once
     thread_cache* next_of_record_ = nullptr;   // set once, before the cache is published
     thread_cache* next_spare_ = nullptr;
 };

@@ -52,7 +52,11 @@ thread_cache* heap_state::take_cache(thread_record& me) noexcept
 
 void heap_state::return_cache(thread_cache& l) noexcept
 {
-    auto& stack = l.record_->returned;
+    if (l.is_serial()) [[unlikely]] {
+        l.record_ = l.home_;
+        l.freer_.store(l.home_, std::memory_order_relaxed);
+    }
+    auto& stack = l.home_->returned;
     thread_cache* head = stack.load(std::memory_order_relaxed);
     do
         l.next_spare_ = head;
@@ -61,7 +65,7 @@ void heap_state::return_cache(thread_cache& l) noexcept
 
 void heap_state::return_bound_cache(thread_cache& l, thread_record* me) noexcept
 {
-    if (me != l.record_)
+    if (!l.admits_frees_of(me))   // another thread's, or a serial resource's
         return return_cache(l);
     l.exclusive_ = false;
     l.next_spare_ = me->spare;

@@ -80,12 +80,15 @@ std::vector<kind> kinds()
 {
     using options = tslab::resource_options;
     auto const tslab_kind = [](char const* name, options const& o, bool reuses) {
-        return kind{name, {.reuses = reuses, .releases = true}, [o] { return std::make_unique<tslab_subject>(o); }};
+        return kind{name,
+                    {.reuses = reuses, .thread_safe = o.threading == tslab::threading::any, .releases = true},
+                    [o] { return std::make_unique<tslab_subject>(o); }};
     };
     return {
         tslab_kind("epoch_resource", {}, true),
         tslab_kind("share_epoch", {.share_epoch = true}, true),
         tslab_kind("count_only", {.deallocate = tslab::deallocate_policy::count_only}, false),
+        tslab_kind("serial", {.threading = tslab::threading::serial}, true),
         {"new_delete", {.refuses_by_itself = false}, [] { return std::make_unique<new_delete_subject>(); }},
         {"sync. pool",
          {.releases = true, .has_upstream = true},
@@ -99,7 +102,7 @@ std::vector<kind> kinds()
     };
 }
 
-constexpr std::size_t tslab_kinds = 3;
+constexpr std::size_t tslab_kinds = 4;
 
 }
 

@@ -43,6 +43,7 @@ struct seen {
     std::uint64_t objects = 0;
     std::uint64_t bytes = 0;
     std::uint32_t line = 0;
+    std::uint64_t other_thread = 0;
 };
 
 /// While it lives, misuse is recorded and the operation goes on as a no-op. One at a time.
@@ -98,7 +99,7 @@ private:
         std::lock_guard const guard{lock()};
         list().push_back({r.kind, r.fatal, r.address, std::string{r.heap}, std::string{r.epoch_label},
                           std::string{r.other}, r.file != nullptr ? r.file : "", r.size_class, r.given, r.objects,
-                          r.bytes, r.line});
+                          r.bytes, r.line, r.other_thread});
     }
 
     tslab::error_handler before_;
