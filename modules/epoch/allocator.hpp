@@ -178,7 +178,7 @@ public:
     // Memory by handle.
 
     /// As malloc, and sets `h` to a handle of the allocation; `h` is empty if null is returned. No handle is issued
-    /// twice in a process: a slot that has been used 8,388,608 times by handle is used by handle no more (counted as
+    /// twice in a process: a slot that has been used 33,554,432 times by handle is used by handle no more (counted as
     /// `retired_handle_slots`). Constant time; one lock for large allocations.
     [[nodiscard]] void* allocate(std::size_t bytes, epoch_id e, handle& h) noexcept;
     /// Frees by handle. A handle may be stale, foreign or damaged: the result says so and it is counted; nothing is

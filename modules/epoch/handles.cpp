@@ -20,7 +20,8 @@ namespace {
 
 /// The number that is added to a slot's generation in its handles. It differs for each slot, so that a handle whose page
 /// or slot bits were changed does not fit the slot that it then names. It is the same for all heaps: so the handles of a
-/// slot differ whichever heaps had its page. It is even, since parity says whether the slot is allocated.
+/// slot differ whichever heaps had its page. It is even, since parity says whether the slot is allocated, and handles leave
+/// it out.
 /// The finalizer of MurmurHash3 (A. Appleby, public domain), which spreads neighbouring slots over all bits.
 std::uint32_t generation_salt(std::uint32_t page, std::uint32_t slot) noexcept
 {
@@ -88,7 +89,7 @@ free_result allocator::free(handle h) noexcept
     if (f.heap != heap_tag(state_.number()))
         return refuse(free_result::foreign);
     std::uint32_t const issued = (f.generation - generation_salt(f.page, f.slot)) & handle_fields::generation_mask;
-    if (!state_.pages().has_generations(f.page) || (issued & 1U) == 0)
+    if (!state_.pages().has_generations(f.page))
         return refuse(free_result::corrupt);
     auto& generation = state_.pages().generation(f.page, f.slot);
     std::uint32_t now = generation.load(std::memory_order_relaxed);

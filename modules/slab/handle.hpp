@@ -34,43 +34,48 @@ enum class free_result : std::uint8_t {
     corrupt         ///< no heap ever issued it
 };
 
-/// The fields of a handle, low bits first: generation 24, slot 6, page 26, heap 8.
+/// The fields of a handle, low bits first: use 25, slot 6, page 26, heap 7. The use is the generation without its lowest
+/// bit: the generation of an allocation is odd.
 struct handle_fields {
-    std::uint32_t generation = 0;   ///< odd while the slot is allocated
+    std::uint32_t generation = 0;   ///< odd while the slot is allocated; always odd in a handle
     std::uint32_t slot = 0;
     std::uint32_t page = 0;
     std::uint32_t heap = 0;   ///< low bits of the heap's number, never 0
 
-    static constexpr unsigned generation_bits = 24;
+    static constexpr unsigned generation_bits = 26;
+    static constexpr unsigned use_bits = generation_bits - 1;
     static constexpr unsigned slot_bits = 6;
     static constexpr unsigned page_bits = 26;
+    static constexpr unsigned heap_bits = 7;
+    static_assert(use_bits + slot_bits + page_bits + heap_bits == 64);
     static constexpr std::uint32_t generation_mask = (1U << generation_bits) - 1;
     static constexpr std::uint32_t last_generation = generation_mask;   ///< of an allocation: it is odd
     static_assert((last_generation & 1U) == 1);
 
     [[nodiscard]] constexpr handle pack() const noexcept
     {
-        return handle{std::uint64_t{generation & generation_mask} | std::uint64_t{slot} << generation_bits |
-                      std::uint64_t{page} << (generation_bits + slot_bits) |
-                      std::uint64_t{heap} << (generation_bits + slot_bits + page_bits)};
+        return handle{std::uint64_t{(generation & generation_mask) >> 1U} | std::uint64_t{slot} << use_bits |
+                      std::uint64_t{page} << (use_bits + slot_bits) |
+                      std::uint64_t{heap} << (use_bits + slot_bits + page_bits)};
     }
     [[nodiscard]] static constexpr handle_fields unpack(handle h) noexcept
     {
         std::uint64_t const b = h.bits();
-        return {static_cast<std::uint32_t>(b) & generation_mask, static_cast<std::uint32_t>(b >> generation_bits) & 63U,
-                static_cast<std::uint32_t>(b >> (generation_bits + slot_bits)) & ((1U << page_bits) - 1),
-                static_cast<std::uint32_t>(b >> (generation_bits + slot_bits + page_bits))};
+        return {(static_cast<std::uint32_t>(b) << 1U | 1U) & generation_mask,
+                static_cast<std::uint32_t>(b >> use_bits) & ((1U << slot_bits) - 1),
+                static_cast<std::uint32_t>(b >> (use_bits + slot_bits)) & ((1U << page_bits) - 1),
+                static_cast<std::uint32_t>(b >> (use_bits + slot_bits + page_bits))};
     }
 };
 
-/// The 8 bits a heap's number leaves in its handles: 1 to 255, so that no valid handle is 0. Two heaps may have the same;
+/// The 7 bits a heap's number leaves in its handles: 1 to 127, so that no valid handle is 0. Two heaps may have the same;
 /// their handles differ all the same, since a slot's generations go on from heap to heap.
 [[nodiscard]] constexpr std::uint32_t heap_tag(std::uint64_t heap_number) noexcept
 {
-    return static_cast<std::uint32_t>(heap_number % 255) + 1;
+    return static_cast<std::uint32_t>(heap_number % 127) + 1;
 }
 
 static_assert(sizeof(handle) == 8);
-static_assert(handle_fields::unpack(handle_fields{0xabcdef, 63, 0x3ffffff, 255}.pack()).page == 0x3ffffff);
+static_assert(handle_fields::unpack(handle_fields{0xabcdef, 63, 0x3ffffff, 127}.pack()).page == 0x3ffffff);
 
 }

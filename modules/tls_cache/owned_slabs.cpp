@@ -33,30 +33,42 @@ void thread_cache::take_ownership(slab_meta& s, unsigned bin) noexcept
 }
 
 /// Sets the free slots of the current slab that are used up aside: in `remote_free` they are free, for statistics and for
-/// a flush, and are not allocated before they are claimed again. A slab with no other slot is left; if it is empty it is
-/// recycled, and its page serves pointers from then on.
+/// a flush, and are not allocated before they are claimed again. If there is no other slot, those are claimed that other
+/// threads have freed. A slab without any is left; if it is empty it is recycled, and its page serves pointers from then
+/// on.
 void thread_cache::set_used_up_aside(unsigned bin) noexcept
 {
     fork_exclusion const section{record_};
     slab_meta*& current = bins_[bin].bin.current;
     slab_meta& s = *current;   // the slabs of handles have one subslab
     std::uint32_t const page = page_heap::index_of(s);
-    std::uint64_t const word = s.local_free.load(std::memory_order_relaxed);
-    std::uint64_t used_up = 0;
-    for (std::uint64_t left = word; left != 0; left &= left - 1)
-        if (page_heap::is_used_up(page, static_cast<std::uint32_t>(std::countr_zero(left))))
-            used_up |= left & (0 - left);
-    std::uint64_t const freed = s.remote_free.fetch_or(used_up, std::memory_order_relaxed);   // no object was in them
-    s.local_free.store(
-        word & ~used_up,
-        std::memory_order_release);   // release: a thread that sees the bits gone sees them in remote_free
-    if (word != used_up)
-        return;
-    current = &no_slab;
-    if ((freed | used_up) == bins[bin].full_mask && !s.partial) {
-        slow_bins_[bin].owned.remove(s);
-        publish_owned(bin);
-        record_->heap.recycle(s, record_);
+    auto const used_up_of = [page](std::uint64_t word) {
+        std::uint64_t used_up = 0;
+        for (std::uint64_t left = word; left != 0; left &= left - 1)
+            if (page_heap::is_used_up(page, static_cast<std::uint32_t>(std::countr_zero(left))))
+                used_up |= left & (0 - left);
+        return used_up;
+    };
+    for (;;) {
+        std::uint64_t const word = s.local_free.load(std::memory_order_relaxed);
+        std::uint64_t const used_up = used_up_of(word);
+        std::uint64_t const freed = s.remote_free.fetch_or(used_up, std::memory_order_relaxed);   // no object was there
+        s.local_free.store(
+            word & ~used_up,
+            std::memory_order_release);   // release: a thread that sees the bits gone sees them in remote_free
+        if (word != used_up)
+            return;
+        if (used_up_of(freed) == freed) {
+            current = &no_slab;
+            if ((freed | used_up) == bins[bin].full_mask && !s.partial) {
+                slow_bins_[bin].owned.remove(s);
+                publish_owned(bin);
+                record_->heap.recycle(s, record_);
+            }
+            return;
+        }
+        record_->classes[class_of_bin(bin)][class_event::collect].add();
+        static_cast<void>(record_->heap.claim(s, bin));   // a slot that is not used up is among them: one more turn
     }
 }
 

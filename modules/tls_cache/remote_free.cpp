@@ -5,6 +5,7 @@
 // then reads `owner`; a thread that clears `owner` reads `remote_free` afterwards. One of them sees the other's change.
 module;
 #include <atomic>
+#include <bit>
 #include <cstdint>
 module tslab.tls_cache;
 
@@ -70,6 +71,14 @@ void relist(slab_meta& s, unsigned its_bin, thread_record* me) noexcept
     home->heap->recycle(s, me);
 }
 
+/// Whether the owner of a slab has to be notified of a free that was neither the first one into `remote_free` nor the
+/// last. In a slab for handles the first bits there may be slots that are used up, which the owner set aside: no freer saw
+/// the word empty. So each free notifies from half on, where scan_owned takes the slab.
+bool notifies_from_half(std::uint64_t freed, unsigned bin) noexcept
+{
+    return bin >= class_count && static_cast<std::uint32_t>(std::popcount(freed)) * 2 >= bins[bin].slots;
+}
+
 // Modelled: tests/models/words.pml, step note_freed_into
 void note_freed_into(fast_bin& b) noexcept
 {
@@ -103,15 +112,16 @@ bool free_remote(heap_state& heap, slab_meta& subslab, unsigned bin, unsigned sl
     std::uint64_t const before = subslab.remote_free.fetch_or(bit, std::memory_order_seq_cst);
     if ((before & bit) != 0)
         return false;
-    if (before != 0 && (before | bit) != bins[bin].full_mask) [[likely]]
+    bool const first_or_last = before == 0 || (before | bit) == bins[bin].full_mask;
+    if (!first_or_last && !notifies_from_half(before | bit, bin)) [[likely]]
         return true;
     owner_ref const owner = s.owner.load(std::memory_order_seq_cst);
-    if (owner.is_none())
-        orphan_changed(s, bin, me);
-    else if (owner.is_cache_bin())
+    if (owner.is_cache_bin())
         // The slab may have another owner by now: then that cache scans in vain, and this slab waits for its next first
         // free.
         note_freed_into(owner.bin<fast_bin>());
+    else if (owner.is_none() && first_or_last)
+        orphan_changed(s, bin, me);
     return true;
 }
 

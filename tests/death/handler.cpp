@@ -190,8 +190,8 @@ BOOST_AUTO_TEST_CASE(every_misuse_of_a_handle_has_its_code)
             must(p != nullptr && h, "allocated");
             must(other.free(h) == free_result::foreign, "another heap");
             must(heap.free(tslab::handle{}) == free_result::foreign, "no handle");
-            must(heap.free(tslab::handle{h.bits() ^ 1U}) == free_result::corrupt, "a generation never issued");
-            must(heap.free(tslab::handle{h.bits() | std::uint64_t{0x3ffffff} << 30}) == free_result::corrupt,
+            must(heap.free(tslab::handle{h.bits() + 1U}) == free_result::corrupt, "a generation never issued");
+            must(heap.free(tslab::handle{h.bits() | std::uint64_t{0x3ffffff} << 31}) == free_result::corrupt,
                  "no such page");
             must(heap.free(h) == free_result::ok, "freed");
             must(heap.free(h) == free_result::already_free, "freed twice");

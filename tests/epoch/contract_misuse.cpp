@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE(rule_15_misuse_of_handles_is_a_result_and_never_a_crash)
     BOOST_TEST((heap.free(theirs) == tslab::free_result::foreign));
     BOOST_TEST((heap.free(tslab::handle{}) == tslab::free_result::foreign));
     BOOST_TEST((heap.free(tslab::handle{h.bits() ^ 1}) == tslab::free_result::corrupt));   // an even generation is none
-    BOOST_TEST((heap.free(tslab::handle{h.bits() | std::uint64_t{0x3ffffff} << 30}) == tslab::free_result::corrupt));
+    BOOST_TEST((heap.free(tslab::handle{h.bits() | std::uint64_t{0x3ffffff} << 31}) == tslab::free_result::corrupt));
     BOOST_TEST((heap.free(h) == tslab::free_result::ok));
     BOOST_TEST((heap.free(h) == tslab::free_result::already_free));
     tslab::handle again;

@@ -35,6 +35,27 @@ handle with_generation(handle of, std::uint32_t to)
     return f.pack();
 }
 
+std::uint32_t page_of(handle h) { return tslab::handle_fields::unpack(h).page; }
+
+/// Handles of all slots of a slab none of which is used up, the one that the thread allocates from; `others` receives what was
+/// allocated on the way there. (Other tests of the process may have used slots up.)
+std::vector<handle> take_slab(tslab::allocator& heap, std::size_t bytes, std::vector<handle>& others)
+{
+    std::map<std::uint32_t, std::vector<handle>> by_page;
+    for (;;) {
+        handle const h = take(heap, bytes);
+        std::vector<handle>& on_page = by_page[page_of(h)];
+        on_page.push_back(h);
+        if (on_page.size() < tslab::bins[tslab::handle_bin_of(bytes)].slots)
+            continue;
+        std::vector<handle> all = std::move(on_page);
+        for (auto const& [page, of] : by_page)
+            if (page != page_of(h))
+                others.insert(others.end(), of.begin(), of.end());
+        return all;
+    }
+}
+
 }
 
 BOOST_AUTO_TEST_CASE(a_slot_whose_generations_are_used_up_serves_no_handle_any_more)
@@ -163,6 +184,60 @@ BOOST_AUTO_TEST_CASE(a_used_up_slot_with_live_neighbours_waits_aside)
         BOOST_TEST((heap.free(h) == free_result::ok));
     BOOST_TEST(heap.snapshot().global.live_objects == 0u);
     BOOST_TEST(heap.snapshot().global.closing_epochs == 0u);
+}
+
+// A slot that waits aside is in the word that other threads free into, so none of them sees that word empty.
+BOOST_AUTO_TEST_CASE(a_slab_with_a_used_up_slot_is_found_when_other_threads_free_half_of_it)
+{
+    for (std::size_t const bytes : {64u, 128u, 768u}) {
+        tslab::allocator heap;
+        std::vector<handle> others;
+        std::vector<handle> all = take_slab(heap, bytes, others);
+        std::size_t const slots = all.size();
+        std::uint32_t const page = page_of(all.front());
+        BOOST_TEST((heap.free(all.front()) == free_result::ok));
+        with_generation(all.front(), last + 1);
+        others.push_back(take(heap, bytes));   // the slot waits aside, and the slab is left
+        BOOST_REQUIRE(page_of(others.back()) != page);
+        support::on_other_thread([&] {
+            for (std::size_t i = 1; i + 1 < slots; ++i)   // the last one lives on
+                BOOST_REQUIRE(heap.free(all[i]) == free_result::ok);
+        });
+        std::size_t again = 0;
+        for (std::size_t i = 0; i < 2 * slots; ++i) {   // the slab in use is filled first
+            others.push_back(take(heap, bytes));
+            again += page_of(others.back()) == page ? 1 : 0;
+        }
+        BOOST_TEST(again == slots - 2);
+        others.push_back(all.back());
+        for (handle const h : others)
+            BOOST_TEST((heap.free(h) == free_result::ok));
+        BOOST_TEST(heap.snapshot().global.live_objects == 0u);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_slab_whose_own_free_slots_are_used_up_serves_what_other_threads_freed_in_it)
+{
+    tslab::allocator heap;
+    std::vector<handle> others;
+    std::vector<handle> all = take_slab(heap, 64, others);
+    std::uint32_t const page = page_of(all.front());
+    BOOST_TEST((heap.free(all[0]) == free_result::ok));
+    with_generation(all[0], last + 1);
+    support::on_other_thread([&] {   // too few for a scan
+        for (std::size_t i = 1; i <= 10; ++i)
+            BOOST_REQUIRE(heap.free(all[i]) == free_result::ok);
+    });
+    for (std::size_t i = 1; i <= 10; ++i) {
+        all[i] = take(heap, 64);
+        BOOST_TEST(page_of(all[i]) == page);
+    }
+    all[0] = take(heap, 64);
+    BOOST_TEST(page_of(all[0]) != page);
+    all.insert(all.end(), others.begin(), others.end());
+    for (handle const h : all)
+        BOOST_TEST((heap.free(h) == free_result::ok));
+    BOOST_TEST(heap.snapshot().global.live_objects == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(generations_go_on_when_a_page_is_cut_anew_or_another_heap_takes_it)
