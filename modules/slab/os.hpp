@@ -20,7 +20,7 @@ enum class os_call : std::uint8_t {
     copy_file,       ///< in a forked child, pwrite: the child is not published
     map_copy,        ///< in a forked child, mmap and mremap: its counts go to the parent's segment
     keep_path,       ///< memory for the file's name: no heap is published
-    keep_scope,      ///< memory for a thread's list of scopes: std::bad_alloc
+    keep_scope,      ///< memory for a thread's lists, of records and of scopes: std::bad_alloc
     ask_barriers,    ///< registration for membarrier: every operation has a full barrier
     barrier,         ///< membarrier: tried again
     make_exit_key,   ///< pthread_key_create: no heap can be made

@@ -5,6 +5,7 @@ module;
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +14,7 @@ module;
 #include <cstring>
 #include <fcntl.h>
 #include <new>
-#include <string>
+#include <optional>
 #include <string_view>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -102,44 +103,33 @@ bool segment::open(std::uint64_t layout) noexcept
 
 /// Makes the memfd or the file and maps it.
 bool segment::open_file() noexcept
-try {
-    std::string name = file_name();
-    bool const in_memory = name.empty();
-    if (!in_memory && !make_absolute(name))
-        return false;
-    int const opened = in_memory ? create_memfd() : create_file(name);
+{
+    char const* const said = wanted_name();
+    std::optional<file_path> name;
+    if (said != nullptr) {
+        append_name(name.emplace(), said);
+        if (!*name)
+            return false;
+    }
+    int const opened = name ? create_file(*name) : create_memfd();
     int const descriptor = above_streams(opened);
-    if (descriptor < 0) {
-        if (opened >= 0 && !in_memory)
-            ::unlink(name.c_str());
-        return false;
-    }
-    // remove_file looks under both names, and allocates nothing. Not by a string, which may throw: the file is open.
-    std::size_t const suffix = std::strlen(renamed_suffix) + 1;
-    if (!in_memory && granted(os_call::keep_path))
-        path_ = static_cast<char*>(std::malloc(name.size() + suffix));
-    if (path_ != nullptr) {
-        std::memcpy(path_, name.data(), name.size());
-        std::memcpy(path_ + name.size(), renamed_suffix, suffix);
-        path_[name.size()] = '\0';
-    }
-    maker_ = ::getpid();
     struct stat made{};
-    if ((!in_memory && path_ == nullptr) || !set_size(descriptor, bytes_) || !examine(descriptor, made) ||
+    if (descriptor < 0 || !set_size(descriptor, bytes_) || !examine(descriptor, made) ||
         !reserve_space(descriptor, 0, segment_step) || !map_over(extents_[0].base, bytes_, descriptor, 0) ||
-        (in_memory && !seal(descriptor))) {
-        ::close(descriptor);
-        if (!in_memory)
-            ::unlink(name.c_str());
-        std::free(std::exchange(path_, nullptr));
+        (!name && !seal(descriptor))) {
+        if (descriptor >= 0)
+            ::close(descriptor);
+        if (opened >= 0 && name)
+            ::unlink(name->text());
         return false;
     }
+    if (name)
+        path_ = name->release_with(renamed_suffix);   // remove_file looks under both names, and allocates nothing
+    maker_ = ::getpid();
     device_ = made.st_dev;
     inode_ = made.st_ino;
     descriptor_.store(descriptor, std::memory_order_relaxed);
     return true;
-} catch (std::bad_alloc const&) {
-    return false;
 }
 
 /// Whether the descriptor still is the file that was opened.

@@ -19,31 +19,90 @@ inline bool may_be_as_large_as(std::size_t bytes) noexcept
     return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes);
 }
 
-/// The name TSLAB_STATS_FILE gives: "%p" stands for the process's number. Empty if it is not set. Throws
-/// std::bad_alloc.
-inline std::string file_name()
-{
-    char const* const said = ::secure_getenv("TSLAB_STATS_FILE");
-    std::string name = said != nullptr ? said : "";
-    if (std::size_t const at = name.find("%p"); at != std::string::npos)
-        name.replace(at, 2, std::to_string(::getpid()));
-    return name;
-}
-
 /// Appended to the name of a file that a later process of the same name finds.
 inline constexpr char const* renamed_suffix = ".old";
 
-/// Prepends the working directory to a relative name: the program may change it. Returns false if that is unknown.
-/// Throws std::bad_alloc.
-inline bool make_absolute(std::string& name)
+/// The name of a file, in memory of malloc. No std::string: the program's operator new may be served by a heap, and come
+/// back here under the same locks. `operator bool`: whether there was memory and room for all of it.
+class file_path {
+public:
+    file_path() noexcept
+        : text_{granted(os_call::keep_path) ? static_cast<char*>(std::malloc(capacity)) : nullptr},
+          whole_{text_ != nullptr}
+    {
+        cut(0);
+    }
+    ~file_path() { std::free(text_); }
+    file_path(file_path const&) = delete;
+    file_path& operator=(file_path const&) = delete;
+
+    explicit operator bool() const noexcept { return whole_; }
+    [[nodiscard]] char const* text() const noexcept { return text_ != nullptr ? text_ : ""; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    file_path& append(std::string_view more) noexcept
+    {
+        whole_ = whole_ && size_ + more.size() < capacity;
+        if (whole_) {
+            more.copy(text_ + size_, more.size());
+            cut(size_ + more.size());
+        }
+        return *this;
+    }
+    file_path& append(std::int64_t number) noexcept
+    {
+        std::array<char, 24> digits{};
+        return append({digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr});
+    }
+    void cut(std::size_t size) noexcept
+    {
+        size_ = size;
+        if (text_ != nullptr)
+            text_[size_] = '\0';
+    }
+    /// Appends the working directory and a slash.
+    file_path& append_directory() noexcept
+    {
+        whole_ = whole_ && ::getcwd(text_ + size_, capacity - size_) != nullptr && text_[size_] == '/';
+        if (whole_)
+            cut(size_ + std::strlen(text_ + size_));
+        return append("/");
+    }
+    /// The memory, for std::free: the text, a null character, and behind it the rest of `suffix`, whose first character
+    /// that one is. Requires: there is room.
+    [[nodiscard]] char* release_with(std::string_view suffix) noexcept
+    {
+        suffix.copy(text_ + size_, suffix.size());
+        text_[size_ + suffix.size()] = '\0';
+        text_[size_] = '\0';
+        return std::exchange(text_, nullptr);
+    }
+
+    static constexpr std::size_t capacity = PATH_MAX + 8;
+
+private:
+    char* text_;
+    std::size_t size_ = 0;
+    bool whole_;
+};
+
+/// The name that TSLAB_STATS_FILE gives; null if it gives none.
+inline char const* wanted_name() noexcept
 {
-    if (name.starts_with('/'))
-        return true;
-    std::array<char, PATH_MAX> directory{};
-    if (::getcwd(directory.data(), directory.size()) == nullptr || directory[0] != '/')
-        return false;
-    name.insert(0, std::string{directory.data()} + '/');
-    return true;
+    char const* const said = ::secure_getenv("TSLAB_STATS_FILE");
+    return said != nullptr && *said != '\0' ? said : nullptr;
+}
+
+/// Appends what `said` means now: "%p" stands for the process's number, and a relative name is one of the working
+/// directory, which the program may change.
+inline void append_name(file_path& to, std::string_view said) noexcept
+{
+    if (!said.starts_with('/'))
+        to.append_directory();
+    std::size_t const at = said.find("%p");
+    to.append(said.substr(0, at));
+    if (at != std::string_view::npos)
+        to.append(std::int64_t{::getpid()}).append(said.substr(at + 2));
 }
 
 /// Removes the file with that name if it is the one with that identity; returns whether it did.
@@ -68,41 +127,87 @@ inline std::uint64_t program_number() noexcept
     return number;
 }
 
-/// Whether a file is a segment of this process, made by another copy of the library, as a plugin may have one.
-inline bool is_of_this_process(std::string const& name) noexcept
+/// What stands at the name of a file that is to be made.
+enum class found_file : std::uint8_t {
+    none,
+    of_this_process,   ///< a segment of another copy of the library, as a plug-in may have one
+    segment,           ///< of another process, or one that was killed as it made it
+    other              ///< no file of this library's, or one that cannot be read
+};
+
+inline found_file look_at(char const* name) noexcept
 {
-    int const file = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);   // nothing is written to it
+    struct stat there{};
+    if (::lstat(name, &there) != 0)
+        return errno == ENOENT ? found_file::none : found_file::other;
+    if (!S_ISREG(there.st_mode))
+        return found_file::other;
+    if (there.st_size == 0)
+        return found_file::segment;
+    int const file = ::open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);   // nothing is written to it
     segment_header header;
-    header.magic = 0;
-    bool const whole = file >= 0 && ::pread(file, &header, sizeof(header), 0) == sizeof(header);
+    header.magic = ~segment_header::magic_number;
+    ssize_t const got = file >= 0 ? ::pread(file, &header, sizeof(header), 0) : -1;
     if (file >= 0)
         ::close(file);
-    return whole && header.magic == segment_header::magic_number && header.pid == ::getpid() &&
-           header.program == program_number();
+    bool const named = got >= static_cast<ssize_t>(sizeof(header.magic));
+    if (!named || (header.magic != segment_header::magic_number && header.magic != 0))   // 0: it was not finished
+        return found_file::other;
+    return got == sizeof(header) && header.magic != 0 && header.pid == ::getpid() && header.program == program_number()
+               ? found_file::of_this_process
+               : found_file::segment;
 }
 
-/// Creates a file. An existing one, of a process that may have died, is renamed, unless it is this process's: then a
-/// number is appended to `name`. -1 on failure. Throws std::bad_alloc.
-inline int create_file(std::string& name)
+/// Says once that nothing is published, since the name is that of a file of others.
+inline void refuse_file(char const* name) noexcept
+{
+    static constinit atomic<bool> said{false};
+    if (said.exchange(true, std::memory_order_relaxed))
+        return;
+    std::array<char, 256> shown{};   // control characters must not reach a terminal
+    std::string_view const fitting = fitting_prefix(name, shown.size() - 1);
+    std::ranges::transform(fitting, shown.begin(),
+                           [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c; });
+    std::array<char, 512> line{};
+    int const length = std::snprintf(line.data(), line.size(),
+                                     "tslab: TSLAB_STATS_FILE: \"%s\" is not a statistics file and is left alone; "
+                                     "no statistics are published\n",
+                                     shown.data());
+    if (length > 0) [[maybe_unused]]
+        auto const written = ::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length));
+}
+
+/// Creates a file. An existing segment, of a process that may have died, is renamed, unless it is this process's: then
+/// a number is appended to `name`. Any other file is left alone, also one in the way of the renamed one. -1 on failure.
+inline int create_file(file_path& name) noexcept
 {
     constexpr int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
     constexpr int most_copies = 100;
-    std::string const plain = name;
-    for (int copy = 2; copy <= most_copies; ++copy) {
-        int const descriptor = granted(os_call::make_file) ? ::open(name.c_str(), flags, 0600) : -1;
+    std::size_t const plain = name.size();
+    for (int copy = 2; copy <= most_copies && name; ++copy) {
+        int const descriptor = granted(os_call::make_file) ? ::open(name.text(), flags, 0600) : -1;
         if (descriptor >= 0 || errno != EEXIST)
             return descriptor;
-        struct stat there{};
-        if (::lstat(name.c_str(), &there) != 0 || !S_ISREG(there.st_mode))
-            return -1;
-        if (is_of_this_process(name)) {
-            name = plain + '.' + std::to_string(copy);
+        switch (look_at(name.text())) {
+        case found_file::none: continue;   // removed meanwhile
+        case found_file::of_this_process:
+            name.cut(plain);
+            name.append(".").append(std::int64_t{copy});
             continue;
+        case found_file::other: refuse_file(name.text()); return -1;
+        case found_file::segment: break;
         }
-        std::string const kept = name + renamed_suffix;
-        if (!granted(os_call::rename_file) || ::rename(name.c_str(), kept.c_str()) != 0)
+        file_path kept;
+        kept.append(name.text()).append(renamed_suffix);
+        if (!kept)
             return -1;
-        return ::open(name.c_str(), flags, 0600);
+        if (look_at(kept.text()) == found_file::other) {
+            refuse_file(kept.text());
+            return -1;
+        }
+        if (!granted(os_call::rename_file) || ::rename(name.text(), kept.text()) != 0)
+            return -1;
+        return ::open(name.text(), flags, 0600);
     }
     return -1;
 }

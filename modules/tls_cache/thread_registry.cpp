@@ -258,6 +258,15 @@ void thread_registry::remove(heap_state& h) noexcept
     }
 }
 
+/// Not by operator new: where the program's is served by a heap, it would come back here, for the same list.
+record_list* thread_registry::make_list() noexcept
+{
+    static_assert(sizeof(record_list) % alignof(record_list) == 0);
+    void* const memory =
+        granted(os_call::keep_scope) ? std::aligned_alloc(alignof(record_list), sizeof(record_list)) : nullptr;
+    return memory != nullptr ? ::new (memory) record_list : nullptr;
+}
+
 record_list* thread_registry::own_list() noexcept
 {
     if (this_thread.more->list != nullptr)
@@ -265,7 +274,7 @@ record_list* thread_registry::own_list() noexcept
     record_list* own = free_lists_;
     if (own != nullptr) {
         free_lists_ = own->next_free;
-    } else if ((own = new (std::nothrow) record_list) != nullptr) {
+    } else if ((own = make_list()) != nullptr) {
         own->details.list = own;
         own->next_of_all = all_lists_;
         all_lists_ = own;
@@ -389,17 +398,24 @@ void thread_registry::thread_ends() noexcept
 
 bool thread_registry::name_of_owner(void const* p, heap_state const* except, std::string& name) noexcept
 {
-    lock_guard const guard{lock_};
-    for (heap_state const* h = heaps_; h != nullptr; h = h->next_heap_)
-        if (h != except && h->pages().reserves(p)) {
-            try {
-                name = h->name();
-            } catch (std::bad_alloc const&) {
-                name.clear();
+    std::array<char, 256> found{};   // operator new may be served by a heap: none of it under the lock
+    std::size_t length = 0;
+    bool any = false;
+    {
+        lock_guard const guard{lock_};
+        for (heap_state const* h = heaps_; h != nullptr && !any; h = h->next_heap_)
+            if (h != except && h->pages().reserves(p)) {
+                std::string_view const of = fitting_prefix(h->name(), found.size());
+                length = of.copy(found.data(), found.size());
+                any = true;
             }
-            return true;
-        }
-    return false;
+    }
+    try {
+        name.assign(found.data(), length);
+    } catch (std::bad_alloc const&) {
+        name.clear();
+    }
+    return any;
 }
 
 }

@@ -60,6 +60,7 @@ private:
     [[nodiscard]] bool is_new_name(std::string_view name) noexcept __attribute__((requires_capability(lock_)));
     /// The calling thread's list of records, made if it has none; null if there is no memory.
     [[nodiscard]] record_list* own_list() noexcept __attribute__((requires_capability(lock_)));
+    [[nodiscard]] static record_list* make_list() noexcept;
     [[nodiscard]] static inline thread_record* own_records() noexcept
     {
         return this_thread.more->list != nullptr ? this_thread.more->list->first : nullptr;

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -49,6 +50,12 @@ public:
 private:
     fs::path path_;
 };
+
+std::string text_of(std::string const& path)
+{
+    std::ifstream file{path};
+    return {std::istreambuf_iterator<char>{file}, {}};
+}
 
 std::unique_ptr<tslab::allocator> heap_named(char const* name)
 {
@@ -182,12 +189,39 @@ BOOST_AUTO_TEST_CASE(a_file_that_took_the_place_stays)
     fs::remove(path);
     std::ofstream{path} << "of another program";
     heap.reset();
-    BOOST_TEST(fs::exists(path));
-    heap = heap_named("renamed");   // and an old one that is not its own
+    BOOST_TEST(text_of(path) == "of another program");
+    fs::remove(path);
+    heap = heap_named("renamed");
     fs::rename(path, f / "elsewhere");
     heap.reset();
     BOOST_TEST(fs::exists(f / "elsewhere"));
-    BOOST_TEST(fs::exists(path + ".old"));
+}
+
+// A name may be mistaken: a log's, say. What is there is neither renamed, nor replaced by a file that is renamed.
+BOOST_AUTO_TEST_CASE(a_file_of_another_program_is_left_alone)
+{
+    folder const f;
+    std::string const path = f / "stats";
+    ::setenv("TSLAB_STATS_FILE", path.c_str(), 1);
+    std::ofstream{path} << "of another program";
+    auto heap = heap_named("unpublished");
+    heap->free(heap->malloc(100));
+    heap.reset();
+    BOOST_TEST(text_of(path) == "of another program");
+    BOOST_TEST(!fs::exists(path + ".old"));
+    fs::remove(path);
+    process killed{"killed", nothing};
+    killed.end(SIGKILL);
+    std::ofstream{path + ".old"} << "of another program";
+    heap = heap_named("unpublished");
+    BOOST_TEST(heap_in(path) == "killed");
+    heap.reset();
+    BOOST_TEST(heap_in(path) == "killed");
+    BOOST_TEST(text_of(path + ".old") == "of another program");
+    fs::remove(path + ".old");
+    heap = heap_named("published");
+    BOOST_TEST(heap_in(path) == "published");
+    BOOST_TEST(heap_in(path + ".old") == "killed");
 }
 
 BOOST_AUTO_TEST_CASE(a_child_does_not_remove_its_parents_file)
