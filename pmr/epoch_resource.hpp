@@ -60,9 +60,10 @@ public:
 
     /// As std::pmr::memory_resource::allocate, inlined: at least `bytes` (0 counts as 1) at `alignment`, a power of
     /// two. Throws epoch_closed if the epoch is CLOSING, std::bad_alloc if memory is out, `bytes` is above PTRDIFF_MAX
-    /// or `alignment` no power of two. Thread safe, unless the resource is serial. Constant time; on the thread that made
-    /// the resource, no lock and no atomic read-modify-write on the fast path. A serial resource has that on every
-    /// thread, but for the first use after another thread's, which takes the epoch's lock.
+    /// or `alignment` above 16 and no power of two (up to 16 it is not looked at). Thread safe, unless the resource is
+    /// serial. Constant time; on the thread that made the resource, no lock and no atomic read-modify-write on the fast
+    /// path. A serial resource has that on every thread, but for the first use after another thread's, which takes the
+    /// epoch's lock.
     [[nodiscard, gnu::always_inline]] inline void* allocate(std::size_t bytes,
                                                             std::size_t alignment = alignof(std::max_align_t))
     {

@@ -52,8 +52,25 @@ void heap_state::decay_heap(thread_record* me, std::uint64_t now) noexcept
     fork_exclusion const section{me};
     purge_closed(me, now);
     slabs_.decay();
-    if (now > 2 * decay_ns_)
-        reach_threads(me, now - 2 * decay_ns_);
+    if (now > 2 * decay_ns_) {
+        std::uint64_t const idle_since = now - 2 * decay_ns_;
+        reach_threads(me, idle_since);
+        // What other threads freed in slabs that an idle thread owns in an open epoch: only its owner would find it. `key`
+        // leaves out resources' caches, whose claims nobody else may take, and those revoked already.
+        auto const was_freed_into = [](thread_cache const& l) {
+            return (l.key() & thread_key) == 0 && std::ranges::any_of(l.bins_, [](auto const& b) {
+                       return b.bin.freed_into.load(std::memory_order_relaxed) != 0;
+                   });
+        };
+        for (thread_record const* r = first_record(); r != nullptr; r = r->next_of_heap) {
+            if (r == me || r->decayed_ns.load(std::memory_order_relaxed) >= idle_since)
+                continue;
+            for (thread_cache const* l = r->all_caches.load(std::memory_order_acquire); l != nullptr;
+                 l = l->next_of_record_)
+                if (epoch_slabs* const home = l->attached(); home != nullptr && was_freed_into(*l))
+                    home->reclaim_from_others(me);
+        }
+    }
     if (std::uint32_t const unwanted = pages().unwanted_pages(page_heap::watcher::of_time); unwanted != 0)
         purge_unwanted(me != nullptr ? purge_cause::time : purge_cause::background, unwanted);
     give_back_units(me);

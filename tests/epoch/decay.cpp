@@ -185,6 +185,37 @@ BOOST_AUTO_TEST_CASE(what_idle_threads_keep_decays_by_the_work_of_others)
     BOOST_TEST(work_until(heap, [&] { return retained_bytes(heap) < std::size_t{1} << 20; }));
 }
 
+// The epoch stays open, and the owner of the slabs does nothing more: nobody else looks for what is freed in them.
+BOOST_AUTO_TEST_CASE(what_others_free_in_the_slabs_of_an_idle_thread_decays)
+{
+    for (bool const by_handle : {false, true}) {
+        tslab::allocator heap{{.decay = 20ms}};
+        std::vector<void*> objects;
+        std::vector<tslab::handle> handles;
+        constexpr std::size_t count = 100'000;
+        idle_threads const owner{1, [&] {
+                                     for (std::size_t i = 0; i < count; ++i) {
+                                         tslab::handle h;
+                                         objects.push_back(by_handle ? heap.allocate(200, heap.current_epoch(), h)
+                                                                     : heap.malloc(200));
+                                         std::memset(objects.back(), 1, 200);
+                                         handles.push_back(h);
+                                     }
+                                 }};
+        for (std::size_t i = 0; i < count; ++i)
+            if (by_handle)
+                BOOST_REQUIRE(heap.free(handles[i]) == tslab::free_result::ok);
+            else
+                heap.free(objects[i]);
+        BOOST_TEST(work_until(heap, [&] {
+            tslab::snapshot const s = heap.snapshot();
+            return s.waterfall->cached_bytes + s.waterfall->free_bytes + s.waterfall->empty_slot_bytes <
+                   count * 200 / 10;
+        }));
+        BOOST_TEST(heap.snapshot().global.live_objects == 0u);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(an_idle_thread_does_not_make_an_allocation_fail)
 {
     tslab::allocator heap{{.name = "bounded", .reserve_bytes = std::size_t{64} << 20, .decay = never}};
