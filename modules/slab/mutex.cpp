@@ -76,7 +76,6 @@ std::uint32_t lock_timing() noexcept { return mutex::timed_one_in.load(std::memo
         return fast;
     since_ = now_ns();
     waited_ = since_ - begin;
-    times_.note_wait(waited_);
     return fast;
 }
 
@@ -93,7 +92,6 @@ std::uint32_t lock_timing() noexcept { return mutex::timed_one_in.load(std::memo
         return 0;
     }
     std::uint64_t const held_ns = now_ns() - since;
-    times_.note_hold(held_ns);
     if (state_.exchange(free, std::memory_order_release) == held_with_waiters)
         wake(1);
     return held_ns;

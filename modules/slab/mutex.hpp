@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A mutex of one futex word that counts, under itself, how often it was free and how often a thread had to wait (a
-// trylock probe, no clock). One atomic exchange to lock, one to unlock; a fork can reserve it, see fork_gate. With lock
-// timing on, one acquisition in so many is timed: the wait and the hold.
+// A mutex of one futex word. One atomic exchange to lock, which tells whether the mutex was free (a trylock probe, no
+// clock), and one to unlock; a fork can reserve it, see fork_gate. lock_guard counts acquisitions for its caller. With
+// lock timing on, one acquisition in N is timed: the wait and the hold.
 #pragma once
 
 export namespace tslab {
@@ -40,8 +40,8 @@ private:
     counter samples_, wait_, hold_, wait_max_, hold_max_;
 };
 
-/// Where an acquisition is counted in addition, by its purpose. Both may be null; what they point at belongs to the
-/// calling thread.
+/// Where an acquisition is counted and its times are added, by its purpose. Both may be null; what they point at belongs
+/// to the calling thread.
 struct lock_site {
     contention_counters* counts = nullptr;
     lock_times* times = nullptr;
@@ -68,10 +68,8 @@ public:
         __attribute__((try_acquire_capability(true), no_thread_safety_analysis))
     {
         std::uint32_t expected = free;
-        if (!state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed))
-            return false;   // acquire: as in acquire()
-        fast_.add();
-        return true;
+        // acquire: as in acquire().
+        return state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed);
     }
 
     /// Returns how long the lock was held, in nanoseconds, if this acquisition was timed; else 0.
@@ -111,10 +109,6 @@ public:
     [[nodiscard]] inline bool timed() const noexcept { return since_ > in_pass; }
     [[nodiscard]] inline std::uint64_t waited_ns() const noexcept { return waited_; }
 
-    [[nodiscard]] inline std::uint64_t fast_acquires() const noexcept { return fast_.value(); }
-    [[nodiscard]] inline std::uint64_t contended_acquires() const noexcept { return contended_.value(); }
-    [[nodiscard]] inline lock_times const& times() const noexcept { return times_; }
-
     static inline constinit atomic<std::uint32_t> timed_one_in{0};
 
 private:
@@ -129,12 +123,9 @@ private:
         std::uint32_t expected = free;
         // acquire: the last holder's writes are visible from here on.
         if (state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed))
-            [[likely]] {
-            fast_.add();
+            [[likely]]
             return true;
-        }
         wait();
-        contended_.add();
         return false;
     }
     bool lock_timed() noexcept;
@@ -143,15 +134,12 @@ private:
     void wake(int waiters) noexcept;
 
     atomic<std::uint32_t> state_{free};
-    // Written by the holder only; counters are read by anyone.
-    counter fast_;
-    counter contended_;
+    // Used by the holder only.
     std::uint64_t since_ = 0;   // when the present holder acquired it; 0: not timed; or in_pass
     std::uint64_t waited_ = 0;
-    lock_times times_;
 };
 
-/// Holds a mutex for a scope, and counts the acquisition where `site` says.
+/// Holds a mutex for a scope, and counts the acquisition in `site`.
 class [[clang::scoped_lockable]] lock_guard {
 public:
     inline explicit lock_guard(mutex& m, lock_site const& site = {}) noexcept __attribute__((acquire_capability(m)))

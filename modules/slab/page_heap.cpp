@@ -155,7 +155,7 @@ std::uint32_t page_heap::place_in(page_run run, wanted const& w) noexcept
 
 std::uint32_t page_heap::find_free(wanted const& w) const noexcept
 {
-    // Of a run no more is looked at than is needed, if any page serves.
+    // If every page serves, no more of a run is examined than is needed.
     std::uint32_t const longest = w.handle_slots == 0 ? w.pages + w.step - 1 : no_page;
     // Resident pages first: they cost no page fault.
     for (page_set const* set : {&resident_, &purged_}) {
@@ -252,14 +252,20 @@ slab_meta* page_heap::take(std::uint32_t pages, std::size_t alignment, lock_site
     if (first != no_page) {
         (resident_.contains(first) ? resident_ : purged_).erase(first, pages);
         was_large_.clear(first, pages);
-    } else if ((first = take_fresh(w)) == no_page) {
-        if ((first = find_mixed(w)) == no_page) {
-            // Less is left up to the limit than is needed, but together with the free pages it may suffice.
+    } else {
+        first = take_fresh(w);
+    }
+    if (first == no_page) {
+        first = find_mixed(w);
+        if (first == no_page) {
+            // The limit leaves less than is needed, but together with the free pages that may suffice.
             std::uint32_t const room =
                 max_pages_ - (unit_count_.load(std::memory_order_relaxed) + withdrawn_) * unit_pages;
-            if (room == 0 || room >= pages || !grow(room, 1) || (first = find_mixed(w)) == no_page)
-                return nullptr;
+            if (room != 0 && room < pages && grow(room, 1))
+                first = find_mixed(w);
         }
+        if (first == no_page)
+            return nullptr;
         resident_.clear(first, pages);
         purged_.clear(first, pages);
         was_large_.clear(first, pages);
@@ -280,11 +286,11 @@ void page_heap::give(slab_meta& first, std::uint32_t pages, bool large, lock_sit
     publish_sizes();
 }
 
-void page_heap::give_chain(slab_meta* s, std::uint32_t pages, lock_site const& site) noexcept
+void page_heap::give_chain(slab_meta* first, std::uint32_t pages, lock_site const& site) noexcept
 {
     // Bounded, so that no thread waits long for the lock.
     constexpr int most_at_once = 64;
-    while (s != nullptr) {
+    for (slab_meta* s = first; s != nullptr;) {
         lock_guard const guard{lock_, site};
         for (int n = 0; s != nullptr && n < most_at_once; ++n) {
             slab_meta* const next = s->next;   // read before the slab's pages are free

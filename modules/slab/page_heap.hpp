@@ -237,7 +237,6 @@ public:
                 published_->madvise_failures.load(std::memory_order_relaxed)};
     }
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
-    [[nodiscard]] inline mutex const& lock_for_counts() const noexcept { return lock_; }
 
 private:
     static constexpr std::uint32_t most_new_runs = 64;
