@@ -49,7 +49,7 @@ private:
 };
 
 epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_location at)
-    : map_{o.deallocate == deallocate_policy::count_only ? &empty_map : &heap.state().pages().map()},
+    : map_{o.deallocate == deallocate_policy::count_only ? &empty_map : &page_heap::map()},
       domain_{epoch_domain::already_entered{},
               heap,
               {.label = o.label, .auto_close = o.auto_close},
@@ -87,7 +87,7 @@ epoch_resource::~epoch_resource()
         report_leak(leaked, place);
 }
 
-void epoch_resource::report_leak(live_count const& leaked, std::uint32_t place) noexcept
+void epoch_resource::report_leak(live_count const& leaked, std::uint32_t place) const noexcept
 {
     // The heap's copy of the name: the library that made the resource may have been unloaded.
     published_place const* const made_at = heap().state().places().text_of(place);
@@ -146,7 +146,8 @@ thread_cache* epoch_resource::usable_cache(thread_record& me) noexcept
             return state.epoch_slabs_at(epoch().index).reopen(*l, this_thread.key) ? l : nullptr;
     }
     fork_exclusion const section{&me};   // the cache is detached in between: see heap_state::flush_retained
-    if (!heap().is_active(epoch()) || (l = state.take_cache(me)) == nullptr)
+    l = heap().is_active(epoch()) ? state.take_cache(me) : nullptr;
+    if (l == nullptr)
         return nullptr;
     l->set_exclusive(domain_.shares_epoch());
     if (state.epoch_slabs_at(epoch().index).attach(*l, epoch().era, this_thread.key, &cache_)) {
@@ -187,7 +188,7 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
 
 /// On a thread that did not make the resource: allocates from that thread's own cache in the epoch, if it has one with
 /// a free slot.
-inline void* epoch_resource::allocate_elsewhere(std::size_t code) noexcept
+inline void* epoch_resource::allocate_elsewhere(std::size_t code) const noexcept
 {
     thread_record* const me = heap().state().record();
     if (me == nullptr || !me->enter()) [[unlikely]]
@@ -272,7 +273,7 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
     bool const holds_cache = at_home && cache_.load(std::memory_order_relaxed) == &l && &l != &no_cache;
     unsigned const c = std::has_single_bit(alignment) ? class_of(bytes, alignment) : large_class;
     if (c != large_class) {
-        if (holds_cache && l.deallocate_at(c * bin_code_step, *map_, p))
+        if (holds_cache && l.deallocate_at(std::size_t{c} * bin_code_step, *map_, p))
             return;
         if (heap().free_in(epoch(), c, p))
             return;

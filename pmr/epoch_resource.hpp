@@ -141,14 +141,14 @@ private:
     [[nodiscard]] static void* refill(thread_cache& l, std::size_t code);
     void* allocate_slow(std::size_t bytes, std::size_t alignment);
     void deallocate_slow(void* p, std::size_t bytes, std::size_t alignment);
-    [[nodiscard]] void* allocate_elsewhere(std::size_t code) noexcept;
+    [[nodiscard]] void* allocate_elsewhere(std::size_t code) const noexcept;
     [[nodiscard]] bool deallocate_elsewhere(std::size_t code, void* p) noexcept;
     [[nodiscard]] void* allocate_class(unsigned c, refusal& why) noexcept;
     [[nodiscard]] thread_cache* usable_cache(thread_record& me) noexcept;
     [[nodiscard]] bool take_over() noexcept;
     /// Whether the calling thread uses the resource's own cache, and not one of the thread's.
     [[nodiscard]] inline bool is_at_home() const noexcept { return domain_.on_known_own_thread() || serial_; }
-    [[gnu::cold]] void report_leak(live_count const& leaked, std::uint32_t place) noexcept;
+    [[gnu::cold]] void report_leak(live_count const& leaked, std::uint32_t place) const noexcept;
 
     atomic<thread_cache*> cache_{&no_cache};
     address_map const* map_;   // the heap's; of a count-only resource the empty map: no fast frees

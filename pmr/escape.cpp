@@ -36,6 +36,9 @@ private:
         static constinit thread_local unsigned depth = 0;
         ++depth;
         struct leaving {
+            leaving() = default;
+            leaving(leaving const&) = delete;
+            leaving& operator=(leaving const&) = delete;
             ~leaving() { --depth; }
         } const at_the_end;
         void* const p = upstream_->allocate(bytes, alignment);

@@ -46,10 +46,10 @@ struct allocator_options {
     /// Checks of a build with checks (TSLAB_CHECKED, or AddressSanitizer); see memory_checks. Other builds refuse
     /// `canaries` and `forward` with std::invalid_argument.
     check_mode checks = check_mode::automatic;
-    /// With canaries: one allocation in so many gets pages of its own, with an inaccessible page behind it; 0: none. If
+    /// With canaries: one allocation in this number gets pages of its own, with an inaccessible page behind it; 0: none. If
     /// not set: TSLAB_GUARD_SAMPLING in the environment, else 1,000.
     std::optional<std::uint32_t> guard_sampling{};
-    /// Leave it as it is: whether the program that names these options is compiled with checks. If it is and the library
+    /// Not to be set: whether the program that names these options is compiled with checks. If it is and the library
     /// is not, nothing is checked, and the first heap says so on stderr.
     bool program_checks = with_checks;
 };
@@ -69,8 +69,8 @@ public:
 
     static constexpr std::uint32_t least_epochs = 2;
     static constexpr std::uint32_t most_epochs = 65'536;
-    /// A ring slot with this era is used no more: eras have 48 bits, and none comes twice. (Below 2^48 by more than all
-    /// threads can open at the same time.)
+    /// A ring slot that has reached this era is not used again: eras have 48 bits, and none is given twice. (Below 2^48 by
+    /// more epochs than all threads can open at the same time.)
     static constexpr std::uint64_t last_era = (std::uint64_t{1} << 48) - (std::uint64_t{1} << 20);
 
     inline allocator() : allocator(options{}) {}

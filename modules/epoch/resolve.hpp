@@ -1,13 +1,13 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a pointer is: the one look that every free but the inlined one begins with. A free resolves its pointer, checks
-// what its caller demands of it, and frees, or reports what was found instead.
+// Resolving a pointer: the lookup with which every free begins, except the inlined one. A free resolves its pointer, checks
+// the result against what its caller requires, and frees, or reports what was found instead.
 #pragma once
 
 export namespace tslab {
 
-/// What a pointer is to a heap, as descriptors said at the moment of the look. They may change meanwhile: only the free
+/// What a pointer is to a heap, by the descriptors at the time of the lookup. They may change meanwhile: only the free
 /// itself decides, by the words of the slab or under the epoch's lock.
 struct resolved {
     enum class what : std::uint8_t {
@@ -25,7 +25,7 @@ struct resolved {
     slab_meta* page = nullptr;      ///< of a slot, a large allocation or an interior pointer: slab or large allocation
     slab_meta* subslab = nullptr;   ///< of a slot: the subslab that has its words
 
-    /// Whether the slot is allocated, at the moment of this second look. Requires: `is` is `slot`.
+    /// Whether the slot is allocated, at the time of this second lookup. Requires: `is` is `slot`.
     [[nodiscard]] inline bool is_live() const noexcept
     {
         return !page->owner.load(std::memory_order_relaxed).is_nowhere() &&
@@ -39,7 +39,7 @@ struct resolved {
     {
         return is == what::large || (is == what::interior && page->tag.load(std::memory_order_relaxed) == tag_large);
     }
-    /// Whether it is a slot of `bin` in the slabs `of`, at the moment of the look.
+    /// Whether it is a slot of `bin` in the slabs `of`, at the time of the lookup.
     [[nodiscard]] inline bool is_slot_in(unsigned its_bin, epoch_slabs const& of) const noexcept
     {
         return is == what::slot && bin == its_bin && home_of(*page) == &of;
@@ -68,8 +68,8 @@ struct resolved {
 /// heap's, else null.
 [[nodiscard, gnu::cold]] resolved resolve_unused(heap_state& heap, void const* p, slab_meta* page) noexcept;
 
-/// Says what `p` is to `heap`. Any pointer may be asked for. Takes no lock. Thread safe; a caller that goes on to use the
-/// descriptors is in an operation of the heap, or pins its units (see heap_state::give_back_units). Constant time, but
+/// Returns what `p` is to `heap`. Any pointer is permitted. Takes no lock. Thread safe; a caller that uses the
+/// descriptors afterwards is in an operation of the heap, or pins its units (see heap_state::give_back_units). Constant time, but
 /// for a pointer into a large allocation behind its first page: linear in the pages before it.
 [[nodiscard]] inline resolved resolve(heap_state& heap, void const* p) noexcept
 {

@@ -14,8 +14,8 @@ import tslab.tls_cache;
 
 namespace tslab {
 
-/// Notes a holder for which no listed one is free: makes some; if there is no memory for those, takes one that readers do
-/// not find, or none. Then the holder is counted as unlisted.
+/// Notes a holder when no listed one is free: makes some; without memory for those, takes one that readers do not find, or
+/// none, and counts the holder as unlisted.
 epoch_holder* epoch_record::note_further_holder(std::uint32_t place) noexcept
 {
     if (free_unlisted == nullptr)

@@ -11,7 +11,7 @@ namespace tslab {
 namespace {
 
 /// By how much the CLOCK_MONOTONIC of a process in /proc is ahead of the machine's, in nanoseconds; 0 if the kernel has
-/// no time namespaces, or does not tell.
+/// no time namespaces, or does not say.
 std::int64_t monotonic_offset_of(std::string const& process)
 {
     std::string const text = text_of_file("/proc/" + process + "/timens_offsets");
@@ -37,7 +37,7 @@ std::int64_t monotonic_offset_to(pid_t pid)
     return monotonic_offset_of(std::to_string(pid)) - monotonic_offset_of("self");
 }
 
-/// The same for the process that has a segment open as a file; none if there is no such process, or it cannot be told.
+/// The same for the process that has a segment open as a file; none if there is no such process, or that cannot be known.
 std::optional<std::int64_t> offset_to_owner(segment_header const& h, int segment)
 {
     struct stat mine{};

@@ -9,7 +9,7 @@ namespace tslab {
 
 namespace {
 
-/// Whom the kernel is asked for memory.
+/// The process whose memory the kernel is asked for.
 struct seen_process {
     pid_t pid;    ///< 0 for a file
     pid_t task;   ///< a thread of it that lives, by whose number its memory is read; 0 if the process is gone
@@ -41,7 +41,7 @@ public:
 
     [[nodiscard]] heap_stats_page const& stats() const noexcept { return stats_; }
     [[nodiscard]] std::string name() const { return std::string{text_of(stats().name)}; }
-    /// Its number as we see it; of a file the one it called itself by.
+    /// Its number as this process sees it; for a file, the number that it had for itself.
     [[nodiscard]] std::int64_t pid() const noexcept { return process_.pid != 0 ? process_.pid : copy_.header().pid; }
     [[nodiscard]] bool live_known() const noexcept { return live_known_; }
     [[nodiscard]] clock_reading clocks() const noexcept;
@@ -76,7 +76,7 @@ public:
 
     [[nodiscard]] std::string thread_name(std::uint32_t tid) const
     {
-        // In a container the process has other numbers for its threads than we have.
+        // In a container the threads of the process have other numbers there than here.
         bool const ours = process_.task != 0 && copy_.header().pid == process_.pid;
         return ours ? read_thread_name(process_.pid, tid) : std::string{};
     }
@@ -312,7 +312,7 @@ private:
 
     /// Address of each ring slot's stats page; 0 if it has none.
     void read_epochs();
-    /// The source places by number; null where readers are told none.
+    /// The source places by number; null where none is published.
     void read_places();
     /// Reads the heap's units; false if they cannot be read, or are not plausible.
     bool read_runs();

@@ -200,8 +200,8 @@ public:
         bool const read = for_each_entry(folder_ + "/fd", [&](char const* name) {
             if (!number_in<unsigned>(name) || !may_be_segment(name))
                 return;
-            // O_PATH does not open the file: a device may begin to work when it is opened, and a pipe has a reader more. It
-            // is looked at and opened by this descriptor: the process may give its number to another file meanwhile.
+            // O_PATH does not open the file: opening a device may start it, and a pipe would gain a reader. The file is
+            // examined and opened by this descriptor: the process may give its number to another file meanwhile.
             descriptor const place{::open((folder_ + "/fd/" + name).c_str(), O_PATH | O_CLOEXEC)};
             if (place.number() < 0 || !is_local(place.number()) || !is_regular(place.number()))
                 return;
@@ -231,7 +231,7 @@ private:
         return !flags.empty() && (static_cast<unsigned>(flags.back() - '0') & O_ACCMODE) == O_RDWR;
     }
 
-    /// Asks the kernel for what it knows already, no server.
+    /// Asks only for what the kernel has in memory: no server is contacted.
     [[nodiscard]] static bool is_on_a_block_device(int place)
     {
         struct statx s{};

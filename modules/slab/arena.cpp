@@ -28,23 +28,29 @@ bool arena::add_piece(std::size_t bytes) noexcept
     constexpr std::size_t page = 4096;
     std::size_t const have = committed_.load(std::memory_order_relaxed);
     std::size_t const want = (sizeof(arena_piece) + bytes + page - 1) / page * page;
-    // A generous piece first; if that is refused, exactly what is needed.
-    for (std::size_t const size : {std::max(want, std::clamp(have, first_piece, largest_piece)), want}) {
+    auto const mapped = [](std::size_t size) noexcept -> void* {
         void* const memory = os().reserve(size);
-        if (memory == nullptr)
-            continue;
-        if (!os().commit(memory, size)) {
+        if (memory != nullptr && !os().commit(memory, size)) {
             release_for_good(memory, size);
-            continue;
+            return nullptr;
         }
-        auto* const before = pieces_.load(std::memory_order_relaxed);
-        auto* const piece = ::new (memory) arena_piece{size, reinterpret_cast<std::uintptr_t>(before)};
-        pieces_.store(piece, std::memory_order_release);   // see pieces
-        committed_.store(have + size, std::memory_order_relaxed);
-        used_ = sizeof(arena_piece);
-        return true;
+        return memory;
+    };
+    // A generous piece first; if that is refused, exactly what is needed.
+    std::size_t size = std::max(want, std::clamp(have, first_piece, largest_piece));
+    void* memory = mapped(size);
+    if (memory == nullptr) {
+        size = want;
+        memory = mapped(size);
     }
-    return false;
+    if (memory == nullptr)
+        return false;
+    auto* const before = pieces_.load(std::memory_order_relaxed);
+    auto* const piece = ::new (memory) arena_piece{size, reinterpret_cast<std::uintptr_t>(before)};
+    pieces_.store(piece, std::memory_order_release);   // see pieces
+    committed_.store(have + size, std::memory_order_relaxed);
+    used_ = sizeof(arena_piece);
+    return true;
 }
 
 void* arena::allocate(std::size_t bytes, std::size_t alignment) noexcept

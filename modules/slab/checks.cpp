@@ -40,15 +40,15 @@ bool under_a_memory_tool() noexcept
 #endif
 }
 
-std::string_view variable(char const* name) noexcept
+std::string_view environment_value(char const* name) noexcept
 {
-    char const* const value = std::getenv(name);
+    char const* const value = ::secure_getenv(name);
     return value != nullptr ? value : "";
 }
 
 check_mode mode_by_environment() noexcept
 {
-    std::string_view const word = variable("TSLAB_CHECKS");
+    std::string_view const word = environment_value("TSLAB_CHECKS");
     if (word == "off")
         return check_mode::off;
     if (word == "canaries")
@@ -60,7 +60,7 @@ check_mode mode_by_environment() noexcept
 
 std::uint32_t sampling_by_environment() noexcept
 {
-    std::string_view const text = variable("TSLAB_GUARD_SAMPLING");
+    std::string_view const text = environment_value("TSLAB_GUARD_SAMPLING");
     std::uint32_t n = 0;
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
     return !text.empty() && error == std::errc{} && end == text.data() + text.size()

@@ -170,7 +170,7 @@ inline constinit slab_meta* page_descriptors = nullptr;
 inline constinit slab_meta* subslab_descriptors = nullptr;
 
 /// The first subslab of a slab of `bin`: the slab itself, if it has only one. Null if the slab is no longer one of that
-/// bin, which a caller may find that does not keep it from being recycled and cut anew.
+/// bin: other threads may have recycled it and cut it anew, unless the caller prevents that.
 [[nodiscard]] inline slab_meta* first_subslab(slab_meta const& s, unsigned bin) noexcept
 {
     if (!has_subslabs(bin)) [[likely]]

@@ -32,7 +32,7 @@ std::uint32_t page_heap::unwanted_pages(watcher who) noexcept
 
 namespace {
 
-/// Gives pages to the kernel, and adds to `done` what became of them. Returns false if the kernel refuses.
+/// Gives pages to the kernel, and adds the result to `done`. Returns false if the kernel refuses.
 bool purge_pages(void* begin, std::size_t bytes, purge_result& done) noexcept
 {
     bool const dropped = os().purge(begin, bytes);

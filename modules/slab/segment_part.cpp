@@ -98,7 +98,9 @@ void* segment_part::allocate(std::size_t bytes, std::size_t alignment) noexcept
             return p;
         published_segment().note_missing();
     }
-    if (!private_.in && !(private_.in = private_segment().enter(layout_)))
+    if (!private_.in)
+        private_.in = private_segment().enter(layout_);
+    if (!private_.in)
         return nullptr;
     return allocate_in(private_, private_segment(), bytes, alignment);
 }

@@ -53,12 +53,13 @@ slab_meta* slab_cache::take(unsigned bin, class_counters& counts, lock_site cons
     for (; s != nullptr; s = take_cached(class_of_bin(bin), 1, taken, site)) {
         if (turn_into(*s, bin))
             return s;
-        bool const out_of_memory = page_heap::serves_handles(pages_.index_of(*s), bins[bin].slots);
+        bool const out_of_memory = page_heap::serves_handles(page_heap::index_of(*s), bins[bin].slots);
         discard(*s, site);
         if (out_of_memory)
             return nullptr;
     }
-    if ((s = cut(bin, site)) != nullptr)
+    s = cut(bin, site);
+    if (s != nullptr)
         counts[class_event::new_slab].add();
     return s;
 }
@@ -67,7 +68,7 @@ bool slab_cache::turn_into(slab_meta& s, unsigned bin) noexcept
 {
     if (s.bin() == bin)
         return true;
-    std::uint32_t const page = pages_.index_of(s);
+    std::uint32_t const page = page_heap::index_of(s);
     if (bin >= class_count && (!pages_.commit_generations(page) || !page_heap::serves_handles(page, bins[bin].slots)))
         return false;
     s.tag.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
@@ -88,7 +89,7 @@ slab_meta* slab_cache::cut(unsigned bin, lock_site const& site) noexcept
     slab_meta* const first = pages_.take(b.pages, b.slab_bytes(), site, bin >= class_count ? b.slots : 0);
     if (first == nullptr)
         return nullptr;
-    std::uint32_t const index = pages_.index_of(*first);
+    std::uint32_t const index = page_heap::index_of(*first);
     if ((bin >= class_count && !pages_.commit_generations(index)) ||
         (has_subslabs(bin) && !pages_.commit_subslabs(index))) {
         pages_.give(*first, b.pages, false, site);
@@ -109,11 +110,11 @@ void slab_cache::recut(slab_meta& s, unsigned bin) noexcept
 void slab_cache::shape(slab_meta& s, unsigned bin) noexcept
 {
     bin_geometry const& b = bins[bin];
-    std::uint32_t const index = pages_.index_of(s);
+    std::uint32_t const index = page_heap::index_of(s);
     // release: after the tag was removed (see first_subslab).
     s.local_free.store(has_subslabs(bin) ? ~std::uint64_t{0} : b.full_mask, std::memory_order_release);
     if (has_subslabs(bin)) {
-        slab_meta* subslab = pages_.subslabs_at(index);
+        slab_meta* subslab = page_heap::subslabs_at(index);
         for (unsigned k = 0; k < b.subslabs; ++k, subslab += subslab_stride(bin)) {
             make_subslab(*subslab, s, bin, s.base + std::size_t{k} * (b.offset_mask + 1));
             if (with_checks && clears_slots_)
@@ -125,7 +126,7 @@ void slab_cache::shape(slab_meta& s, unsigned bin) noexcept
     s.owner.store(owner_ref::nowhere(), std::memory_order_relaxed);
     s.home.store(nullptr, std::memory_order_relaxed);
     for (std::uint32_t i = 1; i < b.pages; ++i)
-        pages_.at(index + i).tag.store(static_cast<std::uint8_t>(tag_inside + bin), std::memory_order_relaxed);
+        page_heap::at(index + i).tag.store(static_cast<std::uint8_t>(tag_inside + bin), std::memory_order_relaxed);
     s.tag.store(static_cast<std::uint8_t>(bin + 1), std::memory_order_relaxed);
 }
 
@@ -135,13 +136,14 @@ bool slab_cache::put(slab_meta& s, lock_site const& site) noexcept
     return put_chain(&s, site) == 1;
 }
 
-std::uint32_t slab_cache::put_chain(slab_meta* s, lock_site const& site) noexcept
+std::uint32_t slab_cache::put_chain(slab_meta* first, lock_site const& site) noexcept
 {
-    if (s == nullptr)
+    if (first == nullptr)
         return 0;
-    unsigned const c = class_of_bin(s->bin());
+    unsigned const c = class_of_bin(first->bin());
     class_cache& cache = per_class_[c];
     std::uint32_t const most = capacity(c);
+    slab_meta* s = first;
     std::uint32_t kept = 0;
     if (cache.count.load(std::memory_order_relaxed) < most) {
         lock_guard const guard{cache.lock, site};
@@ -165,7 +167,7 @@ bool slab_cache::has_late_frees(slab_meta const& page) const noexcept
     unsigned const bin = page.last_bin();
     if (bin >= bin_count || !has_subslabs(bin))
         return false;
-    slab_meta const* subslab = pages_.subslabs_at(pages_.index_of(page));
+    slab_meta const* subslab = page_heap::subslabs_at(page_heap::index_of(page));
     for (unsigned k = bins[bin].subslabs; k-- > 0; subslab += subslab_stride(bin))
         if (subslab->remote_free.load(std::memory_order_relaxed) != 0)
             return true;
@@ -219,10 +221,10 @@ void slab_cache::make_plain(slab_meta& s) noexcept
 {
     unsigned const bin = s.bin();
     std::uint32_t const pages = bins[bin].pages;
-    std::uint32_t const index = pages_.index_of(s);
+    std::uint32_t const index = page_heap::index_of(s);
     s.tag.store(tag_none, std::memory_order_relaxed);
     for (std::uint32_t i = 1; i < pages; ++i) {
-        slab_meta& page = pages_.at(index + i);
+        slab_meta& page = page_heap::at(index + i);
         page.tag.store(tag_none, std::memory_order_relaxed);
         if (!has_late_frees(page))
             page.was.store(s.was.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -291,7 +293,8 @@ void slab_cache::empty() noexcept
             slab_meta* s = nullptr;
             {
                 lock_guard const guard{cache.lock};
-                if ((s = cache.slabs.pop()) == nullptr)
+                s = cache.slabs.pop();
+                if (s == nullptr)
                     break;
                 note_count(cache);
             }

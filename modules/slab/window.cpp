@@ -116,7 +116,7 @@ void address_window::lay_out(std::uintptr_t base, std::size_t page_space) noexce
     covered_ = frontier_ = 0;
 }
 
-bool address_window::grow(table& t, std::uint32_t units) noexcept
+bool address_window::grow(table& t, std::uint32_t units) const noexcept
 {
     std::size_t const need = round_up((std::size_t{units} * t.step + 63) / 64, page_bytes);
     if (need <= t.mapped)
@@ -333,7 +333,7 @@ unit_run address_window::take(std::uint32_t count, std::uint32_t step, std::uint
 /// Purges the memory of their descriptors. A descriptor of zeroes is one of a page that was never used (see
 /// prepare_page), and no thread reads descriptors of units without an owner. If the purge fails the memory stays until
 /// the units are taken.
-void address_window::drop_descriptors(unit_run r) noexcept
+void address_window::drop_descriptors(unit_run r) const noexcept
 {
     std::uint32_t const page = r.first * unit_pages;
     static_assert(slab_bytes_of_unit % 4096 == 0);
@@ -364,7 +364,8 @@ void address_window::unmap_one_more() noexcept
     unit_run r;
     {
         lock_guard const guard{lock_};
-        if ((r = mapped_.run_at(mapped_.head())).count == 0)
+        r = mapped_.run_at(mapped_.head());
+        if (r.count == 0)
             return;
         mapped_.erase(r);
     }

@@ -294,14 +294,14 @@ private:
     void lay_out(std::uintptr_t base, std::size_t page_space) noexcept __attribute__((requires_capability(lock_)));
     void unmap_tables() noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] bool cover(std::uint32_t units) noexcept __attribute__((requires_capability(lock_)));
-    [[nodiscard]] bool grow(table& t, std::uint32_t units) noexcept __attribute__((requires_capability(lock_)));
+    [[nodiscard]] bool grow(table& t, std::uint32_t units) const noexcept __attribute__((requires_capability(lock_)));
     [[nodiscard]] bool commit(part of, atomic<std::uint32_t>& have, std::uint32_t unit) noexcept
         __attribute__((requires_capability(lock_)));
     [[nodiscard]] static std::size_t whole_bytes(std::size_t page_space) noexcept;
     [[nodiscard]] unit_run find_units(std::uint32_t count, std::uint32_t step) noexcept
         __attribute__((requires_capability(lock_)));
     void own(unit_run r, std::uint64_t owner) noexcept;
-    void drop_descriptors(unit_run r) noexcept;
+    void drop_descriptors(unit_run r) const noexcept;
     [[nodiscard]] bool unmap(unit_run r) noexcept;
     void unmap_one_more() noexcept;
     [[nodiscard]] inline void* address_of(std::uint32_t unit) const noexcept

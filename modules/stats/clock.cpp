@@ -19,7 +19,7 @@ std::string_view boot_id::view() const noexcept
 {
     std::string_view const id{text.data(), boot_id_length};
     auto const fits = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == '-'; };
-    return std::all_of(id.begin(), id.end(), fits) ? id : std::string_view{};   // the text may be another process's
+    return std::ranges::all_of(id, fits) ? id : std::string_view{};   // the text may be another process's
 }
 
 boot_id read_boot_id() noexcept

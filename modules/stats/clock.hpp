@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The clocks. Ages, intervals and rates are measured by CLOCK_MONOTONIC, which nobody sets and which does not count the
-// time that the machine was suspended: nothing happens in it. CLOCK_REALTIME, which may be set forward and back, only
+// The clocks. Ages, intervals and rates are measured by CLOCK_MONOTONIC, which cannot be set and does not count the
+// time that the machine was suspended, in which nothing happens. CLOCK_REALTIME, which may be set forward and back, only
 // says when something was, and no two readings of it are subtracted. No clock is read on the fast path of an allocation
 // or free. docs/observing.md says it for each figure.
 #pragma once
@@ -92,9 +92,9 @@ private:
 };
 
 /// Times one operation of a sample: wall time by tick_clock. The processor time of the thread is a system call, so it is
-/// read only where it can tell something:
-/// - An operation that expects no wait (takes no lock, makes no call to the system) needs less than `brief_ns`. What it
-///   takes longer, the thread was not running, and counts as waiting.
+/// read only where it makes a difference:
+/// - An operation that expects no wait (takes no lock, makes no call to the system) needs less than `brief_ns`. Beyond
+///   that the thread was not running, and the time counts as waiting.
 /// - One that may wait says so before (expect_wait); the thread's clock is read there and, if the operation took
 ///   `brief_ns` or longer, at its end. A shorter one counts as work.
 class sample_timer {

@@ -103,7 +103,7 @@ std::vector<unsigned char> resident_pages(void const* begin, std::size_t bytes)
     auto const page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     std::vector<unsigned char> flags((bytes + page - 1) / page);
     if (!flags.empty() && ::mincore(const_cast<void*>(begin), bytes, flags.data()) != 0)
-        std::fill(flags.begin(), flags.end(), static_cast<unsigned char>(0));
+        std::ranges::fill(flags, static_cast<unsigned char>(0));
     for (unsigned char& f : flags)
         f &= 1U;
     return flags;

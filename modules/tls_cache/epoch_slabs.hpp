@@ -166,7 +166,7 @@ struct alignas(64) epoch_slabs {
     /// System calls are made without the lock. No effect if the slot holds another era. Sets `done.drained` if the epoch
     /// drained meanwhile, and `done.label_id` if there was something to purge. Thread safe.
     void purge_unused(thread_record* me, std::uint64_t for_era, reclaim_result& done) noexcept;
-    /// Whether purge_unused may find pages. May be true in vain, is never false in error.
+    /// Whether purge_unused may find pages. May be true although there are none; never false if there are some.
     [[nodiscard]] bool may_have_unused_pages() const noexcept __attribute__((requires_capability(lock)))
     {
         return slab_count != 0 && (partial_bins.load(std::memory_order_relaxed) & several_pages_bins) != 0;
@@ -218,7 +218,7 @@ private:
         __attribute__((requires_capability(lock)));
     void detach_cache(thread_cache& l, thread_record* me, reclaim_result& done) noexcept
         __attribute__((requires_capability(lock)));
-    void flush_empty_slabs(thread_cache& l, thread_record* me, reclaim_result& done) noexcept
+    void flush_empty_slabs(thread_cache& l, thread_record* me, reclaim_result& done) const noexcept
         __attribute__((requires_capability(lock)));
     void orphan_slab(slab_meta& s, unsigned bin, thread_record* me, reclaim_result& done) noexcept
         __attribute__((requires_capability(lock)));
@@ -236,7 +236,7 @@ private:
     void end_purge_of(slab_meta& s, thread_record* me) noexcept __attribute__((requires_capability(lock)));
     /// The caches that a reclaim flushes: all attached ones, or those of other threads that no resource is bound to.
     enum class caches_of : std::uint8_t { all, others };
-    void revoke_caches(thread_record* me, bool& others, caches_of whose = caches_of::all) noexcept
+    void revoke_caches(thread_record* me, bool& others, caches_of whose = caches_of::all) const noexcept
         __attribute__((requires_capability(lock)));
     [[nodiscard]] std::uint64_t reclaim_idle_caches(thread_record* me, bool again, reclaim_result& done,
                                                     caches_of whose = caches_of::all) noexcept

@@ -29,7 +29,7 @@ namespace {
 
 /// How long a fork waits, in all, for threads that change lists or hold a lock. A thread stays there longer only if
 /// something that it calls does, such as an error handler that waits for a lock which the forking thread holds. Then
-/// the fork goes on without it: rather a child that may miss what that thread was changing than a program that hangs.
+/// the fork goes on without it: a child that may miss what that thread was changing is better than a program that hangs.
 class fork_patience {
 public:
     /// Waits a moment; false when the time is over.

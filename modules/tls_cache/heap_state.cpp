@@ -32,7 +32,7 @@ constinit atomic<std::uint64_t> heap_numbers{0};
 
 heap_stats_page& heap_state::make_heap_stats_page(segment_part& in)
 {
-    heap_stats_page* const stats = in.make<heap_stats_page>();
+    auto* const stats = in.make<heap_stats_page>();
     if (stats == nullptr)
         throw std::bad_alloc{};
     return *stats;
@@ -67,7 +67,7 @@ heap_state::heap_state(options const& o, std::size_t ring_record_bytes)
     free_slots_.attach(words, o.slots);
     stats_.first_chunk.store(published_.first_published(), std::memory_order_relaxed);
     std::string_view const fitting = fitting_prefix(o.name, stats_.name.size() - 1);
-    std::copy(fitting.begin(), fitting.end(), stats_.name.begin());
+    std::ranges::copy(fitting, stats_.name.begin());
     stats_.epoch_count = o.slots;
     stats_.slab_cache = o.policy == reclaim_policy::eager ? 0 : o.slab_cache;
     stats_.reclaim = static_cast<std::uint8_t>(o.policy);
@@ -82,8 +82,8 @@ heap_state::heap_state(options const& o, std::size_t ring_record_bytes)
     stats_.unit_links = reinterpret_cast<std::uintptr_t>(process_window.links());
     stats_.max_units = w.max_units();
     stats_.ring_record_bytes = ring_record_bytes;
-    stats_.free_resident_words = reinterpret_cast<std::uintptr_t>(slabs_.pages().resident_words());
-    stats_.free_large_words = reinterpret_cast<std::uintptr_t>(slabs_.pages().large_words());
+    stats_.free_resident_words = reinterpret_cast<std::uintptr_t>(page_heap::resident_words());
+    stats_.free_large_words = reinterpret_cast<std::uintptr_t>(page_heap::large_words());
     publish_arena();
     if (!registry().add(*this))
         throw std::bad_alloc{};

@@ -252,7 +252,7 @@ public:
     [[nodiscard]] inline std::uint32_t empty_limit(unsigned c) const noexcept { return empty_limit_[c]; }
     [[nodiscard]] inline bool retains_slabs() const noexcept { return empty_limit_[0] != 0; }
 
-    /// One allocation of a bin, and one free off the fast path, in so many is timed, and every repair of a list; 0: none.
+    /// One allocation of a bin, and one free off the fast path, in this number is timed, and every repair of a list; 0: none.
     [[nodiscard]] inline std::uint32_t sample_one_in() const noexcept
     {
         return sample_one_in_.load(std::memory_order_relaxed);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The slabs that a thread cache owns: how they come, which empty ones it keeps, how all of them go.
+// The slabs that a thread cache owns: acquiring them, keeping empty ones, returning all of them.
 module;
 #include <algorithm>
 #include <atomic>
@@ -32,10 +32,10 @@ void thread_cache::take_ownership(slab_meta& s, unsigned bin) noexcept
     slow_bins_[bin].owned.push(s);
 }
 
-/// Sets the free slots of the current slab that are used up aside: in `remote_free` they are free, for statistics and for
-/// a flush, and are not allocated before they are claimed again. If there is no other slot, those are claimed that other
-/// threads have freed. A slab without any is left; if it is empty it is recycled, and its page serves pointers from then
-/// on.
+/// Moves the free slots of the current slab that are used up to `remote_free`: there they are free, for statistics and
+/// for a flush, and are not allocated before they are claimed again. If the slab has no other slot, those are claimed
+/// that other threads have freed. A slab without any is left; if it is empty it is recycled, and its page serves
+/// pointers from then on.
 void thread_cache::set_used_up_aside(unsigned bin) noexcept
 {
     fork_exclusion const section{record_};
@@ -191,7 +191,7 @@ void thread_cache::recycle_empty(unsigned bin, thread_record& to) noexcept
     give_empty(bin, to.heap.empty_limit(class_of_bin(bin)) / 2, [&to](slab_meta& s) { to.heap.recycle(s, &to); });
 }
 
-/// Makes an owned slab empty, whatever lives in it; returns the number of objects that did.
+/// Empties an owned slab with its live objects; returns their number.
 inline std::uint64_t thread_cache::rewind(slab_meta& s, unsigned bin) noexcept
 {
     heap_state& heap = record_->heap;

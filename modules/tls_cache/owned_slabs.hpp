@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a thread cache asks of a slab that it owns.
+// A predicate on the slabs that a thread cache owns.
 #pragma once
 
 namespace tslab {

@@ -65,7 +65,7 @@ bool sleep_until(std::uint64_t due, int event, memory_group::descriptors group) 
 purge_thread& background() noexcept
 {
     alignas(purge_thread) static std::byte storage[sizeof(purge_thread)];
-    static purge_thread* const one = ::new (storage) purge_thread;
+    static auto* const one = ::new (storage) purge_thread;
     return *one;
 }
 

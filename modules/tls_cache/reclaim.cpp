@@ -130,7 +130,7 @@ void epoch_slabs::note_retained(thread_cache const& l, unsigned bin, thread_reco
 }
 
 // Modelled: tests/models/exclusive.pml, step flush_empty_slabs
-void epoch_slabs::flush_empty_slabs(thread_cache& l, thread_record* me, reclaim_result& done) noexcept
+void epoch_slabs::flush_empty_slabs(thread_cache& l, thread_record* me, reclaim_result& done) const noexcept
 {
     l.key_.store(closed_key, std::memory_order_relaxed);
     done.begin_work();
@@ -169,7 +169,7 @@ bool epoch_slabs::reopen(thread_cache& l, std::uint64_t key) noexcept
 
 // Modelled: tests/models/claims.pml, step revoke_caches
 // Modelled: tests/models/close.pml, step revoke_caches
-void epoch_slabs::revoke_caches(thread_record* me, bool& others, caches_of whose) noexcept
+void epoch_slabs::revoke_caches(thread_record* me, bool& others, caches_of whose) const noexcept
 {
     for (thread_cache* l = caches; l != nullptr; l = l->next_) {
         if (whose == caches_of::others && (l->record_ == me || l->binding_ != nullptr))

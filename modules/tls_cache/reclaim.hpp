@@ -23,9 +23,9 @@ struct reclaim_result {
     bool closed = false;    ///< this call turned it from ACTIVE to CLOSING
     bool drained = false;   ///< this call drained the epoch: set by the release of its epoch_lock
 
-    /// Begins to time a close, if that has not begun. Called before the first work that most closes do not have: a slab
-    /// that does not stay with its cache, a list, a purge. A clock read at the begin of each close would cost the end of
-    /// a scope that has none of it more than 2 %.
+    /// Starts to time a close, unless that has started. Called before the first work that most closes do not have: a slab
+    /// that leaves its cache, a list, a purge. Reading the clock at the start of every close would make the end of a scope
+    /// without such work more than 2 % slower.
     inline void begin_work() noexcept
     {
         if (closing && begin_ns == 0) {
@@ -33,8 +33,8 @@ struct reclaim_result {
             brief = false;
         }
     }
-    /// The same before a purge of `pages` at least. Reads what is resident if these are many: three system calls, beside
-    /// which a purge of few pages is cheap, and the kernel counts resident pages of a process to some tens only.
+    /// The same before a purge of at least `pages`. Reads the resident size only if they are many: that makes three system
+    /// calls, which cost more than a purge of few pages, and the kernel's count is exact to some tens of pages only.
     inline void begin_purge(std::uint64_t pages) noexcept
     {
         constexpr std::uint64_t many = 64;

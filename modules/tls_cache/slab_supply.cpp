@@ -17,17 +17,17 @@ import tslab.slab;
 
 namespace tslab {
 
-void heap_state::give_large(slab_meta& s, std::uint32_t count, lock_site const& site) noexcept
+void heap_state::give_large(slab_meta& s, std::uint32_t pages, lock_site const& site) noexcept
 {
     if constexpr (with_checks) {
         slab_meta* out = nullptr;
-        if (checks_.uses_canaries() && count == memory_checks::guarded_pages && checks_.quarantine(s, out)) {
+        if (checks_.uses_canaries() && pages == memory_checks::guarded_pages && checks_.quarantine(s, out)) {
             if (out != nullptr)
-                pages().give(*out, memory_checks::guarded_pages, true, site);
+                slabs_.pages().give(*out, memory_checks::guarded_pages, true, site);
             return;
         }
     }
-    pages().give(s, count, true, site);
+    slabs_.pages().give(s, pages, true, site);
 }
 
 void heap_state::check_live(slab_meta& s, unsigned bin) noexcept
@@ -260,10 +260,10 @@ std::uint64_t heap_state::retire_large(slab_meta& s) noexcept
 /// Makes the handle of a slot that is released live stale.
 void heap_state::retire_generation(slab_meta const& s, unsigned slot) noexcept
 {
-    std::uint32_t const page = pages().index_of(s);
-    if (!pages().has_generations(page))
+    std::uint32_t const page = page_heap::index_of(s);
+    if (!page_heap::has_generations(page))
         return;
-    auto& generation = pages().generation(page, slot);
+    auto& generation = page_heap::generation(page, slot);
     std::uint32_t const now = generation.load(std::memory_order_relaxed);
     generation.store((now + 1) & ~1U, std::memory_order_relaxed);   // even: no handle is live
 }
@@ -292,7 +292,7 @@ void heap_state::report_late_frees(slab_meta& s) noexcept
     look(s);
     if (bin >= bin_count || !has_subslabs(bin))
         return;
-    slab_meta* subslab = pages().subslabs_at(pages().index_of(s));
+    slab_meta* subslab = page_heap::subslabs_at(page_heap::index_of(s));
     for (unsigned k = bins[bin].subslabs; k-- > 0; subslab += subslab_stride(bin))
         look(*subslab);
 }

@@ -165,8 +165,8 @@ bool source_places::make_text(std::source_location const& at, key& of) noexcept
     std::string_view const file = fitting_file(at);
     std::string_view const function = fitting_function(at);
     text.line = at.line();
-    std::copy(file.begin(), file.end(), text.file.begin());
-    std::copy(function.begin(), function.end(), text.function.begin());
+    std::ranges::copy(file, text.file.begin());
+    std::ranges::copy(function, text.function.begin());
     of.number = numbers_++;
     of.text = &text;
     of.is_published = !in_.is_published() || in_.is_published(page_);

@@ -3,7 +3,7 @@
 //
 // The source places of a heap: each location that entered a domain has a number, which the epochs' holders publish, and
 // its text, copied when it was first seen: the library that contains the location may be unloaded later. The table grows;
-// what finds no memory is counted. A place is found by the addresses of its texts and its line. Those addresses name the
+// a place without memory is counted. A place is found by the addresses of its texts and its line. Those addresses name the
 // same place as long as the object file they lie in stays loaded; except for the main program, which is never unloaded,
 // the texts are compared too.
 #pragma once
@@ -12,7 +12,8 @@ export namespace tslab {
 
 class source_places {
 public:
-    static constexpr std::uint32_t unknown = ~std::uint32_t{0};   ///< the number of a place that found no memory
+    static constexpr std::uint32_t unknown =
+        ~std::uint32_t{0};   ///< the number of a place for which there was no memory
 
     /// Tables come from `meta`, the texts from `in`.
     source_places(arena& meta, segment_part& in, heap_stats_page& stats) noexcept : meta_{meta}, in_{in}, stats_{stats}
@@ -20,6 +21,7 @@ public:
     }
     source_places(source_places const&) = delete;
     source_places& operator=(source_places const&) = delete;
+    ~source_places() = default;
 
     /// The number of a place; `unknown` if there is no memory for a new one. Complexity: constant; the first call with a
     /// place takes a lock and is linear in the places. Thread safe. The caller holds no lock below the epochs' ones.

@@ -375,7 +375,7 @@ struct alignas(64) heap_stats_page {
     atomic<epoch_stats_page*> epochs{nullptr};     ///< of the ring slots with a record, the newest first
     atomic<std::uint32_t> prepared_epochs{0};      ///< their number
     atomic<place_page*> places{nullptr};           ///< newest first; the first is made when a domain is entered
-    counter places_missing;   ///< times a source place found no memory, or none that readers outside can find
+    counter places_missing;   ///< times there was no memory for a source place, or none that readers outside can find
 
     // Addresses for readers that can read the process's memory: the structures that the segment does not have.
     std::uint64_t descriptors = 0;   ///< slab descriptors, indexed by page

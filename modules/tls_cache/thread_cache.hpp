@@ -256,7 +256,7 @@ private:
     }
     [[nodiscard]] void* allocate_sampled(unsigned bin, thread_record& me) noexcept;
     [[nodiscard]] void* find_slot(unsigned bin, thread_record& me) noexcept;
-    void restock(slab_meta& subslab, fast_bin& b, std::uint64_t after) noexcept;
+    void restock(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept;
     void restock_rare(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept;
     [[nodiscard]] slab_meta* open_subslab(slab_meta& s, unsigned bin, class_counters& counts) noexcept;
     [[nodiscard]] slab_meta* next_subslab(unsigned bin, thread_record& me, class_counters& counts) noexcept;

@@ -236,11 +236,14 @@ class_counters& class_rows::make_events(unsigned c) noexcept
 timing_stats_page* thread_record::get_times() noexcept
 {
     timing_stats_page* made = times.load(std::memory_order_relaxed);
-    if (made == nullptr && (made = heap.make_stats_page<timing_stats_page>()) != nullptr) {
-        times.store(made, std::memory_order_release);   // release: as in class_rows::make
-        if (heap.published().is_published(made))
-            stats.times.store(made, std::memory_order_release);
-    }
+    if (made != nullptr)
+        return made;
+    made = heap.make_stats_page<timing_stats_page>();
+    if (made == nullptr)
+        return nullptr;
+    times.store(made, std::memory_order_release);   // release: as in class_rows::make
+    if (heap.published().is_published(made))
+        stats.times.store(made, std::memory_order_release);
     return made;
 }
 
@@ -255,7 +258,7 @@ std::uint32_t thread_record::choose_sample() noexcept
     std::uint32_t const one_in = heap.sample_one_in();
     if (one_in == 0)
         return stepping_counter::period;
-    // Numerical Recipes' generator, whose upper bits are good; only the distances must not follow the program's.
+    // Numerical Recipes' generator: its upper bits are good, and the distances need only be unrelated to the program's loops.
     sample_seed = sample_seed * 1664525U + 1013904223U;
     std::uint64_t const most = 2 * std::uint64_t{one_in} - 1;   // from 1 to this, `one_in` on average
     return static_cast<std::uint32_t>((std::uint64_t{sample_seed} * most >> 32) + 1);
@@ -274,7 +277,8 @@ void free_sample::begin(thread_record& me) noexcept
 void free_sample::end() noexcept
 {
     of_->timer = nullptr;
-    of_->note_free(timer_->read());
+    if (timer_.has_value())
+        of_->note_free(timer_->read());
 }
 
 void thread_record::note_free(stopwatch::reading const& r) noexcept

@@ -142,12 +142,12 @@ struct alignas(64) thread_record {
     {
         return classes.site(row, label_id);
     }
-    /// How many allocations of a bin, or frees off the fast path, are ahead of the next one to be timed: by chance, from
-    /// 1 to about twice as many as one in so many of them is timed; the same number where sampling is off. A fixed
-    /// distance would always meet the same step of a program that repeats itself. Only for the record's thread.
+    /// How many allocations of a bin, or frees off the fast path, are ahead of the next one to be timed: drawn by
+    /// chance, from 1 to about twice heap_state::sample_one_in; a fixed number where sampling is off. A constant distance
+    /// would always meet the same step of a program that repeats itself. Only for the record's thread.
     [[nodiscard]] std::uint32_t choose_sample() noexcept;
     /// Called before a lock is taken or the system called within an operation that may be a timed one.
-    inline void expect_wait() noexcept
+    inline void expect_wait() const noexcept
     {
         if (timer != nullptr) [[unlikely]]
             timer->expect_wait();

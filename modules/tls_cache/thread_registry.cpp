@@ -51,8 +51,9 @@ bool hook_fork() noexcept
     return fork_is_hooked;
 }
 
-/// Before the static objects of the program, so that their fork handlers run before this library's, and after them in
-/// parent and child: then they meet open gates. If it fails, it is tried again with the first heap.
+/// Hooks fork before the program's static objects are made. The fork handlers that those register then run before this
+/// library's prepare handler, and after its parent and child handlers: the gate is open when they run. If it fails, it is
+/// tried again with the first heap.
 [[gnu::constructor(101)]] void hook_fork_early() noexcept { static_cast<void>(hook_fork()); }
 
 }
@@ -67,7 +68,7 @@ void ask_kernel_for_barriers() noexcept
 thread_registry& registry() noexcept
 {
     alignas(thread_registry) static std::byte storage[sizeof(thread_registry)];
-    static thread_registry* const one = ::new (storage) thread_registry;
+    static auto* const one = ::new (storage) thread_registry;
     return *one;
 }
 
@@ -279,11 +280,9 @@ record_list* thread_registry::own_list() noexcept
         own->next_of_all = all_lists_;
         all_lists_ = own;
     }
-    if (own != nullptr) {
-        own->life.take();
-        own->details.tid = static_cast<std::uint32_t>(::gettid());
-        this_thread.more = &own->details;
-    }
+    own->life.take();
+    own->details.tid = static_cast<std::uint32_t>(::gettid());
+    this_thread.more = &own->details;
     return own;
 }
 

@@ -5,7 +5,7 @@
 by jemalloc's own profiler and statistics. Each scenario is a fault that the subject commits after a while; the clock runs
 from the fault to the answer that names its cause. What was answered is printed, so that a reader can judge it.
 
-Somebody who knows what to ask is assumed; for a person, add the time to type. A profiler that must be switched on at the
+The questions are known in advance; for a person, add the time to think and type. A profiler that must be switched on at the
 start needs a restart, after which the fault has to happen again: that wait is not in the figures.
 """
 import argparse

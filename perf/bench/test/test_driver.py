@@ -126,7 +126,7 @@ class Turns(unittest.TestCase):
     def setUp(self):
         self.everyone = [contenders.Contender(name, name, general=name != "tslab") for name in ("tslab", "a", "b")]
 
-    def test_nobody_always_goes_first(self):
+    def test_no_contender_always_goes_first(self):
         run = FakeRunner("--kinds", "throughput", "--rounds", "3", "--threads", "1")
         run.run([PLAIN], self.everyone)
         self.assertEqual([order[2] for order in run.order[::3]], ["tslab", "a", "b"])

@@ -202,7 +202,7 @@ class OfPatterns(unittest.TestCase):
     def test_a_program_that_does_not_count_is_not_measured(self):
         self.assertIsNone(patterns.per({"madvise_calls": 0}, "madvise_calls", "epoch_closes"))
 
-    def test_nobody_always_goes_first(self):
+    def test_no_contender_always_goes_first(self):
         made = fake({"tslab": 10, "glibc": 10, "mine": 10})
         made.measure([("server", 1)], "throughput", 3)
         self.assertEqual([asked[0] for asked in made.run.asked[::3]], ["tslab", "glibc", "mine"])
