@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(rule_07_every_misuse_of_a_domain_is_reported_and_changes_no
     BOOST_TEST(heap.snapshot().global.misuses == 5u);
 }
 
-BOOST_AUTO_TEST_CASE(rule_08_the_last_exit_closes_the_epoch_if_nobody_else_holds_it)
+BOOST_AUTO_TEST_CASE(rule_08_the_last_exit_closes_the_epoch_if_no_other_domain_holds_it)
 {
     tslab::allocator heap;
     tslab::epoch_domain d{heap, {.label = "phase"}};

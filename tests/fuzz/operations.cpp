@@ -305,8 +305,9 @@ private:
         std::uint64_t const before = leaks;
         std::uint64_t const objects = leaked_objects;
         end();
-        must(leaks == before + (mine != 0 ? 1 : 0), "a leak is reported that is none, or one is not reported");
-        must(leaked_objects == objects + mine, "a leak tells another number of objects");
+        must(leaks == before + (mine != 0 ? 1 : 0),
+             "the leak report of a resource's end does not match its live objects");
+        must(leaked_objects == objects + mine, "a leak report has another number of objects");
     }
     void leave_scope()
     {

@@ -279,7 +279,7 @@ BOOST_AUTO_TEST_CASE(a_domain_that_came_late_into_a_shared_epoch_is_no_old_leak)
     BOOST_TEST(tslab::find_leaks(heap.snapshot(), 3600).empty());
 }
 
-// A read that meets nobody between one domain's exit and the next one's enter says nothing of the epoch's age.
+// A read between one domain's exit and the next one's enter must not report the epoch's age as the time inside.
 BOOST_AUTO_TEST_CASE(domains_that_come_and_go_are_no_leak)
 {
     tslab::allocator heap;

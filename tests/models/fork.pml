@@ -85,7 +85,7 @@ bool library = false;    // the other library's mutex
 byte activity[THREADS];  // by thread: in a section
 byte ended = 0;
 // State of the model only.
-byte changing[THREADS];  // the thread relies on nobody's copying what it changes
+byte changing[THREADS];  // the thread relies on no fork copying what it changes
 byte walkers = 0;        // threads that walk the list of heaps for a fork
 
 #define mine(me) (closer == me)

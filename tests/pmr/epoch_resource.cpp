@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(other_threads_allocate_and_free_through_it)
     BOOST_TEST(heap.snapshot().global.misuses == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(null_is_ignored_whoever_deallocates_it)
+BOOST_AUTO_TEST_CASE(null_is_ignored_on_every_thread)
 {
     recorder seen;
     tslab::allocator heap;

@@ -42,7 +42,7 @@ BOOST_AUTO_TEST_CASE(release_gives_back_slabs_large_ones_and_what_other_threads_
     BOOST_TEST(heap.snapshot().global.misuses == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(a_free_after_release_is_reported_and_harms_nobody)
+BOOST_AUTO_TEST_CASE(a_free_after_release_is_reported_and_harmless)
 {
     recorder seen;
     tslab::allocator heap;

@@ -73,7 +73,7 @@ private:
     tslab::atomic<void*> shared_{nullptr};
 };
 
-/// The same by handle, by three threads: exactly one succeeds, and nobody is reported.
+/// The same by handle, by three threads: exactly one succeeds, and no misuse is reported.
 class double_free_of_handle : public heap_scenario {
 public:
     explicit double_free_of_handle(std::size_t bytes) : size_{bytes} {}

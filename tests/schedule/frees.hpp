@@ -35,7 +35,7 @@ private:
     std::vector<object> all_;
 };
 
-/// The last objects of a slab that nobody holds are freed, and its memory is used again at once in another epoch, perhaps for
+/// The last objects of a slab without an owner are freed, and its memory is used again at once in another epoch, perhaps for
 /// another class, whose objects others free: who comes late to the election finds the slab anew.
 class late_to_an_election : public heap_scenario {
 public:

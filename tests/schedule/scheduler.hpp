@@ -153,7 +153,7 @@ private:
 
 using factory = std::function<std::unique_ptr<scenario>()>;
 
-/// What became of many runs.
+/// The results of many runs.
 struct findings {
     std::uint64_t runs = 0;
     std::uint64_t steps = 0;

@@ -30,7 +30,7 @@ std::vector<tslab::slab_meta*> take(tslab::slab_cache& cache, unsigned bin, int 
     return all;
 }
 
-/// Puts a slab back and counts what came of it, as its user does.
+/// Puts a slab back and counts whether it was cached, as the caller does in the library.
 void put(tslab::slab_cache& cache, tslab::slab_meta& s, tslab::class_counters& counts)
 {
     counts[cache.put(s) ? class_event::recycled : class_event::overflowed].add();

@@ -182,7 +182,7 @@ BOOST_FIXTURE_TEST_CASE(units_are_mapped_while_they_are_owned_and_only_then, ope
     BOOST_TEST(window.take(window.max_units() + 1, 1, mine).count == 0u);
 }
 
-BOOST_FIXTURE_TEST_CASE(what_somebody_else_has_mapped_in_the_window_is_left_alone, opened)
+BOOST_FIXTURE_TEST_CASE(other_mappings_in_the_window_are_left_alone, opened)
 {
     auto& os = tslab::os();
     unit_run const a = window.take(1, 1, mine);
@@ -266,7 +266,7 @@ BOOST_FIXTURE_TEST_CASE(units_that_cannot_be_unmapped_serve_the_next_and_go_when
     BOOST_TEST(hook.release_bytes == released + 8 * unit_bytes);
 }
 
-BOOST_FIXTURE_TEST_CASE(descriptors_of_units_that_nobody_owns_take_no_memory, opened)
+BOOST_FIXTURE_TEST_CASE(descriptors_of_units_without_an_owner_take_no_memory, opened)
 {
     unit_run const a = window.take(32, 1, mine);
     unit_run const b = window.take(1, 1, mine);

@@ -161,7 +161,7 @@ void note_by_address(tslab::misuse_report const& r)
 
 }
 
-// Nobody allocates during a round, so no slot is used again before all have tried.
+// No thread allocates during a round, so no slot is used again before all have tried.
 BOOST_AUTO_TEST_CASE(of_racing_frees_of_a_pointer_exactly_one_goes_unreported)
 {
     stress::report_watch const watch;

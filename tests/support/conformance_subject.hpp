@@ -61,7 +61,7 @@ struct verdict {
 inline verdict no(std::string why) { return {answer::no, std::move(why)}; }
 inline verdict not_asked() { return {answer::not_asked, {}}; }
 
-/// An upstream that keeps a list of what it handed out, and holds whoever gives back to it.
+/// An upstream that keeps a list of what it handed out, and checks every deallocation against it.
 class strict_upstream final : public std::pmr::memory_resource {
 public:
     ~strict_upstream() override

@@ -76,7 +76,7 @@ BROKEN = {
 }
 
 ALLOWED = {
-    "fields nobody knows": lambda d: (d.update(later=1), d["classes"][0].update(later=[]), d["epochs"][0].update(later={})),
+    "unknown fields": lambda d: (d.update(later=1), d["classes"][0].update(later=[]), d["epochs"][0].update(later={})),
     "no close yet": set_field("last_epoch_close", to=None),
     "no epochs, threads or labels": lambda d: d.update(epochs=[], threads=[], labels=[]),
     "nothing asked of the kernel": set_field("epochs", 0, "cooperation_pct", to=None),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The tslab authors
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that the hot functions are inlined into whoever imports them.
+"""Checks that the hot functions are inlined into every importer.
 
 A member function defined in its class inside a module is not implicitly inline: forget the keyword, and every importer
 calls it out of line, without a warning. So for each function of a list this looks for a definition in the library (T),

@@ -41,7 +41,7 @@ tslab.memorySeries = (samples, field) => {
   return {labels, rows};
 };
 
-// The seconds between two samples: by the clock that nobody sets, where both have it and are of one boot of the machine.
+// The seconds between two samples: by the clock that cannot be set, where both have it and are of one boot of the machine.
 tslab.secondsBetween = (a, b) => {
   const oneBoot = a.heap.boot_id && a.heap.boot_id === b.heap.boot_id && a.heap.monotonic_ms > 0 && b.heap.monotonic_ms > 0;
   return (oneBoot ? b.heap.monotonic_ms - a.heap.monotonic_ms : b.t - a.t) / 1000;
