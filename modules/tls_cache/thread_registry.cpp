@@ -275,7 +275,10 @@ record_list* thread_registry::own_list() noexcept
     record_list* own = free_lists_;
     if (own != nullptr) {
         free_lists_ = own->next_free;
-    } else if ((own = make_list()) != nullptr) {
+    } else {
+        own = make_list();
+        if (own == nullptr)
+            return nullptr;
         own->details.list = own;
         own->next_of_all = all_lists_;
         all_lists_ = own;

@@ -6,9 +6,12 @@
 #pragma once
 #include <boost/json.hpp>
 #include <boost/test/unit_test.hpp>
+#include <concepts>
+#include <cstdint>
 #include <limits>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "recorder.hpp"
@@ -44,6 +47,12 @@ inline json::value json_of(tslab::allocator const& heap)
     return v;
 }
 
+/// The number at a place.
+inline std::int64_t number_at(json::value const& v, char const* place)
+{
+    return v.at_pointer(place).to_number<std::int64_t>();
+}
+
 /// The entry of one epoch; null if the epoch is not listed.
 inline json::value const* epoch_in(json::value const& v, tslab::epoch_id e)
 {
@@ -57,6 +66,10 @@ inline json::value const* epoch_in(json::value const& v, tslab::epoch_id e)
 inline constexpr std::int64_t some = std::numeric_limits<std::int64_t>::min();   // any value above 0
 
 struct expectation {
+    template <std::integral Value>
+    expectation(std::string at, Value expected) : place{std::move(at)}, value{static_cast<std::int64_t>(expected)}
+    {
+    }
     std::string place;   // JSON pointer
     std::int64_t value;
 };
@@ -94,6 +107,19 @@ inline void free_all(tslab::allocator& heap, std::vector<void*> const& all)
 {
     for (void* const p : all)
         heap.free(p);
+}
+
+/// Frees the first object of each slab, or all others.
+inline void free_first_of_slabs(tslab::allocator& heap, std::vector<void*> const& all)
+{
+    for (std::size_t i = 0; i < all.size(); i += in_slab)
+        heap.free(all[i]);
+}
+inline void free_all_but_first_of_slabs(tslab::allocator& heap, std::vector<void*> const& all)
+{
+    for (std::size_t i = 0; i < all.size(); ++i)
+        if (i % in_slab != 0)
+            heap.free(all[i]);
 }
 
 }

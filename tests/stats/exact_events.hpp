@@ -70,10 +70,9 @@ inline void every_kind_of_misuse_has_its_count()
         auto const kind = static_cast<misuse>(k);
         for (std::size_t i = 0; i <= k; ++i)
             heap.state().misused({.kind = kind, .fatal = false});
-        check(json_of(heap), {{"/misuses/" + std::string{tslab::name_of(kind)}, static_cast<std::int64_t>(k) + 1}});
+        check(json_of(heap), {{"/misuses/" + std::string{tslab::name_of(kind)}, k + 1}});
     }
-    check(json_of(heap),
-          {{"/total_misuses", static_cast<std::int64_t>(tslab::misuse_count * (tslab::misuse_count + 1) / 2)}});
+    check(json_of(heap), {{"/total_misuses", tslab::misuse_count * (tslab::misuse_count + 1) / 2}});
 }
 
 inline void scopes_and_resources_are_counted()

@@ -150,11 +150,11 @@ inline void caches_overflow_and_pages_go_back()
     tslab::close_report report = heap.close(e);
     BOOST_TEST(report.madvise_failures == report.madvise_calls);
     json::value v = json_of(heap);
-    check(v, {{"/total_madvise_failures", static_cast<std::int64_t>(report.madvise_calls)},
-              {"/classes/7/madvise_failures", static_cast<std::int64_t>(report.madvise_calls)},
+    check(v, {{"/total_madvise_failures", report.madvise_calls},
+              {"/classes/7/madvise_failures", report.madvise_calls},
               {"/classes/7/madvise_bytes", 0},
               {"/total_madvise_bytes", 0},
-              {"/last_epoch_close/madvise_failures", static_cast<std::int64_t>(report.madvise_failures)},
+              {"/last_epoch_close/madvise_failures", report.madvise_failures},
               {"/last_epoch_close/madvise_asked_bytes", some},
               {"/last_epoch_close/madvise_gone_bytes", 0},
               {"/last_epoch_close/cooperation_pct", 0},
@@ -190,19 +190,18 @@ inline void caches_overflow_and_pages_go_back()
               {"/classes/7/madvise_calls", some},
               {"/total_madvise_calls", some},
               {"/free_purged_pages", bytes / 4096},
-              {"/last_epoch_close/madvise_calls", static_cast<std::int64_t>(report.madvise_calls)},
+              {"/last_epoch_close/madvise_calls", report.madvise_calls},
               {"/last_epoch_close/madvise_bytes", bytes},
               {"/last_epoch_close/madvise_asked_bytes", bytes},
               {"/last_epoch_close/madvise_gone_bytes", bytes},
               {"/last_epoch_close/cooperation_pct", 100},
               {"/last_epoch_close/timestamp_ns", some},
               {"/last_epoch_close/duration_ns", some},
-              {"/last_epoch_close/rss_before", static_cast<std::int64_t>(report.rss_before)},
-              {"/last_epoch_close/rss_after", static_cast<std::int64_t>(report.rss_after)},
-              {"/last_epoch_close/rss_delta_bytes",
-               static_cast<std::int64_t>(report.rss_after) - static_cast<std::int64_t>(report.rss_before)},
-              {"/last_epoch_close/epoch_id", static_cast<std::int64_t>(e.index)},
-              {"/last_epoch_close/epoch_era", static_cast<std::int64_t>(e.era)}});
+              {"/last_epoch_close/rss_before", report.rss_before},
+              {"/last_epoch_close/rss_after", report.rss_after},
+              {"/last_epoch_close/rss_delta_bytes", report.rss_after - report.rss_before},
+              {"/last_epoch_close/epoch_id", e.index},
+              {"/last_epoch_close/epoch_era", e.era}});
 }
 
 inline void a_closed_epoch_keeps_what_lives_in_it()
@@ -234,8 +233,8 @@ inline void a_closed_epoch_keeps_what_lives_in_it()
                    {"/alloc_count", 10 * in_slab + 2},
                    {"/total_partial_slabs", 1},
                    {"/label_id", 1},
-                   {"/rss_before_close", static_cast<std::int64_t>(report.rss_before)},
-                   {"/rss_after_close", static_cast<std::int64_t>(report.rss_after)},
+                   {"/rss_before_close", report.rss_before},
+                   {"/rss_after_close", report.rss_after},
                    {"/madvise_bytes", (11 * slab_pages - 1) * page},
                    {"/madvise_asked_bytes", (11 * slab_pages - 1) * page},
                    {"/madvise_gone_bytes", (11 * slab_pages - 1) * page},
@@ -261,8 +260,7 @@ inline void a_closed_epoch_keeps_what_lives_in_it()
               {"/classes/7/epoch_close_calls", 1},
               {"/classes/7/epoch_close_scanned_slabs", 2},
               {"/classes/7/epoch_close_recycled_slabs", 1},
-              {"/classes/7/epoch_close_total_ns",
-               static_cast<std::int64_t>(report.nanoseconds - report.purge_nanoseconds)},
+              {"/classes/7/epoch_close_total_ns", report.nanoseconds - report.purge_nanoseconds},
               {"/classes/6/epoch_close_calls", 0},
               {"/last_epoch_close/scanned_slabs", 2},
               {"/last_epoch_close/recycled_slabs", 1},
@@ -276,7 +274,7 @@ inline void a_closed_epoch_keeps_what_lives_in_it()
               {"/waterfall/live_bytes", 100'768},
               {"/waterfall/slack_bytes", 25 * page - 100'000},   // the last page of the slab has gone
               {"/current_epoch", 1},
-              {"/current_era", static_cast<std::int64_t>(heap.current_epoch().era)}});
+              {"/current_era", heap.current_epoch().era}});
     std::this_thread::sleep_for(30ms);
     v = json_of(heap);
     check(*epoch_in(v, e), {{"/closing_sec", some}, {"/age_sec", some}, {"/open_since_ns", some}});
@@ -326,8 +324,7 @@ inline void slabs_with_one_free_slot_each_are_bypassed()
     std::vector<void*> all;
     support::on_other_thread([&] {
         all = fill(heap, slabs * in_slab, e);
-        for (std::size_t i = 0; i < slabs; ++i)
-            heap.free(all[i * in_slab]);
+        free_first_of_slabs(heap, all);
     });   // its end puts every slab down
     check(json_of(heap), {{"/classes/7/tls_cache_flushed", slabs}, {"/classes/7/tls_cache_bypassed", 0}});
     constexpr std::size_t window = 256;
@@ -338,9 +335,7 @@ inline void slabs_with_one_free_slot_each_are_bypassed()
                           {"/classes/7/tls_cache_refills", slabs + window + 1},
                           {"/classes/7/tls_cache_hits", slabs * in_slab - slabs + in_slab - 1}});
     free_all(heap, more);
-    for (std::size_t i = 0; i < all.size(); ++i)
-        if (i % in_slab != 0)
-            heap.free(all[i]);
+    free_all_but_first_of_slabs(heap, all);
 }
 
 /// Makes large allocations of a page more than the classes have, and frees them, until `done()`; 20 seconds at most.

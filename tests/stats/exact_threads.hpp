@@ -113,6 +113,16 @@ inline void a_lost_claim_for_reclaim_is_counted()
     heap.free(left[1]);
 }
 
+/// Runs `act` on a thread while this one holds the lock for 40 ms.
+template <class F> void while_held(tslab::mutex& lock, F act) __attribute__((no_thread_safety_analysis))
+{
+    lock.lock();
+    std::thread waiter{act};
+    std::this_thread::sleep_for(40ms);
+    lock.unlock();
+    waiter.join();
+}
+
 inline void waits_for_locks_are_counted_and_timed()
 {
     tslab::set_lock_timing(1);
@@ -125,7 +135,6 @@ inline void waits_for_locks_are_counted_and_timed()
     worker other;
     void* p = nullptr;
     other([&] { heap.free(heap.malloc(64, e)); });   // has its thread cache now
-    auto const number = [](json::value const& v, char const* at) { return v.at_pointer(at).to_number<std::int64_t>(); };
     std::thread waiter;
     {
         tslab::epoch_slabs& home = heap.state().epoch_slabs_at(e.index);
@@ -145,37 +154,33 @@ inline void waits_for_locks_are_counted_and_timed()
               {"/total_lock_fast_acquire", some},
               {"/classes/7/lock_contention_rate", some},
               {"/classes/7/lock_acquisitions",
-               number(v, "/classes/7/lock_fast_acquire") + number(v, "/classes/7/lock_contended")},
-              {"/total_lock_acquisitions", number(v, "/total_lock_fast_acquire") + 1},
-              {"/classes/7/lock_timing_samples", number(v, "/classes/7/lock_acquisitions")},
+               number_at(v, "/classes/7/lock_fast_acquire") + number_at(v, "/classes/7/lock_contended")},
+              {"/total_lock_acquisitions", number_at(v, "/total_lock_fast_acquire") + 1},
+              {"/classes/7/lock_timing_samples", number_at(v, "/classes/7/lock_acquisitions")},
               {"/classes/7/lock_hold_time_ns", some},
               {"/classes/7/lock_hold_time_ns_max", some},
               {"/classes/7/avg_lock_wait_time_ns", some},
               {"/classes/7/avg_lock_hold_time_ns", some},
               {"/avg_global_lock_wait_time_ns", some},
               {"/avg_global_lock_hold_time_ns", some},
-              {"/total_lock_timing_samples", number(v, "/total_lock_acquisitions")}});
-    BOOST_TEST(number(v, "/classes/7/lock_wait_time_ns_max") > 10'000'000);
-    BOOST_TEST(number(v, "/classes/7/lock_wait_time_ns") >= number(v, "/classes/7/lock_wait_time_ns_max"));
-    BOOST_TEST(number(v, "/lock_wait_time_ns_max") == number(v, "/classes/7/lock_wait_time_ns_max"));
-    BOOST_TEST(number(v, "/lock_hold_time_ns_max") > 10'000'000);   // by the thread that held it all the while
-    BOOST_TEST(number(before, "/total_lock_contended") == 0);
+              {"/total_lock_timing_samples", number_at(v, "/total_lock_acquisitions")}});
+    BOOST_TEST(number_at(v, "/classes/7/lock_wait_time_ns_max") > 10'000'000);
+    BOOST_TEST(number_at(v, "/classes/7/lock_wait_time_ns") >= number_at(v, "/classes/7/lock_wait_time_ns_max"));
+    BOOST_TEST(number_at(v, "/lock_wait_time_ns_max") == number_at(v, "/classes/7/lock_wait_time_ns_max"));
+    BOOST_TEST(number_at(v, "/lock_hold_time_ns_max") > 10'000'000);   // by the thread that held it all the while
+    BOOST_TEST(number_at(before, "/total_lock_contended") == 0);
     // The totals are the sums over the labels: of the classes, and of epochs as a whole.
     std::int64_t of_labels = 0;
-    std::int64_t of_classes = number(v, "/large/lock_acquisitions");
+    std::int64_t of_classes = number_at(v, "/large/lock_acquisitions");
     for (json::value const& label : v.at("labels").as_array())
-        of_labels += number(label, "/lock_fast_acquire") + number(label, "/lock_contended");
+        of_labels += number_at(label, "/lock_fast_acquire") + number_at(label, "/lock_contended");
     for (json::value const& c : v.at("classes").as_array())
-        of_classes += number(c, "/lock_acquisitions");
-    BOOST_TEST(number(v, "/total_lock_acquisitions") == of_labels);
+        of_classes += number_at(c, "/lock_acquisitions");
+    BOOST_TEST(number_at(v, "/total_lock_acquisitions") == of_labels);
     BOOST_TEST(of_classes < of_labels);
     other([&] { heap.free(p); });
     // A large allocation is entered into its epoch under the same lock.
-    heap.state().epoch_slabs_at(e.index).lock.lock();
-    std::thread again{[&] { other([&] { p = heap.malloc(100'000, e); }); }};
-    std::this_thread::sleep_for(40ms);
-    heap.state().epoch_slabs_at(e.index).lock.unlock();
-    again.join();
+    while_held(heap.state().epoch_slabs_at(e.index).lock, [&] { other([&] { p = heap.malloc(100'000, e); }); });
     json::value const w = json_of(heap);
     check(w, {{"/large/lock_contended", 1},
               {"/large/lock_contended_by_label/1", 1},
@@ -184,7 +189,7 @@ inline void waits_for_locks_are_counted_and_timed()
               {"/large/lock_timing_samples", 2},
               {"/labels/1/lock_contended", 2},
               {"/total_lock_contended", 2}});
-    BOOST_TEST(number(w, "/large/lock_wait_time_ns_max") > 10'000'000);
+    BOOST_TEST(number_at(w, "/large/lock_wait_time_ns_max") > 10'000'000);
     other([&] { heap.free(p); });
     free_all(heap, left);
     free_all(heap, small);
@@ -192,12 +197,6 @@ inline void waits_for_locks_are_counted_and_timed()
     json::value const off = json_of(heap);
     BOOST_TEST(!off.as_object().contains("total_lock_wait_time_ns"));
     BOOST_TEST(!off.at_pointer("/classes/7").as_object().contains("lock_wait_time_ns"));
-}
-
-/// The number at a place.
-inline std::int64_t number_at(json::value const& v, char const* place)
-{
-    return v.at_pointer(place).to_number<std::int64_t>();
 }
 
 /// Whether so many samples may come of `n` operations of which one in 1,024 is sampled: distances between 1 and 2,047
@@ -274,16 +273,6 @@ inline void short_scopes_are_sampled_too()
     BOOST_TEST(is_one_in_1024(first, n), first << " samples");
 }
 
-/// Runs `act` on a thread while this one holds the lock for 40 ms.
-template <class F> void while_held(tslab::mutex& lock, F act) __attribute__((no_thread_safety_analysis))
-{
-    lock.lock();
-    std::thread waiter{act};
-    std::this_thread::sleep_for(40ms);
-    lock.unlock();
-    waiter.join();
-}
-
 inline void waiting_and_working_are_timed_separately()
 {
     tslab::allocator heap{{.name = "waiting"}};
@@ -354,8 +343,7 @@ inline void the_search_order_changes_with_contention()
     std::set<tslab::slab_meta*> slabs;
     support::on_other_thread([&] {
         all = fill(heap, in_slab * 30, e);
-        for (std::size_t i = 0; i < all.size(); i += in_slab)
-            heap.free(all[i]);
+        free_first_of_slabs(heap, all);
     });
     for (std::size_t i = 1; i < all.size(); i += in_slab)
         slabs.insert(&slab_of(heap, all[i]));
@@ -378,9 +366,7 @@ inline void the_search_order_changes_with_contention()
     free_all(heap, filled);
     free_all(heap, more);
     free_all(heap, last);
-    for (std::size_t i = 0; i < all.size(); ++i)
-        if (i % in_slab != 0)
-            heap.free(all[i]);
+    free_all_but_first_of_slabs(heap, all);
 }
 
 }
