@@ -7,11 +7,16 @@
 
 export namespace tslab {
 
+// Attached to the global module, so that <tslab/tslab.hpp> declares the same type: a file that includes the header catches
+// what a resource of a file that imports the module throws, and the reverse.
+extern "C++" {
+
 /// Thrown by a resource whose epoch is closed. A std::bad_alloc, so that generic callers handle it.
 class epoch_closed : public std::bad_alloc {
 public:
     [[nodiscard]] char const* what() const noexcept override { return "tslab: allocation in a closed epoch"; }
 };
+}
 
 struct allocator_options {
     std::string_view name = "tslab";   ///< names the heap in reports and statistics
@@ -350,6 +355,13 @@ public:
     inline void set_sampling(bool on) noexcept { state_.set_sampling(on ? stepping_counter::period : 0); }
     [[nodiscard]] inline bool sampling() const noexcept { return state_.sampling(); }
 
+    // For the headers over the C interface, whose allocator object has one member, a pointer to the heap.
+
+    /// The object that stands for the heap there: the one that was set, else a part of the heap that looks like one.
+    [[nodiscard]] inline void* front() const noexcept { return front_; }
+    /// Requires: the heap's maker calls it, before others use the heap; or at its end.
+    inline void set_front(void* object) noexcept { front_ = object; }
+
     /// Frees a large allocation, or any pointer that the fast path does not free; reports a wrong one.
     [[gnu::cold]] void free_rare(void* p) noexcept;
 
@@ -403,6 +415,8 @@ private:
     mutex prepare_lock_;                                 // serializes prepare_slot
     mutable atomic<std::uint64_t> frees_published_{0};   // the largest count that any snapshot returned
     bool strict_;
+    void* self_ = this;
+    void* front_ = &self_;
 };
 
 }

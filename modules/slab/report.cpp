@@ -22,7 +22,7 @@ std::string_view name_of(misuse kind) noexcept
         "wrong_heap",      "wrong_resource",    "scope_order",      "wrong_thread",
         "not_entered",     "destroyed_entered", "reentry",          "leak",
         "heap_live",       "heap_open",         "overflow",         "write_after_free",
-        "wrong_alignment", "overlapping_use"};
+        "wrong_alignment", "bad_argument",      "overlapping_use"};
     auto const k = static_cast<std::size_t>(kind);
     return k < names.size() ? names[k] : "unknown";
 }
@@ -127,6 +127,7 @@ void describe(line_writer& w, misuse_report const& r) noexcept
     case misuse::wrong_alignment:
         w.text("free of ").address(r.address).text(" with the wrong alignment ").number(r.given);
         break;
+    case misuse::bad_argument: w.text("bad argument: ").text(r.other); break;
     case misuse::overlapping_use:
         w.text("serial resource used while thread ").number(r.other_thread).text(" is using it: the uses overlap");
         break;
@@ -185,6 +186,8 @@ void describe_all(line_writer& w, misuse_report const& r) noexcept
 {
     w.text("tslab: ");
     describe(w, r);
+    if (r.kind == misuse::bad_argument && r.heap.empty())   // null was passed for it
+        return;
     w.text(" (heap ").name(r.heap);
     if (!r.epoch_label.empty())
         w.text(", epoch ").name(r.epoch_label);
@@ -234,6 +237,8 @@ error_handler set_error_handler(error_handler handler) noexcept
     // caller.
     return handler_in_use.exchange(handler != nullptr ? handler : print_and_abort, std::memory_order_acq_rel);
 }
+
+error_handler default_error_handler() noexcept { return print_and_abort; }
 
 void report(misuse_report const& r) { handler_in_use.load(std::memory_order_acquire)(r); }
 

@@ -26,6 +26,7 @@ enum class misuse : std::uint8_t {
     overflow,            ///< written past an object's end (checked builds)
     write_after_free,    ///< written to after it was freed (checked builds)
     wrong_alignment,     ///< deallocated at another alignment than it was allocated with
+    bad_argument,        ///< C interface: null, or an object that was not begun or has ended; `other` names it
     overlapping_use,     ///< a serial resource used while another thread used it (debug and checked builds)
     count_
 };
@@ -65,6 +66,9 @@ inline constexpr std::size_t most_report_places = 256;
 
 /// Installs `handler` for the process and returns the one before; null installs the default. Thread safe.
 error_handler set_error_handler(error_handler handler) noexcept;
+
+/// The handler that null installs.
+[[nodiscard]] error_handler default_error_handler() noexcept;
 
 /// Calls the handler with `report`. Thread safe.
 void report(misuse_report const& report);

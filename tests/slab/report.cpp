@@ -81,10 +81,14 @@ BOOST_AUTO_TEST_CASE(every_kind_has_its_line)
         "tslab: free of 0xabc040 with the wrong size 64, or without its alignment 128 (heap \"h\", class 128)\n");
     BOOST_TEST(line({.kind = misuse::wrong_alignment, .address = p, .heap = "h", .size_class = 64, .given = 8}) ==
                "tslab: free of 0xabc040 with the wrong alignment 8 (heap \"h\", class 64)\n");
+    BOOST_TEST(line({.kind = misuse::bad_argument, .other = "tslab_malloc: the heap is null"}) ==
+               "tslab: bad argument: tslab_malloc: the heap is null\n");
+    BOOST_TEST(line({.kind = misuse::bad_argument, .heap = "h", .other = "f: null"}) ==
+               "tslab: bad argument: f: null (heap \"h\")\n");
     BOOST_TEST(
         line({.kind = misuse::overlapping_use, .heap = "h", .epoch_label = "job", .other_thread = 7}) ==
         "tslab: serial resource used while thread 7 is using it: the uses overlap (heap \"h\", epoch \"job\")\n");
-    static_assert(tslab::misuse_count == 18, "a new kind wants its line here");
+    static_assert(tslab::misuse_count == 19, "a new kind wants its line here");
 }
 
 BOOST_AUTO_TEST_CASE(numbers_are_printed_to_their_limits)
