@@ -15,6 +15,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#ifdef __cplusplus
+#include <string_view>
+#endif
 
 /* The ABI of these headers. It changes when a function or a field is removed or gets another meaning, and with it the number in the
  * library's name, libtslab.so.0. */
@@ -70,6 +73,9 @@ typedef uint64_t tslab_handle;
 typedef struct tslab_text {
     const char* data;
     size_t size;
+#ifdef __cplusplus
+    operator std::string_view() const noexcept { return {data, size}; }
+#endif
 } tslab_text;
 
 typedef enum tslab_status {
