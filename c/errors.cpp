@@ -30,7 +30,7 @@ constinit std::atomic<error_handler> cpp_handler{nullptr};
 
 static_assert(static_cast<int>(misuse::bad_argument) == TSLAB_MISUSE_BAD_ARGUMENT);
 static_assert(static_cast<int>(misuse::wrong_alignment) == TSLAB_MISUSE_WRONG_ALIGNMENT);
-static_assert(misuse_count == TSLAB_MISUSE_BAD_ARGUMENT + 1, "a new kind wants its name in tslab/c/base.h");
+static_assert(misuse_count == TSLAB_MISUSE_OVERLAPPING_USE + 1, "a new kind wants its name in tslab/c/base.h");
 
 tslab_misuse_report of(misuse_report const& r) noexcept
 {
@@ -47,7 +47,8 @@ tslab_misuse_report of(misuse_report const& r) noexcept
             .bytes = r.bytes,
             .file = r.file,
             .line = r.line,
-            .fitting_alignment = r.fitting_alignment};
+            .fitting_alignment = r.fitting_alignment,
+            .other_thread = r.other_thread};
 }
 
 void call_c(misuse_report const& r)

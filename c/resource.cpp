@@ -72,7 +72,8 @@ tslab_resource* tslab_resource_begin(tslab_resource* r, tslab_heap* heap, tslab_
         {.label = text_of(given.label),
          .share_epoch = given.share_epoch,
          .deallocate = given.count_only ? tslab::deallocate_policy::count_only : tslab::deallocate_policy::carry_out,
-         .auto_close = !given.keep_open},
+         .auto_close = !given.keep_open,
+         .threading = given.serial ? tslab::threading::serial : tslab::threading::any},
         location_of(at, record)};
     set_begun(r);
     return r;
@@ -170,7 +171,8 @@ bool tslab_resource_pop(tslab_resource* r, bool leave) noexcept
 
 tslab_resource* tslab_scope_begin(tslab_scope* s, tslab_heap* heap, char const* label, tslab_place const* at) noexcept
 {
-    tslab_resource_options const o{.label = label, .share_epoch = false, .count_only = false, .keep_open = false};
+    tslab_resource_options const o{
+        .label = label, .share_epoch = false, .count_only = false, .keep_open = false, .serial = false};
     return tslab_scope_begin_with(s, heap, &o, sizeof o, at);
 }
 

@@ -91,6 +91,14 @@ void scopes_and_resources()
         absurd = true;
     }
     CHECK(absurd);
+    tslab::resource_options serial = labelled("serial");
+    serial.threading = tslab::threading::serial;
+    {
+        tslab::epoch_resource r{heap, serial};
+        void* p = nullptr;
+        std::thread{[&] { p = r.allocate(100); }}.join();   // one use at a time, on whichever thread
+        r.deallocate(p, 100);
+    }
     tslab::resource_options count_only = labelled("count only");
     count_only.deallocate = tslab::deallocate_policy::count_only;
     {

@@ -111,7 +111,8 @@ typedef enum tslab_misuse {
     TSLAB_MISUSE_OVERFLOW = 14,
     TSLAB_MISUSE_WRITE_AFTER_FREE = 15,
     TSLAB_MISUSE_WRONG_ALIGNMENT = 16,
-    TSLAB_MISUSE_BAD_ARGUMENT = 17
+    TSLAB_MISUSE_BAD_ARGUMENT = 17,
+    TSLAB_MISUSE_OVERLAPPING_USE = 18
 } tslab_misuse;
 
 /* The argument of an error handler. Pointers are valid during the call only. */
@@ -130,6 +131,7 @@ typedef struct tslab_misuse_report {
     const char* file;          /* leak: where the resource was made; null: not known */
     uint32_t line;
     size_t fitting_alignment;  /* wrong size: the alignment at which the size would be right; 0: none */
+    uint64_t other_thread;     /* overlapping use: the number of the thread whose use is under way */
 } tslab_misuse_report;
 
 /* Called on the thread that misused, possibly by several threads at once. It may abort, or return: then the operation is a counted

@@ -68,6 +68,7 @@ typedef struct tslab_resource_options {
     bool share_epoch;    /* use the current epoch instead of one of its own */
     bool count_only;     /* deallocations are only counted; what is left is released when the resource ends */
     bool keep_open;      /* the end of the resource does not close its own epoch */
+    bool serial;         /* uses do not overlap, on whichever thread; checked builds report those that do */
 } tslab_resource_options;
 
 /* Opens an epoch, or takes the current one, and enters it. If no ring slot is free, it shares the current epoch (counted as

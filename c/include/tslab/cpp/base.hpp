@@ -90,12 +90,15 @@ struct domain_options {
 };
 
 enum class deallocate_policy : std::uint8_t { carry_out, count_only };
+/// Whether uses of a resource may overlap. `serial`: they do not, on whichever thread; checked builds report those that do.
+enum class threading : std::uint8_t { any, serial };
 
 struct resource_options {
     std::string_view label{};   ///< of the epoch; up to 31 bytes are stored
     bool share_epoch = false;   ///< use the current epoch instead of one of its own
     deallocate_policy deallocate = deallocate_policy::carry_out;
     bool auto_close = true;   ///< the end of the resource closes its own epoch
+    tslab::threading threading = tslab::threading::any;
 };
 
 /// A place of the program, which leak reports name.

@@ -29,6 +29,7 @@ enum class misuse : std::uint8_t {
     write_after_free,
     wrong_alignment,
     bad_argument,
+    overlapping_use,
     count_
 };
 inline constexpr std::size_t misuse_count = static_cast<std::size_t>(misuse::count_);
@@ -54,6 +55,7 @@ struct misuse_report {
     char const* file = nullptr;
     std::uint32_t line = 0;
     std::size_t fitting_alignment = 0;
+    std::uint64_t other_thread = 0;
 };
 
 /// Called on the thread that misused, possibly by several threads at once. It may abort, or return: then the operation is a counted
@@ -80,6 +82,7 @@ inline void call_handler(tslab_misuse_report const* r)
     m.file = r->file;
     m.line = r->line;
     m.fitting_alignment = r->fitting_alignment;
+    m.other_thread = r->other_thread;
     if (error_handler const h = handler.load(std::memory_order_acquire))
         h(m);
 }

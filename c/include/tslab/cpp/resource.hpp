@@ -45,7 +45,8 @@ private:
         tslab_resource_options c;
         explicit c_options(resource_options const& o) noexcept
             : label{o.label},
-              c{label.text(), o.share_epoch, o.deallocate == deallocate_policy::count_only, !o.auto_close}
+              c{label.text(), o.share_epoch, o.deallocate == deallocate_policy::count_only, !o.auto_close,
+                o.threading == threading::serial}
         {
         }
     };
