@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import random
+import re
 import select
 import shutil
 import signal
@@ -175,6 +176,8 @@ class Saved(unittest.TestCase):
         self.assertEqual(completed("tslab", "diff", "--fail"), ["--fail-on"])
         self.assertIn("--color", completed("tslab", "top", "--"))
         self.assertEqual(completed("tslab", "completion", "z"), ["zsh"])
+        self.assertEqual(completed("tslab", "export", "p"), ["prometheus"])
+        self.assertEqual(completed("tslab", "export", "prometheus", "--text"), ["--textfile"])
 
     def test_manual_page(self):
         page = run("man").stdout
@@ -182,6 +185,36 @@ class Saved(unittest.TestCase):
         for line in run("--help").stdout.decode().split("Subcommands:")[1].splitlines():
             if line.startswith("  ") and not line.startswith("   "):
                 self.assertIn(f".SS {line.split()[0]}\n".encode(), page)
+
+    def test_every_command_and_option_is_in_the_page_and_the_completions(self):
+        """As --help shows them, commands inside a command included."""
+        page = run("man").stdout.decode().replace("\\-", "-")
+        completions = {shell: run("completion", shell).stdout.decode() for shell in ("bash", "zsh", "fish")}
+        seen = []
+
+        def look_at(*command):
+            help_text = run(*command, "--help").stdout.decode()
+            seen.append(" ".join(command))
+            section = page.split(f".SS {' '.join(command)}\n")[1].split("\n.S")[0] if command else page
+            for option in re.findall(r"^  (?:-\w,)?--([\w-]+)", help_text, re.MULTILINE):
+                self.assertIn(f"--{option}\\fR", section, command)
+                self.assertRegex(completions["bash"], rf"--{option}\b")
+                self.assertIn(f"'--{option}:", completions["zsh"])
+                self.assertIn(f" -l {option} ", completions["fish"])
+            for name in re.findall(r"^  (\w+) ", help_text.partition("Subcommands:")[2], re.MULTILINE):
+                for text in completions.values():
+                    self.assertRegex(text, rf"\b{name}\b")
+                look_at(*command, name)
+
+        look_at()
+        self.assertIn("stats", seen)
+        self.assertIn("export prometheus", seen)
+        page = run("--man", program=programs.stats_dump).stdout.decode().replace("\\-", "-")
+        self.assertTrue(page.startswith(".TH STATS_DUMP 1"))
+        options = re.findall(r"--([\w-]+)", run("--help", program=programs.stats_dump).stdout.decode().partition("Options:")[2])
+        self.assertIn("no-text", options)
+        for option in options:
+            self.assertIn(f"--{option}", page)
 
     def test_stats_dump(self):
         def dump(*words, **more):

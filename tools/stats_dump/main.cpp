@@ -17,6 +17,7 @@ struct options {
     bool json = true;
     bool text = true;
     bool doctor = false;
+    bool manual = false;
 };
 
 void dump(options const& o, invocation& i)
@@ -38,6 +39,7 @@ void add_options(CLI::App& app, options& o)
     app.add_flag_callback("--json,--no-text", [&o] { o.text = false; }, "only JSON, on standard output");
     app.add_flag_callback("--text,--no-json", [&o] { o.json = false; }, "only text, on standard error");
     app.add_flag("--doctor", o.doctor, "what is wrong and what to do, on standard error");
+    app.add_flag("--man", o.manual, "the manual page in roff")->group("");   // not listed
     app.set_version_flag("--version", "stats_dump " TSLAB_VERSION);
     app.footer("Without flags: JSON on standard output and text on standard error.\n"
                "Example: stats_dump 1234 --no-text > before.json");
@@ -54,7 +56,10 @@ int main(int argc, char** argv)
     add_options(app, o);
     try {
         app.parse(argc, argv);
-        dump(o, i);
+        if (o.manual)
+            print_manual_page(app, i.out);
+        else
+            dump(o, i);
     } catch (CLI::CallForHelp const&) {
         i.out << app.help();
     } catch (CLI::CallForVersion const& e) {

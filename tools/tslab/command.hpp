@@ -98,6 +98,9 @@ CLI::Option* add_number(CLI::App& command, std::string const& names, T& to, T le
 /// `count` arguments, the program's name first.
 [[nodiscard]] int run(int count, char const* const* arguments, invocation& i);
 
+/// The manual page, in roff, of a program that has options and no commands.
+void print_manual_page(CLI::App const& app, std::ostream& out);
+
 /// What an exception means for the process: says it in one line on i.err and gives the outcome. For use in a handler.
 [[nodiscard]] outcome report_exception(invocation& i, char const* program);
 

@@ -3,6 +3,7 @@
 //
 // Completion for shells, written from the definitions of the commands themselves.
 #include "tslab/command.hpp"
+#include <algorithm>
 #include <memory>
 #include <ostream>
 #include <string_view>
@@ -17,9 +18,26 @@ std::vector<CLI::App const*> commands_of(CLI::App const& app)
     return app.get_subcommands([](CLI::App const* c) { return !c->get_name().empty() && !c->get_group().empty(); });
 }
 
+/// The long options of a command and of the commands in it, as those of `export prometheus`; each name once.
 std::vector<CLI::Option const*> options_of(CLI::App const& app)
 {
-    return app.get_options([](CLI::Option const* o) { return o->nonpositional() && !o->get_lnames().empty(); });
+    std::vector<CLI::Option const*> all =
+        app.get_options([](CLI::Option const* o) { return o->nonpositional() && !o->get_lnames().empty(); });
+    if (app.get_parent() == nullptr)
+        return all;
+    for (CLI::App const* const c : commands_of(app))
+        for (CLI::Option const* const o : options_of(*c))
+            if (std::ranges::none_of(all, [o](CLI::Option const* known) { return known->get_name() == o->get_name(); }))
+                all.push_back(o);
+    return all;
+}
+
+std::string names_of_commands(CLI::App const& app)
+{
+    std::string names;
+    for (CLI::App const* const c : commands_of(app))
+        names += (names.empty() ? "" : " ") + c->get_name();
+    return names;
 }
 
 std::string words_of(CLI::App const& app)
@@ -58,13 +76,10 @@ std::string shell_quoted(std::string_view text, bool fish)
 
 void print_bash(CLI::App const& app, std::ostream& out)
 {
-    std::string names;
-    for (CLI::App const* const c : commands_of(app))
-        names += (names.empty() ? "" : " ") + c->get_name();
     out << "# bash completion for tslab\n"
            "_tslab()\n{\n"
            "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command='' options='' "
-           "word\n"
+           "nested='' word\n"
            "    COMPREPLY=()\n"
            "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
            "        case $word in\n"
@@ -75,12 +90,15 @@ void print_bash(CLI::App const& app, std::ostream& out)
            "    case $command in\n";
     for (CLI::App const* const c : commands_of(app)) {
         out << "        " << c->get_name() << ")\n            options=" << shell_quoted(words_of(*c), false) << '\n';
+        if (std::string const nested = names_of_commands(*c); !nested.empty())
+            out << "            nested=" << shell_quoted(nested, false) << '\n';
         if (std::string const values = with_value(*c); !values.empty())
             out << "            case $previous in\n                " << values
                 << ") mapfile -t COMPREPLY < <(compgen -f -- \"$current\"); return ;;\n            esac\n";
         out << "            ;;\n";
     }
-    out << "        *) mapfile -t COMPREPLY < <(compgen -W " << shell_quoted(names + " " + words_of(app), false)
+    out << "        *) mapfile -t COMPREPLY < <(compgen -W "
+        << shell_quoted(names_of_commands(app) + " " + words_of(app), false)
         << " -- \"$current\"); return ;;\n"
            "    esac\n"
            "    if [[ $current == -* ]]; then\n"
@@ -89,6 +107,8 @@ void print_bash(CLI::App const& app, std::ostream& out)
         << "\" -- \"$current\")\n"
            "    elif [[ $command == completion ]]; then\n"
            "        mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' -- \"$current\")\n"
+           "    elif [[ -n $nested && $previous == \"$command\" ]]; then\n"
+           "        mapfile -t COMPREPLY < <(compgen -W \"$nested\" -- \"$current\")\n"
            "    else\n"
            "        word=$(tslab ps --json 2>/dev/null | sed -n 's/^{\"pid\":\\([0-9]*\\).*/\\1/p')\n"
            "        mapfile -t COMPREPLY < <(compgen -f -- \"$current\"; compgen -W \"$word\" -- \"$current\")\n"
@@ -111,6 +131,9 @@ void print_fish(CLI::App const& app, std::ostream& out)
         out << "complete -c tslab -n __fish_use_subcommand -f -a " << c->get_name() << " -d "
             << shell_quoted(c->get_description(), true) << '\n';
         print_options(*c, " -n '__fish_seen_subcommand_from " + c->get_name() + "'");
+        if (std::string const nested = names_of_commands(*c); !nested.empty())
+            out << "complete -c tslab -n '__fish_seen_subcommand_from " << c->get_name() << "' -f -a '" << nested
+                << "'\n";
     }
     out << "complete -c tslab -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n";
 }
@@ -128,7 +151,7 @@ void print_zsh(CLI::App const& app, std::ostream& out)
 {
     out << "#compdef tslab\n"
            "_tslab() {\n"
-           "    local -a commands options\n"
+           "    local -a commands options nested\n"
            "    commands=(\n";
     for (CLI::App const* const c : commands_of(app))
         out << "        " << described(c->get_name(), c->get_description()) << '\n';
@@ -144,13 +167,18 @@ void print_zsh(CLI::App const& app, std::ostream& out)
             for (CLI::Option const* const o : options_of(*of))
                 for (std::string const& name : o->get_lnames())
                     out << "                " << described("--" + name, o->get_description()) << '\n';
-        out << "            ) ;;\n";
+        out << "            )\n";
+        if (std::string const nested = names_of_commands(*c); !nested.empty())
+            out << "            nested=(" << nested << ")\n";
+        out << "            ;;\n";
     }
     out << "    esac\n"
            "    if [[ $PREFIX == -* ]]; then\n"
            "        _describe option options\n"
            "    elif [[ $words[2] == completion ]]; then\n"
            "        compadd bash zsh fish\n"
+           "    elif (( CURRENT == 3 && $#nested )); then\n"
+           "        compadd $nested\n"
            "    else\n"
            "        _files\n"
            "    fi\n"

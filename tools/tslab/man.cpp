@@ -61,18 +61,26 @@ void print_options(CLI::App const& of, std::ostream& out)
     }
 }
 
-void print_command(CLI::App const& c, std::ostream& out)
+/// `before`: the names of the commands that `c` is one of, each with a space behind it.
+void print_command(std::string const& before, CLI::App const& c, std::ostream& out)
 {
-    out << ".SS " << roff(c.get_name()) << '\n' << roff(c.get_description()) << ".\n";
+    out << ".SS " << roff(before + c.get_name()) << '\n' << roff(c.get_description()) << ".\n";
     print_options(c, out);
     out << ".PP\n" << roff(c.get_footer()) << '\n';
+    for (CLI::App const* const nested : c.get_subcommands([](CLI::App const*) { return true; }))
+        print_command(before + c.get_name() + ' ', *nested, out);
+}
+
+void print_head(std::string const& program, std::string const& description, std::ostream& out)
+{
+    out << ".TH " << upper(program) << " 1 \"\" \"tslab " TSLAB_VERSION "\" \"User Commands\"\n.SH NAME\n"
+        << program << " \\- " << roff(description) << '\n';
 }
 
 void print_page(CLI::App const& app, std::vector<CLI::App const*> const& commands, std::ostream& out)
 {
-    out << ".TH TSLAB 1 \"\" \"tslab " TSLAB_VERSION "\" \"User Commands\"\n"
-        << ".SH NAME\ntslab \\- " << roff(app.get_description()) << '\n'
-        << ".SH SYNOPSIS\n.B tslab\n.I command\n[\\fItarget\\fR] [\\fIoptions\\fR]\n"
+    print_head("tslab", app.get_description(), out);
+    out << ".SH SYNOPSIS\n.B tslab\n.I command\n[\\fItarget\\fR] [\\fIoptions\\fR]\n"
            ".SH DESCRIPTION\n"
            "A target is a pid, the name of a process, a file with snapshots that\n.B tslab stats \\-\\-json\n"
            "wrote, or the file that a process keeps its statistics in. Without one, the only process that has a heap "
@@ -82,7 +90,7 @@ void print_page(CLI::App const& app, std::vector<CLI::App const*> const& command
     print_options(app, out);
     out << ".SH COMMANDS\n";
     for (CLI::App const* const c : commands)
-        print_command(*c, out);
+        print_command({}, *c, out);
     out << ".SH \"EXIT STATUS\"\n";
     char const* const meanings[] = {"Fine.", "The answer is bad news: leaks, findings, a regression.",
                                     "The command line was wrong, or something it names cannot be written.",
@@ -95,6 +103,15 @@ void print_page(CLI::App const& app, std::vector<CLI::App const*> const& command
            "asks for them.\n";
 }
 
+}
+
+void print_manual_page(CLI::App const& app, std::ostream& out)
+{
+    print_head(app.get_name(), app.get_description(), out);
+    out << ".SH SYNOPSIS\n.B " << app.get_name() << "\n[\\fItarget\\fR] [\\fIoptions\\fR]\n.SH DESCRIPTION\n"
+        << roff(app.get_footer()) << "\n.SH OPTIONS\n";
+    print_options(app, out);
+    out << ".SH \"SEE ALSO\"\n.BR tslab (1)\n";
 }
 
 void add_man(CLI::App& app, invocation& i)
