@@ -27,13 +27,14 @@ if(compiled_interfaces)
 endif()
 
 # What an operator sets up is there, and the unit starts the program that was installed.
-foreach(file IN ITEMS rules/alerts.yml rules/recording.yml prometheus.yml grafana/temporal-slab-observability.json
-        systemd/tslab-textfile.timer)
-    if(NOT EXISTS ${PREFIX}/share/tslab/monitoring/${file})
-        message(FATAL_ERROR "monitoring/${file} was not installed")
+foreach(file IN ITEMS share/tslab/monitoring/rules/alerts.yml share/tslab/monitoring/rules/recording.yml
+        share/tslab/monitoring/prometheus.yml share/tslab/monitoring/grafana/temporal-slab-observability.json
+        lib/systemd/system/tslab-textfile.timer)
+    if(NOT EXISTS ${PREFIX}/${file})
+        message(FATAL_ERROR "${file} was not installed")
     endif()
 endforeach()
-file(STRINGS ${PREFIX}/share/tslab/monitoring/systemd/tslab-textfile.service start REGEX "^ExecStart=")
+file(STRINGS ${PREFIX}/lib/systemd/system/tslab-textfile.service start REGEX "^ExecStart=")
 string(FIND "${start}" "ExecStart=${PREFIX}/bin/tslab export" at)
 if(NOT at EQUAL 0)
     message(FATAL_ERROR "the unit starts something else: ${start}")
