@@ -73,7 +73,7 @@ def text():
            " * The figures of a snapshot, made by c/figures.py from modules/stats/figures.def. docs/stats-reference.md says what each is",
            " * for. Members are only appended. TSLAB_UNKNOWN: a figure that was not asked for, or cannot be had. */",
            "#ifndef TSLAB_C_FIGURES_H", "#define TSLAB_C_FIGURES_H", "", "#include <tslab/c/base.h>", "",
-           "#define TSLAB_UNKNOWN UINT64_MAX", ""]
+           "/* The value of a figure that was not asked for, or cannot be had. */", "#define TSLAB_UNKNOWN UINT64_MAX", ""]
     figures, kept = table(), kept_order()
     for record, structure, about in RECORDS:
         extra = [(kind, name, help_text) for kind, name, help_text in FIRST.get(record, [])]

@@ -31,18 +31,19 @@ inline constexpr bool finds_overlaps = with_checks;
 inline constexpr bool finds_overlaps = true;
 #endif
 
+/// The options of a resource; each has a default.
 struct resource_options {
     std::string_view label{};   ///< of the epoch; up to 31 bytes are stored
     bool share_epoch = false;   ///< use the current epoch instead of one of its own
     deallocate_policy deallocate = deallocate_policy::carry_out;
-    bool auto_close = true;   ///< the end of the resource closes its own epoch
-    tslab::threading threading = tslab::threading::any;
+    bool auto_close = true;                               ///< the end of the resource closes its own epoch
+    tslab::threading threading = tslab::threading::any;   ///< whether uses may overlap
 };
 
 /// A memory resource bound to one epoch. Equal only to itself.
 class epoch_resource final : public std::pmr::memory_resource {
 public:
-    using options = resource_options;
+    using options = resource_options;   ///< so that options can be given in braces
 
     /// Opens an epoch labelled `o.label` and enters it, or enters the current epoch if `o.share_epoch`. If no ring slot
     /// is free, it shares the current epoch (counted as ring_exhausted). Does not throw; if memory for the thread's

@@ -18,6 +18,7 @@ public:
 };
 }
 
+/// The options of a heap; each has a default.
 struct allocator_options {
     std::string_view name = "tslab";   ///< names the heap in reports and statistics
     std::uint32_t epoch_count = 256;   ///< slots of the ring, 2 to 65,536
@@ -61,23 +62,24 @@ struct allocator_options {
 
 /// Why an allocation was refused.
 enum class refusal : std::uint8_t {
-    none,
-    closed,
-    out_of_memory,
-    retried   ///< set by a caller that tries again in another epoch if this one is closed: that is not counted
+    none,            ///< it was not refused
+    closed,          ///< the epoch is not ACTIVE
+    out_of_memory,   ///< of memory, of address space, or by `reserve_bytes`
+    retried          ///< set by a caller that tries again in another epoch if this one is closed: that is not counted
 };
 
 /// One heap. Neither copyable nor movable.
 class allocator {
 public:
-    using options = allocator_options;
+    using options = allocator_options;   ///< so that `allocator heap{{.name = "orders"}}` is short
 
-    static constexpr std::uint32_t least_epochs = 2;
-    static constexpr std::uint32_t most_epochs = 65'536;
+    static constexpr std::uint32_t least_epochs = 2;       ///< the fewest slots a ring may have
+    static constexpr std::uint32_t most_epochs = 65'536;   ///< the most slots a ring may have
     /// A ring slot that has reached this era is not used again: eras have 48 bits, and none is given twice. (Below 2^48 by
     /// more epochs than all threads can open at the same time.)
     static constexpr std::uint64_t last_era = (std::uint64_t{1} << 48) - (std::uint64_t{1} << 20);
 
+    /// Makes a heap with the default options; as below.
     inline allocator() : allocator(options{}) {}
     /// Makes a heap and opens its first epoch. Throws std::invalid_argument for an option out of range, std::bad_alloc
     /// if memory, address space, or a hook at thread exit or fork cannot be had.
@@ -268,8 +270,9 @@ public:
     /// into a plain slot. `keep`: it will not be freed.
     [[nodiscard]] disarmed disarm(void* p, request const* given, epoch_id const* by, bool keep) noexcept;
 
+    /// The epoch that a domain is in.
     struct opened {
-        epoch_id epoch;
+        epoch_id epoch;                   ///< of its own, or shared
         bool shared = false;              ///< no ring slot was free: this is the current epoch
         epoch_holder* holder = nullptr;   ///< of the enter: see epoch_record::note_enter
     };
@@ -309,6 +312,7 @@ public:
     /// `owner` allocated.
     std::uint64_t release_part(epoch_id e, atomic<thread_cache*>& keep, void const* owner) noexcept;
 
+    /// A copy of the epoch's label; empty if `e` is gone.
     [[nodiscard]] shared_text::copy label_of(epoch_id e) const noexcept;
     /// The number of the epoch's label; `unlabeled` if `e` is gone.
     [[nodiscard]] std::uint32_t label_id_of(epoch_id e) const noexcept;
@@ -317,6 +321,7 @@ public:
     {
         return static_cast<epoch_record&>(state_.epoch_slabs_at(e.index));
     }
+    /// The options that the heap was made with, which do not change.
     [[nodiscard]] inline std::string const& name() const noexcept { return state_.name(); }
     [[nodiscard]] inline std::uint32_t epoch_count() const noexcept { return state_.slots(); }
     [[nodiscard]] inline bool strict() const noexcept { return strict_; }

@@ -8,6 +8,7 @@
 
 export namespace tslab {
 
+/// The options of a domain; each has a default.
 struct domain_options {
     std::string_view label{};   ///< of the epoch; empty: an existing epoch keeps its label
     bool auto_close = true;   ///< the last exit closes the epoch, if its era is unchanged and no other domain holds it
@@ -16,7 +17,7 @@ struct domain_options {
 /// A scope's hold on an epoch. Functions are for the creating thread only, unless they say otherwise.
 class epoch_domain {
 public:
-    using options = domain_options;
+    using options = domain_options;   ///< so that options can be given in braces
 
     /// Opens an epoch labelled `o.label`; the domain is not entered yet. If no ring slot is free, it shares the current
     /// epoch and never closes it (counted as ring_exhausted). Does not throw. Complexity: a few stores under one lock;
@@ -50,6 +51,8 @@ public:
         return n != 0 ? static_cast<epoch_domain*>(mine.scopes[n - 1].domain) : nullptr;
     }
 
+    /// The heap and the epoch that the domain was made for, how many enters have no exit yet, and whether there are any. Only the
+    /// first two may be read on any thread.
     [[nodiscard]] inline allocator& heap() const noexcept { return *heap_; }
     [[nodiscard]] inline epoch_id epoch() const noexcept { return epoch_; }
     [[nodiscard]] inline std::uint32_t depth() const noexcept { return depth_; }
@@ -61,6 +64,7 @@ public:
 
     // For resources, which hold a domain without being in a thread's list of scopes, and for guards.
 
+    /// Selects the constructors of domains that are entered from the start.
     struct already_entered {};
     /// A domain that is entered from the start: in an epoch of its own, or in the current one if `share`. `binding`:
     /// see allocator::open_epoch.
@@ -82,6 +86,7 @@ public:
     {
         return holder_ != nullptr ? holder_->stats->place.load(std::memory_order_relaxed) : source_places::unknown;
     }
+    /// Counts and reports a misuse of this domain. `other`: the label of another domain that is involved. Thread safe.
     void report_misuse(misuse kind, std::string_view other = {}) noexcept;
     /// Whether the calling thread made the domain. Gives the thread a number if it has none. Thread safe.
     [[nodiscard]] bool on_own_thread() const noexcept;

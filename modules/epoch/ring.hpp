@@ -10,15 +10,15 @@ export namespace tslab {
 /// Identifies one epoch: its ring slot, and its era, a number that is never given twice in a slot. Era 0 names no
 /// epoch.
 struct epoch_id {
-    std::uint32_t index = 0;
-    std::uint64_t era = 0;
+    std::uint32_t index = 0;   ///< the ring slot
+    std::uint64_t era = 0;     ///< which epoch of this slot
 
     friend constexpr auto operator<=>(epoch_id, epoch_id) noexcept = default;
 };
 
 /// Report of a close or a trim. Sizes are in bytes; `rss_*` are of the whole process.
 struct close_report {
-    epoch_id epoch{};
+    epoch_id epoch{};       ///< the epoch that was asked for
     bool found = false;     ///< false: no such epoch, or it is gone already; nothing was done
     bool closed = false;    ///< the epoch is CLOSING now; false for a trim, and for a current epoch without successor
     bool drained = false;   ///< nothing of the epoch remains

@@ -7,12 +7,14 @@
 
 export namespace tslab {
 
+/// How urgent a finding is.
 enum class severity : std::uint8_t {
     hint,      ///< useful to know, no fault by itself
     warning,   ///< costs memory or time, now or later
     critical   ///< act now
 };
 
+/// Its name: "hint", "warning" or "critical".
 [[nodiscard]] constexpr std::string_view severity_name(severity s) noexcept
 {
     return s == severity::critical ? "critical" : s == severity::warning ? "warning" : "hint";
@@ -20,8 +22,8 @@ enum class severity : std::uint8_t {
 
 /// The kinds of findings. The codes are stable; of two findings equally severe the one listed first comes first.
 struct finding_kind {
-    std::string_view code;
-    std::string_view title;
+    std::string_view code;    ///< for programs: "epoch_leak"
+    std::string_view title;   ///< for people: one sentence
 };
 inline constexpr std::array finding_kinds{
     finding_kind{"out_of_memory", "Allocations failed because no page could be had"},
@@ -55,8 +57,8 @@ inline constexpr std::array finding_kinds{
 
 /// A figure that a finding is based on. Names are those of the snapshot's JSON where it has the figure.
 struct figure {
-    std::string name;
-    double value = 0;
+    std::string name;   ///< its name in JSON
+    double value = 0;   ///< in the unit of its name; counts are exact up to 2^53
 
     friend bool operator==(figure const&, figure const&) = default;
 };
@@ -76,22 +78,22 @@ struct finding {
 
 /// Two limits on a count: the finding is given from each on.
 struct count_limits {
-    std::uint64_t warning;
-    std::uint64_t critical;
+    std::uint64_t warning;    ///< from here on a warning
+    std::uint64_t critical;   ///< from here on critical
 };
 
 /// Two limits on a ratio, and how large the whole must be to be judged: at least `floor`, and in a comparison of two
 /// snapshots at least `per_second`.
 struct ratio_limits {
-    double warning;
-    double critical;
-    std::uint64_t floor;
-    double per_second = 0;
+    double warning;          ///< from here on a warning
+    double critical;         ///< from here on critical
+    std::uint64_t floor;     ///< the least whole that is judged
+    double per_second = 0;   ///< the least growth of the whole that is judged, between two snapshots
 };
 
 /// The limits of the findings. docs/diagnosis.md explains the defaults.
 struct doctor_thresholds {
-    static constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+    static constexpr std::uint64_t mib = std::uint64_t{1} << 20;   ///< a MiB in bytes, for the limits below
 
     // Epochs, at the time of the snapshot.
     double leak_seconds = 300;        ///< epoch_leak: a domain entered so long ago and has not left
@@ -109,13 +111,13 @@ struct doctor_thresholds {
     count_limits backlog{11, 100};                    ///< epochs
 
     // Events: since the first of two snapshots, or since the heap was made.
-    count_limits ring_exhausted{1, 1'000};
-    count_limits closed_epoch_allocations{1, 1'000};
-    count_limits out_of_memory{1, 100};
-    count_limits resource_leaks{1, 10'000};      ///< objects
-    count_limits refused_handles{1, 1'000};      ///< hint, warning
-    count_limits labels_in_overflow{1, 1'000};   ///< hint, warning
-    count_limits escapes{100, 100'000};          ///< of one label
+    count_limits ring_exhausted{1, 1'000};             ///< epochs that found no free ring slot
+    count_limits closed_epoch_allocations{1, 1'000};   ///< allocations refused because their epoch was closed
+    count_limits out_of_memory{1, 100};                ///< allocations refused for lack of memory
+    count_limits resource_leaks{1, 10'000};            ///< objects
+    count_limits refused_handles{1, 1'000};            ///< hint, warning
+    count_limits labels_in_overflow{1, 1'000};         ///< hint, warning
+    count_limits escapes{100, 100'000};                ///< of one label
     count_limits madvise_failures{1, 100};
     ratio_limits reclaim_yield{0.3, 0.1, 1'000};   ///< at most this of the scanned slabs; floor: slabs scanned
     double slow_close_ms = 1;                      ///< average of the timed closes

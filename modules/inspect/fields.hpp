@@ -7,6 +7,7 @@
 
 export namespace tslab {
 
+/// How a figure behaves over time, and over the records that it is summed over.
 enum class field_kind : std::uint8_t {
     identity,   ///< what the record is about; never summed
     counter,    ///< only grows while the heap lives
@@ -49,6 +50,8 @@ struct field_info {
 #define TSLAB_CLASS_SUM(member, of_class, name, kind, unit, help) TSLAB_DESCRIBE(member, name, kind, unit, help)
 #define TSLAB_PART(path, name, kind, unit, help) TSLAB_DESCRIBE(path, name, kind, unit, help)
 
+/// Calls `visit(field_info, member)` for each figure of the record in the order of the table of figures; for a record that is not
+/// const the member can be assigned. Overloads for each record of a snapshot.
 template <class S, class Visit>
     requires std::is_same_v<std::remove_const_t<S>, snapshot>
 constexpr void describe_fields(S& s, Visit&& visit)
@@ -165,6 +168,8 @@ constexpr void describe_heap_lock_times(S& s, Visit&& visit)
 #define TSLAB_DERIVED(name, unit, help, value) visit(field_info{#name, field_kind::derived, unit, help}, value);
 #define TSLAB_ESTIMATE(name, unit, help, value) visit(field_info{#name, field_kind::derived, unit, help, true}, value);
 
+/// Calls `visit(field_info, value)` for each figure that can be computed from others of the record. `page_size`: of the snapshot, in
+/// bytes. Overloads for each record that has such figures.
 template <class Visit>
 constexpr void describe_derived(global_stats const& s, std::uint64_t page_size, Visit&& visit)
 {

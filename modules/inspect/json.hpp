@@ -29,6 +29,7 @@ public:
 /// The name of the array that has a figure of contention_stats for each label.
 [[nodiscard]] std::string by_label(std::string_view name);
 
+/// The name that JSON has for a state: "ACTIVE"; for a lifecycle: "idle".
 [[nodiscard]] constexpr std::string_view name_of(epoch_state s) noexcept
 {
     return s == epoch_state::active ? "ACTIVE" : "CLOSING";

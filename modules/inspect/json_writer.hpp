@@ -19,6 +19,7 @@ public:
     json_writer& close(char bracket);
     json_writer& key(std::string_view name);
 
+    /// A value: a string (escaped), a truth value, a number (0 if it is not finite), the buckets of a histogram.
     json_writer& value(std::string_view text);
     json_writer& value(char const* text) { return value(std::string_view{text}); }
     json_writer& value(bool b) { return raw(b ? "true" : "false"); }
@@ -39,6 +40,7 @@ public:
     /// A value that is JSON already, such as another writer's text.
     json_writer& raw(std::string_view json);
 
+    /// A key and its value.
     template <class T> json_writer& member(std::string_view name, T const& v) { return key(name).value(v); }
 
     /// An array of what `get` makes of each entry of `all`.
@@ -57,6 +59,7 @@ public:
         return close(']');
     }
 
+    /// What was written so far.
     [[nodiscard]] std::string const& text() const& noexcept { return text_; }
     [[nodiscard]] std::string text() && noexcept { return std::move(text_); }
 

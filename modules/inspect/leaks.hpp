@@ -43,7 +43,7 @@ struct leak {
 
 /// The part of one size class in a pin.
 struct pin_share {
-    std::uint32_t class_index = 0;
+    std::uint32_t class_index = 0;   ///< of the size class; `large_class` for large allocations
     std::uint32_t object_size = 0;   ///< bytes of a slot; 0 for large allocations
     std::uint64_t slabs = 0;         ///< for large allocations: their pages
     std::uint64_t held_bytes = 0;
@@ -64,6 +64,7 @@ struct pin {
     double live_ratio = 0;            ///< live_bytes / held_bytes
     std::vector<pin_share> classes;   ///< the most bytes held without use first
 
+    /// The pin in one sentence: which epoch, how long closed, what it holds for which live objects.
     [[nodiscard]] std::string sentence() const;
 };
 

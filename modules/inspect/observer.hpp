@@ -20,6 +20,7 @@ enum class observe_fault : std::uint8_t {
 /// What could not be observed, and why. what() is one sentence for the user.
 class observe_error : public std::runtime_error {
 public:
+    /// `text`: what what() returns; `fault`: the kind, for programs.
     observe_error(observe_fault fault, std::string const& text) : std::runtime_error{text}, fault_{fault} {}
     [[nodiscard]] observe_fault fault() const noexcept { return fault_; }
 

@@ -44,6 +44,7 @@ inline constexpr bool with_checks = true;
 inline constexpr bool with_checks = with_address_sanitizer;
 #endif
 
+/// Which checks of a checked build a heap makes.
 enum class check_mode : std::uint8_t {
     automatic,   ///< in a build with checks: forward under AddressSanitizer and Valgrind, else canaries
     off,         ///< only what every build checks

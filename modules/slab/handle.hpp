@@ -15,8 +15,10 @@ export namespace tslab {
 class handle {
 public:
     constexpr handle() noexcept = default;
+    /// The handle that these bits are, as `bits` returned them; 0 names nothing. Bits that were never a handle are refused when freed.
     constexpr explicit handle(std::uint64_t bits) noexcept : bits_{bits} {}
 
+    /// The handle as a number, and whether it names anything: a default handle does not.
     [[nodiscard]] constexpr std::uint64_t bits() const noexcept { return bits_; }
     [[nodiscard]] constexpr explicit operator bool() const noexcept { return bits_ != 0; }
     friend constexpr bool operator==(handle, handle) noexcept = default;
@@ -27,7 +29,7 @@ private:
 
 /// Result of a free by handle.
 enum class free_result : std::uint8_t {
-    ok,
+    ok,             ///< it was live and is free now
     stale,          ///< the slot has been allocated again since, once or more
     already_free,   ///< freed before, and not allocated by handle since
     foreign,        ///< another heap's handle, or a default one

@@ -8,6 +8,7 @@
 
 export namespace tslab {
 
+/// The kinds of misuse that are found. docs/misuse.md explains each.
 enum class misuse : std::uint8_t {
     double_free,         ///< the slot is already free
     foreign_pointer,     ///< not memory of any heap
@@ -28,9 +29,10 @@ enum class misuse : std::uint8_t {
     wrong_alignment,     ///< deallocated at another alignment than it was allocated with
     bad_argument,        ///< C interface: null, or an object that was not begun or has ended; `other` names it
     overlapping_use,     ///< a serial resource used while another thread used it (debug and checked builds)
-    count_
+    count_               ///< none: how many there are
 };
 
+/// The number of kinds.
 inline constexpr std::size_t misuse_count = static_cast<std::size_t>(misuse::count_);
 
 /// The kind's name, as in statistics: "double_free".
@@ -38,7 +40,7 @@ inline constexpr std::size_t misuse_count = static_cast<std::size_t>(misuse::cou
 
 /// The argument of a handler. The views are valid during the call only.
 struct misuse_report {
-    misuse kind{};
+    misuse kind{};                    ///< what was found
     bool fatal = true;                ///< the default handler aborts (leaks: only in strict mode)
     void const* address = nullptr;    ///< the pointer that was passed, if any
     std::string_view heap{};          ///< name of the heap the operation was called on

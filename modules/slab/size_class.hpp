@@ -7,6 +7,7 @@
 
 export namespace tslab {
 
+/// The bytes of a page, and their binary logarithm.
 inline constexpr std::size_t page_bytes = 4096;
 inline constexpr unsigned page_shift = 12;
 inline constexpr unsigned max_slots = 64;                                ///< a subslab's state is one 64-bit word
@@ -34,6 +35,7 @@ inline constexpr std::array<class_shape, 38> class_shapes{{
     {3584, 16, 1},  {5120, 16, 1},  {7168, 16, 1},
 }};
 
+/// The number of size classes; their indices are below it.
 inline constexpr unsigned class_count = static_cast<unsigned>(class_shapes.size());
 inline constexpr unsigned large_class = class_count;   ///< the index of everything above the classes, in statistics
 inline constexpr std::size_t max_class_size =

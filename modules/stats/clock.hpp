@@ -30,12 +30,15 @@ export namespace tslab {
 /// to the wall time.
 class stopwatch {
 public:
+    /// Begins to measure, on the calling thread.
     stopwatch() noexcept : cpu_{read_clock(CLOCK_THREAD_CPUTIME_ID)}, wall_{now_ns()} {}
 
+    /// The time since the start.
     struct reading {
-        std::uint64_t wall_ns;
-        std::uint64_t cpu_ns;
+        std::uint64_t wall_ns;   ///< of the wall clock, in nanoseconds
+        std::uint64_t cpu_ns;    ///< that the thread executed, in nanoseconds
     };
+    /// Reads both clocks. Requires: the calling thread made the stopwatch.
     [[nodiscard]] reading read() const noexcept
     {
         std::uint64_t const wall = now_ns() - wall_;

@@ -17,11 +17,11 @@ enum class page_use : std::uint8_t {
 
 /// Neighbouring pages of one use: a slab, a large allocation, or a run of free pages.
 struct map_run {
-    std::uint32_t first_page = 0;
-    std::uint32_t pages = 0;
-    page_use use = page_use::free_purged;
-    std::uint32_t class_index = 0;   ///< of a slab, cached or not; of a large allocation the class `large`
-    std::uint32_t epoch = 0;         ///< its ring slot; era 0: no epoch, or one that was opened meanwhile
+    std::uint32_t first_page = 0;           ///< the index of its first page in the map
+    std::uint32_t pages = 0;                ///< how many it has
+    page_use use = page_use::free_purged;   ///< what all of them are used for
+    std::uint32_t class_index = 0;          ///< of a slab, cached or not; of a large allocation the class `large`
+    std::uint32_t epoch = 0;                ///< its ring slot; era 0: no epoch, or one that was opened meanwhile
     std::uint64_t era = 0;
     std::uint32_t label_id = 0;   ///< without an epoch: of the name `unattributed`, which is not a label's
     std::uint32_t slots = 0;      ///< of a slab; of a large allocation 1

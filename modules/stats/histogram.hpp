@@ -10,10 +10,11 @@ export namespace tslab {
 /// Counts of durations in nanoseconds. Bucket 0 holds 0; bucket b holds [2^(b-1), 2^b); the last bucket holds all
 /// above.
 struct log2_histogram {
-    static constexpr std::size_t bucket_count = 40;
+    static constexpr std::size_t bucket_count = 40;   ///< the last begins at 2^38 ns, 4.6 minutes
 
-    std::array<std::uint64_t, bucket_count> buckets{};
+    std::array<std::uint64_t, bucket_count> buckets{};   ///< how many durations each holds
 
+    /// The bucket that holds a duration of `ns`.
     [[nodiscard]] static constexpr std::size_t bucket_of(std::uint64_t ns) noexcept
     {
         return std::min(static_cast<std::size_t>(std::bit_width(ns)), bucket_count - 1);
@@ -23,6 +24,7 @@ struct log2_histogram {
     {
         return (std::uint64_t{1} << bucket) - 1;
     }
+    /// How many durations all buckets hold.
     [[nodiscard]] constexpr std::uint64_t total() const noexcept
     {
         std::uint64_t n = 0;
@@ -43,6 +45,7 @@ struct log2_histogram {
         }
         return 0;
     }
+    /// Adds the counts of another histogram.
     constexpr void add(log2_histogram const& other) noexcept
     {
         for (std::size_t b = 0; b < bucket_count; ++b)
@@ -65,6 +68,7 @@ struct timing_stats {
     log2_histogram wall{};
     log2_histogram wait{};
 
+    /// Adds the events of other statistics.
     void add(timing_stats const& other) noexcept
     {
         samples += other.samples;

@@ -31,7 +31,10 @@ struct figure_type {
 export namespace tslab {
 
 /// ACTIVE: allocations are served. CLOSING: they are refused.
-enum class epoch_state : std::uint8_t { active, closing };
+enum class epoch_state : std::uint8_t {
+    active,   ///< allocations are served
+    closing   ///< allocations are refused
+};
 
 /// The state of a ring slot.
 enum class lifecycle : std::uint8_t {
@@ -46,9 +49,9 @@ inline constexpr std::uint32_t label_buckets = 16;
 
 /// A source location of the program. Empty if unknown.
 struct source_entry {
-    std::string file{};
-    std::uint32_t line = 0;
-    std::string function{};
+    std::string file{};       ///< as the compiler names it
+    std::uint32_t line = 0;   ///< the first is 1
+    std::string function{};   ///< with its parameters
 
     friend bool operator==(source_entry const&, source_entry const&) = default;
 };
@@ -78,6 +81,7 @@ struct global_stats {
     friend bool operator==(global_stats const&, global_stats const&) = default;
 };
 
+/// One size class, or all large allocations. Its figures are lines of figures.def.
 struct class_stats {
 #define TSLAB_OF_CLASS
 #include "figures.def"
@@ -85,6 +89,7 @@ struct class_stats {
     std::array<contention_stats, label_buckets> by_label{};
     std::optional<lock_timing_stats> lock_timing{};   ///< absent while timing is off
 
+    /// Slabs that belong to an epoch.
     [[nodiscard]] std::uint64_t slabs_in_use() const noexcept { return partial_slabs + full_slabs; }
 
     friend bool operator==(class_stats const&, class_stats const&) = default;
@@ -98,13 +103,14 @@ struct class_share {
     friend bool operator==(class_share const&, class_share const&) = default;
 };
 
+/// One ring slot: the epoch in it, or its last one. Its figures are lines of figures.def.
 struct epoch_stats {
 #define TSLAB_OF_EPOCH
 #include "figures.def"
-    epoch_state state = epoch_state::active;
-    tslab::lifecycle lifecycle = tslab::lifecycle::idle;
-    source_entry opened_at{};             ///< the place of the oldest enter without an exit
-    std::vector<class_share> classes{};   ///< the classes with slabs or large pages in it
+    epoch_state state = epoch_state::active;               ///< whether allocations are served
+    tslab::lifecycle lifecycle = tslab::lifecycle::idle;   ///< the state of the ring slot
+    source_entry opened_at{};                              ///< the place of the oldest enter without an exit
+    std::vector<class_share> classes{};                    ///< the classes with slabs or large pages in it
 
     friend bool operator==(epoch_stats const&, epoch_stats const&) = default;
 };
@@ -120,7 +126,7 @@ struct label_stats {
 
 /// The results of sampling: one allocation in 1,024 while it was on, and every repair.
 struct sampling_stats {
-    timing_stats alloc{};
+    timing_stats alloc{};    ///< of allocations
     timing_stats free{};     ///< of frees that leave the fast path
     timing_stats repair{};   ///< the timed ones: all while sampling is on
 #define TSLAB_OF_SAMPLING
@@ -129,10 +135,11 @@ struct sampling_stats {
     friend bool operator==(sampling_stats const&, sampling_stats const&) = default;
 };
 
+/// One thread of the heap. Its figures are lines of figures.def.
 struct thread_stats {
 #define TSLAB_OF_THREAD
 #include "figures.def"
-    sampling_stats sampling{};
+    sampling_stats sampling{};   ///< of its allocations and frees
 
     friend bool operator==(thread_stats const&, thread_stats const&) = default;
 };
@@ -157,8 +164,8 @@ struct waterfall_stats {
 
 /// A named count.
 struct named_count {
-    std::string name{};
-    std::uint64_t count = 0;
+    std::string name{};        ///< what is counted
+    std::uint64_t count = 0;   ///< how often
 
     friend bool operator==(named_count const&, named_count const&) = default;
 };
@@ -174,7 +181,7 @@ struct snapshot {
     static constexpr std::uint32_t schema_version = 1;   ///< of its JSON form
     static constexpr std::uint32_t struct_version = 2;
 
-    std::string name{};
+    std::string name{};   ///< of the heap, as allocator_options gave it
     std::uint64_t instance =
         0;   ///< tells heaps of one name in one process apart: 1 for the first of the name, else the
              ///< heap's number, which no other heap of the process ever has; 0: not known
@@ -195,7 +202,7 @@ struct snapshot {
     bool sampling = false;                  ///< whether allocations are timed at present
     bool live_known = true;   ///< false: read from outside, without the right to read the process's memory. Then live
                               ///< objects are not known: live objects, empty slabs and frees are reported as 0
-    global_stats global{};
+    global_stats global{};    ///< the heap as a whole
     std::vector<class_stats> classes{};   ///< by class index; the last one is everything above the classes
     std::vector<epoch_stats> epochs{};    ///< every ring slot that was ever opened
     std::vector<thread_stats> threads{};

@@ -11,9 +11,10 @@ export namespace tslab {
 
 /// A number of live objects and the bytes of their slots.
 struct live_count {
-    std::uint64_t objects = 0;
-    std::uint64_t bytes = 0;
+    std::uint64_t objects = 0;   ///< how many
+    std::uint64_t bytes = 0;     ///< of their slots, which may be larger than what was asked for
 
+    /// Adds both.
     live_count& operator+=(live_count const& more) noexcept
     {
         objects += more.objects;

@@ -24,16 +24,21 @@
 #define TSLAB_ABI 0
 #define TSLAB_VERSION "0.1.0"
 
+/* What the library exports, and what lets no exception pass. */
 #if defined(__GNUC__)
+/* Marks a declaration of the library. */
 #define TSLAB_API __attribute__((visibility("default")))
 #else
+/* Marks a declaration of the library. */
 #define TSLAB_API
 #endif
 
 #ifdef __cplusplus
 extern "C" {
+/* Marks a function that lets no exception pass. */
 #define TSLAB_NOEXCEPT noexcept
 #else
+/* Marks a function that lets no exception pass. */
 #define TSLAB_NOEXCEPT
 #endif
 
@@ -78,8 +83,9 @@ typedef struct tslab_text {
 #endif
 } tslab_text;
 
+/* Why a function failed. */
 typedef enum tslab_status {
-    TSLAB_OK = 0,
+    TSLAB_OK = 0,             /* it did not */
     TSLAB_OUT_OF_MEMORY = 1,  /* memory, address space, or a hook at thread exit or fork cannot be had */
     TSLAB_INVALID = 2,        /* an option is out of range, or an argument is null */
     TSLAB_ABI_MISMATCH = 3,   /* headers and library have different ABIs */

@@ -8,6 +8,7 @@
 
 #include <tslab/c/base.h>
 
+/* The value of a figure that was not asked for, or cannot be had. */
 #define TSLAB_UNKNOWN UINT64_MAX
 
 /* Contention between threads. It is a member of others and does not grow. */

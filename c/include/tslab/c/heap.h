@@ -11,12 +11,14 @@
 extern "C" {
 #endif
 
+/* What happens to empty slabs and free pages; docs/memory.md. */
 typedef enum tslab_reclaim {
     TSLAB_RECLAIM_EAGER = 0,  /* nothing is cached; every close purges all free pages */
     TSLAB_RECLAIM_CACHED = 1, /* empty slabs stay while they are used */
     TSLAB_RECLAIM_NEVER = 2   /* pages stay resident for reuse */
 } tslab_reclaim;
 
+/* Which checks of a checked build a heap makes; docs/checked.md. */
 typedef enum tslab_checks {
     TSLAB_CHECKS_AUTOMATIC = 0, /* in a build with checks: forward under AddressSanitizer and Valgrind, else canaries */
     TSLAB_CHECKS_OFF = 1,
@@ -80,7 +82,7 @@ TSLAB_API void tslab_heap_set_front(tslab_heap* heap, void* object) TSLAB_NOEXCE
 
 /* What a close or a trim did. `rss_*`: resident bytes of the process. */
 typedef struct tslab_close_report {
-    tslab_epoch epoch;
+    tslab_epoch epoch;  /* that was asked for */
     bool found;    /* false: no such epoch, or it is gone already; nothing was done */
     bool closed;   /* the epoch is CLOSING now; false for a trim, and for a current epoch without a successor */
     bool drained;  /* nothing of the epoch remains */
@@ -118,8 +120,9 @@ TSLAB_API bool tslab_epoch_is_active(const tslab_heap* heap, tslab_epoch e) TSLA
 
 /* Memory by pointer. */
 
+/* Why an allocation returned null. */
 typedef enum tslab_refusal {
-    TSLAB_REFUSED_NOT = 0,
+    TSLAB_REFUSED_NOT = 0,           /* it did not */
     TSLAB_REFUSED_CLOSED = 1,        /* the epoch is not ACTIVE */
     TSLAB_REFUSED_OUT_OF_MEMORY = 2  /* or the size is above PTRDIFF_MAX, or the alignment no power of two */
 } tslab_refusal;
@@ -138,8 +141,9 @@ TSLAB_API void tslab_free(tslab_heap* heap, void* pointer) TSLAB_NOEXCEPT;
 
 /* Memory by handle. */
 
+/* Result of a free by handle. */
 typedef enum tslab_free_result {
-    TSLAB_FREE_OK = 0,
+    TSLAB_FREE_OK = 0,            /* it was live and is free now */
     TSLAB_FREE_STALE = 1,         /* the slot has been allocated again since */
     TSLAB_FREE_ALREADY_FREE = 2,  /* freed before, and not allocated by handle since */
     TSLAB_FREE_FOREIGN = 3,       /* another heap's handle, or 0 */

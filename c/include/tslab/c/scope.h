@@ -24,6 +24,7 @@ typedef struct tslab_place {
 } tslab_place;
 
 #ifndef __cplusplus
+/* The place of its use. */
 #define TSLAB_HERE (&(tslab_place){__FILE__, __func__, __LINE__, 0})
 #endif
 

@@ -72,7 +72,7 @@ TSLAB_API bool tslab_snapshot_write_json(const tslab_snapshot* s, tslab_writer w
 
 /* A leak candidate: an epoch that should have drained. */
 typedef struct tslab_leak {
-    tslab_epoch epoch;
+    tslab_epoch epoch;         /* it, and its label */
     tslab_text label;
     uint32_t lifecycle;        /* 0 IDLE, 1 ACTIVE, 2 CLOSING, 3 DRAINED */
     uint32_t refcount;         /* domains inside */

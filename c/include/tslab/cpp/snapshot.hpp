@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+/// Compares the texts.
 inline bool operator==(tslab_text a, std::string_view b) noexcept { return static_cast<std::string_view>(a) == b; }
 inline bool operator!=(tslab_text a, std::string_view b) noexcept { return !(a == b); }
 
