@@ -32,7 +32,7 @@ def declared(headers):
     functions, bare = set(), set()
     for path in headers:
         text = path.read_text()
-        for found in re.finditer(r"TSLAB_API[^;]*?\b(tslab_\w+)\(", text):
+        for found in re.finditer(r"^TSLAB_API[^;]*?\b(tslab_\w+)\(", text, re.M):
             functions.add(found[1])
             above = text[: found.start()].rstrip()
             if not above.endswith("*/") and not above.endswith("TSLAB_NOEXCEPT;"):

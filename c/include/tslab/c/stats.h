@@ -65,9 +65,9 @@ TSLAB_API bool tslab_heap_stats(const tslab_heap* heap, tslab_global_stats* out,
  * terminator; 0 if memory is out. If `size` is greater than the length, writes it, terminated, to [out, out + size); else it writes
  * nothing: call again with more room. `out` may be null if `size` is 0. */
 TSLAB_API size_t tslab_snapshot_json(const tslab_snapshot* s, char* out, size_t size) TSLAB_NOEXCEPT;
-/* The same, passed to `write` in one call, not terminated, with `context`. Returns false, without a call, if memory is out. `write`
- * must not leave by an exception or longjmp. */
+/* Gets a text, not terminated; must not leave by an exception or longjmp. */
 typedef void (*tslab_writer)(const char* text, size_t size, void* context);
+/* Passes the same JSON to `write` in one call, with `context`. Returns false, without a call, if memory is out. */
 TSLAB_API bool tslab_snapshot_write_json(const tslab_snapshot* s, tslab_writer write, void* context) TSLAB_NOEXCEPT;
 
 /* A leak candidate: an epoch that should have drained. */
@@ -89,10 +89,11 @@ typedef struct tslab_leak {
     tslab_text sentence;       /* all of that in one line */
 } tslab_leak;
 
-/* Calls `visit` for each epoch that a domain entered at least `older_than_seconds` ago and has not left, and for each closed epoch
- * that objects have outlived for so long; the most bytes held first. The pointer and its texts are valid during the call. Returns the
- * number of candidates; -1 if memory is out. `visit` may be null. */
+/* Gets a candidate; the pointer and its texts are valid during the call. Must not leave by an exception or longjmp. */
 typedef void (*tslab_leak_visitor)(const tslab_leak* leak, void* context);
+/* Calls `visit` for each epoch that a domain entered at least `older_than_seconds` ago and has not left, and for each closed epoch
+ * that objects have outlived for so long; the most bytes held first. Returns the number of candidates; -1 if memory is out. `visit`
+ * may be null. */
 TSLAB_API int64_t tslab_find_leaks(const tslab_snapshot* s, double older_than_seconds, tslab_leak_visitor visit,
                                    void* context) TSLAB_NOEXCEPT;
 
