@@ -99,6 +99,7 @@ public:
     /// Complexity: linear in the slabs that the resource holds.
     std::uint64_t release() noexcept;
 
+    /// The heap, the epoch and the domain of the resource.
     [[nodiscard]] inline allocator& heap() const noexcept { return domain_.heap(); }
     [[nodiscard]] inline epoch_id epoch() const noexcept { return domain_.epoch(); }
     [[nodiscard]] inline epoch_domain& domain() noexcept { return domain_; }

@@ -35,7 +35,7 @@ typedef struct tslab_global_stats {
     uint64_t madvise_failures; /* calls: Calls of madvise that the kernel refused; the pages stay */
     uint64_t madvise_asked_bytes; /* bytes: Bytes handed to madvise, of calls whose effect mincore could measure */
     uint64_t madvise_gone_bytes; /* bytes: Bytes of those no longer resident right after the call, by mincore */
-    uint64_t purge_ns; /* ns: Time spent on giving memory to the kernel: madvise, mincore and munmap, whoever called */
+    uint64_t purge_ns; /* ns: Time spent on giving memory to the kernel: madvise, mincore and munmap, on every thread */
     uint64_t unmap_failures; /* runs: Runs of free units of addresses that the kernel refused to unmap */
     uint64_t purges_by_time; /* passes: Decays of threads at work that gave unwanted pages to the kernel */
     uint64_t purges_by_work; /* passes: Purges of pages that were not needed while much was allocated */
