@@ -65,7 +65,7 @@ check_text 'CMake project of C alone, run' '100% tests passed' ctest --test-dir 
 
 install /root/packages/tslab-tools_*.deb
 make -s -B program_c
-coproc holder { ./program_c hold; }
+coproc holder { exec ./program_c hold; }
 holder_pid=$!
 read -r ready <&"${holder[0]}"
 [[ $ready == ready ]] || { echo "the C program does not hold its heap"; exit 1; }
