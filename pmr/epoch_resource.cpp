@@ -186,48 +186,69 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
     return p;
 }
 
-/// On a thread that did not make the resource: allocates from that thread's own cache in the epoch, if it has one with
-/// a free slot.
-inline void* epoch_resource::allocate_elsewhere(std::size_t code) const noexcept
+/// On a thread that did not make the resource: allocates from that thread's own cache in the epoch, if one is attached.
+[[gnu::always_inline]] inline epoch_resource::from_elsewhere
+epoch_resource::allocate_elsewhere(std::size_t code) const noexcept
 {
     thread_record* const me = heap().state().record();
     if (me == nullptr || !me->enter()) [[unlikely]]
-        return nullptr;
+        return {nullptr, false};
     thread_cache* const l = me->caches[epoch().index].load(std::memory_order_relaxed);
-    void* const p = l != nullptr && l->key() == epoch().era ? l->allocate_at(code) : nullptr;
+    bool const open = l != nullptr && l->key() == epoch().era;
+    void* p = nullptr;
+    if (open) [[likely]] {
+        p = l->allocate_at(code);
+        if (p == nullptr) [[unlikely]]
+            p = l->refill(static_cast<unsigned>(code / bin_code_step), *me);
+    }
     me->leave();
-    return p;
+    return {p, open};
+}
+
+/// Frees a slot that no cache of the calling thread owns. Requires: the thread, whose record is `me`, is in an operation.
+/// Returns false for anything else.
+[[gnu::noinline]] bool epoch_resource::deallocate_remote(thread_record& me, unsigned bin, void* p) const noexcept
+{
+    heap_state& state = heap().state();
+    resolved const at = resolve(state, p);
+    if (!at.is_slot_in(bin, state.epoch_slabs_at(epoch().index)))
+        return false;
+    thread_cache const* const holder = cache_owning(*at.page);
+    return (holder == nullptr || !holder->admits_frees_of(&me)) && free_remote(state, *at.subslab, bin, at.slot, &me);
 }
 
 /// On such a thread: frees into its own cache in the epoch, or as a remote free. Returns false for anything else; the
 /// shared path handles it and reports errors.
-inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noexcept
+[[gnu::always_inline]] inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noexcept
 {
-    heap_state& state = heap().state();
-    thread_record* const me = state.record();
-    auto const bin = static_cast<unsigned>(code / bin_code_step);
+    if (!map_->covers(p)) [[unlikely]]
+        return false;
+    thread_record* const me = heap().state().record();
     // enter() fails in a signal handler that interrupted an operation; it must take no lock.
-    if (me == nullptr || !map_->covers(p) || !me->enter()) [[unlikely]]
+    if (me == nullptr || !me->enter()) [[unlikely]]
         return false;
     thread_cache* const own = me->caches[epoch().index].load(std::memory_order_relaxed);
     bool done = own != nullptr && own->key() == epoch().era && own->deallocate_at(code, *map_, p);
-    if (!done) {
-        resolved const at = resolve(state, p);
-        if (at.is_slot_in(bin, state.epoch_slabs_at(epoch().index))) {
-            thread_cache const* const holder = cache_owning(*at.page);
-            done = (holder == nullptr || !holder->admits_frees_of(me)) &&
-                   free_remote(state, *at.subslab, bin, at.slot, me);
-        }
-    }
+    if (!done)
+        done = deallocate_remote(*me, static_cast<unsigned>(code / bin_code_step), p);
     me->leave();
     return done;
 }
 
 [[gnu::noinline]] void* epoch_resource::allocate_slow(std::size_t bytes, std::size_t alignment)
 {
-    if (std::size_t const code = code_of(bytes); code != no_code && alignment <= fast_alignment && !is_at_home())
-        if (void* const p = allocate_elsewhere(code)) [[likely]]
-            return p;
+    if (std::size_t const code = code_of(bytes); code != no_code && alignment <= fast_alignment && !is_at_home()) {
+        from_elsewhere const got = allocate_elsewhere(code);
+        if (got.p != nullptr) [[likely]]
+            return got.p;
+        if (got.asked)   // memory is out, which the refill has counted
+            throw std::bad_alloc{};
+    }
+    return allocate_rare(bytes, alignment);
+}
+
+[[gnu::noinline]] void* epoch_resource::allocate_rare(std::size_t bytes, std::size_t alignment)
+{
     if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || !std::has_single_bit(alignment))
         throw std::bad_alloc{};
     refusal why{};
@@ -254,11 +275,15 @@ inline bool epoch_resource::deallocate_elsewhere(std::size_t code, void* p) noex
 // Modelled: tests/models/exclusive.pml, step deallocate_slow; tests/models/serial.pml, step deallocate_slow
 [[gnu::noinline]] void epoch_resource::deallocate_slow(void* p, std::size_t bytes, std::size_t alignment)
 {
-    if (p == nullptr) [[unlikely]]
-        return;
     if (std::size_t const code = code_of(bytes);
         code != no_code && alignment <= fast_alignment && !is_at_home() && deallocate_elsewhere(code, p)) [[likely]]
         return;
+    if (p != nullptr) [[likely]]
+        deallocate_rare(p, bytes, alignment);
+}
+
+[[gnu::noinline]] void epoch_resource::deallocate_rare(void* p, std::size_t bytes, std::size_t alignment)
+{
     bool const at_home = serial_ ? take_over() : domain_.on_own_thread();
     thread_cache& l = *cache_.load(std::memory_order_relaxed);
     if (map_ == &empty_map) {

@@ -143,8 +143,16 @@ private:
     [[nodiscard]] static void* refill(thread_cache& l, std::size_t code);
     void* allocate_slow(std::size_t bytes, std::size_t alignment);
     void deallocate_slow(void* p, std::size_t bytes, std::size_t alignment);
-    [[nodiscard]] void* allocate_elsewhere(std::size_t code) const noexcept;
+    [[nodiscard]] void* allocate_rare(std::size_t bytes, std::size_t alignment);
+    void deallocate_rare(void* p, std::size_t bytes, std::size_t alignment);
+    /// Result of allocate_elsewhere: the object, null if there is none; whether the thread has a cache that was asked.
+    struct from_elsewhere {
+        void* p;
+        bool asked;
+    };
+    [[nodiscard]] from_elsewhere allocate_elsewhere(std::size_t code) const noexcept;
     [[nodiscard]] bool deallocate_elsewhere(std::size_t code, void* p) noexcept;
+    [[nodiscard]] bool deallocate_remote(thread_record& me, unsigned bin, void* p) const noexcept;
     [[nodiscard]] void* allocate_class(unsigned c, refusal& why) noexcept;
     [[nodiscard]] thread_cache* usable_cache(thread_record& me) noexcept;
     [[nodiscard]] bool take_over() noexcept;
