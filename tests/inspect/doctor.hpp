@@ -6,8 +6,10 @@
 #pragma once
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -38,6 +40,28 @@ inline tslab::finding only(snapshot const& s, snapshot const* before = nullptr)
     auto findings = tslab::diagnose(s, before);
     BOOST_REQUIRE_MESSAGE(findings.size() == 1u, tslab::to_text(findings));
     return findings[0];
+}
+
+/// The same; checks its code, severity and evidence.
+inline tslab::finding only(snapshot const& s, std::string_view code, std::string_view severity,
+                           std::string_view evidence)
+{
+    tslab::finding f = only(s);
+    BOOST_TEST(f.code == code);
+    BOOST_TEST(tslab::severity_name(f.severity) == severity);
+    BOOST_TEST(f.evidence == evidence);
+    return f;
+}
+
+/// Gives a figure of `s` one value after the other, and checks the severity of the first finding of `code` for each.
+template <class Figure>
+void check_steps(snapshot const& s, Figure& figure, std::string_view code,
+                 std::initializer_list<std::pair<std::type_identity_t<Figure>, std::string_view>> steps)
+{
+    for (auto const& [value, expected] : steps) {
+        figure = value;
+        BOOST_TEST_CONTEXT(code << " at " << value) { BOOST_TEST(severity_of(s, code) == expected); }
+    }
 }
 
 inline double figure_of(tslab::finding const& f, std::string_view name)

@@ -8,6 +8,7 @@
 
 #include "doctor.hpp"
 
+using doctor::check_steps;
 using doctor::figure_of;
 using doctor::label;
 using doctor::only;
@@ -18,16 +19,10 @@ BOOST_AUTO_TEST_CASE(out_of_memory)
 {
     auto s = synthetic_heap();
     s.global.out_of_memory = s.classes[3].out_of_memory = 1;
-    auto const f = only(s);
-    BOOST_TEST(f.code == "out_of_memory");
-    BOOST_TEST((f.severity == tslab::severity::warning));
-    BOOST_TEST(f.evidence ==
-               "1 allocation since the start failed for want of memory; the heap holds 0 bytes, 0 bytes of it empty. "
-               "Most of it: class 192 (1).");
-    s.global.out_of_memory = 99;
-    CHECK_CODE(s, "out_of_memory", "warning");
-    s.global.out_of_memory = 100;
-    CHECK_CODE(s, "out_of_memory", "critical");
+    only(s, "out_of_memory", "warning",
+         "1 allocation since the start failed for want of memory; the heap holds 0 bytes, 0 bytes of it empty. "
+         "Most of it: class 192 (1).");
+    check_steps(s, s.global.out_of_memory, "out_of_memory", {{99, "warning"}, {100, "critical"}});
 }
 
 BOOST_AUTO_TEST_CASE(closed_epoch_allocation)
@@ -38,17 +33,12 @@ BOOST_AUTO_TEST_CASE(closed_epoch_allocation)
     s.classes[7].slow_path_epoch_closed = 5;
     s.classes[tslab::large_class].slow_path_epoch_closed = 2;
     s.global.slow_path_epoch_closed = 11;
-    auto const f = only(s);
-    BOOST_TEST(f.code == "closed_epoch_allocation");
-    BOOST_TEST((f.severity == tslab::severity::warning));
-    BOOST_TEST(f.evidence ==
-               "11 allocations since the start named an epoch that is CLOSING and got nothing. Most of it: class 768 "
-               "(5), class 64 (3), large allocations (2).");
+    auto const f =
+        only(s, "closed_epoch_allocation", "warning",
+             "11 allocations since the start named an epoch that is CLOSING and got nothing. Most of it: class 768 "
+             "(5), class 64 (3), large allocations (2).");
     BOOST_TEST(figure_of(f, "total_slow_epoch_closed") == 11);
-    s.global.slow_path_epoch_closed = 999;
-    CHECK_CODE(s, "closed_epoch_allocation", "warning");
-    s.global.slow_path_epoch_closed = 1000;
-    CHECK_CODE(s, "closed_epoch_allocation", "critical");
+    check_steps(s, s.global.slow_path_epoch_closed, "closed_epoch_allocation", {{999, "warning"}, {1000, "critical"}});
 }
 
 BOOST_AUTO_TEST_CASE(resource_leak)
@@ -57,14 +47,10 @@ BOOST_AUTO_TEST_CASE(resource_leak)
     s.global.leaked_objects = 1;
     s.global.misuses = 1;
     s.misuses = {{"leak", 1}, {"double_free", 0}};
-    auto const f = only(s);   // and no finding of misuse for the same
-    BOOST_TEST(f.code == "resource_leak");
-    BOOST_TEST((f.severity == tslab::severity::warning));
-    BOOST_TEST(f.evidence == "1 object was still live since the start when the resource that handed them out ended.");
-    s.global.leaked_objects = 9'999;
-    CHECK_CODE(s, "resource_leak", "warning");
-    s.global.leaked_objects = 10'000;
-    CHECK_CODE(s, "resource_leak", "critical");
+    // And no finding of misuse for the same.
+    only(s, "resource_leak", "warning",
+         "1 object was still live since the start when the resource that handed them out ended.");
+    check_steps(s, s.global.leaked_objects, "resource_leak", {{9'999, "warning"}, {10'000, "critical"}});
 }
 
 BOOST_AUTO_TEST_CASE(misuse)
@@ -97,10 +83,7 @@ BOOST_AUTO_TEST_CASE(refused_handles)
     s.global.refused_handles = 1;
     BOOST_TEST(only(s).code == "refused_handles");
     CHECK_CODE(s, "refused_handles", "hint");
-    s.global.refused_handles = 999;
-    CHECK_CODE(s, "refused_handles", "hint");
-    s.global.refused_handles = 1000;
-    CHECK_CODE(s, "refused_handles", "warning");
+    check_steps(s, s.global.refused_handles, "refused_handles", {{999, "hint"}, {1000, "warning"}});
 }
 
 BOOST_AUTO_TEST_CASE(labels)
@@ -110,10 +93,7 @@ BOOST_AUTO_TEST_CASE(labels)
     BOOST_TEST(only(s).code == "labels_in_overflow");
     BOOST_TEST(only(s).evidence == "1 time since the start a label beyond the first 14 was counted as \"other\".");
     CHECK_CODE(s, "labels_in_overflow", "hint");
-    s.global.labels_in_overflow = 999;
-    CHECK_CODE(s, "labels_in_overflow", "hint");
-    s.global.labels_in_overflow = 1000;
-    CHECK_CODE(s, "labels_in_overflow", "warning");
+    check_steps(s, s.global.labels_in_overflow, "labels_in_overflow", {{999, "hint"}, {1000, "warning"}});
     s = synthetic_heap();
     s.global.labels_cut = 1;
     BOOST_TEST(only(s).code == "labels_cut");
@@ -130,13 +110,11 @@ BOOST_AUTO_TEST_CASE(escapes)
     CHECK_CODE(s, "escapes", "none");
     s.labels[1].escapes = 100;
     s.labels[1].escaped_bytes = 4096;
-    auto const f = only(s);
-    BOOST_TEST(f.code == "escapes");
+    auto const f =
+        only(s, "escapes", "warning",
+             "100 allocations of 4.0 KiB since the start came from the default resource inside of a scope with this "
+             "label.");
     BOOST_TEST(f.subject == "label \"orders\"");
-    BOOST_TEST((f.severity == tslab::severity::warning));
-    BOOST_TEST(f.evidence ==
-               "100 allocations of 4.0 KiB since the start came from the default resource inside of a scope with this "
-               "label.");
     s.labels[2].escapes = 100'000;
     BOOST_TEST(tslab::diagnose(s).size() == 2u);
     BOOST_TEST(tslab::diagnose(s)[0].subject == "label \"search\"");

@@ -8,6 +8,7 @@
 
 #include "doctor.hpp"
 
+using doctor::check_steps;
 using doctor::figure_of;
 using doctor::only;
 using doctor::same_before;
@@ -20,15 +21,9 @@ BOOST_AUTO_TEST_CASE(madvise_failures)
     auto s = synthetic_heap();
     s.global.madvise_calls = 1000;
     s.global.madvise_failures = 1;
-    auto const f = only(s);
-    BOOST_TEST(f.code == "madvise_failures");
-    BOOST_TEST((f.severity == tslab::severity::warning));
-    BOOST_TEST(f.evidence ==
-               "1 of 1000 calls of madvise failed since the start; nothing is lost, but the pages stay resident.");
-    s.global.madvise_failures = 99;
-    CHECK_CODE(s, "madvise_failures", "warning");
-    s.global.madvise_failures = 100;
-    CHECK_CODE(s, "madvise_failures", "critical");
+    only(s, "madvise_failures", "warning",
+         "1 of 1000 calls of madvise failed since the start; nothing is lost, but the pages stay resident.");
+    check_steps(s, s.global.madvise_failures, "madvise_failures", {{99, "warning"}, {100, "critical"}});
 }
 
 BOOST_AUTO_TEST_CASE(madvise_stays)
@@ -37,16 +32,11 @@ BOOST_AUTO_TEST_CASE(madvise_stays)
     auto& g = s.global;
     g.madvise_asked_bytes = mib;
     g.madvise_gone_bytes = mib / 2;
-    auto const f = only(s);
-    BOOST_TEST(f.code == "madvise_stays");
-    BOOST_TEST((f.severity == tslab::severity::warning));
-    BOOST_TEST(f.evidence == "Of 1.0 MiB handed to madvise since the start 512.0 KiB (50.0 %) was no longer resident "
-                             "afterwards.");
+    auto const f = only(s, "madvise_stays", "warning",
+                        "Of 1.0 MiB handed to madvise since the start 512.0 KiB (50.0 %) was no longer resident "
+                        "afterwards.");
     BOOST_TEST(figure_of(f, "cooperation_pct") == 50);
-    g.madvise_gone_bytes = mib / 2 + 1;
-    CHECK_CODE(s, "madvise_stays", "none");
-    g.madvise_gone_bytes = mib / 10;
-    CHECK_CODE(s, "madvise_stays", "critical");
+    check_steps(s, g.madvise_gone_bytes, "madvise_stays", {{mib / 2 + 1, "none"}, {mib / 10, "critical"}});
     g.madvise_asked_bytes = mib - 4096;
     CHECK_CODE(s, "madvise_stays", "none");
     // What was known before is not judged again.
@@ -71,17 +61,10 @@ BOOST_AUTO_TEST_CASE(low_reclaim_yield)
     s.classes[2].epoch_close_recycled_slabs = 290;
     s.classes[5].epoch_close_scanned_slabs = 100;
     s.classes[5].epoch_close_recycled_slabs = 10;
-    auto const f = only(s);
-    BOOST_TEST(f.code == "low_reclaim_yield");
-    BOOST_TEST((f.severity == tslab::severity::warning));
-    BOOST_TEST(f.evidence ==
-               "Closes looked at 1000 slabs since the start and took 300 back (30.0 %); most stay in class 128.");
-    g.epoch_close_recycled_slabs = 301;
-    CHECK_CODE(s, "low_reclaim_yield", "none");
-    g.epoch_close_recycled_slabs = 101;
-    CHECK_CODE(s, "low_reclaim_yield", "warning");
-    g.epoch_close_recycled_slabs = 100;
-    CHECK_CODE(s, "low_reclaim_yield", "critical");
+    only(s, "low_reclaim_yield", "warning",
+         "Closes looked at 1000 slabs since the start and took 300 back (30.0 %); most stay in class 128.");
+    check_steps(s, g.epoch_close_recycled_slabs, "low_reclaim_yield",
+                {{301, "none"}, {101, "warning"}, {100, "critical"}});
     g.epoch_close_scanned_slabs = 999;
     g.epoch_close_recycled_slabs = 0;
     CHECK_CODE(s, "low_reclaim_yield", "none");
@@ -99,11 +82,9 @@ BOOST_AUTO_TEST_CASE(slow_close)
     g.epoch_close_total_ns = 100'000'000;
     CHECK_CODE(s, "slow_close", "warning");
     g.epoch_close_total_ns = 123'456'780;
-    auto const f = only(s);
-    BOOST_TEST(f.code == "slow_close");
-    BOOST_TEST((f.severity == tslab::severity::critical));
-    BOOST_TEST(f.evidence == "10 timed closes took 12.346 ms on average since the start, time for the kernel to "
-                             "take pages not included.");
+    only(s, "slow_close", "critical",
+         "10 timed closes took 12.346 ms on average since the start, time for the kernel to "
+         "take pages not included.");
     g.epoch_close_timed = 9;
     CHECK_CODE(s, "slow_close", "none");
     g.epoch_close_timed = 10;
@@ -120,18 +101,12 @@ BOOST_AUTO_TEST_CASE(empty_held)
     g.live_bytes = 32 * mib;
     g.slabs_cached = 12;
     g.free_resident_pages = 34;
-    auto const f = only(s);
-    BOOST_TEST(f.code == "empty_held");
-    BOOST_TEST((f.severity == tslab::severity::warning));
-    BOOST_TEST(f.evidence ==
-               "64.0 MiB is held without a live object, beside 32.0 MiB of live objects: 12 cached slabs, 34 free "
-               "pages, and empty slabs of open epochs.");
+    only(s, "empty_held", "warning",
+         "64.0 MiB is held without a live object, beside 32.0 MiB of live objects: 12 cached slabs, 34 free "
+         "pages, and empty slabs of open epochs.");
     g.live_bytes += 1;
     CHECK_CODE(s, "empty_held", "none");
-    g.live_bytes = 64 * mib / 10;
-    CHECK_CODE(s, "empty_held", "critical");
-    g.live_bytes = 0;
-    CHECK_CODE(s, "empty_held", "critical");
+    check_steps(s, g.live_bytes, "empty_held", {{64 * mib / 10, "critical"}, {0, "critical"}});
     g.empty_held_bytes -= 1;
     CHECK_CODE(s, "empty_held", "none");
 }
@@ -145,10 +120,8 @@ BOOST_AUTO_TEST_CASE(rss_unexplained)
     g.rss_bytes = 600 * mib;
     CHECK_CODE(s, "rss_unexplained", "none");
     g.rss_bytes += 1;
-    auto const f = only(s);
-    BOOST_TEST(f.code == "rss_unexplained");
-    BOOST_TEST((f.severity == tslab::severity::hint));
-    BOOST_TEST(f.evidence == "The process has 600.0 MiB resident, and this heap accounts for at most 300.0 MiB of it.");
+    only(s, "rss_unexplained", "hint",
+         "The process has 600.0 MiB resident, and this heap accounts for at most 300.0 MiB of it.");
     g.committed_bytes = 32 * mib;
     g.rss_bytes = 288 * mib;
     CHECK_CODE(s, "rss_unexplained", "hint");

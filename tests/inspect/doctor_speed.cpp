@@ -32,13 +32,11 @@ BOOST_AUTO_TEST_CASE(cache_too_small)
     c.empty_slab_recycled = 9000;
     c.slow_path_cache_miss = 1000;   // each page has been taken four times
     c.cache_hits = 9000;
-    auto const f = only(s);
-    BOOST_TEST(f.code == "cache_too_small");
+    auto const f =
+        only(s, "cache_too_small", "warning",
+             "10.0 % of the slabs that became empty since the start found the cache of 8 full, and 10.0 % of the "
+             "slabs asked for were not in it: the same pages go out and come back.");
     BOOST_TEST(f.subject == "class 768");
-    BOOST_TEST((f.severity == tslab::severity::warning));
-    BOOST_TEST(f.evidence ==
-               "10.0 % of the slabs that became empty since the start found the cache of 8 full, and 10.0 % of the "
-               "slabs asked for were not in it: the same pages go out and come back.");
     BOOST_TEST(f.action ==
                "Raise allocator_options::slab_cache, for a try to 64; it may keep that many pages of each class "
                "resident.");
