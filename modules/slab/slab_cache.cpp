@@ -107,7 +107,7 @@ void slab_cache::recut(slab_meta& s, unsigned bin) noexcept
 
 /// Cuts a slab from pages that the caller holds. Their former tag stays in `was` until the thread that gets the slab
 /// has looked for late frees.
-void slab_cache::shape(slab_meta& s, unsigned bin) noexcept
+void slab_cache::shape(slab_meta& s, unsigned bin) const noexcept
 {
     bin_geometry const& b = bins[bin];
     std::uint32_t const index = page_heap::index_of(s);

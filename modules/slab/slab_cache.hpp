@@ -108,7 +108,7 @@ private:
 
     void note_count(class_cache& cache) noexcept __attribute__((requires_capability(cache.lock)));
     [[nodiscard]] slab_meta* cut(unsigned bin, lock_site const& site) noexcept;
-    void shape(slab_meta& s, unsigned bin) noexcept;
+    void shape(slab_meta& s, unsigned bin) const noexcept;
     void discard(slab_meta& s, lock_site const& site) noexcept;
     void discard_chain(slab_meta* first, lock_site const& site) noexcept;
     void make_plain(slab_meta& s) noexcept;
