@@ -73,6 +73,7 @@ using tslab::heap_map;
 using tslab::label_buckets;
 using tslab::label_stats;
 using tslab::lifecycle;
+using tslab::lock_histogram_stats;
 using tslab::lock_timing_stats;
 using tslab::log2_histogram;
 using tslab::map_run;

@@ -378,7 +378,8 @@ private:
     void disarm_named(resolved const& named) noexcept;
     [[nodiscard]] void* take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
                                    thread_record* me, refusal& why, bool by_handle) noexcept;
-    void note_close(close_report const& report, shared_text::copy const& label, bool explicitly) noexcept;
+    void note_close(close_report const& report, shared_text::copy const& label, std::uint32_t label_id,
+                    bool explicitly) noexcept;
     void count_timed(thread_record* me, close_report const& report) noexcept;
     [[nodiscard, gnu::cold, gnu::noinline]] std::uint64_t note_timed_end(thread_record* me, epoch_id e,
                                                                          reclaim_result const& done) noexcept;

@@ -127,7 +127,7 @@ inline std::vector<std::string> label_names(heap_stats_page const& page)
     return names;
 }
 
-inline close_stats read_last_close(last_close_record const& record)
+inline close_stats read_close(last_close_record const& record)
 {
     close_stats c;
     for (int patience = 100; patience > 0; --patience) {
@@ -153,8 +153,11 @@ inline close_stats read_last_close(last_close_record const& record)
 template <readable_heap Heap> void add_lock_times(Heap const& heap, snapshot& s)
 {
     lock_timing_stats all;
+    lock_histogram_stats by_duration;
     std::vector<lock_timing_stats> of_class(class_count + 1);
-    heap.for_each_thread([&](thread_stats_page const&, auto row, auto, timing_stats_page const*, auto) {
+    heap.for_each_thread([&](thread_stats_page const&, auto row, auto, thread_times times, auto) {
+        if (times.locks != nullptr)
+            times.locks->add_to(by_duration);
         for (unsigned c = 0; c <= no_class; ++c)
             if (class_stats_page const* const of = row(c)) {
                 of->waits.add_to(all);
@@ -165,6 +168,7 @@ template <readable_heap Heap> void add_lock_times(Heap const& heap, snapshot& s)
     if (!heap.locks_are_timed(all.samples))
         return;
     s.global.lock_timing = all;
+    s.global.lock_histograms = by_duration;
     for (std::size_t c = 0; c < of_class.size(); ++c)
         s.classes[c].lock_timing = of_class[c];
 }
@@ -214,8 +218,9 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
         of.cache_capacity = stats.slab_cache == 0 ? 0 : std::max(stats.slab_cache / class_shapes[c].pages, 1U);
     }
     s.labels.resize(label_buckets);
-    heap.for_each_thread([&s](thread_stats_page const& t, auto row, auto labels, timing_stats_page const* times,
-                              auto sums) { add_thread(t, row, labels, times, sums, s); });
+    heap.for_each_thread([&s](thread_stats_page const& t, auto row, auto labels, thread_times times, auto sums) {
+        add_thread(t, row, labels, times.sampled, sums, s);
+    });
     if (o.residency)
         for (thread_stats& t : s.threads)
             if (t.tid != 0)
@@ -282,14 +287,18 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     }
     // Names last, so that every number counted above has one; a number without a name has no counts.
     std::vector<std::string> names = label_names(stats);
+    close_page const* const closes = heap.closes();
     for (std::uint32_t i = 0; i < label_buckets; ++i) {
         s.labels[i].label_id = i;
         s.labels[i].name = std::move(names[i]);
         s.labels[i].madvise_asked_bytes = stats.madvise_asked[i].value();
         s.labels[i].madvise_gone_bytes = stats.madvise_gone[i].value();
+        if (closes != nullptr)
+            if (close_stats last = read_close(closes->of_label[i]); last.timestamp_ns != 0)
+                s.labels[i].last_close = std::move(last);
     }
     std::erase_if(s.labels, [](label_stats const& l) { return l.name.empty(); });
-    s.last_close = read_last_close(stats.last_close);
+    s.last_close = read_close(stats.last_close);
     g.rss_bytes = heap.rss_bytes();
     if (s.waterfall) {
         waterfall_stats& w = *s.waterfall;

@@ -41,6 +41,18 @@ void complete(close_report& report, reclaim_result const& done) noexcept
     report.rss_after = done.rss_before != 0 ? read_rss_bytes() : 0;
 }
 
+/// The heap's closes by label, made at the first call; null if there is no memory. The caller holds history_lock.
+close_page* closes_of(heap_state& state) noexcept
+{
+    close_page* made = state.closes().load(std::memory_order_relaxed);
+    if (made == nullptr && (made = state.make_stats_page<close_page>()) != nullptr) {
+        state.closes().store(made, std::memory_order_release);   // release: a reader of the pointer sees the zeroes
+        if (state.published().is_published(made))
+            state.stats().closes.store(made, std::memory_order_release);   // the same for readers outside
+    }
+    return made;
+}
+
 /// Duration of a close without its purges.
 std::uint64_t scan_ns(close_report const& report) noexcept
 {
@@ -84,7 +96,7 @@ close_report allocator::reclaim_epoch(epoch_id e, bool closing, bool closed_befo
     if (closing) {
         count_close(state_, me, done, scan_ns(report));
         count_timed(me, report);
-        note_close(report, label, true);
+        note_close(report, label, label_id, true);
     }
     return report;
 }
@@ -105,13 +117,14 @@ std::uint64_t allocator::note_timed_end(thread_record* me, epoch_id e, reclaim_r
     shared_text::copy label = label_of(e);
     if (label.view().empty() && done.label_id != label_registry::unlabeled)   // its ring slot has been reopened
         label = labels_.name_of(done.label_id);
-    note_close(report, label, false);
+    note_close(report, label, done.label_id, false);
     return scan_ns(report);
 }
 
 /// Stores the report of a close for statistics. `explicitly`: the program asked for it. Other closes do not wait for
 /// each other here: of two that end at the same time, one is stored.
-void allocator::note_close(close_report const& report, shared_text::copy const& label, bool explicitly) noexcept
+void allocator::note_close(close_report const& report, shared_text::copy const& label, std::uint32_t label_id,
+                           bool explicitly) noexcept
 {
     thread_record* const me = state_.record();
     if (report.rss_before != 0 || report.madvise_calls != 0) {
@@ -130,11 +143,16 @@ void allocator::note_close(close_report const& report, shared_text::copy const& 
         history.lock();
     else if (!history.try_lock())
         return;
-    state_.stats().last_close.publish(wall_clock_ns(), report.epoch.index, report.epoch.era, label.view(),
-                                      {report.nanoseconds, report.purge_nanoseconds, report.rss_before,
-                                       report.rss_after, report.scanned_slabs, report.recycled_slabs,
-                                       report.madvise_calls, report.madvise_bytes, report.madvise_failures,
-                                       report.madvise_asked_bytes, report.madvise_gone_bytes});
+    auto const publish = [&, now = wall_clock_ns()](last_close_record& to) {
+        to.publish(now, report.epoch.index, report.epoch.era, label.view(),
+                   {report.nanoseconds, report.purge_nanoseconds, report.rss_before, report.rss_after,
+                    report.scanned_slabs, report.recycled_slabs, report.madvise_calls, report.madvise_bytes,
+                    report.madvise_failures, report.madvise_asked_bytes, report.madvise_gone_bytes});
+    };
+    publish(state_.stats().last_close);
+    if (explicitly || report.madvise_calls != 0 || report.madvise_failures != 0)
+        if (close_page* const closes = closes_of(state_))
+            publish(closes->of_label[label_id]);
     history.unlock();
 }
 

@@ -96,6 +96,9 @@ void add_thread(thread_stats_page const& r, Row row, Labels labels, timing_stats
         repairs_before[i] = r.repairs_before[i].load(std::memory_order_acquire);
     std::uint64_t const allocations_before = r.allocations_before.load(std::memory_order_acquire);
     std::uint64_t const slow_paths_before = r.slow_paths_before.load(std::memory_order_acquire);
+    std::array<std::uint64_t, thread_contention_count> contention_before{};
+    for (std::size_t i = 0; i < contention_before.size(); ++i)
+        contention_before[i] = r.contention_before[i].load(std::memory_order_acquire);
     auto const since = [](std::uint64_t now, std::uint64_t before) { return now > before ? now - before : 0; };
     bool const alive = r.alive.load(std::memory_order_relaxed) != 0;
     for (unsigned c = 0; c < class_count; ++c)
@@ -115,6 +118,16 @@ void add_thread(thread_stats_page const& r, Row row, Labels labels, timing_stats
     t.tid = alive ? static_cast<std::uint32_t>(r.tid.load(std::memory_order_relaxed)) : 0;
     t.allocations = since(allocations, allocations_before);
     t.slow_path_hits = since(sum_of_classes(class_event::slow_path, row), slow_paths_before);
+    auto contention = sum_of_contention(row, labels);
+    for (std::size_t i = 0; i < contention.size(); ++i)
+        contention[i] = since(contention[i], contention_before[i]);
+    auto const event = [&](contention_event e) { return contention[static_cast<std::size_t>(e)]; };
+    t.lock_fast_acquire = event(contention_event::lock_fast);
+    t.lock_contended = event(contention_event::lock_contended);
+    t.bitmap_alloc_cas_retries = event(contention_event::alloc_retry);
+    t.bitmap_free_cas_retries = event(contention_event::free_retry);
+    t.bitmap_alloc_attempts = contention[contention_event_count];
+    t.bitmap_free_attempts = contention[contention_event_count + 1];
     if (times != nullptr) {
         t.sampling.alloc = times->allocations.read_since(times->allocations_before);
         t.sampling.free = times->frees.read_since(times->frees_before);

@@ -7,11 +7,17 @@
 
 namespace tslab {
 
+/// A thread's times; either is null if none was taken.
+struct thread_times {
+    timing_stats_page const* sampled;
+    lock_histograms const* locks;
+};
+
 /// A visitor of `for_each_thread`: the thread's stats page; row(c), its counters of class c or null; labels(c, group), those under a
-/// group of labels or null; its sampled times or null; sums(), the cache_sums of its thread caches.
+/// group of labels or null; its times; sums(), the cache_sums of its thread caches.
 struct thread_visitor {
     template <class Row, class Labels, class Sums>
-    void operator()(thread_stats_page const&, Row, Labels, timing_stats_page const*, Sums) const;
+    void operator()(thread_stats_page const&, Row, Labels, thread_times, Sums) const;
 };
 
 /// A visitor of `for_each_cache_at_work`: ring slot and era of the epoch that the cache is attached to; allocations(), its allocations
@@ -44,6 +50,7 @@ concept readable_heap =
         { h.prepared_epochs() } noexcept -> std::same_as<std::uint32_t>;
         { h.epoch(i) } noexcept -> std::same_as<epoch_stats_page const*>;
         { h.oldest_holder_of(i, epoch) } -> std::same_as<oldest_holder>;
+        { h.closes() } noexcept -> std::same_as<close_page const*>;        // null if there was none that it has
         { h.place(i) } noexcept -> std::same_as<published_place const*>;   // by its number; null if it is not known
 
         // Pages. home_of returns no epoch for a slot that is not below its second argument.

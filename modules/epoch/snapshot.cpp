@@ -60,7 +60,7 @@ public:
             visit(
                 r->stats, [r](unsigned c) { return r->classes.row(c); },
                 [r](unsigned c, std::uint32_t group) { return r->classes.labels(c, group); },
-                r->times.load(std::memory_order_acquire),
+                thread_times{r->times.load(std::memory_order_acquire), r->classes.times().made()},
                 [&] {
                     cache_sums sums;
                     state_.for_each_cache(*r, [&](thread_cache const& l) {
@@ -93,6 +93,7 @@ public:
         auto const& r = static_cast<epoch_record const&>(state_.epoch_slabs_at(i));
         return find_oldest_holder([&r](auto visit) { r.for_each_holder(visit); });
     }
+    [[nodiscard]] close_page const* closes() const noexcept { return std::as_const(state_).closes(); }
     [[nodiscard]] published_place const* place(std::uint32_t number) const noexcept
     {
         return state_.places().text_of(number);

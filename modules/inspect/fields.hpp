@@ -93,6 +93,14 @@ constexpr void describe_fields(S& s, Visit&& visit)
 }
 
 template <class S, class Visit>
+    requires std::is_same_v<std::remove_const_t<S>, lock_histogram_stats>
+constexpr void describe_fields(S& s, Visit&& visit)
+{
+#define TSLAB_OF_LOCK_HISTOGRAMS
+#include "../stats/figures.def"
+}
+
+template <class S, class Visit>
     requires std::is_same_v<std::remove_const_t<S>, class_share>
 constexpr void describe_fields(S& s, Visit&& visit)
 {
@@ -192,6 +200,13 @@ constexpr void describe_derived(lock_timing_stats const& s, [[maybe_unused]] std
 }
 
 template <class Visit>
+constexpr void describe_derived(lock_histogram_stats const& s, [[maybe_unused]] std::uint64_t page_size, Visit&& visit)
+{
+#define TSLAB_OF_LOCK_HISTOGRAMS
+#include "../stats/figures.def"
+}
+
+template <class Visit>
 constexpr void describe_derived(epoch_stats const& s, std::uint64_t page_size, Visit&& visit)
 {
 #define TSLAB_OF_EPOCH
@@ -208,6 +223,8 @@ constexpr void describe_derived(sampling_stats const& s, [[maybe_unused]] std::u
 template <class Visit>
 constexpr void describe_derived(thread_stats const& s, std::uint64_t page_size, Visit&& visit)
 {
+#define TSLAB_OF_THREAD
+#include "../stats/figures.def"
     describe_derived(s.sampling, page_size, std::forward<Visit>(visit));
 }
 

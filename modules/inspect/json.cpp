@@ -47,6 +47,7 @@ template <class S> void put_object(json_writer& w, S const& s, std::uint64_t pag
 }
 
 void put_object(json_writer& w, epoch_stats const& e, std::uint64_t page_size);
+void put_object(json_writer& w, label_stats const& l, std::uint64_t page_size);
 
 template <class S> void put_objects(json_writer& w, std::string_view name, std::vector<S> const& all,
                                     std::uint64_t page_size)
@@ -65,6 +66,8 @@ void put_global(json_writer& w, global_stats const& g, std::uint64_t page_size)
         return;
     describe_heap_lock_times(*g.lock_timing, put{w});
     describe_derived_heap_lock_times(*g.lock_timing, put{w});
+    if (g.lock_histograms)
+        put_fields(w, *g.lock_histograms, page_size);
 }
 
 std::uint64_t value_of(contention_stats const& c, std::string_view wanted)
@@ -105,6 +108,18 @@ void put_object(json_writer& w, epoch_stats const& e, std::uint64_t page_size)
         w.close('}');
     }
     put_objects(w, "classes", e.classes, page_size);
+    w.close('}');
+}
+
+void put_object(json_writer& w, label_stats const& l, std::uint64_t page_size)
+{
+    w.open('{');
+    put_fields(w, l, page_size);
+    w.key("last_close");
+    if (l.last_close)
+        put_object(w, *l.last_close, page_size);
+    else
+        w.null();
     w.close('}');
 }
 

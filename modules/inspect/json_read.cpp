@@ -314,6 +314,16 @@ void read_record(json::value const& v, class_stats& to, place const& at)
         });
 }
 
+void read_record(json::value const& v, label_stats& to, place const& at)
+{
+    object const o{object_of(v, at), at};
+    read_fields(o, to);
+    o.with("last_close", [&](json::value const& c, place const& here) {
+        if (!c.is_null())
+            read_record(c, to.last_close.emplace(), here);
+    });
+}
+
 void read_record(json::value const& v, class_share& to, place const& at)
 {
     object const o{object_of(v, at), at};
@@ -419,6 +429,8 @@ snapshot from_json(std::string_view text)
     if (!o.fields.contains("slab_pages"))
         s.global.slab_pages = s.global.slabs_in_use;
     read_timing(o, s.global.lock_timing, true);
+    if (o.fields.contains("lock_wait_time_ns_log2"))
+        read_fields(o, s.global.lock_histograms.emplace());
     read_classes(o, s.classes);
     read_records(o, "epochs", s.epochs, most_epochs);
     read_records(o, "threads", s.threads, most_threads);

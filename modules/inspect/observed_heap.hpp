@@ -52,7 +52,8 @@ public:
             visit(
                 *t.stats, [&](unsigned c) { return row_of(*t.stats, c); },
                 [&](unsigned c, std::uint32_t group) { return labels_of(row_of(*t.stats, c), group); },
-                times_of(*t.stats),
+                thread_times{copy_.at(t.stats->times.load(std::memory_order_relaxed)),
+                             copy_.at(t.stats->locks.load(std::memory_order_relaxed))},
                 [&] {
                     cache_sums sums;
                     for (std::size_t i = t.first_cache; i < t.end_cache; ++i) {
@@ -105,6 +106,10 @@ public:
                     visit(h);
             }
         });
+    }
+    [[nodiscard]] close_page const* closes() const noexcept
+    {
+        return copy_.at(stats().closes.load(std::memory_order_relaxed));
     }
     [[nodiscard]] published_place const* place(std::uint32_t number) const noexcept
     {
@@ -304,10 +309,6 @@ private:
     [[nodiscard]] label_rows const* labels_of(class_stats_page const* row, std::uint32_t group) const noexcept
     {
         return row != nullptr ? copy_.at(row->contention[group].load(std::memory_order_relaxed)) : nullptr;
-    }
-    [[nodiscard]] timing_stats_page const* times_of(thread_stats_page const& t) const noexcept
-    {
-        return copy_.at(t.times.load(std::memory_order_relaxed));
     }
 
     /// Address of each ring slot's stats page; 0 if it has none.

@@ -40,11 +40,38 @@ private:
     counter samples_, wait_, hold_, wait_max_, hold_max_;
 };
 
-/// Where an acquisition is counted and its times are added, by its purpose. Both may be null; what they point at belongs
-/// to the calling thread.
+/// Timed acquisitions by duration; one thread at a time writes, any may read.
+struct lock_histograms {
+    histogram_counters wait;
+    histogram_counters hold;
+
+    inline void add_to(lock_histogram_stats& to) const noexcept
+    {
+        wait.add_to(to.wait);
+        hold.add_to(to.hold);
+    }
+};
+
+/// Gives the histograms of one thread, which it has for all purposes together.
+class histogram_source {
+public:
+    histogram_source(histogram_source const&) = delete;
+    histogram_source& operator=(histogram_source const&) = delete;
+    /// The histograms, made at the first call; null if there is no memory. Called by the thread, with any lock held for which
+    /// there is a lock_site.
+    [[nodiscard]] virtual lock_histograms* histograms() noexcept = 0;
+
+protected:
+    histogram_source() noexcept = default;
+    ~histogram_source() = default;
+};
+
+/// Where an acquisition is counted and its times are added, by its purpose. All may be null; what they point at belongs to
+/// the calling thread.
 struct lock_site {
     contention_counters* counts = nullptr;
     lock_times* times = nullptr;
+    histogram_source* by_duration = nullptr;   ///< used where `times` is
 };
 
 /// Not recursive, not fair. Waiters sleep in the kernel after a short spin.
@@ -148,10 +175,8 @@ public:
         bool const fast = m.lock();
         if (site.counts != nullptr)
             (*site.counts)[fast ? contention_event::lock_fast : contention_event::lock_contended].add();
-        if (m.timed() && site.times != nullptr) [[unlikely]] {
-            times_ = site.times;
-            times_->note_wait(m.waited_ns());
-        }
+        if (m.timed() && site.times != nullptr) [[unlikely]]
+            note_wait(site, m.waited_ns());
     }
     inline ~lock_guard() __attribute__((release_capability()))
     {
@@ -163,14 +188,18 @@ public:
     {
         std::uint64_t const held_ns = std::exchange(mutex_, nullptr)->unlock();
         if (times_ != nullptr) [[unlikely]]
-            times_->note_hold(held_ns);
+            note_hold(held_ns);
     }
     lock_guard(lock_guard const&) = delete;
     lock_guard& operator=(lock_guard const&) = delete;
 
 private:
+    void note_wait(lock_site const& site, std::uint64_t ns) noexcept;
+    void note_hold(std::uint64_t ns) noexcept;
+
     mutex* mutex_;
     lock_times* times_ = nullptr;
+    histogram_source* by_duration_;   // set if times_ is
 };
 
 /// Hints to the processor that this is a spin loop.

@@ -55,6 +55,20 @@ struct log2_histogram {
     friend bool operator==(log2_histogram const&, log2_histogram const&) = default;
 };
 
+/// A log2_histogram that one thread advances and every thread may read.
+class histogram_counters {
+public:
+    inline void note(std::uint64_t ns) noexcept { buckets_[log2_histogram::bucket_of(ns)].add(); }
+    inline void add_to(log2_histogram& to) const noexcept
+    {
+        for (std::size_t b = 0; b < log2_histogram::bucket_count; ++b)
+            to.buckets[b] += buckets_[b].value();
+    }
+
+private:
+    std::array<counter, log2_histogram::bucket_count> buckets_;
+};
+
 /// Wall clock and processor time of timed events, and their difference: the time the thread waited for a processor or a
 /// lock.
 struct timing_stats {

@@ -64,6 +64,14 @@ struct lock_timing_stats {
     friend bool operator==(lock_timing_stats const&, lock_timing_stats const&) = default;
 };
 
+/// The same acquisitions by duration.
+struct lock_histogram_stats {
+    log2_histogram wait{};
+    log2_histogram hold{};
+
+    friend bool operator==(lock_histogram_stats const&, lock_histogram_stats const&) = default;
+};
+
 /// Contention between threads.
 struct contention_stats {
 #define TSLAB_OF_CONTENTION
@@ -76,7 +84,8 @@ struct contention_stats {
 struct global_stats {
 #define TSLAB_OF_HEAP
 #include "figures.def"
-    std::optional<lock_timing_stats> lock_timing{};   ///< for a class or an epoch; absent while timing is off
+    std::optional<lock_timing_stats> lock_timing{};          ///< for a class or an epoch; absent while timing is off
+    std::optional<lock_histogram_stats> lock_histograms{};   ///< likewise
 
     friend bool operator==(global_stats const&, global_stats const&) = default;
 };
@@ -115,11 +124,20 @@ struct epoch_stats {
     friend bool operator==(epoch_stats const&, epoch_stats const&) = default;
 };
 
+/// A timed close: what it purged, and the effect on residency.
+struct close_stats {
+#define TSLAB_OF_CLOSE
+#include "figures.def"
+
+    friend bool operator==(close_stats const&, close_stats const&) = default;
+};
+
 /// The epochs of one label, and the counters under its name.
 struct label_stats {
 #define TSLAB_OF_LABEL
 #include "figures.def"
-    contention_stats contention{};   ///< of all classes, and of the epochs' own bookkeeping
+    contention_stats contention{};             ///< of all classes, and of the epochs' own bookkeeping
+    std::optional<close_stats> last_close{};   ///< the last one that purged or that the program asked for
 
     friend bool operator==(label_stats const&, label_stats const&) = default;
 };
@@ -142,14 +160,6 @@ struct thread_stats {
     sampling_stats sampling{};   ///< of its allocations and frees
 
     friend bool operator==(thread_stats const&, thread_stats const&) = default;
-};
-
-/// The last timed close: what it purged, and the effect on residency.
-struct close_stats {
-#define TSLAB_OF_CLOSE
-#include "figures.def"
-
-    friend bool operator==(close_stats const&, close_stats const&) = default;
 };
 
 /// The process's resident memory by use. The terms add up to rss_bytes; the last one is the remainder, and may be below
@@ -206,9 +216,9 @@ struct snapshot {
     std::vector<class_stats> classes{};   ///< by class index; the last one is everything above the classes
     std::vector<epoch_stats> epochs{};    ///< every ring slot that was ever opened
     std::vector<thread_stats> threads{};
-    std::vector<label_stats> labels{};    ///< by number: `unlabeled`, the names in use, `other`
-    std::vector<named_count> misuses{};   ///< by kind
-    close_stats last_close{};
+    std::vector<label_stats> labels{};            ///< by number: `unlabeled`, the names in use, `other`
+    std::vector<named_count> misuses{};           ///< by kind
+    close_stats last_close{};                     ///< the last timed one of the heap, of whatever label
     sampling_stats sampled{};                     ///< the sum over all threads, ended ones included
     std::optional<waterfall_stats> waterfall{};   ///< absent without snapshot_options::residency
 

@@ -266,6 +266,9 @@ public:
     }
     /// Guards state that only statistics and timed closes use. Taken last; no allocation or free takes it.
     [[nodiscard]] inline mutex& history_lock() const noexcept { return history_lock_; }
+    /// Closes by label; null before the first of them. Written under history_lock.
+    [[nodiscard]] inline atomic<close_page*>& closes() noexcept { return closes_; }
+    [[nodiscard]] inline close_page const* closes() const noexcept { return closes_.load(std::memory_order_acquire); }
 
     /// The slabs of the epoch in ring slot `slot`. Requires: slot < prepared_slots().
     [[nodiscard]] inline epoch_slabs& epoch_slabs_at(std::uint32_t slot) const noexcept
@@ -428,6 +431,7 @@ private:
     atomic<std::uint32_t> sample_one_in_{0};
     mutable atomic<std::uint32_t> pins_{0};   // see pinned_units
     mutable mutex history_lock_;
+    atomic<close_page*> closes_{nullptr};
     std::array<mutex*, 3> upper_locks_{};   // see reserve_in_fork; guarded by the registry's lock
     std::string name_;
     bool registered_ = false;

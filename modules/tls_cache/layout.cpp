@@ -142,6 +142,7 @@ template <> struct fields_of<thread_stats_page> {
                                     TSLAB_FIELD(counts),
                                     TSLAB_FIELD(classes),
                                     TSLAB_FIELD(times),
+                                    TSLAB_FIELD(locks),
                                     TSLAB_FIELD(rotated),
                                     TSLAB_FIELD(escapes),
                                     TSLAB_FIELD(escaped_bytes),
@@ -150,7 +151,13 @@ template <> struct fields_of<thread_stats_page> {
                                     TSLAB_FIELD(tid),
                                     TSLAB_FIELD(allocations_before),
                                     TSLAB_FIELD(slow_paths_before),
-                                    TSLAB_FIELD(repairs_before)};
+                                    TSLAB_FIELD(repairs_before),
+                                    TSLAB_FIELD(contention_before)};
+};
+
+template <> struct fields_of<lock_histograms> {
+    using self = lock_histograms;
+    static constexpr std::array all{TSLAB_FIELD(wait), TSLAB_FIELD(hold)};
 };
 
 template <> struct fields_of<published_holder> {
@@ -206,6 +213,11 @@ template <> struct fields_of<last_close_record> {
                                     TSLAB_FIELD(era),     TSLAB_FIELD(label),        TSLAB_FIELD(figures)};
 };
 
+template <> struct fields_of<close_page> {
+    using self = close_page;
+    static constexpr std::array all{TSLAB_FIELD(of_label)};
+};
+
 template <> struct fields_of<heap_stats_page> {
     using self = heap_stats_page;
     static constexpr std::array all{TSLAB_FIELD(number),
@@ -231,6 +243,7 @@ template <> struct fields_of<heap_stats_page> {
                                     TSLAB_FIELD(strays),
                                     TSLAB_FIELD(stray_events),
                                     TSLAB_FIELD(last_close),
+                                    TSLAB_FIELD(closes),
                                     TSLAB_FIELD(labels_used),
                                     TSLAB_FIELD(labels),
                                     TSLAB_FIELD(labels_in_overflow),
@@ -298,9 +311,9 @@ std::uint64_t layout_number() noexcept
 {
     static constexpr std::uint64_t number = [] {
         std::uint64_t h = records<page_figures::class_purges, page_figures, unit_link, segment_chunk, cache_stats_page,
-                                  label_rows, class_stats_page, timing_stats_page, thread_stats_page, published_holder,
-                                  holder_page, epoch_stats_page, published_place, place_page, last_close_record,
-                                  heap_stats_page, heap_root, heap_directory>();
+                                  label_rows, class_stats_page, timing_stats_page, thread_stats_page, lock_histograms,
+                                  published_holder, holder_page, epoch_stats_page, published_place, place_page,
+                                  last_close_record, close_page, heap_stats_page, heap_root, heap_directory>();
         h = mix(h, enumerations<class_event, heap_event, contention_event, misuse, lifecycle, residence, reclaim_policy,
                                 background_state, pressure_state, purge_cause>());
         h = mix(h, descriptor());

@@ -161,6 +161,9 @@ struct timing_stats_page {
     timing_counters repairs_before;
 };
 
+/// A thread's contention events, and behind them its attempts to claim slots: allocating, freeing.
+inline constexpr std::size_t thread_contention_count = contention_event_count + 2;
+
 /// The stats page of a thread's record, with the thread's counters.
 struct alignas(64) thread_stats_page {
     static constexpr unsigned rows = no_class + 1;   ///< classes, then large allocations, then no_class
@@ -173,6 +176,7 @@ struct alignas(64) thread_stats_page {
     heap_counters counts;
     std::array<atomic<class_stats_page*>, rows> classes{};     ///< null where nothing was counted
     atomic<timing_stats_page*> times{nullptr};                 ///< likewise
+    atomic<lock_histograms*> locks{nullptr};                   ///< made when a lock is timed first
     std::array<atomic<std::uint8_t>, class_count> rotated{};   ///< 1 where scan_order is rotated
 
     std::array<counter, label_buckets> escapes;   ///< allocations from the default resource inside a scope, by label
@@ -185,6 +189,7 @@ struct alignas(64) thread_stats_page {
     atomic<std::uint64_t> allocations_before{0};
     atomic<std::uint64_t> slow_paths_before{0};
     std::array<atomic<std::uint64_t>, repair_reasons.size()> repairs_before{};
+    std::array<atomic<std::uint64_t>, thread_contention_count> contention_before{};
 };
 
 /// The number of events `e` that a thread counted, in all classes. `row(c)` returns the thread's page for class c, or
@@ -195,6 +200,23 @@ template <class Row> [[nodiscard]] std::uint64_t sum_of_classes(class_event e, R
     for (unsigned c = 0; c <= large_class; ++c)
         if (class_stats_page const* const of_class = row(c))
             n += of_class->events[e].value();
+    return n;
+}
+
+/// A thread's contention in all classes and epochs. `row(c)` as above; `labels(c, group)`: a group of its labels, or null.
+template <class Row, class Labels>
+[[nodiscard]] std::array<std::uint64_t, thread_contention_count> sum_of_contention(Row row, Labels labels) noexcept
+{
+    std::array<std::uint64_t, thread_contention_count> n{};
+    for (unsigned c = 0; c <= no_class; ++c)
+        for (std::uint32_t group = 0; group < label_rows::groups; ++group)
+            if (label_rows const* const rows = labels(c, group))
+                for (contention_counters const& of_label : rows->of)
+                    for (std::size_t e = 0; e < contention_event_count; ++e)
+                        n[e] += of_label.events[e].value();
+    n[contention_event_count] =
+        sum_of_classes(class_event::collect, row) + sum_of_classes(class_event::adopt_attempt, row);
+    n[contention_event_count + 1] = sum_of_classes(class_event::remote_free, row);
     return n;
 }
 
@@ -267,7 +289,7 @@ struct place_page {
     std::array<published_place, capacity> places{};   ///< complete before a published_holder names one
 };
 
-/// The last timed close of the heap.
+/// A timed close: the last one of the heap, or of a label.
 struct last_close_record {
     atomic<std::uint32_t> version{0};   ///< odd while a writer changes the record
     atomic<std::uint64_t> timestamp_ns{0};
@@ -292,6 +314,11 @@ struct last_close_record {
             figures[i].store(of[i], std::memory_order_relaxed);
         version.store(before + 2, std::memory_order_release);
     }
+};
+
+/// By label, the last close that purged, or that the program asked for. Made when there is one.
+struct close_page {
+    std::array<last_close_record, label_buckets> of_label{};
 };
 
 /// Ring slots are allocated in rows, each twice as long as the one before, so that a heap that uses few slots has
@@ -363,6 +390,7 @@ struct alignas(64) heap_stats_page {
     std::array<class_counters, class_count + 1> strays{};   ///< counters of threads without a record
     heap_counters stray_events{};
     last_close_record last_close;
+    atomic<close_page*> closes{nullptr};
 
     atomic<std::uint32_t> labels_used{0};
     std::array<shared_text, label_buckets - 2> labels{};

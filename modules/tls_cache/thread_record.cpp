@@ -140,6 +140,18 @@ std::uint64_t thread_record::allocations() const noexcept
     return n;
 }
 
+std::array<std::uint64_t, thread_contention_count> thread_record::contention() const noexcept
+{
+    // Where no lock was taken yet, as in a new record, the rows by label, which are memory of their own, are not looked at.
+    bool any = false;
+    for (unsigned c = 0; c < thread_stats_page::rows && !any; ++c)
+        any = classes.row(c) != nullptr;
+    if (!any)
+        return {};
+    return sum_of_contention([this](unsigned c) { return classes.row(c); },
+                             [this](unsigned c, std::uint32_t group) { return classes.labels(c, group); });
+}
+
 // Modelled: tests/models/claims.pml, step thread_ends
 void heap_state::thread_ends(thread_record& r) noexcept
 {
@@ -220,7 +232,8 @@ label_rows* class_rows::make_labels(class_stats_page& of_row, unsigned row, std:
     auto* const made = of_.heap.make_stats_page<label_rows>();
     label_rows* there = nullptr;
     if (made == nullptr ||   // as in make
-        !labels_[row][group].compare_exchange_strong(there, made, std::memory_order_release, std::memory_order_relaxed))
+        !locks_.labels[row][group].compare_exchange_strong(there, made, std::memory_order_release,
+                                                           std::memory_order_relaxed))
         return there;
     if (of_.heap.published().is_published(made))
         of_row.contention[group].store(made, std::memory_order_release);   // the same for readers outside
@@ -244,6 +257,17 @@ timing_stats_page* thread_record::get_times() noexcept
     times.store(made, std::memory_order_release);   // release: as in class_rows::make
     if (heap.published().is_published(made))
         stats.times.store(made, std::memory_order_release);
+    return made;
+}
+
+[[gnu::cold]] lock_histograms* thread_lock_times::histograms() noexcept
+{
+    lock_histograms* made = made_.load(std::memory_order_relaxed);
+    if (made == nullptr && (made = of_->heap.make_stats_page<lock_histograms>()) != nullptr) {
+        made_.store(made, std::memory_order_release);   // release: as in class_rows::make
+        if (of_->heap.published().is_published(made))
+            of_->stats.locks.store(made, std::memory_order_release);
+    }
     return made;
 }
 

@@ -7,15 +7,31 @@
 
 export namespace tslab {
 
+/// A thread's timed acquisitions of locks by duration, in a heap. In memory that no other process writes.
+class thread_lock_times final : public histogram_source {
+public:
+    [[nodiscard]] lock_histograms* histograms() noexcept override;
+    /// The same if they were made, else null. Thread safe.
+    [[nodiscard]] lock_histograms const* made() const noexcept { return made_.load(std::memory_order_acquire); }
+
+private:
+    friend struct thread_record;
+    thread_record* of_ = nullptr;
+    std::atomic<lock_histograms*> made_{nullptr};
+};
+
 /// A thread's counters in a heap, by class. A row is made when its first event is counted. Without memory for a row,
 /// events are counted with those of threads without a record, and lock waits only in the locks themselves.
 class class_rows {
 public:
-    /// Rows by label, by class and group of labels. Kept apart from the rows by class: operations that take no lock do
-    /// not touch them.
-    using label_table = std::array<std::array<std::atomic<label_rows*>, label_rows::groups>, thread_stats_page::rows>;
+    /// Rows by label, by class and group of labels, and times. Kept apart from the rows by class: operations that take
+    /// no lock do not touch them.
+    struct lock_part {
+        std::array<std::array<std::atomic<label_rows*>, label_rows::groups>, thread_stats_page::rows> labels{};
+        thread_lock_times times{};
+    };
 
-    class_rows(thread_record& of, label_table& labels) noexcept : of_{of}, labels_{labels} {}
+    class_rows(thread_record& of, lock_part& locks) noexcept : of_{of}, locks_{locks} {}
 
     /// The counters of class `c`. Only for the record's thread.
     [[nodiscard]] inline class_counters& operator[](unsigned c) noexcept
@@ -36,10 +52,10 @@ public:
         class_stats_page* const of_row = get(row);
         if (of_row == nullptr)
             return {};
-        label_rows* group = labels_[row][label / label_rows::labels].load(std::memory_order_relaxed);
+        label_rows* group = locks_.labels[row][label / label_rows::labels].load(std::memory_order_relaxed);
         if (group == nullptr) [[unlikely]]
             group = make_labels(*of_row, row, label / label_rows::labels);
-        return {group != nullptr ? &group->of[label % label_rows::labels] : nullptr, &of_row->waits};
+        return {group != nullptr ? &group->of[label % label_rows::labels] : nullptr, &of_row->waits, &locks_.times};
     }
     /// The row if it was made, else null. Thread safe.
     [[nodiscard]] inline class_stats_page const* row(unsigned row) const noexcept
@@ -49,8 +65,9 @@ public:
     /// The row's group of labels if it was made, else null. Thread safe.
     [[nodiscard]] inline label_rows const* labels(unsigned row, std::uint32_t group) const noexcept
     {
-        return labels_[row][group].load(std::memory_order_acquire);
+        return locks_.labels[row][group].load(std::memory_order_acquire);
     }
+    [[nodiscard]] inline thread_lock_times const& times() const noexcept { return locks_.times; }
 
 private:
     [[nodiscard]] class_counters& make_events(unsigned c) noexcept;
@@ -60,7 +77,7 @@ private:
 
     thread_record& of_;
     std::array<std::atomic<class_stats_page*>, thread_stats_page::rows> rows_{};
-    label_table& labels_;
+    lock_part& locks_;
 };
 
 /// A thread's record in one heap.
@@ -74,7 +91,7 @@ struct alignas(64) thread_record {
 
     /// The part that an operation which takes no lock does not touch.
     struct cold_part {
-        class_rows::label_table labels{};
+        class_rows::lock_part locks{};
         std::array<scan_order, class_count> scans{};
     };
 
@@ -84,10 +101,11 @@ struct alignas(64) thread_record {
           caches{table},
           retained{f.retained_pages},
           sample_seed{static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(this) >> 6)},
-          classes{*this, cold.labels},
+          classes{*this, cold.locks},
           counts{f.counts},
           scans{cold.scans}
     {
+        cold.locks.times.of_ = this;
     }
 
     /// Counts a slow-path allocation of class `c`. For the record's thread.
@@ -164,6 +182,9 @@ struct alignas(64) thread_record {
     {
         return sum_of_classes(e, [this](unsigned c) { return classes.row(c); });
     }
+
+    /// sum_of_contention of the record, likewise. Thread safe.
+    [[nodiscard]] std::array<std::uint64_t, thread_contention_count> contention() const noexcept;
 
     atomic<std::uint32_t> activity{0};
     atomic<bool> flush_requested{false};   ///< a closer revoked caches of this thread

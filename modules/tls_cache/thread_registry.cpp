@@ -377,6 +377,9 @@ thread_record* thread_registry::adopt_record(heap_state& h) noexcept
         stats.repairs_before[i].store(r->sum(repair_reasons[i]), std::memory_order_release);
     stats.allocations_before.store(r->allocations(), std::memory_order_release);
     stats.slow_paths_before.store(r->sum(class_event::slow_path), std::memory_order_release);
+    auto const contention = r->contention();
+    for (std::size_t i = 0; i < contention.size(); ++i)
+        stats.contention_before[i].store(contention[i], std::memory_order_release);
     stats.thread_id.store(this_thread.id(), std::memory_order_relaxed);
     stats.tid.store(own->details.tid, std::memory_order_relaxed);
     stats.alive.store(1, std::memory_order_relaxed);

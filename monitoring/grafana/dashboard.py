@@ -81,6 +81,17 @@ def panel(title, description, *queries, kind="timeseries", unit="short", limits=
          "fieldConfig": {"defaults": defaults, "overrides": list(overrides)}, "options": options or {}}, width, height)
 
 
+def table(title, description, columns, labels):
+    """A row for each value of `labels` (name: heading), with `columns` (letter: heading, expression, unit)."""
+    panel(title, description, *[(expression, "") for _, expression, _ in columns.values()], kind="table", width=24, height=10,
+          instant=True, options={"showHeader": True, "cellHeight": "sm"},
+          overrides=[{"matcher": {"id": "byName", "options": heading}, "properties": [{"id": "unit", "value": unit}]}
+                     for heading, _, unit in columns.values() if unit != "short"])
+    names = {f"Value #{letter}": heading for letter, (heading, _, _) in columns.items()} | labels
+    panels[-1]["transformations"] = [{"id": "merge", "options": {}},
+                                     {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": names}}]
+
+
 BARS = {"orientation": "horizontal", "displayMode": "gradient", "showUnfilled": True,
         "reduceOptions": {"calcs": ["lastNotNull"], "values": False, "fields": ""}}
 GAUGE = {"reduceOptions": {"calcs": ["lastNotNull"], "values": False, "fields": ""}, "showThresholdLabels": False,
@@ -93,6 +104,7 @@ HEAT = {"calculate": False, "yAxis": {"unit": "s"}, "cellGap": 1,
 STATUS = {"showValue": "never", "rowHeight": 0.9, "colWidth": 0.9,
           "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False}}
 EPOCH = "{{heap}} epoch {{epoch}} {{label}} {{state}}"
+THREAD = "{{heap}} thread {{thread}} {{name}}"
 
 
 def overview():
@@ -172,15 +184,16 @@ def closing():
                           {"color": "red", "value": None}, {"color": "yellow", "value": 10},
                           {"color": "green", "value": 50}]}},
                                      {"id": "color", "value": {"mode": "thresholds"}}]}])
-    panel("RSS Delta of the Last Close", "Fact: resident memory of the process, after minus before.",
-          ("temporal_slab_last_close_rss_after_bytes{} - temporal_slab_last_close_rss_before_bytes{}", "{{heap}}"),
+    panel("RSS Delta of the Last Close", "Fact: resident memory of the process, after minus before. For each label, the last close that "
+          "gave memory back or that the program asked for.",
+          ("temporal_slab_label_last_close_rss_after_bytes{} - temporal_slab_label_last_close_rss_before_bytes{}", "{{heap}} {{label}}"),
           kind="stat", unit="bytes", options=STAT, width=4)
-    panel("madvise Bytes of the Last Close", "Fact: handed to madvise with success.",
-          ("temporal_slab_last_close_madvise_bytes{}", "{{heap}}"), kind="stat", unit="bytes", options=STAT, width=4)
+    panel("madvise Bytes of the Last Close", "Fact: handed to madvise with success, by the same close of each label.",
+          ("temporal_slab_label_last_close_madvise_bytes{}", "{{heap}} {{label}}"), kind="stat", unit="bytes", options=STAT, width=4)
     panel("Correlation of RSS and madvise", "Heuristic: how much of the bytes the last close gave back shows in the RSS of "
           "the process, in which everything else moves as well.",
-          ("100 * (temporal_slab_last_close_rss_before_bytes{} - temporal_slab_last_close_rss_after_bytes{}) / "
-           "(temporal_slab_last_close_madvise_bytes{} > 0)", "{{heap}}"), kind="stat", unit="percent", options=STAT, width=4)
+          ("100 * (temporal_slab_label_last_close_rss_before_bytes{} - temporal_slab_label_last_close_rss_after_bytes{}) / "
+           "(temporal_slab_label_last_close_madvise_bytes{} > 0)", "{{heap}} {{label}}"), kind="stat", unit="percent", options=STAT, width=4)
     panel("madvise Failures", "Calls the kernel refused, per second. Any is a fault.",
           ("sum by (heap) (rate(temporal_slab_madvise_failures_total{}[R]))", "{{heap}}"), unit="ops", limits=(0.001,))
     panel("madvise Throughput", "Bytes given back, per second.",
@@ -191,6 +204,15 @@ def closing():
           ("rate(temporal_slab_cache_overflows_total{}[R]) / ((rate(temporal_slab_cache_overflows_total{}[R]) + "
            "rate(temporal_slab_slabs_recycled_total{}[R])) > 0)", "{{heap}}"), unit="percentunit", limits=(0.1, 0.5),
           maximum=1)
+    closes = {"A": ("ago", "time() - temporal_slab_label_last_close_timestamp_seconds{}", "s"),
+              "B": ("took", "temporal_slab_label_last_close_duration_seconds{}", "s"),
+              "C": ("of it purging", "temporal_slab_label_last_close_purge_seconds{}", "s"),
+              "D": ("slabs looked at", "temporal_slab_label_last_close_scanned_slabs{}", "short"),
+              "E": ("reclaimed", "temporal_slab_label_last_close_recycled_slabs{}", "short"),
+              "F": ("given back", "temporal_slab_label_last_close_madvise_bytes{}", "bytes"),
+              "G": ("gone", "temporal_slab_label_last_close_madvise_gone_bytes{}", "bytes")}
+    table("Last Close by Label", "For each label, the last close that gave memory back or that the program asked for.", closes,
+          {"label": "label", "heap": "heap"})
 
 
 def slow_path():
@@ -264,6 +286,21 @@ def contention():
           ("rate(temporal_slab_heap_lock_hold_time_seconds_total{}[R]) / "
            "(rate(temporal_slab_heap_lock_timing_samples_total{}[R]) > 0)", "{{heap}} hold"),
           ("temporal_slab_heap_lock_hold_time_seconds_max{}", "{{heap}} longest hold"), unit="s")
+    for what, text in (("hold", "was held"), ("wait", "was waited for")):
+        panel(f"Lock {what.title()} Time Heatmap", f"The acquisitions that were timed, by the time the lock {text}; while lock timing is on.",
+              (f"sum by (le) (increase(temporal_slab_lock_{what}_seconds_bucket{{}}[R]))", "{{le}}"), kind="heatmap", options=HEAT,
+              width=12)
+    panel("CAS Retry Heatmap by Thread", "Each thread over time, by the share of its claims, allocating and freeing, that it lost: "
+          "yellow 0.01, red 0.05. The 32 threads of a heap with the most contention.",
+          ("sum by (heap, thread, name) (rate(temporal_slab_thread_bitmap_alloc_cas_retries_total{}[R]) + "
+           "rate(temporal_slab_thread_bitmap_free_cas_retries_total{}[R])) / clamp_min(sum by (heap, thread, name) "
+           "(rate(temporal_slab_thread_bitmap_alloc_attempts_total{}[R]) + "
+           "rate(temporal_slab_thread_bitmap_free_attempts_total{}[R])), 0.0001)", THREAD), kind="status-history",
+          limits=(0.01, 0.05), options=STATUS, width=12)
+    panel("Lock Contention by Thread", "Of each thread's acquisitions, those that had to wait, the ten worst: yellow 5 %, red 20 %.",
+          ("topk(10, 100 * sum by (heap, thread, name) (rate(temporal_slab_thread_lock_contended_total{}[R])) / "
+           "clamp_min(sum by (heap, thread, name) (rate(temporal_slab_thread_lock_fast_acquire_total{}[R]) + "
+           "rate(temporal_slab_thread_lock_contended_total{}[R])), 0.0001))", THREAD), unit="percent", limits=(5, 20), width=12)
     panel("Lock Contention by Label", "The three parts of the program that wait most for locks, acquisitions per second.",
           ("topk(3, sum by (label) (rate(temporal_slab_class_lock_contended_by_label_total{}[R])))", "{{label}}"), unit="ops")
     panel("Lock Contention Rate by Label", "Of each part's acquisitions, those that had to wait.",
@@ -287,18 +324,13 @@ def program():
           ("sum(temporal_slab_out_of_memory_total{})", "out of memory"))
     panel("Escapes by Label", "Allocations from the default resource inside a scope, while escape detection is on.",
           ("sum by (label) (rate(temporal_slab_label_escapes_total{}[R]))", "{{label}}"), unit="ops")
-    columns = {"A": ("live", "live_bytes"), "B": ("partial slabs", "partial_slabs"), "C": ("full slabs", "full_slabs"),
-               "D": ("cached slabs", "cached_slabs"), "E": ("committed", "committed_bytes")}
-    panel("Classes", "", *[(f"sum by (object_size) (temporal_slab_class_{metric}{{}})", "") for _, metric in columns.values()],
-          ("sum by (object_size) (rate(temporal_slab_class_allocations_total{}[R]))", ""),
-          ("sum by (object_size) (rate(temporal_slab_class_slow_path_hits_total{}[R]))", ""), kind="table", width=24,
-          height=10, instant=True, options={"showHeader": True, "cellHeight": "sm"},
-          overrides=[{"matcher": {"id": "byName", "options": title}, "properties": [{"id": "unit", "value": "bytes"}]}
-                     for title, metric in columns.values() if metric.endswith("_bytes")])
-    names = {f"Value #{letter}": title for letter, (title, _) in columns.items()}
-    names |= {"object_size": "object size", "Value #F": "allocations/s", "Value #G": "slow paths/s"}
-    panels[-1]["transformations"] = [{"id": "merge", "options": {}},
-                                     {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": names}}]
+    columns = {letter: (title, f"sum by (object_size) (temporal_slab_class_{metric}{{}})",
+                        "bytes" if metric.endswith("_bytes") else "short") for letter, title, metric in (
+        ("A", "live", "live_bytes"), ("B", "partial slabs", "partial_slabs"), ("C", "full slabs", "full_slabs"),
+        ("D", "cached slabs", "cached_slabs"), ("E", "committed", "committed_bytes"))}
+    columns["F"] = ("allocations/s", "sum by (object_size) (rate(temporal_slab_class_allocations_total{}[R]))", "short")
+    columns["G"] = ("slow paths/s", "sum by (object_size) (rate(temporal_slab_class_slow_path_hits_total{}[R]))", "short")
+    table("Classes", "", columns, {"object_size": "object size"})
 
 
 def variable(name, label, query):

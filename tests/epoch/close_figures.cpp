@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "os_hook.hpp"
@@ -135,9 +136,14 @@ BOOST_AUTO_TEST_CASE(an_end_that_purges_tells_what_it_brought)
     // The gauges of the epoch vanish when its ring slot is used again; the counters stay.
     for (int i = 0; i < 200; ++i)
         tslab::epoch_scope const scope{heap, "other"};
+    BOOST_TEST(heap.close(heap.advance()).found);
     auto const later = heap.snapshot();
     BOOST_TEST(stats_of(later, e).madvise_bytes == 0u);
     BOOST_TEST(label_of(later, "batch").madvise_asked_bytes == purged);
+    // So does what the last close of its label did, while that of the heap is another's.
+    BOOST_TEST(later.last_close.label != "batch");
+    BOOST_TEST_REQUIRE(label_of(later, "batch").last_close.has_value());
+    BOOST_TEST((*label_of(later, "batch").last_close == s.last_close));
     // The kernel refuses: asked for, and still there.
     hook.fail_purge = true;
     use_and_free(heap, "refused", mib);
@@ -189,4 +195,36 @@ BOOST_AUTO_TEST_CASE(the_time_of_a_close_is_that_of_looking_and_not_of_purging)
     BOOST_TEST(s.global.epoch_close_total_ns < closes * 10'000'000);
     for (tslab::finding const& f : tslab::diagnose(s))
         BOOST_TEST(f.code != "slow_close");   // a slow kernel is no slow close
+}
+
+BOOST_AUTO_TEST_CASE(the_last_close_of_each_label_is_kept_if_it_purged_or_was_asked_for)
+{
+    tslab::allocator heap;
+    std::vector<tslab::epoch_id> closed;
+    for (std::string_view const name : {"one", "two", "one", ""}) {
+        tslab::epoch_id const e = heap.current_epoch();
+        if (!name.empty())
+            heap.set_label(e, name);
+        heap.free(heap.malloc(64, e));
+        BOOST_TEST(heap.close(e).found);
+        closed.push_back(e);
+    }
+    for (int i = 0; i < 3 * 1024; ++i) {   // three of these are timed, none purges
+        tslab::epoch_scope scope{heap, "short"};
+        scope.resource()->deallocate(scope.resource()->allocate(64), 64);
+    }
+    auto const s = heap.snapshot();
+    BOOST_TEST(s.last_close.label == "short");
+    BOOST_TEST(!label_of(s, "short").last_close.has_value());
+    for (auto const& [name, nth] : {std::pair{"one", 2}, std::pair{"two", 1}, std::pair{"unlabeled", 3}}) {
+        auto const last = label_of(s, name).last_close;
+        BOOST_TEST_REQUIRE(last.has_value(), name);
+        auto const& e = closed[static_cast<std::size_t>(nth)];
+        BOOST_TEST((last->index == e.index && last->era == e.era), name);
+        BOOST_TEST(last->label == (nth == 3 ? "" : name));
+        BOOST_TEST(last->rss_before > 0u);
+        BOOST_TEST(last->scanned_slabs == 1u);
+        BOOST_TEST(last->nanoseconds > 0u);
+        BOOST_TEST(last->timestamp_ns <= s.timestamp_ns);
+    }
 }

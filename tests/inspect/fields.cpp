@@ -55,15 +55,17 @@ BOOST_AUTO_TEST_CASE(every_member_is_on_the_list)
     using namespace tslab;
     // A member without a name would be missing from the sum; what has a form of its own in JSON, and padding, is added.
     constexpr std::size_t timing = sizeof(std::optional<lock_timing_stats>);
+    constexpr std::size_t histograms = sizeof(std::optional<lock_histogram_stats>);
     constexpr std::size_t pad4 = 4;
     BOOST_TEST(listed_bytes<contention_stats>() == sizeof(contention_stats));
     BOOST_TEST(listed_bytes<lock_timing_stats>() == sizeof(lock_timing_stats));
     BOOST_TEST(listed_bytes<waterfall_stats>() == sizeof(waterfall_stats));
     BOOST_TEST(listed_bytes<sampling_stats>() == sizeof(sampling_stats));
-    BOOST_TEST(listed_bytes<global_stats>() + timing == sizeof(global_stats));
+    BOOST_TEST(listed_bytes<lock_histogram_stats>() == sizeof(lock_histogram_stats));
+    BOOST_TEST(listed_bytes<global_stats>() + timing + histograms == sizeof(global_stats));
     BOOST_TEST(listed_bytes<class_stats>() + sizeof(class_stats::by_label) + timing == sizeof(class_stats));
     BOOST_TEST(listed_bytes<class_share>() + pad4 == sizeof(class_share));
-    BOOST_TEST(listed_bytes<label_stats>() + pad4 == sizeof(label_stats));
+    BOOST_TEST(listed_bytes<label_stats>() + pad4 + sizeof(label_stats::last_close) == sizeof(label_stats));
     BOOST_TEST(listed_bytes<close_stats>() + pad4 == sizeof(close_stats));
     BOOST_TEST(listed_bytes<thread_stats>() + 7 + pad4 == sizeof(thread_stats));
     BOOST_TEST(listed_bytes<epoch_stats>() + 2 * pad4 + 8 + sizeof(source_entry) + sizeof(epoch_stats::classes) ==
@@ -89,16 +91,21 @@ BOOST_AUTO_TEST_CASE(names_of_fields_and_derived_figures_do_not_meet)
     tslab::lock_timing_stats const timing;
     describe_heap_lock_times(timing, once_global);
     describe_derived_heap_lock_times(timing, once_global);
+    tslab::lock_histogram_stats const histograms;
+    for_each_field(histograms, once);
+    for_each_derived(histograms, 4096, once);
     auto const check = [&](auto const& record, std::set<std::string> own) {
         names = std::move(own);
         for_each_field(record, once);
-        for_each_derived(record, 4096, once);
+        if constexpr (requires { for_each_derived(record, 4096, once); })
+            for_each_derived(record, 4096, once);
     };
     check(tslab::class_stats{}, {"version"});
     check(tslab::epoch_stats{}, {"state", "lifecycle", "opened_at", "classes"});
     check(tslab::thread_stats{}, {});
     check(tslab::sampling_stats{}, {});
     check(tslab::close_stats{}, {});
+    check(tslab::label_stats{}, {"last_close"});
 }
 
 BOOST_AUTO_TEST_CASE(lock_times_have_names_of_their_own_for_the_whole_heap)
@@ -140,6 +147,7 @@ BOOST_AUTO_TEST_CASE(every_field_has_a_unit_that_fits_its_name_and_one_line_of_h
     check_all(tslab::class_stats{});
     check_all(tslab::contention_stats{});
     check_all(tslab::lock_timing_stats{});
+    check_all(tslab::lock_histogram_stats{});
     check_all(tslab::class_share{});
     check_all(tslab::epoch_stats{});
     check_all(tslab::label_stats{});

@@ -161,6 +161,8 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_absent_and_what_there_was_not_is_null)
 {
     snapshot s = support::filled_snapshot();
     s.global.lock_timing.reset();
+    s.global.lock_histograms.reset();
+    s.labels[2].last_close.reset();
     s.classes[2].lock_timing.reset();
     s.classes[2].resident_bytes.reset();
     s.epochs[0].resident_bytes.reset();
@@ -173,7 +175,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_absent_and_what_there_was_not_is_null)
     for (std::string_view const name :
          {"total_lock_wait_time_ns", "total_lock_hold_time_ns", "total_lock_timing_samples",
           "avg_global_lock_wait_time_ns", "avg_global_lock_hold_time_ns", "lock_wait_time_ns_max",
-          "lock_hold_time_ns_max", "waterfall"})
+          "lock_hold_time_ns_max", "lock_hold_time_ns_log2", "lock_wait_time_ns_p99", "waterfall"})
         BOOST_TEST(!o.contains(name), name);
     json::object const& c = o.at("classes").at(2).as_object();
     for (std::string_view const name : {"lock_timing_samples", "lock_wait_time_ns", "lock_hold_time_ns",
@@ -188,6 +190,8 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_absent_and_what_there_was_not_is_null)
     BOOST_TEST(o.at("epochs").at(0).at("cooperation_pct").is_null());
     BOOST_TEST(o.at("epochs").at(1).at("cooperation_pct").is_number());
     BOOST_TEST(o.at("last_epoch_close").is_null());
+    BOOST_TEST(o.at("labels").at(2).at("last_close").is_null());
+    BOOST_TEST(o.at("labels").at(3).at("last_close").is_object());
     check_round_trip(s);
 }
 

@@ -36,7 +36,12 @@ using tslab::observe_fault;
 BOOST_AUTO_TEST_CASE(what_is_seen_is_what_the_process_says_of_itself)
 {
     process other{[](auto say) {
+        tslab::set_lock_timing(1);
         busy work{{.name = "seen", .epoch_count = 16}};
+        tslab::epoch_id const e = work.heap.current_epoch();
+        work.heap.set_label(e, "closed");
+        work.heap.free(work.heap.malloc(64, e));
+        static_cast<void>(work.heap.close(e));
         std::string const own = tslab::to_json(work.heap.snapshot());
         say(own);
         for (;;)
@@ -50,6 +55,11 @@ BOOST_AUTO_TEST_CASE(what_is_seen_is_what_the_process_says_of_itself)
         std::vector<tslab::snapshot> heaps = o.read();
         BOOST_REQUIRE(heaps.size() == 1U);
         tslab::snapshot seen = heaps[0];
+        BOOST_REQUIRE(seen.global.lock_histograms.has_value());
+        BOOST_TEST(seen.global.lock_histograms->wait.total() == seen.global.lock_timing->samples);
+        BOOST_TEST(std::any_of(seen.labels.begin(), seen.labels.end(), [](tslab::label_stats const& l) {
+            return l.name == "closed" && l.last_close.has_value() && l.last_close->label == "closed";
+        }));
         BOOST_TEST(seen.live_known);
         BOOST_TEST(seen.pid == other.pid());
         BOOST_TEST(seen.global.rss_bytes > 0U);

@@ -84,16 +84,6 @@ void serve_request(tslab::allocator& heap)
     (void)heap.close(request.epoch());
 }
 
-/// A request while another phase is open: it takes a ring slot that none of the later ones needs, so that what is published of its
-/// close stays to be seen.
-void serve_request_beside_another(tslab::allocator& heap)
-{
-    tslab::epoch_domain other{heap, {.label = "start-up"}};
-    other.enter();
-    serve_request(heap);
-    other.exit();
-}
-
 /// A phase that is closed while objects in it live.
 void leave_stragglers(tslab::allocator& heap)
 {
@@ -142,7 +132,6 @@ int main(int argc, char** argv)
     std::puts("ready");
     std::fflush(stdout);
     leave_stragglers(heap);
-    serve_request_beside_another(heap);
     swap_place places;
     std::atomic<bool> done{false};
     std::vector<std::thread> threads;

@@ -5,8 +5,10 @@
 #define BOOST_TEST_MODULE exposition
 #include <boost/test/unit_test.hpp>
 
+#include "tslab/exposed_threads.hpp"
 #include "tslab/exposition.hpp"
 #include <cstddef>
+#include <cstdint>
 #include <set>
 #include <sstream>
 #include <string>
@@ -164,6 +166,126 @@ BOOST_AUTO_TEST_CASE(epochs_are_bounded_and_those_that_matter_remain)
     BOOST_TEST(has_line(text, R"(temporal_slab_epochs_omitted{heap="synthetic"} 1745)"));
     BOOST_TEST(lines_with(text, "temporal_slab_epoch_rss_before_close_bytes{") == tslab::tool::exposed_drained_epochs);
     BOOST_TEST(lines_with(text, R"(temporal_slab_epoch_rss_before_close_bytes{heap="synthetic",epoch="2050",)") == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(threads_are_bounded_and_those_with_contention_remain)
+{
+    tslab::snapshot s = synthetic_heap();
+    for (std::uint64_t i = 0; i < 200; ++i) {
+        tslab::thread_stats& t = s.threads.emplace_back();
+        t.thread_id = i + 1;
+        t.alive = true;
+        t.name = "worker";
+        t.allocations = 1000 - i;
+    }
+    s.threads[150].bitmap_free_cas_retries = 1;
+    s.threads[150].bitmap_free_attempts = 10;
+    s.threads[170].lock_contended = 2;
+    s.threads[180].alive = false;
+    s.threads[180].lock_contended = 1'000;
+    s.threads.push_back(s.threads[0]);   // a damaged snapshot
+    std::string const text = exposition({s});
+    using tslab::tool::exposed_threads;
+    BOOST_TEST(lines_with(text, "temporal_slab_thread_allocations_total{") == exposed_threads);
+    BOOST_TEST(has_line(text, R"(temporal_slab_threads{heap="synthetic"} 200)"));
+    BOOST_TEST(has_line(
+        text, R"(temporal_slab_threads_omitted{heap="synthetic"} 167)"));   // of 199, without the second of one
+    for (char const* const line : {
+             R"(temporal_slab_thread_bitmap_free_cas_retries_total{heap="synthetic",thread="151",name="worker"} 1)",
+             R"(temporal_slab_thread_bitmap_free_attempts_total{heap="synthetic",thread="151",name="worker"} 10)",
+             R"(temporal_slab_thread_lock_contended_total{heap="synthetic",thread="171",name="worker"} 2)",
+             R"(temporal_slab_thread_allocations_total{heap="synthetic",thread="1",name="worker"} 1000)",
+             R"(temporal_slab_thread_allocations_total{heap="synthetic",thread="30",name="worker"} 971)",
+         })
+        BOOST_TEST(has_line(text, line), line);
+    BOOST_TEST(text.find(R"(thread="31")") == std::string::npos);
+    BOOST_TEST(text.find(R"(thread="181")") == std::string::npos);
+    s.threads.resize(exposed_threads);
+    BOOST_TEST(has_line(exposition({s}), R"(temporal_slab_threads_omitted{heap="synthetic"} 0)"));
+}
+
+BOOST_AUTO_TEST_CASE(lock_times_are_histograms_while_they_are_taken)
+{
+    tslab::snapshot s = synthetic_heap();
+    BOOST_TEST(exposition({s}).find("temporal_slab_lock_") == std::string::npos);
+    s.global.lock_timing = {.samples = 3, .wait_ns = 500, .hold_ns = 40'000'700};
+    auto& h = s.global.lock_histograms.emplace();
+    h.wait.buckets[0] = 2;
+    h.wait.buckets[9] = 1;
+    h.hold.buckets[9] = 2;    // 256 to 511 ns
+    h.hold.buckets[26] = 1;   // 33.6 to 67.1 ms
+    std::string const text = exposition({s});
+    for (char const* const line : {
+             "# TYPE temporal_slab_lock_hold_seconds histogram",
+             R"(temporal_slab_lock_hold_seconds_bucket{heap="synthetic",le="2.55e-07"} 0)",
+             R"(temporal_slab_lock_hold_seconds_bucket{heap="synthetic",le="5.11e-07"} 2)",
+             R"(temporal_slab_lock_hold_seconds_bucket{heap="synthetic",le="0.033554431"} 2)",
+             R"(temporal_slab_lock_hold_seconds_bucket{heap="synthetic",le="0.067108863"} 3)",
+             R"(temporal_slab_lock_hold_seconds_bucket{heap="synthetic",le="+Inf"} 3)",
+             R"(temporal_slab_lock_hold_seconds_count{heap="synthetic"} 3)",
+             R"(temporal_slab_lock_hold_seconds_sum{heap="synthetic"} 0.0400007)",
+             R"(temporal_slab_lock_wait_seconds_bucket{heap="synthetic",le="1e-09"} 2)",
+             R"(temporal_slab_lock_wait_seconds_count{heap="synthetic"} 3)",
+         })
+        BOOST_TEST(has_line(text, line), line);
+}
+
+// The facts of a close are gauges of its epoch, which a later epoch of the ring slot would take away between two scrapes.
+BOOST_AUTO_TEST_CASE(the_facts_of_a_close_outlive_its_ring_slot)
+{
+    tslab::snapshot s = synthetic_heap();
+    tslab::epoch_stats& e = support::add_epoch(s, tslab::lifecycle::drained, "batch");
+    e.label_id = 1;
+    e.rss_before_close = 8192;
+    e.rss_after_close = 4096;
+    e.madvise_bytes = e.madvise_asked_bytes = e.madvise_gone_bytes = 4096;
+    s.labels.insert(s.labels.begin() + 1, {.label_id = 1, .name = "batch"});
+    s.labels[1].last_close = {.index = e.index,
+                              .era = e.era,
+                              .label = "batch",
+                              .nanoseconds = 2'000'000,
+                              .rss_before = 8192,
+                              .rss_after = 4096,
+                              .madvise_bytes = 4096,
+                              .madvise_asked_bytes = 4096,
+                              .madvise_gone_bytes = 4096};
+    s.labels[1].last_close->timestamp_ns = s.timestamp_ns;
+    auto const has_facts = [&] {
+        std::string const text = exposition({s});
+        for (
+            char const* const line : {
+                R"(temporal_slab_epoch_rss_before_close_bytes{heap="synthetic",epoch="1",state="DRAINED",label="batch"} 8192)",
+                R"(temporal_slab_epoch_rss_after_close_bytes{heap="synthetic",epoch="1",state="DRAINED",label="batch"} 4096)",
+                R"(temporal_slab_epoch_madvise_bytes{heap="synthetic",epoch="1",state="DRAINED",label="batch"} 4096)",
+                R"(temporal_slab_label_last_close_rss_before_bytes{heap="synthetic",label="batch"} 8192)",
+                R"(temporal_slab_label_last_close_duration_seconds{heap="synthetic",label="batch"} 0.002)",
+                R"(temporal_slab_label_last_close_madvise_gone_bytes{heap="synthetic",label="batch"} 4096)",
+            })
+            BOOST_TEST(has_line(text, line), line);
+        BOOST_TEST(
+            lines_with(text,
+                       R"(temporal_slab_epoch_rss_before_close_bytes{heap="synthetic",epoch="1",state="DRAINED")") ==
+            1u);
+    };
+    has_facts();   // from the epoch
+    s.epochs[1].era = 999;
+    s.epochs[1].lifecycle = tslab::lifecycle::active;
+    s.epochs[1].rss_before_close = s.epochs[1].rss_after_close = 0;
+    s.epochs[1].madvise_bytes = s.epochs[1].madvise_asked_bytes = s.epochs[1].madvise_gone_bytes = 0;
+    has_facts();   // from the label, while another phase has the slot
+    s.epochs[1].lifecycle =
+        tslab::lifecycle::drained;   // another close of the label in that slot, of which less is known
+    s.epochs[1].madvise_asked_bytes = 12288;
+    std::string const text = exposition({s});
+    BOOST_TEST(has_line(
+        text,
+        R"(temporal_slab_epoch_madvise_asked_bytes{heap="synthetic",epoch="1",state="DRAINED",label="batch"} 12288)"));
+    BOOST_TEST(lines_with(text, "temporal_slab_epoch_rss_before_close_bytes{") == 0u);
+    // Nor do they vanish because many others closed later.
+    s.epochs[1].era = s.labels[1].last_close->era;
+    for (std::size_t i = 0; i < tslab::tool::exposed_drained_epochs; ++i)
+        support::add_epoch(s, tslab::lifecycle::drained, "other").rss_before_close = 4096;
+    has_facts();
 }
 
 BOOST_AUTO_TEST_CASE(a_label_the_program_made_up_is_no_label_of_a_metric)

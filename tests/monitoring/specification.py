@@ -19,7 +19,7 @@ import live
 
 TABLE = re.compile(r"<!-- names: (.+?) -->\n\|.*\n\|.*\n((?:\|.*\n)+)")
 SPAN = re.compile(r"`([^`]+)`")
-PATIENCE = 20   # seconds
+PATIENCE = 90   # seconds, for a machine that is busy otherwise
 
 
 class Row(NamedTuple):
@@ -95,7 +95,7 @@ def sample(arguments, page, pid):
 def live_names(arguments, page, recorded):
     """What it shows within PATIENCE: a close that was timed is shown until another phase takes the slot of its epoch."""
     there = set()
-    with live.running([arguments.demo, "--leak-after", "1", "--seconds", "60"], stdout=subprocess.PIPE, text=True) as demo:
+    with live.running([arguments.demo, "--leak-after", "1", "--seconds", "600"], stdout=subprocess.PIPE, text=True) as demo:
         if (word := demo.stdout.readline()) != "ready\n":
             sys.exit(f"the demo said {word!r}")
         deadline = time.monotonic() + PATIENCE

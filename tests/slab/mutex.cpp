@@ -124,6 +124,86 @@ BOOST_AUTO_TEST_CASE(one_acquisition_in_so_many_is_timed_when_that_is_switched_o
     BOOST_TEST(number(counts, contention_event::lock_contended) == 0u);
 }
 
+namespace {
+
+/// The histograms of one thread, which are there from the beginning.
+struct source final : tslab::histogram_source {
+    tslab::lock_histograms* histograms() noexcept override { return &all; }
+
+    tslab::lock_histograms all;
+};
+
+}
+
+BOOST_AUTO_TEST_CASE(timed_acquisitions_are_counted_by_duration_too)
+{
+    using histogram = tslab::log2_histogram;
+    tslab::mutex m;
+    tslab::lock_times times;
+    source by_duration;
+    auto const read = [&] {
+        tslab::lock_histogram_stats s;
+        by_duration.all.add_to(s);
+        return s;
+    };
+    {
+        tslab::lock_guard const untimed{m, {nullptr, &times, &by_duration}};
+    }
+    BOOST_TEST(read().wait.total() == 0u);
+    tslab::set_lock_timing(1);
+    // One hold, whose duration lies between two that are measured here.
+    std::uint64_t const outer = tslab::now_ns();
+    std::uint64_t inner = 0;
+    {
+        tslab::lock_guard const guard{m, {nullptr, &times, &by_duration}};
+        std::uint64_t const begin = tslab::now_ns();
+        std::this_thread::sleep_for(std::chrono::milliseconds{5});
+        inner = tslab::now_ns() - begin;
+    }
+    std::uint64_t const most = tslab::now_ns() - outer;
+    auto const only = [](histogram const& h) {
+        std::size_t found = histogram::bucket_count;
+        for (std::size_t b = 0; b < histogram::bucket_count; ++b)
+            if (h.buckets[b] != 0)
+                found = b;
+        return found;
+    };
+    BOOST_TEST(read().hold.total() == 1u);
+    BOOST_TEST(only(read().hold) >= histogram::bucket_of(inner));
+    BOOST_TEST(only(read().hold) <= histogram::bucket_of(most));
+    BOOST_TEST(read().wait.total() == 1u);
+    tslab::lock_timing_stats sums;
+    times.add_to(sums);
+    BOOST_TEST(only(read().hold) == histogram::bucket_of(sums.hold_ns_max));
+    BOOST_TEST(only(read().wait) == histogram::bucket_of(sums.wait_ns_max));
+    // One wait, whose duration lies between two as well: the holder lets go after the waiter has begun.
+    m.lock();
+    std::atomic<std::uint64_t> began{0}, waited_most{0};
+    tslab::lock_times of_waiter;
+    source waits;
+    std::thread waiter{[&] {
+        began = tslab::now_ns();
+        tslab::lock_guard const guard{m, {nullptr, &of_waiter, &waits}};
+        waited_most = tslab::now_ns() - began;
+    }};
+    while (began == 0 || tslab::now_ns() - began < 20'000'000)
+        std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    m.unlock();
+    waiter.join();
+    tslab::set_lock_timing(0);
+    tslab::lock_histogram_stats s;
+    waits.all.add_to(s);
+    BOOST_TEST(s.wait.total() == 1u);
+    BOOST_TEST(only(s.wait) <= histogram::bucket_of(waited_most));
+    BOOST_TEST(s.hold.total() == 1u);
+    {
+        tslab::lock_guard const untimed{m, {nullptr, &of_waiter, &waits}};
+    }
+    tslab::lock_histogram_stats again;
+    waits.all.add_to(again);
+    BOOST_TEST((again == s));
+}
+
 // What a fork does: the forking thread acquires a reserved mutex at once, and leaves it reserved.
 // Under ThreadSanitizer the gate is not lifted.
 BOOST_AUTO_TEST_CASE(a_reserved_mutex_is_acquired_in_passes_and_stays_reserved)

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every figure of schema 1 in a scripted run: each script is a table of places in the JSON and the value that must be
-// there. The scripts are in exact_memory.hpp, exact_threads.hpp and exact_events.hpp. The last case asks of every number in the JSON
+// there. The scripts are in exact_memory.hpp, exact_threads.hpp, exact_locks.hpp and exact_events.hpp. The last case asks of every number in the JSON
 // that some script moved it.
 #define BOOST_TEST_MODULE exact
 #include <boost/test/unit_test.hpp>
@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "exact_events.hpp"
+#include "exact_locks.hpp"
 #include "exact_memory.hpp"
 #include "exact_threads.hpp"
 

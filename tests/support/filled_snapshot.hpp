@@ -55,6 +55,7 @@ inline tslab::snapshot filled_snapshot()
     next.fill(s);
     next.fill(s.global);
     next.fill(s.global.lock_timing.emplace());
+    next.fill(s.global.lock_histograms.emplace());
     s.page_size = 4096;
     s.reclaim = "cached";   // one of three words, as the next ones
     s.background_purge = "pending";
@@ -88,6 +89,9 @@ inline tslab::snapshot filled_snapshot()
     for (std::uint32_t i = 0; i < tslab::label_buckets; ++i) {
         next.fill(s.labels[i]);
         s.labels[i].label_id = i;
+        tslab::close_stats& close = s.labels[i].last_close.emplace();
+        next.fill(close);
+        std::swap(close.madvise_asked_bytes, close.madvise_gone_bytes);
     }
     s.misuses = {{"double_free", 5}, {"leak", 6}};
     next.fill(s.last_close);

@@ -59,6 +59,37 @@ BOOST_AUTO_TEST_CASE(stats_tells_a_person_what_is_there)
     BOOST_TEST(contains(tool({"--color", "always", "stats", "--stdin"}, to_json(quiet())).out, "\x1b[1m"));
 }
 
+BOOST_AUTO_TEST_CASE(stats_tells_how_long_locks_took_and_what_closes_did)
+{
+    snapshot s = quiet();
+    std::string const untimed = tool({"stats", "--stdin"}, to_json(s)).out;
+    BOOST_TEST(!contains(untimed, "lock times"));
+    BOOST_TEST(!contains(untimed, "last close by label"));
+    s.global.lock_timing = {.samples = 100, .wait_ns = 1, .hold_ns = 1, .wait_ns_max = 900, .hold_ns_max = 40'000'000};
+    auto& h = s.global.lock_histograms.emplace();
+    h.wait.buckets[5] = 50;    // 16 to 31 ns
+    h.wait.buckets[10] = 50;   // 512 to 1,023 ns
+    h.hold.buckets[12] = 98;   // 2,048 to 4,095 ns
+    h.hold.buckets[26] = 2;
+    s.labels[0].last_close = {.label = "",
+                              .nanoseconds = 12'345'678,
+                              .purge_nanoseconds = 4'200,
+                              .rss_before = 10 << 20,
+                              .rss_after = 2 << 20,
+                              .scanned_slabs = 2'000,
+                              .recycled_slabs = 1'999,
+                              .madvise_bytes = 8 << 20,
+                              .madvise_asked_bytes = 8 << 20,
+                              .madvise_gone_bytes = 6 << 20};
+    s.labels[0].last_close->timestamp_ns = s.timestamp_ns - 90'000'000'000;
+    std::string const text = tool({"stats", "--stdin"}, to_json(s)).out;
+    for (char const* const part :
+         {"100 timed; waited p50 31 ns, p99 900 ns, longest 900 ns; held p50 4.1 us, p99 40 ms, longest 40 ms",
+          "last close by label", "1 min 30 s ago", "12 ms", "4.2 us", "1,999 of 2,000", "8.0 MiB", "75.0 %",
+          "-8.0 MiB"})
+        BOOST_TEST(contains(text, part), part << " is not in " << text);
+}
+
 BOOST_AUTO_TEST_CASE(targets_that_are_none_are_refused)
 {
     BOOST_TEST(tool({"stats", "/nowhere/at/all"}).code == 3);

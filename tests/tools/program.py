@@ -240,7 +240,7 @@ class Saved(unittest.TestCase):
         self.assertEqual(dump("--stdin", stdin=self.snapshots["busy"].encode()).returncode, 0)
 
 
-def read_all(terminal, until=None, seconds=30):
+def read_all(terminal, until=None, seconds=60):
     """What comes out of a terminal until it is closed, or until a text has come."""
     text = b""
     end = time.monotonic() + seconds
@@ -387,16 +387,19 @@ class Live(unittest.TestCase):
             steps = [json.loads(line) for line in run("watch", str(pid), "0.2", "3", "--json").stdout.splitlines()]
             self.assertEqual(len(steps), 3)
             for step in steps:
-                self.assertGreater(step["allocations_per_sec"], 0)
                 self.assertGreater(step["interval_sec"], 0.15)
-                self.assertLess(step["interval_sec"], 10)   # a busy machine
+                self.assertAlmostEqual(step["allocations_per_sec"] * step["interval_sec"], step["allocations_delta"], delta=1)
+            if not any(step["allocations_delta"] for step in steps):   # the machine did not let the process work
+                steps = [json.loads(line) for line in run("watch", str(pid), "20", "2", "--json").stdout.splitlines()]
+            self.assertTrue(any(step["allocations_delta"] > 0 for step in steps))
             lines = run("watch", str(pid), "--interval", "50ms", "--count", "2").stdout.splitlines()
             self.assertEqual(len(lines), 3)
 
     def test_top_has_rates(self):
         with live_heap() as pid:
             words = ["top", str(pid), "--classes", "--by", "allocations", "--window", "200ms", "--json"]
-            first = json.loads(run(*words).stdout.splitlines()[0])
+            lines = next(filter(None, (run(*words).stdout.splitlines() for _ in range(100))))   # as above
+            first = json.loads(lines[0])
             self.assertTrue(first["per_second"])
             self.assertGreater(first["value"], 0)
             self.assertLess(first["value"], first["allocations"] * 10)

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <set>
+#include <utility>
 import tslab.inspect;
 
 namespace tslab::tool {
@@ -37,6 +38,34 @@ chosen_epochs choose(std::vector<epoch_stats> const& epochs)
     std::ranges::sort(chosen.drained, std::ranges::greater{}, [&](std::size_t i) { return epochs[i].era; });
     chosen.drained.resize(std::min(chosen.drained.size(), exposed_drained_epochs));
     return chosen;
+}
+
+std::vector<epoch_stats> reused(snapshot const& s)
+{
+    std::set<std::pair<std::uint32_t, std::uint32_t>> taken;   // slots and labels of series that are there already
+    for (std::size_t const i : choose(s.epochs).drained)
+        taken.emplace(s.epochs[i].index, s.epochs[i].label_id);
+    std::vector<epoch_stats> all;
+    for (label_stats const& l : s.labels) {
+        if (!l.last_close || l.label_id >= label_buckets)
+            continue;
+        close_stats const& c = *l.last_close;
+        bool const held = std::ranges::any_of(s.epochs, [&](epoch_stats const& e) {
+            return e.index == c.index && e.era == c.era && e.lifecycle != lifecycle::drained;
+        });
+        if (held || !taken.emplace(c.index, l.label_id).second)
+            continue;
+        all.push_back({.index = c.index,
+                       .era = c.era,
+                       .label_id = l.label_id,
+                       .rss_before_close = c.rss_before,
+                       .rss_after_close = c.rss_after,
+                       .madvise_bytes = c.madvise_bytes,
+                       .madvise_asked_bytes = c.madvise_asked_bytes,
+                       .madvise_gone_bytes = c.madvise_gone_bytes,
+                       .lifecycle = lifecycle::drained});
+    }
+    return all;
 }
 
 }

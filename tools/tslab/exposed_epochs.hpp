@@ -25,4 +25,9 @@ struct chosen_epochs {
 /// Takes each ring slot once, see exposed_epochs and exposed_drained_epochs.
 [[nodiscard]] chosen_epochs choose(std::vector<tslab::epoch_stats> const& epochs);
 
+/// What is known of closes whose ring slot has a later epoch since, or of which `choose` did not take the epoch, from the last
+/// close of each label: drained epochs that have nothing but the facts of their close. None has the slot and the label of
+/// one that `choose` took.
+[[nodiscard]] std::vector<tslab::epoch_stats> reused(tslab::snapshot const& s);
+
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/exposition.hpp"
 #include "tslab/exposed_epochs.hpp"
+#include "tslab/exposed_threads.hpp"
 #include "tslab/heaps.hpp"
 #include "tslab/metric_families.hpp"
 #include "tslab/metric_name.hpp"
@@ -61,7 +62,9 @@ public:
         if (s_.global.lock_timing)
             describe_heap_lock_times(*s_.global.lock_timing,
                                      [&](field_info const& f, auto const& value) { one("snapshot", f, value, base_); });
-        alive_threads();
+        if (s_.global.lock_histograms)
+            lock_histograms(*s_.global.lock_histograms, s_.global.lock_timing.value_or(lock_timing_stats{}));
+        threads();
         misuses();
         name_labels();
         // A saved snapshot may be damaged and tell of a class or a label twice, but no series may come twice.
@@ -72,10 +75,14 @@ public:
         epochs();
         seen.clear();
         for (label_stats const& l : s_.labels)
-            if (l.label_id < label_buckets && seen.insert(l.label_id).second)
-                plain("label", l, with(base_, {{"label", label_of(l.label_id)}}));
+            if (l.label_id < label_buckets && seen.insert(l.label_id).second) {
+                metric_labels const of = with(base_, {{"label", label_of(l.label_id)}});
+                plain("label", l, of);
+                if (l.last_close)
+                    close("label_close", *l.last_close, of);
+            }
         if (s_.last_close.timestamp_ns != 0)
-            last_close();
+            close("close", s_.last_close, base_);
         sampled();
         if (s_.waterfall)
             plain("waterfall", *s_.waterfall, base_);
@@ -107,11 +114,24 @@ private:
                          [&](field_info const& f, auto const& value) { one(object, f, value, of); });
     }
 
-    void alive_threads()
+    void threads()
     {
         auto const alive = std::ranges::count_if(s_.threads, &thread_stats::alive);
         to_.add_gauge("temporal_slab_threads", "Living threads that have used the heap", base_,
                       static_cast<double>(alive));
+        chosen_threads const chosen = choose(s_.threads);
+        to_.add_gauge("temporal_slab_threads_omitted",
+                      "Living threads without series of their own, since others had more contention", base_,
+                      static_cast<double>(chosen.omitted));
+        for (std::size_t const i : chosen.shown) {
+            thread_stats const& t = s_.threads[i];
+            metric_labels const of =
+                with(base_, {{"thread", std::to_string(t.thread_id)}, {"name", printable(t.name)}});
+            describe_fields(t, [&](field_info const& f, auto const& value) {
+                if (is_contention(f.name))
+                    one("thread", f, value, of);
+            });
+        }
     }
 
     void misuses()
@@ -174,10 +194,16 @@ private:
             epoch_fields(e, of);
         }
         for (std::size_t const i : chosen.drained)
-            describe_fields(s_.epochs[i], [&](field_info const& f, auto const& value) {
-                if (is_close_fact(f.name) && is_known(s_.epochs[i], f.name))
-                    one("epoch", f, value, epoch_labels(s_.epochs[i]));
-            });
+            close_facts(s_.epochs[i]);
+        for (epoch_stats const& e : reused(s_))
+            close_facts(e);
+    }
+    void close_facts(epoch_stats const& e)
+    {
+        describe_fields(e, [&](field_info const& f, auto const& value) {
+            if (is_close_fact(f.name) && is_known(e, f.name))
+                one("epoch", f, value, epoch_labels(e));
+        });
     }
     void epoch_fields(epoch_stats const& e, metric_labels const& of)
     {
@@ -196,11 +222,11 @@ private:
     {
         return field.starts_with("rss_") ? e.rss_before_close != 0 : has_close_facts(e) || !is_close_fact(field);
     }
-    void last_close()
+    void close(std::string_view object, close_stats const& c, metric_labels const& of)
     {
-        describe_fields(s_.last_close, [&](field_info const& f, auto const& value) {
-            if (!f.name.starts_with("rss_") || s_.last_close.rss_before != 0)
-                one("close", f, value, base_);
+        describe_fields(c, [&](field_info const& f, auto const& value) {
+            if (!f.name.starts_with("rss_") || c.rss_before != 0)
+                one(object, f, value, of);
         });
     }
     [[nodiscard]] metric_labels epoch_labels(epoch_stats const& e) const
@@ -210,6 +236,13 @@ private:
                             {"label", label_of(e.label_id)}});
     }
 
+    void lock_histograms(lock_histogram_stats const& of, lock_timing_stats const& sums)
+    {
+        histogram("lock_wait", "Timed acquisitions of a lock for a class or an epoch, by the time waited for it",
+                  of.wait, sums.wait_ns);
+        histogram("lock_hold", "Timed acquisitions of a lock for a class or an epoch, by the time it was held", of.hold,
+                  sums.hold_ns);
+    }
     void sampled()
     {
         plain("sampled", s_.sampled, base_);

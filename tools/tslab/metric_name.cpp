@@ -40,6 +40,9 @@ constexpr std::array exceptions{
     exception{"close", "timestamp_ns", "temporal_slab_last_close_timestamp_seconds"},
     exception{"close", "rss_before", "temporal_slab_last_close_rss_before_bytes"},
     exception{"close", "rss_after", "temporal_slab_last_close_rss_after_bytes"},
+    exception{"label_close", "timestamp_ns", "temporal_slab_label_last_close_timestamp_seconds"},
+    exception{"label_close", "rss_before", "temporal_slab_label_last_close_rss_before_bytes"},
+    exception{"label_close", "rss_after", "temporal_slab_label_last_close_rss_after_bytes"},
     exception{"sampled", "alloc_wall_ns_sum", ""},   // the sums of histograms
     exception{"sampled", "alloc_wait_ns_sum", ""},
     exception{"sampled", "free_wall_ns_sum", ""},
@@ -64,6 +67,10 @@ std::string_view prefix_of(std::string_view object, std::string_view field)
         return "label_";
     if (object == "close")
         return "last_close_";
+    if (object == "label_close")
+        return "label_last_close_";
+    if (object == "thread")
+        return "thread_";
     if (object == "waterfall")
         return "waterfall_";
     return "";

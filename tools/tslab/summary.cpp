@@ -49,6 +49,18 @@ std::string of(std::uint64_t part, std::uint64_t whole, std::string_view what)
     return share_text(part, whole) + " of " + grouped(whole) + " " + std::string{what};
 }
 
+/// A duration with two digits at least.
+std::string ns_text(std::uint64_t ns)
+{
+    auto const n = static_cast<double>(ns);
+    auto const in = [](double value, std::string_view unit) {
+        return decimal_text(value, value < 10 ? 1 : 0) + " " + std::string{unit};
+    };
+    if (ns < 1'000)
+        return grouped(ns) + " ns";
+    return ns < 1'000'000 ? in(n / 1e3, "us") : ns < 1'000'000'000 ? in(n / 1e6, "ms") : in(n / 1e9, "s");
+}
+
 std::string live_text(snapshot const& s, std::uint64_t bytes) { return s.live_known ? bytes_text(bytes) : "?"; }
 
 void print_memory(lines const& line, snapshot const& s)
@@ -79,6 +91,18 @@ void print_memory(lines const& line, snapshot const& s)
          s.background_purge == "failed" ? paint::yellow : paint::none);
 }
 
+/// Percentiles and maximum of the timed waits and holds. A percentile is the upper bound of its bucket, and said to be no more
+/// than the maximum, which is exact.
+std::string lock_times_text(lock_timing_stats const& t, lock_histogram_stats const& h)
+{
+    auto const part = [](log2_histogram const& of, std::uint64_t most) {
+        auto const up_to = [&](double q) { return ns_text(std::min(of.quantile(q), most)); };
+        return "p50 " + up_to(0.5) + ", p99 " + up_to(0.99) + ", longest " + ns_text(most);
+    };
+    return grouped(t.samples) + " timed; waited " + part(h.wait, t.wait_ns_max) + "; held " +
+           part(h.hold, t.hold_ns_max);
+}
+
 void print_speed(lines const& line, global_stats const& g, bool live_known)
 {
     line("allocations", grouped(g.allocations) + ", frees " + (live_known ? grouped(g.frees) : "?"));
@@ -89,6 +113,8 @@ void print_speed(lines const& line, global_stats const& g, bool live_known)
     line("recycling", of(g.slabs_recycled, g.slabs_recycled + g.cache_overflows, "slabs that became empty") + ", " +
                           grouped(g.slabs_allocated) + " slabs cut from pages");
     line("locks", of(g.lock_contended, g.lock_fast_acquire + g.lock_contended, "acquisitions waited"));
+    if (g.lock_timing && g.lock_timing->samples != 0)
+        line("lock times", lock_times_text(*g.lock_timing, g.lock_histograms.value_or(lock_histogram_stats{})));
     line("claims",
          "retries per attempt: " + decimal_text(ratio(g.bitmap_alloc_cas_retries, g.bitmap_alloc_attempts), 4) +
              " allocating, " + decimal_text(ratio(g.bitmap_free_cas_retries, g.bitmap_free_attempts), 4) +
@@ -180,6 +206,39 @@ void print_labels(std::ostream& out, bool color, snapshot const& s)
     print_table(out, color, "labels by memory held", t, some.size() - shown(some.size()));
 }
 
+/// What the last close of each label did, of those that purged or that the program asked for, the latest first.
+void print_closes(std::ostream& out, bool color, snapshot const& s)
+{
+    auto const some =
+        largest(s.labels, [](label_stats const& l) { return l.last_close ? l.last_close->timestamp_ns : 0; });
+    table t{{{"label", side::left},
+             {"closed"},
+             {"took"},
+             {"of it purging"},
+             {"reclaimed"},
+             {"given back"},
+             {"gone"},
+             {"RSS"}}};
+    for (std::size_t n = 0; n < shown(some.size()); ++n) {
+        close_stats const& c = *some[n]->last_close;
+        double const age = static_cast<double>(s.timestamp_ns - std::min(c.timestamp_ns, s.timestamp_ns)) * 1e-9;
+        std::string rss = "-";
+        if (c.rss_before != 0)
+            rss = c.rss_after > c.rss_before ? "+" + bytes_text(c.rss_after - c.rss_before)
+                                             : "-" + bytes_text(c.rss_before - c.rss_after);
+        t.add({{label_or_none(some[n]->name)},
+               {duration_text(age) + " ago"},
+               {ns_text(c.nanoseconds)},
+               {ns_text(c.purge_nanoseconds)},
+               {grouped(c.recycled_slabs) + " of " + grouped(c.scanned_slabs)},
+               {bytes_text(c.madvise_bytes)},
+               {c.madvise_asked_bytes != 0 ? share_text(c.madvise_gone_bytes, c.madvise_asked_bytes) : "-"},
+               {rss}});
+    }
+    print_table(out, color, "last close by label that purged, or that the program asked for", t,
+                some.size() - shown(some.size()));
+}
+
 void print_largest_epochs(std::ostream& out, bool color, snapshot const& s)
 {
     auto const held = [&](epoch_stats const& e) { return (e.slab_pages + e.large_pages) * s.page_size; };
@@ -211,6 +270,7 @@ void print_summary(std::ostream& out, bool color, std::string const& from, snaps
     print_faults(line, s);
     print_classes(out, color, s);
     print_labels(out, color, s);
+    print_closes(out, color, s);
     print_largest_epochs(out, color, s);
 }
 

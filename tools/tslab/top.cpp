@@ -68,7 +68,7 @@ std::vector<std::string_view> context_of(record_kind kind)
     case record_kind::classes: return {"allocations", "slow_path_hits", "live_bytes", "estimated_rss_bytes"};
     case record_kind::threads: break;
     }
-    return {"allocations", "slow_path_hits", "alloc_samples"};
+    return {"allocations", "slow_path_hits", "bitmap_alloc_cas_retries", "lock_contended", "alloc_samples"};
 }
 
 std::optional<double> value_in(ranked const& r, std::string_view name)

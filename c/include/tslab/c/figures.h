@@ -212,6 +212,12 @@ typedef struct tslab_thread_stats {
     uint64_t retained_bytes; /* bytes: Bytes of empty slabs that the thread retains */
     uint32_t tid; /* The system's number of the thread, as top -H shows it; 0 once it has ended */
     tslab_text name; /* The system's name of the thread; empty if it is not known, or residency was not asked for */
+    uint64_t bitmap_alloc_attempts; /* claims: Claims of the thread of slots that other threads may be changing */
+    uint64_t bitmap_alloc_cas_retries; /* claims: Claims of shared slabs that the thread lost to another one. HFT: atomic counts only, no clock */
+    uint64_t bitmap_free_attempts; /* frees: Frees of the thread into slabs that other threads own */
+    uint64_t bitmap_free_cas_retries; /* claims: Claims of the thread to reclaim an emptied slab, lost or repeated. HFT: atomic counts only, no clock */
+    uint64_t lock_fast_acquire; /* locks: Acquisitions of a lock by the thread that found it free. HFT: a trylock probe, no clock */
+    uint64_t lock_contended; /* locks: Acquisitions of a lock for which the thread had to wait. HFT: a trylock probe, no clock */
 } tslab_thread_stats;
 
 /* The last timed close. */
