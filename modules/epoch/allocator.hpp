@@ -272,9 +272,10 @@ public:
 
     /// The epoch that a domain is in.
     struct opened {
-        epoch_id epoch;                   ///< of its own, or shared
-        bool shared = false;              ///< no ring slot was free: this is the current epoch
-        epoch_holder* holder = nullptr;   ///< of the enter: see epoch_record::note_enter
+        epoch_id epoch;                                       ///< of its own, or shared
+        bool shared = false;                                  ///< no ring slot was free: this is the current epoch
+        epoch_holder* holder = nullptr;                       ///< of the enter: see epoch_record::note_enter
+        std::uint32_t label_id = label_registry::unlabeled;   ///< of the epoch
     };
     /// Opens an epoch with `label` and, if `enter`, enters it for one domain. If no ring slot is free, the result names
     /// the current epoch, shared. `binding`: if not null and the epoch is new, it is set to a cache of the calling
@@ -292,6 +293,11 @@ public:
         leaked,   ///< they stay allocated and are counted
         dropped   ///< they are released
     };
+    /// Carries out what end_resource does for most scopes, with `close` and `leaked`: the resource ends on the thread that
+    /// made it, and nothing is left in the epoch. What was used of the thread cache stays with it, and the ring slot with
+    /// the thread, for its next scope. Returns false, without effect, if anything else is to be done: then call
+    /// end_resource. Complexity: one lock, linear in the bins that the cache has used; no system call.
+    [[nodiscard]] bool end_alone(epoch_id e, epoch_holder* holder, atomic<thread_cache*>& binding) noexcept;
     /// Ends a resource that has the epoch `e` for itself: flushes the cache that `binding` names, and exits as
     /// exit_domain does. Returns its live objects, none for `dropped`. For the thread that ends the resource, which may
     /// be any.
@@ -408,8 +414,13 @@ private:
                             departure& under) noexcept __attribute__((requires_capability(r.lock)));
     epoch_id advance_locked() noexcept __attribute__((requires_capability(advance_lock_)));
     [[nodiscard]] epoch_record* prepare_slot(std::uint32_t index) noexcept;
-    epoch_id begin_epoch(epoch_record& r, shared_text::packed const& label, std::uint32_t label_id) noexcept
-        __attribute__((requires_capability(r.lock)));
+    [[nodiscard]] epoch_record* claim_slot(std::uint32_t from) noexcept;
+    [[nodiscard]] bool make_records(std::uint32_t index) noexcept;
+    [[nodiscard]] inline bool has_eras_left(epoch_record const& r) const noexcept
+    {
+        return std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) < last_era;
+    }
+    template <class F> epoch_id begin_epoch(epoch_record& r, std::uint64_t now, F fill) noexcept;
     /// `closed_before`: the caller has closed the epoch just before.
     close_report reclaim_epoch(epoch_id e, bool closing, bool closed_before) noexcept;
 

@@ -131,6 +131,7 @@ void allocator::note_close(close_report const& report, shared_text::copy const& 
         epoch_record& r = record_of(report.epoch);
         lock_guard const guard{r.lock, r.site(me, no_class)};
         if (r.era.load(std::memory_order_relaxed) == report.epoch.era) {   // else the slot has been reopened already
+            r.has_close_figures = true;
             r.stats.rss_before_close.store(report.rss_before, std::memory_order_relaxed);
             r.stats.rss_after_close.store(report.rss_after, std::memory_order_relaxed);
             r.stats.closed_madvise_bytes.store(report.madvise_bytes, std::memory_order_relaxed);

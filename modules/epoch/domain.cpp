@@ -17,9 +17,7 @@ import tslab.tls_cache;
 
 namespace tslab {
 
-namespace {
-
-void grow_scopes()
+void epoch_domain::grow_scopes()
 {
     constexpr std::uint32_t least = 64;
     thread_details* const mine = granted(os_call::keep_scope) ? own_details() : nullptr;
@@ -31,8 +29,6 @@ void grow_scopes()
         throw std::bad_alloc{};
     mine->scopes = grown;
     mine->scope_capacity = capacity;
-}
-
 }
 
 epoch_domain::epoch_domain(allocator& heap, options const& o, std::source_location at) noexcept
@@ -52,26 +48,19 @@ epoch_domain::epoch_domain(allocator& heap, epoch_id e, options const& o) noexce
         heap.set_label(e, o.label);
 }
 
-epoch_domain::epoch_domain(already_entered, allocator& heap, options const& o, bool share,
-                           std::source_location const& at, atomic<thread_cache*>* binding) noexcept
-    : heap_{&heap}, thread_{this_thread_number()}, depth_{1}, auto_close_{o.auto_close}, held_{true}
+/// Enters the heap's current epoch.
+void epoch_domain::enter_current(std::source_location const& at) noexcept
 {
-    if (share) {
-        shared_ = true;
-        auto_close_ = false;
-        do
-            epoch_ = heap.current_epoch();
-        while (!heap.enter_epoch(epoch_, true, at, holder_));   // another thread advanced: try the new epoch
-        return;
-    }
-    allocator::opened const opened = heap.open_epoch(o.label, true, at, binding);
-    epoch_ = opened.epoch;
-    holder_ = opened.holder;
-    shared_ = opened.shared;
-    auto_close_ = auto_close_ && !opened.shared;
+    shared_ = true;
+    auto_close_ = false;
+    do
+        epoch_ = heap_->current_epoch();
+    while (!heap_->enter_epoch(epoch_, true, at, holder_));   // another thread advanced: try the new epoch
+    label_id_ = heap_->label_id_of(epoch_);
 }
 
-epoch_domain::~epoch_domain()
+/// The rest of the destructor.
+void epoch_domain::end() noexcept
 {
     if (depth_ != 0) {
         report_misuse(misuse::destroyed_entered);
@@ -82,16 +71,6 @@ epoch_domain::~epoch_domain()
     }
     if (unentered_ && auto_close_)
         heap_->close(epoch_);
-}
-
-bool epoch_domain::on_own_thread() const noexcept { return this_thread_number() == thread_; }
-
-void epoch_domain::push()
-{
-    if (this_thread.more->scope_count == this_thread.more->scope_capacity)
-        grow_scopes();
-    thread_details& mine = *this_thread.more;
-    mine.scopes[mine.scope_count++] = {this, heap_->state().number(), heap_->label_id_of(epoch_)};
 }
 
 /// Removes the innermost entry of this domain from the thread's list; only from the list's end, unless
@@ -121,6 +100,7 @@ void epoch_domain::enter(std::source_location at)
 {
     if (!on_own_thread())
         return report_misuse(misuse::wrong_thread);
+    label_id_ = heap_->label_id_of(epoch_);
     push();
     unentered_ = false;
     bool const there = heap_->enter_epoch(epoch_, depth_ == 0, at, holder_);
@@ -141,16 +121,20 @@ void epoch_domain::exit()
     leave();
 }
 
-void epoch_domain::pop_at_end() noexcept
+/// The rest of pop_at_end, where the domain is not the thread's current one.
+[[gnu::cold, gnu::noinline]] bool epoch_domain::pop_in_disorder() noexcept
 {
-    if (!on_own_thread())
-        return report_misuse(misuse::wrong_thread);
+    if (!on_own_thread()) {
+        report_misuse(misuse::wrong_thread);
+        return false;
+    }
     epoch_domain const* const innermost = current();
     switch (pop(true)) {
     case order::absent: report_misuse(misuse::not_entered); break;
     case order::broken: report_misuse(misuse::scope_order, heap_->label_of(innermost->epoch_).view()); break;
     case order::kept: break;
     }
+    return true;
 }
 
 void epoch_domain::forget() noexcept
@@ -165,16 +149,6 @@ void epoch_domain::leave() noexcept
     bool const last = --depth_ == 0;
     if (held_)
         heap_->exit_domain(epoch_, holder_, last, last && auto_close_);
-}
-
-live_count epoch_domain::end_resource(atomic<thread_cache*>& binding, void const* owner,
-                                      allocator::leftovers what) noexcept
-{
-    depth_ = 0;
-    if (!held_)
-        return {};
-    return shared_ ? heap_->end_sharing_resource(epoch_, holder_, binding, owner, what)
-                   : heap_->end_resource(epoch_, holder_, auto_close_, binding, what);
 }
 
 void epoch_domain::report_misuse(misuse kind, std::string_view other) noexcept

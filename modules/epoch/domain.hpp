@@ -29,7 +29,11 @@ public:
     epoch_domain(allocator& heap, epoch_id e, options const& o = {}) noexcept;
     /// Closes an epoch of its own that was never entered, with auto_close. Requires: the domain is not entered;
     /// otherwise that is reported, and the domain is left first.
-    ~epoch_domain();
+    inline ~epoch_domain()
+    {
+        if (depth_ != 0 || unentered_) [[unlikely]]
+            end();
+    }
     epoch_domain(epoch_domain const&) = delete;
     epoch_domain& operator=(epoch_domain const&) = delete;
 
@@ -68,19 +72,56 @@ public:
     struct already_entered {};
     /// A domain that is entered from the start: in an epoch of its own, or in the current one if `share`. `binding`:
     /// see allocator::open_epoch.
-    epoch_domain(already_entered, allocator& heap, options const& o, bool share, std::source_location const& at,
-                 atomic<thread_cache*>* binding = nullptr) noexcept;
+    inline epoch_domain(already_entered, allocator& heap, options const& o, bool share, std::source_location const& at,
+                        atomic<thread_cache*>* binding = nullptr) noexcept
+        : heap_{&heap}, thread_{this_thread_number()}, depth_{1}, auto_close_{o.auto_close}, held_{true}
+    {
+        if (share) [[unlikely]] {
+            enter_current(at);
+            return;
+        }
+        allocator::opened const opened = heap.open_epoch(o.label, true, at, binding);
+        epoch_ = opened.epoch;
+        holder_ = opened.holder;
+        label_id_ = opened.label_id;
+        shared_ = opened.shared;
+        auto_close_ = auto_close_ && !opened.shared;
+    }
     /// Makes this the calling thread's current domain without another enter. Throws std::bad_alloc.
-    void push();
-    /// Undoes push at the end of a guard. A wrong order is reported, and corrected.
-    void pop_at_end() noexcept;
+    inline void push()
+    {
+        if (this_thread.more->scope_count == this_thread.more->scope_capacity) [[unlikely]]
+            grow_scopes();
+        thread_details& mine = *this_thread.more;
+        mine.scopes[mine.scope_count++] = {this, heap_->state().number(), label_id_};
+    }
+    /// Undoes push at the end of a guard. A wrong order is reported, and corrected. Returns whether the calling thread
+    /// made the domain.
+    inline bool pop_at_end() noexcept
+    {
+        if (this_thread.id() != thread_ || current() != this) [[unlikely]]
+            return pop_in_disorder();
+        --this_thread.more->scope_count;   // not 0, since there is a current domain
+        return true;
+    }
     /// Removes every entry of this domain from the calling thread's list, after misuse was reported.
     void forget() noexcept;
     /// Carries out one exit. Requires: entered.
     void leave() noexcept;
     /// Carries out the exit of the resource `owner`, which ends and whose cache `binding` names; see
     /// allocator::end_resource.
-    live_count end_resource(atomic<thread_cache*>& binding, void const* owner, allocator::leftovers what) noexcept;
+    inline live_count end_resource(atomic<thread_cache*>& binding, void const* owner,
+                                   allocator::leftovers what) noexcept
+    {
+        depth_ = 0;
+        if (!held_) [[unlikely]]
+            return {};
+        if (auto_close_ && !shared_ && what == allocator::leftovers::leaked &&
+            heap_->end_alone(epoch_, holder_, binding)) [[likely]]
+            return {};
+        return shared_ ? heap_->end_sharing_resource(epoch_, holder_, binding, owner, what)
+                       : heap_->end_resource(epoch_, holder_, auto_close_, binding, what);
+    }
     /// The number of the source place that entered first, while the domain is inside: see heap_state::places.
     [[nodiscard]] inline std::uint32_t place() const noexcept
     {
@@ -89,19 +130,24 @@ public:
     /// Counts and reports a misuse of this domain. `other`: the label of another domain that is involved. Thread safe.
     void report_misuse(misuse kind, std::string_view other = {}) noexcept;
     /// Whether the calling thread made the domain. Gives the thread a number if it has none. Thread safe.
-    [[nodiscard]] bool on_own_thread() const noexcept;
+    [[nodiscard]] inline bool on_own_thread() const noexcept { return this_thread_number() == thread_; }
     /// The same without giving the thread a number; false for a thread without one. Thread safe.
     [[nodiscard]] inline bool on_known_own_thread() const noexcept { return this_thread.id() == thread_; }
 
 private:
     enum class order : std::uint8_t { kept, broken, absent };
     [[nodiscard]] order pop(bool whatever_order) noexcept;
+    static void grow_scopes();
+    [[gnu::noinline]] void end() noexcept;
+    bool pop_in_disorder() noexcept;
+    void enter_current(std::source_location const& at) noexcept;
 
     allocator* heap_;
     epoch_id epoch_{};
     std::uint64_t thread_;
-    epoch_holder* holder_ = nullptr;   // of the first enter
-    std::uint32_t depth_ = 0;          // enters without an exit
+    epoch_holder* holder_ = nullptr;                       // of the first enter
+    std::uint32_t depth_ = 0;                              // enters without an exit
+    std::uint32_t label_id_ = label_registry::unlabeled;   // of the epoch at the last enter
     bool auto_close_;
     bool held_ = false;        // the first enter found the epoch, so exits are carried out
     bool unentered_ = false;   // has opened an epoch and was never entered

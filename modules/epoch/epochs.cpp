@@ -8,6 +8,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <string_view>
 module tslab.epoch;
@@ -21,16 +22,25 @@ namespace tslab {
 /// The record of a claimed slot. Records are made in order, so that every slot below `prepared_slots` has one. Returns
 /// null, and releases the slot, if there is no memory for a stats page. Returns null and keeps the slot, so that no
 /// thread claims it again, if its eras are used up.
-epoch_record* allocator::prepare_slot(std::uint32_t index) noexcept
+inline epoch_record* allocator::prepare_slot(std::uint32_t index) noexcept
 {
-    if (index >= state_.prepared_slots()) {
+    if (index >= state_.prepared_slots() && !make_records(index)) [[unlikely]] {
+        state_.free_slots().release(index);
+        return nullptr;
+    }
+    auto& r = static_cast<epoch_record&>(state_.epoch_slabs_at(index));
+    return has_eras_left(r) ? &r : nullptr;
+}
+
+/// Makes the records up to that of slot `index`; false if there is no memory.
+[[gnu::cold, gnu::noinline]] bool allocator::make_records(std::uint32_t index) noexcept
+{
+    {
         lock_guard const guard{prepare_lock_};
         for (std::uint32_t i = state_.prepared_slots(); i <= index; ++i) {
             auto* const stats = state_.make_row(i) ? state_.make_stats_page<epoch_stats_page>() : nullptr;
-            if (stats == nullptr) {
-                state_.free_slots().release(index);
-                return nullptr;
-            }
+            if (stats == nullptr)
+                return false;
             auto* const r = std::construct_at(&static_cast<epoch_record&>(state_.epoch_slabs_at(i)), *stats);
             stats->index.store(i, std::memory_order_relaxed);
             if (state_.published().is_published(stats)) {
@@ -42,76 +52,112 @@ epoch_record* allocator::prepare_slot(std::uint32_t index) noexcept
             state_.set_prepared_slots(i + 1);
         }
     }
-    auto& r = static_cast<epoch_record&>(state_.epoch_slabs_at(index));
-    return std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) < last_era ? &r
-                                                                                                             : nullptr;
+    return true;
 }
 
-/// Turns a claimed slot ACTIVE, with a new era.
+/// Claims a free ring slot, the first at or after `from`; where none is left, one that a thread retains for its next
+/// scope. Returns its record, null if there is none.
+// Modelled: tests/models/era.pml, step claim_slot
+epoch_record* allocator::claim_slot(std::uint32_t from) noexcept
+{
+    if (std::uint32_t const index = state_.free_slots().claim(from); index != slot_set::none)
+        return prepare_slot(index);
+    for (thread_record* r = state_.first_record(); r != nullptr; r = r->next_of_heap)
+        if (epoch_slabs* const slot = r->take_retained_slot())
+            return prepare_slot(slot->index);
+    return nullptr;
+}
+
+/// Turns a claimed slot ACTIVE, with a new era; `fill` completes what the epoch begins with. The caller holds the lock,
+/// or the thread retained the slot (see open_epoch).
 // Modelled: tests/models/era.pml, step begin_epoch
 // Modelled: tests/models/large.pml, step begin_epoch
-epoch_id allocator::begin_epoch(epoch_record& r, shared_text::packed const& label, std::uint32_t label_id) noexcept
+template <class F>
+inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t now, F fill) noexcept
+    __attribute__((no_thread_safety_analysis))
 {
     // Greater than every era of this slot and of earlier current epochs; another slot may have the same era.
     std::uint64_t const era =
         std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) + 1;
-    epoch_id const now{r.index, era};
     // No era while the fields change. release: a reader that sees a new field sees that the old era is over (see
-    // read_epoch).
+    // read_epoch, and epoch_slabs::is_of).
     r.set_era(0, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
-    r.stats.label.assign(label);
-    r.set_label_id(label_id);
-    r.stats.opened_ns.store(now_ns_coarse(), std::memory_order_relaxed);
+    r.stats.opened_ns.store(now, std::memory_order_relaxed);
     r.stats.enters.reset();
     r.stats.exits.reset();
     r.stats.allocations.reset();
-    r.stats.rss_before_close.store(0, std::memory_order_relaxed);
-    r.stats.rss_after_close.store(0, std::memory_order_relaxed);
-    r.stats.closed_madvise_bytes.store(0, std::memory_order_relaxed);
-    r.stats.closed_asked_bytes.store(0, std::memory_order_relaxed);
-    r.stats.closed_gone_bytes.store(0, std::memory_order_relaxed);
-    r.set_closing_ns(0);
+    if (r.has_close_figures) [[unlikely]] {
+        r.has_close_figures = false;
+        r.stats.rss_before_close.store(0, std::memory_order_relaxed);
+        r.stats.rss_after_close.store(0, std::memory_order_relaxed);
+        r.stats.closed_madvise_bytes.store(0, std::memory_order_relaxed);
+        r.stats.closed_asked_bytes.store(0, std::memory_order_relaxed);
+        r.stats.closed_gone_bytes.store(0, std::memory_order_relaxed);
+    }
+    if (r.closing_ns.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        r.set_closing_ns(0);
     r.set_state(lifecycle::active);
-    r.set_era(now.era, std::memory_order_release);   // release: a reader that sees the era sees its fields
-    return now;
+    fill(era);
+    r.set_era(era, std::memory_order_release);   // release, and last: a reader that sees the era sees its fields
+    return {r.index, era};
 }
 
 // Modelled: tests/models/era.pml, step open_epoch
 allocator::opened allocator::open_epoch(std::string_view label, bool enter, std::source_location const& at,
                                         atomic<thread_cache*>* binding) noexcept
+    __attribute__((no_thread_safety_analysis))
 {
     thread_record* const me = state_.record();
     fork_exclusion const section{me};
-    std::uint32_t const index = state_.free_slots().claim(me != nullptr ? me->slot_hint : 0);
-    epoch_record* const claimed = index != slot_set::none ? prepare_slot(index) : nullptr;
+    auto* const retained = static_cast<epoch_record*>(me != nullptr ? me->take_retained_slot() : nullptr);
+    epoch_record* const claimed =
+        retained != nullptr && has_eras_left(*retained) ? retained : claim_slot(me != nullptr ? me->slot_hint : 0);
     opened result;
-    if (claimed == nullptr) {
+    if (claimed == nullptr) [[unlikely]] {
         state_.count(me, heap_event::ring_exhausted);
         result.shared = true;
         do
             result.epoch = current_epoch();
         while (enter &&
                !enter_epoch(result.epoch, true, at, result.holder));   // advanced away under us: the new one then
+        result.label_id = label_id_of(result.epoch);
         return result;
     }
-    if (me != nullptr)
-        me->slot_hint = index;
-    shared_text::packed const words = shared_text::pack(label);
-    std::uint32_t const label_id = labels_.number_of(label, words);
-    std::uint32_t const place = enter ? state_.places().number_of(at) : source_places::unknown;
     epoch_record& r = *claimed;
+    // Further labels are counted at each use.
+    bool const had_label = r.had_label(label) && r.label_id.load(std::memory_order_relaxed) != label_registry::other;
+    shared_text::packed words;
+    if (!had_label) [[unlikely]] {
+        words = shared_text::pack(label);
+        result.label_id = labels_.number_of(label, words);
+    } else {
+        result.label_id = r.label_id.load(std::memory_order_relaxed);
+    }
+    std::uint32_t const place = enter ? state_.places().number_of(at, r.last_place) : source_places::unknown;
     thread_cache* const l = binding != nullptr && me != nullptr ? state_.take_cache(*me) : nullptr;
-    lock_guard const guard{r.lock, me != nullptr ? me->site(no_class, label_id) : lock_site{}};
-    result.epoch = begin_epoch(r, words, label_id);
+    std::uint64_t const now = now_ns_coarse();
+    std::optional<lock_guard> guard;
+    // A retained slot is opened without the lock: this thread closed its last epoch itself (end_alone), and no thread has
+    // had the slot since. A thread that has a name of the old epoch, or walks over the slots, finds no era under the lock
+    // before everything is in place.
+    if (claimed != retained) [[unlikely]]
+        guard.emplace(r.lock, me != nullptr ? me->site(no_class, result.label_id) : lock_site{});
+    result.epoch = begin_epoch(r, now, [&](std::uint64_t era) __attribute__((no_thread_safety_analysis)) {
+        if (!had_label) [[unlikely]]
+            r.set_label(words, result.label_id);
+        if (l != nullptr) [[likely]]
+            r.link(*l, era, this_thread.key, binding);
+        if (enter) [[likely]]
+            result.holder = r.note_enter(true, place, now);
+    });
+    guard.reset();
     state_.count(me, heap_event::epoch_open);
-    if (me != nullptr)
-        me->clock_ns = r.stats.opened_ns.load(std::memory_order_relaxed);
-    if (l != nullptr)
-        r.link(*l, result.epoch.era, this_thread.key, binding);
-    if (enter) {
-        result.holder = r.note_enter(true, place, r.stats.opened_ns.load(std::memory_order_relaxed));
+    if (enter)
         state_.count(me, heap_event::domain_enter);
+    if (me != nullptr) [[likely]] {
+        me->slot_hint = r.index;
+        me->clock_ns = now;
     }
     return result;
 }
@@ -125,7 +171,7 @@ bool allocator::enter_epoch(epoch_id e, bool first, std::source_location const& 
     std::uint32_t const place = first ? state_.places().number_of(at) : source_places::unknown;
     epoch_record& r = record_of(e);
     lock_guard const guard{r.lock, r.site(me, no_class)};
-    if (r.era.load(std::memory_order_relaxed) != e.era || r.state.load(std::memory_order_relaxed) == lifecycle::drained)
+    if (!r.is_open(e.era))
         return false;
     epoch_holder* const got = r.note_enter(first, place, now_ns_coarse());
     if (first)
@@ -147,8 +193,10 @@ epoch_id allocator::advance_locked() noexcept
     thread_record* const me = state_.record();
     epoch_id const before = current_epoch();
     std::uint32_t const from = before.era == 0 ? 0 : (before.index + 1) % state_.slots();
-    std::uint32_t const index = state_.free_slots().claim(from);
-    epoch_record* const claimed = index != slot_set::none ? prepare_slot(index) : nullptr;
+    if (me != nullptr)   // the slots from `from` on, in order
+        if (epoch_slabs const* const retained = me->take_retained_slot())
+            state_.free_slots().release(retained->index);
+    epoch_record* const claimed = claim_slot(from);
     if (claimed == nullptr) {
         state_.count(me, heap_event::ring_exhausted);
         return before;
@@ -157,7 +205,9 @@ epoch_id allocator::advance_locked() noexcept
     epoch_id now;
     {
         lock_guard const guard{next.lock, next.site(me, no_class)};
-        now = begin_epoch(next, {}, label_registry::unlabeled);
+        now = begin_epoch(next, now_ns_coarse(), [&](std::uint64_t) __attribute__((requires_capability(next.lock))) {
+            next.set_label({}, label_registry::unlabeled);
+        });
     }
     eras_.store(now.era, std::memory_order_relaxed);
     state_.count(me, heap_event::epoch_open);
@@ -169,8 +219,9 @@ epoch_id allocator::advance_locked() noexcept
     state_.count(me, heap_event::epoch_advance);
     epoch_record& old = record_of(before);
     epoch_lock const guard{old, me, no_class, epoch_lock::then::keep};   // advance makes no system call
-    if (old.state.load(std::memory_order_relaxed) == lifecycle::active)
-        state_.count(me, heap_event::epoch_close);
+    if (!old.is_active(before.era))
+        return now;   // another thread has closed it since, and its slot may have been reopened
+    state_.count(me, heap_event::epoch_close);
     old.begin_closing();
     return now;
 }
@@ -184,10 +235,9 @@ bool allocator::set_label(epoch_id e, std::string_view label) noexcept
     std::uint32_t const label_id = labels_.number_of(label);
     epoch_record& r = record_of(e);
     lock_guard const guard{r.lock, r.site(me, no_class)};
-    if (r.era.load(std::memory_order_relaxed) != e.era || r.state.load(std::memory_order_relaxed) == lifecycle::drained)
+    if (!r.is_open(e.era))
         return false;
-    r.stats.label.assign(label);
-    r.set_label_id(label_id);
+    r.set_label(shared_text::pack(label), label_id);
     return true;
 }
 
@@ -196,7 +246,8 @@ bool allocator::is_active(epoch_id e) const noexcept
     if (e.index >= state_.prepared_slots())
         return false;
     epoch_slabs const& s = state_.epoch_slabs_at(e.index);
-    return s.state.load(std::memory_order_relaxed) == lifecycle::active &&
+    // acquire: the state first, then the era; see epoch_slabs::is_of.
+    return s.state.load(std::memory_order_acquire) == lifecycle::active &&
            s.era.load(std::memory_order_relaxed) == e.era;
 }
 

@@ -109,6 +109,43 @@ void allocator::exit_domain(epoch_id e, epoch_holder* holder, bool last, bool cl
         this->close(e);
 }
 
+// Modelled: tests/models/era.pml, step end_alone
+bool allocator::end_alone(epoch_id e, epoch_holder* holder, atomic<thread_cache*>& binding) noexcept
+{
+    thread_record* const known = state_.record();
+    if (known == nullptr) [[unlikely]]
+        return false;
+    thread_record& me = *known;
+    thread_cache* l = binding.load(std::memory_order_relaxed);
+    l = l != &no_cache ? l : nullptr;
+    // A bound cache is attached to the epoch, unless its thread ends at this moment: then end_alone refuses.
+    epoch_slabs* const home = l != nullptr ? l->attached() : nullptr;
+    epoch_record& r = home != nullptr ? static_cast<epoch_record&>(*home) : record_of(e);
+    // Under `eager` a close purges; one close in 1,024 of each thread is timed.
+    if (!state_.slabs().decays() || !state_.retains_slabs() ||
+        me.retaining.load(std::memory_order_relaxed) >= thread_record::retaining_limit ||
+        (counting && me.counts[heap_event::epoch_close].value() % stepping_counter::period == 0) ||
+        r.stats.large_count.load(std::memory_order_relaxed) != 0 || (l != nullptr && !l->keep_used(me)))
+        return false;
+    fork_exclusion const section{&me};
+    {
+        lock_guard const guard{r.lock, r.site(&me, no_class)};
+        if (!r.end_alone(e.era, l, me))
+            return false;
+        r.note_exit(true, holder);
+    }
+    if (l != nullptr)
+        heap_state::return_bound_cache(*l, &me);
+    if (!me.retain_slot(r))
+        state_.free_slots().release(e.index);
+    me.counts[heap_event::domain_exit].add();
+    me.counts[heap_event::epoch_close].add();
+    me.counts[heap_event::epoch_drained].add();
+    state_.give_back_units_if_many(&me);
+    state_.decay_if_due(me, me.clock_ns);
+    return true;
+}
+
 live_count allocator::end_resource(epoch_id e, epoch_holder* holder, bool close, atomic<thread_cache*>& binding,
                                    leftovers what) noexcept
 {

@@ -44,6 +44,39 @@ struct epoch_holder {
     bool is_listed = true;          ///< readers find `stats`, if the heap has readers outside
 };
 
+/// Whether `words` are those of `text`, which fits whole: see shared_text::pack. Each scope asks this at its begin, so the
+/// words are made in registers, without a call.
+[[nodiscard]] inline bool is_packed(std::string_view text, shared_text::packed const& words) noexcept
+{
+    std::size_t const n = text.size();
+    auto const load = [&text]<class Word>(Word word, std::size_t at) {
+        std::memcpy(&word, text.data() + at, sizeof(word));
+        return std::uint64_t{word};
+    };
+    constexpr std::uint64_t eight = 0;
+    constexpr std::uint32_t four = 0;
+    // The end of the text, as the low bytes of a word that begins at `at`.
+    auto const tail = [&](std::size_t at) { return load(eight, n - 8) >> ((at + 8 - n) * 8); };
+    auto const byte = [&text](std::size_t at) { return std::uint64_t{static_cast<std::uint8_t>(text[at])} << at * 8; };
+    shared_text::packed own{};
+    if (n > shared_text::capacity || std::endian::native != std::endian::little)
+        return false;
+    if (n >= 8)
+        own = {load(eight, 0),
+               n > 16  ? load(eight, 8)
+               : n > 8 ? tail(8)
+                       : 0,
+               n > 24   ? load(eight, 16)
+               : n > 16 ? tail(16)
+                        : 0,
+               n > 24 ? tail(24) : 0};
+    else if (n >= 4)
+        own[0] = load(four, 0) | load(four, n - 4) << (n - 4) * 8;
+    else if (n != 0)
+        own[0] = byte(0) | byte(n / 2) | byte(n - 1);
+    return ((own[0] ^ words[0]) | (own[1] ^ words[1]) | (own[2] ^ words[2]) | (own[3] ^ words[3])) == 0;
+}
+
 /// The record of a ring slot.
 struct alignas(64) epoch_record : epoch_slabs {
     explicit epoch_record(epoch_stats_page& f) noexcept : epoch_slabs{f}
@@ -72,6 +105,14 @@ struct alignas(64) epoch_record : epoch_slabs {
         h->stats->enter(place, last_entered_ns);
         return h;
     }
+    /// Whether the epoch of this slot before had the label `text`, and so has the number and the words for it.
+    [[nodiscard]] inline bool had_label(std::string_view text) const noexcept { return is_packed(text, label_words); }
+    inline void set_label(shared_text::packed const& words, std::uint32_t number) noexcept
+    {
+        label_words = words;
+        stats.label.assign(words);
+        set_label_id(number);
+    }
     /// Counts an exit. `last`: the domain's last one; its first enter returned `h`. It lowers the epoch's refcount.
     inline void note_exit(bool last, epoch_holder* h) noexcept __attribute__((requires_capability(lock)))
     {
@@ -85,6 +126,10 @@ struct alignas(64) epoch_record : epoch_slabs {
         h->next = free_holders;
         free_holders = h;
     }
+    /// The place that entered last. Guarded as what follows.
+    source_places::known last_place{};
+    /// Whether the figures of a close stand in the stats page. Guarded as what follows.
+    bool has_close_figures = false;
     /// Calls `visit` with the published_holder of every holder, used or not. Thread safe.
     template <class F> inline void for_each_holder(F visit) const
     {
@@ -114,8 +159,9 @@ private:
         stats.unlisted_holders.store(n, std::memory_order_relaxed);
     }
 
-    epoch_holder* free_holders =
-        nullptr;   // listed ones; guarded by the epoch's lock, as all that follows but `blocks`
+    // Guarded by the epoch's lock, and before the epoch is open by the claim of the slot: all that follows but `blocks`.
+    epoch_holder* free_holders = nullptr;   // listed ones
+    shared_text::packed label_words{};      // of the present label
     epoch_holder* free_unlisted = nullptr;
     std::uint64_t last_entered_ns = 0;
     std::uint32_t unlisted_holders = 0;

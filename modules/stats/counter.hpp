@@ -34,6 +34,12 @@ public:
         if (n > value_.load(std::memory_order_relaxed))
             value_.store(n, std::memory_order_relaxed);
     }
+    /// Sets a count that the writer knows otherwise; same condition as add. `n`: not less than the present value.
+    inline void set(std::uint64_t n) noexcept
+    {
+        if constexpr (counting)
+            value_.store(n, std::memory_order_relaxed);
+    }
     [[nodiscard]] inline std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
     /// For the writer only, when counting starts anew.
     inline void reset() noexcept { value_.store(0, std::memory_order_relaxed); }

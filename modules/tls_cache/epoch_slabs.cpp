@@ -22,31 +22,10 @@ bool epoch_slabs::attach(thread_cache& l, std::uint64_t for_era, std::uint64_t k
                          atomic<thread_cache*>* binding) noexcept
 {
     lock_guard const guard{lock, site(l.record_, no_class)};
-    if (era.load(std::memory_order_relaxed) != for_era || state.load(std::memory_order_relaxed) != lifecycle::active)
+    if (!is_active(for_era))
         return false;
     link(l, for_era, key, binding);
     return true;
-}
-
-void epoch_slabs::link(thread_cache& l, std::uint64_t for_era, std::uint64_t key,
-                       atomic<thread_cache*>* binding) noexcept
-{
-    l.binding_ = binding;
-    l.era_.store(for_era, std::memory_order_relaxed);
-    l.slot_.store(index, std::memory_order_relaxed);
-    l.published_->slot.store(index, std::memory_order_relaxed);
-    l.published_->era.store(for_era, std::memory_order_relaxed);
-    l.prev_ = nullptr;
-    l.next_ = caches;
-    if (caches != nullptr)
-        caches->prev_ = &l;
-    caches = &l;
-    ++cache_count;
-    l.attached_.store(this, std::memory_order_relaxed);
-    l.key_.store(key, std::memory_order_relaxed);   // last: from here on a closer may revoke it, under this lock
-    if (binding != nullptr)
-        binding->store(
-            &l, std::memory_order_release);   // release: others read the key of a cache that may be new through it
 }
 
 // Modelled: tests/models/serial.pml, step take_over
@@ -255,7 +234,7 @@ std::uint64_t epoch_slabs::drop_all(thread_record* me) noexcept
 bool epoch_slabs::add_large(slab_meta& s, std::uint64_t for_era, thread_record* me) noexcept
 {
     lock_guard const guard{lock, site(me, large_class)};
-    if (era.load(std::memory_order_relaxed) != for_era || state.load(std::memory_order_relaxed) != lifecycle::active)
+    if (!is_active(for_era))
         return false;
     s.home.store(this, std::memory_order_relaxed);
     set_where(s, residence::large);

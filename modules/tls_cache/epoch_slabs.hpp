@@ -45,51 +45,74 @@ struct alignas(64) epoch_slabs {
 
     epoch_stats_page& stats;   ///< the ring slot's stats page
 
+    /// Read after `state`, by names; see is_of.
     atomic<std::uint64_t> era{0};
     atomic<lifecycle> state{lifecycle::idle};
-    heap_state* heap = nullptr;
+    atomic<std::uint32_t> holds{0};   ///< domains inside: written under the lock, read by any thread
+    atomic<std::uint32_t> label_id{0};
     std::uint32_t index = 0;   ///< ring slot; set once
+    heap_state* heap = nullptr;
 
-    // Guarded by lock.
+    // Guarded by lock; before the epoch is open, by the claim of the ring slot.
     thread_cache* caches = nullptr;   ///< attached caches, linked by next_ and prev_
     std::uint32_t cache_count = 0;
-    std::uint32_t slab_count = 0;                    ///< on the lists below
-    std::array<std::uint32_t, bin_count> listed{};   ///< the same by bin
+    std::uint32_t slab_count = 0;   ///< on the lists below
     std::uint32_t large_count = 0;
     std::uint32_t being_purged = 0;   ///< listed slabs that purge_unused has claimed
+    /// When the epoch was first seen CLOSING and not drained; 0: not yet. Written under the lock.
+    atomic<std::uint64_t> closing_ns{0};
+    atomic<bin_set> partial_bins{0};                 ///< a hint: bins whose partial list may have slabs
+    std::array<std::uint32_t, bin_count> listed{};   ///< slab_count by bin
     std::array<slab_list, bin_count> partial{};
     std::array<slab_list, bin_count> full{};
     slab_list large{};
 
-    atomic<std::uint32_t> holds{0};    ///< domains inside: written under the lock, read by any thread
-    atomic<bin_set> partial_bins{0};   ///< a hint: bins whose partial list may have slabs
-
-    /// When the epoch was first seen CLOSING and not drained; 0: not yet. Written under the lock.
-    atomic<std::uint64_t> closing_ns{0};
-    atomic<std::uint32_t> label_id{0};
+    /// Whether the slot holds the epoch `of_era`, or any if that is `any_era`, open and not drained. The caller holds
+    /// the lock; but a thread opens the slot of its last scope without it (see allocator::open_epoch), and sets the
+    /// state first and the era last. So the state is read first: an era that is not 0 is that of the state, or later.
+    /// acquire, twice: what was written before the era is visible.
+    // Modelled: tests/models/era.pml, step is_of
+    [[nodiscard]] inline bool is_of(std::uint64_t of_era, lifecycle& now) const noexcept
+        __attribute__((requires_capability(lock)))
+    {
+        now = state.load(std::memory_order_acquire);
+        std::uint64_t const e = era.load(std::memory_order_acquire);
+        return (now == lifecycle::active || now == lifecycle::closing) && e != 0 && (e == of_era || of_era == any_era);
+    }
+    static constexpr std::uint64_t any_era = ~std::uint64_t{0};
+    [[nodiscard]] inline bool is_open(std::uint64_t of_era) const noexcept __attribute__((requires_capability(lock)))
+    {
+        lifecycle now{};
+        return is_of(of_era, now);
+    }
+    [[nodiscard]] inline bool is_active(std::uint64_t of_era) const noexcept __attribute__((requires_capability(lock)))
+    {
+        lifecycle now{};
+        return is_of(of_era, now) && now == lifecycle::active;
+    }
 
     // Control state that is mirrored in the stats page.
-    void set_era(std::uint64_t e, std::memory_order order) noexcept
+    inline void set_era(std::uint64_t e, std::memory_order order) noexcept
     {
         era.store(e, order);
         stats.era.store(e, order);
     }
-    void set_state(lifecycle s) noexcept
+    inline void set_state(lifecycle s) noexcept
     {
         state.store(s, std::memory_order_relaxed);
         stats.state.store(s, std::memory_order_relaxed);
     }
-    void set_holds(std::uint32_t n) noexcept __attribute__((requires_capability(lock)))
+    inline void set_holds(std::uint32_t n) noexcept __attribute__((requires_capability(lock)))
     {
         holds.store(n, std::memory_order_relaxed);
         stats.holds.store(n, std::memory_order_relaxed);
     }
-    void set_closing_ns(std::uint64_t ns) noexcept __attribute__((requires_capability(lock)))
+    inline void set_closing_ns(std::uint64_t ns) noexcept __attribute__((requires_capability(lock)))
     {
         closing_ns.store(ns, std::memory_order_relaxed);
         stats.closing_ns.store(ns, std::memory_order_relaxed);
     }
-    void set_label_id(std::uint32_t id) noexcept
+    inline void set_label_id(std::uint32_t id) noexcept
     {
         label_id.store(id, std::memory_order_relaxed);
         stats.label_id.store(id, std::memory_order_relaxed);
@@ -107,7 +130,7 @@ struct alignas(64) epoch_slabs {
                               atomic<thread_cache*>* binding) noexcept;
 
     /// Attaches without the check, for an epoch that has just been opened.
-    void link(thread_cache& l, std::uint64_t for_era, std::uint64_t key, atomic<thread_cache*>* binding) noexcept
+    inline void link(thread_cache& l, std::uint64_t for_era, std::uint64_t key, atomic<thread_cache*>* binding) noexcept
         __attribute__((requires_capability(lock)));
 
     /// Returns every slot that `l` holds. Effects: empty slabs go to the slab pool, or stay with a cache that its own
@@ -184,6 +207,12 @@ struct alignas(64) epoch_slabs {
     /// Turns a CLOSING epoch that holds nothing `drained`. A caller that gets true releases the ring slot after
     /// unlocking; epoch_lock does this.
     [[nodiscard]] bool try_drain() noexcept __attribute__((requires_capability(lock)));
+    /// Turns the ACTIVE epoch `of_era` `drained` at once, if a single domain holds it, `l` is its only cache (null: it
+    /// has none), and nothing else belongs to it; else changes nothing and returns false. `l` is detached then, with its
+    /// slabs. The caller is the thread of `l`, ends the domain, and has the ring slot claimed afterwards. Requires: `l`
+    /// is null or keep_used() of it returned true. Constant time.
+    [[nodiscard]] inline bool end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me) noexcept
+        __attribute__((requires_capability(lock)));
 
     /// Puts a slab on the partial list of its bin.
     void list_partial(slab_meta& s, unsigned bin) noexcept __attribute__((requires_capability(lock)));

@@ -48,11 +48,11 @@ public:
 
     /// A detached cache of the calling thread, whose record is `me`; null if there is no memory. It may retain empty
     /// slabs.
-    [[nodiscard]] thread_cache* take_cache(thread_record& me) noexcept;
+    [[nodiscard]] inline thread_cache* take_cache(thread_record& me) noexcept;
     /// Returns a detached cache to its thread's record. Thread safe; lock-free.
     static void return_cache(thread_cache& l) noexcept;
     /// Returns a detached cache that a resource was bound to. `me`: the calling thread's record, or null. Thread safe.
-    static void return_bound_cache(thread_cache& l, thread_record* me) noexcept;
+    static inline void return_bound_cache(thread_cache& l, thread_record* me) noexcept;
     /// Undoes take_cache. Only for the cache's thread.
     static void put_cache_back(thread_cache& l, thread_record& me) noexcept;
 
@@ -358,6 +358,8 @@ public:
     /// added to it. The caller holds no lock.
     bool give_back_units(thread_record* me, std::uint32_t keep = page_heap::slack_pages,
                          purge_result* done = nullptr) noexcept;
+    /// The same with the slack, which costs a comparison where the heap has not more than that.
+    inline void give_back_units_if_many(thread_record* me) noexcept;
     /// Returns all free units to the window, so that a longer run of pages can be taken from there. Returns false if
     /// nothing was returned.
     [[nodiscard]] bool make_room(thread_record* me) noexcept;
@@ -383,6 +385,7 @@ private:
     friend class class_rows;
 
     [[nodiscard]] thread_record* find_or_make_record() noexcept;
+    [[nodiscard, gnu::noinline]] thread_cache* take_further_cache(thread_record& me) noexcept;
     [[nodiscard]] slab_meta* take_slab_rare(unsigned bin, thread_record& me, class_counters& counts,
                                             lock_site const& site) noexcept;
     [[nodiscard]] slab_meta* recut_retained(unsigned bin, thread_record& me) noexcept;

@@ -111,6 +111,17 @@ bool thread_cache::can_retain(unsigned bin) const noexcept
     return true;
 }
 
+/// Counts the slabs of a bin that stay with their cache at a close, where close_retained does not stand for them.
+void thread_cache::count_kept(class_counters& counts, thread_record& me, std::uint32_t slabs) noexcept
+{
+    counts[class_event::close_call].add();
+    counts[class_event::close_scanned].add(slabs);
+    counts[class_event::close_recycled].add(slabs);
+    counts[class_event::recycled].add(slabs);
+    me.counts[heap_event::close_scanned].add(slabs);
+    me.counts[heap_event::close_recycled].add(slabs);
+}
+
 void thread_cache::flush_retained() noexcept
 {
     for_each_slab([this](slab_meta& s, unsigned bin) {

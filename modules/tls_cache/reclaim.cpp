@@ -31,6 +31,7 @@ module;
 #include <atomic>
 #include <bit>
 #include <cstdint>
+#include <utility>
 module tslab.tls_cache;
 
 import tslab.stats;
@@ -66,7 +67,7 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
     // A cache that its own thread flushes retains empty slabs: its next epoch starts with them.
     bool const retaining = me == l.home_ && heap->retains_slabs() &&
                            me->retaining.load(std::memory_order_relaxed) < thread_record::retaining_limit;
-    std::uint64_t published = 0;
+    std::uint64_t published = std::exchange(l.unpublished_, 0);
     for (bin_set used = l.used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         std::uint64_t const of_bin = l.flush_alloc_count(bin);
@@ -89,11 +90,8 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
         }
         flush_bin(l, bin, me, done);
     }
-    if (retaining && l.used_bins_ != 0) {
-        // Counted here, so that no more caches retain slabs however many are detached at once.
-        me->retaining.store(me->retaining.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-        l.used_ns_ = me->clock_ns;
-    }
+    if (retaining)
+        l.note_kept(*me);
     done.kept += kept;
     stats.allocations.add(published);
     (l.prev_ != nullptr ? l.prev_->next_ : caches) = l.next_;
@@ -341,8 +339,8 @@ void epoch_slabs::reclaim_from_others(thread_record* me) noexcept
 {
     reclaim_result done;
     epoch_lock const guard{*this, me, no_class, epoch_lock::then::keep};
-    lifecycle const now = state.load(std::memory_order_relaxed);
-    if (caches == nullptr || (now != lifecycle::active && now != lifecycle::closing))
+    lifecycle now{};
+    if (!is_of(any_era, now) || caches == nullptr)
         return;
     bool others = false;
     revoke_caches(me, others, caches_of::others);
@@ -363,8 +361,7 @@ reclaim_result epoch_slabs::reclaim_epoch(thread_record* me, std::uint64_t for_e
     fork_exclusion const section{me};
     {
         epoch_lock const guard{*this, me, no_class, epoch_lock::then::keep, &done};
-        if (era.load(std::memory_order_relaxed) == for_era &&
-            state.load(std::memory_order_relaxed) != lifecycle::drained)
+        if (is_open(for_era))
             reclaim_locked(me, closing, done);
     }
     return done;

@@ -32,6 +32,26 @@ public:
                 return found->number;
         return add(at);
     }
+    /// A place that was looked up before, for a caller that looks up the same one again and again.
+    struct known {
+        char const* file = nullptr;   ///< null: none
+        char const* function = nullptr;
+        std::uint32_t line = 0;
+        std::uint32_t number = unknown;
+    };
+    /// The same, compared with `last` first; sets `last` to a place of the main program. One thread at a time for `last`.
+    [[nodiscard]] inline std::uint32_t number_of(std::source_location const& at, known& last) noexcept
+    {
+        if (last.file == at.file_name() && last.line == at.line() && last.function == at.function_name()) [[likely]]
+            return last.number;
+        if (index const* const in = index_.load(std::memory_order_acquire))
+            if (key const* const found = find(*in, at)) {
+                if (found->stays)   // its texts' addresses mean the same place for ever
+                    last = {found->file, found->function, found->line, found->number};
+                return found->number;
+            }
+        return add(at);
+    }
     /// The text of a place; null for a number that no place has. Thread safe.
     [[nodiscard]] published_place const* text_of(std::uint32_t number) const noexcept;
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }

@@ -85,7 +85,6 @@ public:
         std::memcpy(words.data(), text.data(), text.size());
         return words;
     }
-
     /// Stores the part of the text that fits.
     inline void assign(std::string_view text) noexcept { assign(pack(text)); }
     inline void assign(packed const& words) noexcept
@@ -248,19 +247,20 @@ struct holder_page {
 struct alignas(64) epoch_stats_page {
     static constexpr std::uint32_t first_holders = 4;
 
+    // First what the begin and the end of every scope write: one line, and the first holder.
     atomic<epoch_stats_page*> next{nullptr};   ///< of the same heap: the ring slot prepared before this one
-    atomic<std::uint32_t> index{0};            ///< of the ring slot
     atomic<std::uint64_t> era{0};              ///< this and the next three: mirrors of epoch_slabs
-    atomic<lifecycle> state{lifecycle::idle};
     atomic<std::uint32_t> holds{0};
     atomic<std::uint32_t> label_id{0};
-    shared_text label;
+    atomic<lifecycle> state{lifecycle::idle};
+    atomic<std::uint32_t> index{0};   ///< of the ring slot
     atomic<std::uint64_t> opened_ns{0};
-    atomic<std::uint64_t> closing_ns{0};   ///< when the epoch was first seen CLOSING and not drained; 0: not yet
-    counter allocations;                   ///< by caches that are detached now, and large ones
+    counter allocations;   ///< by caches that are detached now, and large ones
     counter enters;
     counter exits;
     std::array<published_holder, first_holders> holders;
+    atomic<std::uint64_t> closing_ns{0};   ///< when the epoch was first seen CLOSING and not drained; 0: not yet
+    shared_text label;
     atomic<holder_page*> more_holders{nullptr};   ///< newest first
     atomic<std::uint32_t> unlisted_holders{0};    ///< domains inside that have no published_holder a reader can find
     atomic<std::uint64_t> rss_before_close{0};

@@ -104,9 +104,7 @@ void epoch_slabs::purge_unused(thread_record* me, std::uint64_t for_era, reclaim
             epoch_lock const guard{*this, me, no_class, epoch_lock::then::keep, &done};
             if (n != 0)
                 end_purge(at, std::span{batch}.first(n), me);
-            bool const goes_on = era.load(std::memory_order_relaxed) == for_era &&
-                                 state.load(std::memory_order_relaxed) != lifecycle::drained &&
-                                 done.purged.failures == refused_before;
+            bool const goes_on = is_open(for_era) && done.purged.failures == refused_before;
             n = goes_on ? claim_for_purge(at, batch) : 0;
             if (n != 0)
                 done.label_id = label_id.load(std::memory_order_relaxed);

@@ -9,6 +9,7 @@ export namespace tslab {
 
 class thread_cache;
 class heap_state;
+struct epoch_slabs;
 struct thread_record;
 
 /// A domain that the thread has entered. Statistics use the copies: a domain that was destroyed on another thread while

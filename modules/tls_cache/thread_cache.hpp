@@ -182,6 +182,12 @@ public:
     /// thread while it changed lists. `me`: the calling thread's record. The caller holds no lock.
     [[nodiscard]] void* refill(unsigned bin, thread_record& me) noexcept;
 
+    /// Begins the end of the era: bin after bin publishes the allocations and, if every slab is empty and may stay with the
+    /// cache, counts those as scanned and recycled by a close. Returns false at the first bin for which that is not so, or
+    /// if the cache is revoked, or not of the calling thread `me`: flush_cache does the rest. Takes no lock. Complexity:
+    /// linear in the used bins, and in the slabs of a bin with several, or with subslabs.
+    [[nodiscard]] inline bool keep_used(thread_record& me) noexcept;
+
     /// Frees every slot that the cache allocated, live or not; the cache stays attached, and empty slabs above its
     /// limit are recycled. Returns the number of objects that were live. `published`: the epoch's counter of
     /// allocations; the caller holds the epoch's lock. Linear in the owned slabs.
@@ -298,6 +304,9 @@ private:
     /// Gives the empty slabs on the stacks, and empty current slabs, to the heap's cache, attached or not. Only for the
     /// cache's thread; if the cache is attached, the thread holds the epoch's lock.
     void flush_empty() noexcept;
+    [[gnu::cold]] static void count_kept(class_counters& counts, thread_record& me, std::uint32_t slabs) noexcept;
+    /// Notes that the detached cache retains slabs, if it has used any.
+    inline void note_kept(thread_record& me) noexcept;
     /// Publishes a bin's allocations and returns those since the last call.
     [[nodiscard]] inline std::uint64_t flush_alloc_count(unsigned bin) noexcept
     {
@@ -394,6 +403,7 @@ private:
     atomic<void const*> freer_{nullptr};      // `home_`; of a serial resource's cache itself, which is no record
     bool exclusive_ = false;
     std::uint32_t empty_pages_ = 0;   // pages of the empty slabs on all partial stacks
+    std::uint64_t unpublished_ = 0;   // allocations that keep_used has published of the cache, not yet of the epoch
     std::array<slow_bin, bin_count> slow_bins_{};
 
     // Guarded by the lock of the epoch that the cache is attached to; `attached_` says which one.

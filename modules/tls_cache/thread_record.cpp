@@ -20,17 +20,11 @@ import tslab.slab;
 
 namespace tslab {
 
-// Modelled: tests/models/retained.pml, step take_cache
-thread_cache* heap_state::take_cache(thread_record& me) noexcept
+thread_cache* heap_state::take_further_cache(thread_record& me) noexcept
 {
-    if (me.spare == nullptr)
-        take_over_returned(me);
-    if (thread_cache* const l = me.spare) {
-        me.spare = l->next_spare_;
-        if (l->used_bins_ != 0)
-            me.retaining.store(me.retaining.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-        return l;
-    }
+    take_over_returned(me);
+    if (me.spare != nullptr)
+        return take_cache(me);
     // The stats page is made last: see make_record.
     void* const place =
         me.first_cache != nullptr ? me.first_cache : meta_.allocate(sizeof(thread_cache), alignof(thread_cache));
@@ -61,15 +55,6 @@ void heap_state::return_cache(thread_cache& l) noexcept
     do
         l.next_spare_ = head;
     while (!stack.compare_exchange_weak(head, &l, std::memory_order_release, std::memory_order_relaxed));
-}
-
-void heap_state::return_bound_cache(thread_cache& l, thread_record* me) noexcept
-{
-    if (!l.admits_frees_of(me))   // another thread's, or a serial resource's
-        return return_cache(l);
-    l.exclusive_ = false;
-    l.next_spare_ = me->spare;
-    me->spare = &l;
 }
 
 void heap_state::put_cache_back(thread_cache& l, thread_record& me) noexcept
@@ -160,6 +145,8 @@ void heap_state::thread_ends(thread_record& r) noexcept
         flush_revoked_cache(*l, r, false);
     take_over_returned(r);
     flush_retained(r);
+    if (epoch_slabs const* const slot = r.take_retained_slot())
+        free_slots_.release(slot->index);
 }
 
 namespace {

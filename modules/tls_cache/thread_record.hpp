@@ -154,6 +154,27 @@ struct alignas(64) thread_record {
     /// Counts slabs that were scanned and recycled because their epoch is closed.
     void count_reclaimed(reclaim_result const& done) noexcept;
 
+    /// Takes the ring slot that the thread retains; null if it retains none. Thread safe: it passes the claim to one
+    /// caller.
+    // Modelled: tests/models/era.pml, step take_retained_slot
+    [[nodiscard]] inline epoch_slabs* take_retained_slot() noexcept
+    {
+        // acquire: pairs with retain_slot. What the slot's last user did to it is visible.
+        return retained_slot.load(std::memory_order_relaxed) != nullptr
+                   ? retained_slot.exchange(nullptr, std::memory_order_acquire)
+                   : nullptr;
+    }
+    /// Retains a claimed slot whose epoch has drained; returns false if the thread retains one already. Only for the
+    /// record's thread.
+    // Modelled: tests/models/era.pml, step retain_slot
+    [[nodiscard]] inline bool retain_slot(epoch_slabs& slot) noexcept
+    {
+        if (retained_slot.load(std::memory_order_relaxed) != nullptr)
+            return false;
+        retained_slot.store(&slot, std::memory_order_release);   // release: as slot_set::release
+        return true;
+    }
+
     /// Where lock waits and lost races are counted for class `row` (no_class: for no class) of an epoch with that
     /// label.
     [[nodiscard]] inline lock_site site(unsigned row, std::uint32_t label_id) noexcept
@@ -199,8 +220,11 @@ struct alignas(64) thread_record {
     atomic<thread_cache*> returned{
         nullptr};   ///< detached caches returned by any thread; the record's thread takes them over
     atomic<thread_cache*> all_caches{nullptr};   ///< every cache of the record; only grows
-    std::uint32_t slot_hint = 0;                 ///< ring slot that this thread used last
-    std::uint32_t slot_start = 0;                ///< ring slot of its first search; set once
+    /// The ring slot of the thread's last scope, retained for the next one; null: none. The slot is claimed and its epoch
+    /// drained. The thread stores it where it finds null; a thread that exchanges it for null has the claim.
+    atomic<epoch_slabs*> retained_slot{nullptr};
+    std::uint32_t slot_hint = 0;    ///< ring slot that this thread used last
+    std::uint32_t slot_start = 0;   ///< ring slot of its first search; set once
     /// The thread changes these, and the slabs of detached caches, in fork exclusion only.
     empty_slab_cache retained;
     atomic<bool> reached{false};            ///< another thread is taking the retained slabs: see reach_threads

@@ -41,4 +41,5 @@ import tslab.slab;
 #include "thread_cache.hpp"
 #include "source_places.hpp"
 #include "heap_state.hpp"
+#include "scope.hpp"
 // clang-format on

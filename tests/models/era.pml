@@ -5,17 +5,20 @@
 // before. S opens an epoch of its own beside it and closes it, so that two slots may have the same era. U allocates in
 // the epoch that was current when it looked, then again by the same name or a new one, and frees the objects
 // arbitrarily late; its caches pass from epoch to epoch, and its table names the last cache that it had in a slot. D
-// closes an epoch by an old name.
+// closes an epoch by an old name. RETAINED: S has scope after scope; it retains the slot of one for the next, and opens
+// it without the lock; main takes the slot from it where no other is free; N uses the names of S's epochs late, and W
+// walks over the slots without a name, as a trim does.
 //
 // Bound: 2 slots, 4 threads, 2 thread caches; 3 advances, 1 scope, 2 allocations, 1 late close. Eras do not wrap (64
-// bits).
-// States: 5,761,707.
+// bits). RETAINED: 4 threads, no caches; 2 advances, 2 scopes, 1 late close, 1 walk over both slots.
+// States: 4,679,715; RETAINED 329,855.
 // The store buffer is left out: see claims.pml. A slab is represented by the number of its objects: see words.pml and
 // close.pml.
 // Shown: an allocation is made in the named epoch or refused; a close by an old name closes nothing else; an era is
-// never given twice in a slot; a slot is released once for each epoch, and holds nothing then.
+// never given twice in a slot; a slot is released once for each epoch, and holds nothing then; a slot is claimed by one
+// thread, and whoever finds an epoch open under the lock finds it complete.
 //
-// Variants: (none)
+// Variants: (none) RETAINED
 //
 // MUTANT_ATTACH_WITHOUT_LOOK: assertion not_the_named_epoch
 // MUTANT_ATTACH_COMPARES_STATE_ONLY: assertion not_the_named_epoch
@@ -23,10 +26,18 @@
 // MUTANT_ERA_OF_HEAP_ONLY: assertion era_given_twice
 // MUTANT_RELEASED_WITH_OBJECTS: assertion released_too_early
 // MUTANT_DRAINED_AGAIN: assertion released_twice
+// MUTANT_ADVANCE_CLOSES_WITHOUT_ERA: assertion another_one_closed
+// MUTANT_ERA_BEFORE_STATE (RETAINED): assertion another_one_closed
+// MUTANT_STATE_ONLY (RETAINED): assertion another_one_closed
+// MUTANT_ERA_BEFORE_FIELDS (RETAINED): assertion not_complete
+// MUTANT_OLD_ERA_STAYS (RETAINED): assertion another_one_closed
+// MUTANT_RETAINED_TAKEN_BY_TWO (RETAINED): assertion claimed_twice
+// MUTANT_RETAINED_AND_RELEASED (RETAINED): assertion claimed_twice
 
 #define SLOTS 2
 #define NO 9
 #define CLOSED 99
+#define ANY 98
 mtype = { idle, opened, closing, drained };
 
 bool lock[SLOTS];
@@ -34,6 +45,7 @@ byte era[SLOTS];
 mtype state[SLOTS];
 bool free_slot[SLOTS];
 byte slabs[SLOTS];             // on the epoch's list, each with one object
+byte retained = NO;             // the slot that S retains for its next scope
 byte eras = 0;
 byte current_slot = NO;
 byte current_era = 0;
@@ -53,6 +65,9 @@ bool spare[2];
 byte last_era[SLOTS];
 byte cache_era[2];
 bool out[SLOTS];   // the slot is claimed, not in the set of free ones
+bool complete[SLOTS];   // what an epoch begins with is in place
+byte name_slot = NO;   // of S's last scope
+byte name_era = 0;
 byte finished = 0;
 bool main_done = false;
 
@@ -68,10 +83,60 @@ inline claim(s)
         :: else -> s = NO
         fi;
         if
-        :: s != NO -> free_slot[s] = false; out[s] = true
+        :: s != NO ->
+            free_slot[s] = false;
+            assert(!out[s]);    // claimed_twice
+            out[s] = true
         :: else
         fi
     }
+}
+
+// Step take_retained_slot.  Code: modules/tls_cache/thread_record.hpp take_retained_slot
+inline take_retained(s)
+{
+#ifdef MUTANT_RETAINED_TAKEN_BY_TWO
+    s = retained;
+    retained = NO;
+#else
+    atomic { s = retained; retained = NO };
+#endif
+    atomic {
+        if
+        :: s != NO ->
+            assert(!out[s]);    // claimed_twice
+            out[s] = true
+        :: else
+        fi
+    }
+}
+
+// Step claim_slot.  Code: modules/epoch/epochs.cpp allocator::claim_slot
+inline claim_slot(s)
+{
+    claim(s);
+#ifdef RETAINED
+    if
+    :: s == NO -> take_retained(s)
+    :: else
+    fi
+#endif
+}
+
+// Under the slot's lock, or not: see open_epoch. `now_open`: the slot holds the epoch of that era, or of any but 0,
+// and it is not drained.
+// Step is_of.  Code: modules/tls_cache/epoch_slabs.hpp is_of
+inline is_of(s, e, now_open)
+{
+#ifdef MUTANT_ERA_BEFORE_STATE
+    now_open = era[s] != 0 && (era[s] == e || e == ANY);
+    now_open = now_open && (state[s] == opened || state[s] == closing);
+#else
+    now_open = state[s] == opened || state[s] == closing;
+#ifndef MUTANT_STATE_ONLY
+    now_open = now_open && era[s] != 0 && (era[s] == e || e == ANY);
+#endif
+#endif
 }
 
 inline has_caches(s, result) { result = attached[0] == s || attached[1] == s }
@@ -113,7 +178,7 @@ inline unlock_and_drain(s)
     fi
 }
 
-// Under the slot's lock.
+// Under the slot's lock, or without it in a slot that the thread retained.
 // Step begin_epoch.  Code: modules/epoch/epochs.cpp allocator::begin_epoch
 inline begin_epoch(s, now)
 {
@@ -122,13 +187,24 @@ inline begin_epoch(s, now)
 #else
     now = (eras > era[s] -> eras : era[s]) + 1;
 #endif
-    era[s] = 0;
+    d_step {
+        complete[s] = false;
+#ifndef MUTANT_OLD_ERA_STAYS
+        era[s] = 0
+#endif
+    };
     state[s] = opened;
     atomic {
         assert(now > last_era[s]);    // era_given_twice
         last_era[s] = now;
+#ifndef MUTANT_ERA_BEFORE_FIELDS
+        complete[s] = true;
+#endif
         era[s] = now
-    }
+    };
+#ifdef MUTANT_ERA_BEFORE_FIELDS
+    complete[s] = true
+#endif
 }
 
 inline revoke_cache(l, s)
@@ -337,18 +413,27 @@ proctype U()
 // Step advance.  Code: modules/epoch/epochs.cpp allocator::advance_locked
 inline advance()
 {
-    claim(s);
+    claim_slot(s);
     if
     :: s != NO ->
         acquire(s);
         begin_epoch(s, now);
         lock[s] = false;
         eras = now;
-        atomic { before = current_slot; current_slot = s; current_era = now };
+        atomic { before = current_slot; before_era = current_era; current_slot = s; current_era = now };
         if
         :: before != NO ->
             acquire(before);
-            begin_closing(before);
+            if
+#ifdef MUTANT_ADVANCE_CLOSES_WITHOUT_ERA
+            :: state[before] == opened ->
+#else
+            :: state[before] == opened && era[before] == before_era ->
+#endif
+                assert(last_era[before] == before_era);    // another_one_closed
+                begin_closing(before)
+            :: else
+            fi;
             try_drain(before);
             unlock_and_drain(before)
         :: else
@@ -360,13 +445,45 @@ inline advance()
 proctype main()
 {
     COMMON;
-    byte s; byte now; byte before;
+    byte s; byte now; byte before; byte before_era;
     advance();
+#ifdef RETAINED
+    atomic { run S(); run N(); run W() };
+#else
     atomic { run U(); run D(current_slot, current_era); run S() };
     advance();
+#endif
     advance();
     main_done = true;
     finished++
+}
+
+// The end of a scope in which nothing is left: its thread retains the slot, or releases it.
+// Step end_alone.  Code: modules/tls_cache/scope.hpp epoch_slabs::end_alone; modules/epoch/leave.cpp allocator::end_alone
+// Step retain_slot.  Code: modules/tls_cache/thread_record.hpp retain_slot
+inline end_alone(s, now, done)
+{
+    acquire(s);
+    has_caches(s, caches);
+    done = era[s] == now && state[s] == opened && !caches && slabs[s] == 0;
+    caches = false;
+    if
+    :: done -> state[s] = drained
+    :: else
+    fi;
+    lock[s] = false;
+    if
+    :: done ->
+        atomic {
+            assert(out[s]);    // released_twice
+            out[s] = false;
+#ifdef MUTANT_RETAINED_AND_RELEASED
+            free_slot[s] = true;
+#endif
+            retained = s
+        }
+    :: else
+    fi
 }
 
 // Step open_epoch.  Code: modules/epoch/epochs.cpp allocator::open_epoch; modules/epoch/leave.cpp allocator::exit_domain
@@ -374,6 +491,44 @@ proctype S()
 {
     COMMON;
     byte s; byte now;
+#ifdef RETAINED
+    byte scopes = 0;
+    bool alone;
+    do
+    :: scopes < 2 ->
+        scopes++;
+        take_retained(s);
+        if
+        :: s != NO -> begin_epoch(s, now)    // without the lock
+        :: else ->
+            claim(s);
+            if
+            :: s != NO ->
+                acquire(s);
+                begin_epoch(s, now);
+                lock[s] = false
+            :: else
+            fi
+        fi;
+        if
+        :: s != NO ->
+            atomic { name_slot = s; name_era = now };
+            end_alone(s, now, alone);
+            if
+            :: !alone ->
+                acquire(s);
+                if
+                :: era[s] == now -> begin_closing(s); try_drain(s)
+                :: else
+                fi;
+                unlock_and_drain(s)
+            :: else
+            fi
+        :: else
+        fi
+    :: else -> break
+    od;
+#else
     claim(s);
     if
     :: s != NO ->
@@ -386,8 +541,50 @@ proctype S()
         unlock_and_drain(s)
     :: else
     fi;
+#endif
     finished++
 }
+
+#ifdef RETAINED
+// Closes one of S's epochs by its name, at any time later.
+proctype N()
+{
+    COMMON;
+    byte s; byte e;
+    bool now_open;
+    atomic { s = name_slot; e = name_era };
+    if
+    :: s != NO ->
+        acquire(s);
+        is_of(s, e, now_open);
+        if
+        :: now_open ->
+            atomic { assert(last_era[s] == e && complete[s]); state[s] = closing }   // another_one_closed
+        :: else
+        fi;
+        try_drain(s);
+        unlock_and_drain(s)
+    :: else
+    fi;
+    finished++
+}
+
+proctype W()
+{
+    byte s = 0;
+    bool now_open;
+    do
+    :: s < SLOTS ->
+        acquire(s);
+        is_of(s, ANY, now_open);
+        assert(!now_open || complete[s]);    // not_complete
+        lock[s] = false;
+        s++
+    :: else -> break
+    od;
+    finished++
+}
+#endif
 
 inline take_if_idle(l, s)
 {

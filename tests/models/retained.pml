@@ -196,7 +196,7 @@ inline flush()
     fi
 }
 
-// Step take_cache.  Code: modules/tls_cache/thread_record.cpp heap_state::take_cache; modules/tls_cache/thread_record.cpp heap_state::put_cache_back
+// Step take_cache.  Code: modules/tls_cache/scope.hpp heap_state::take_cache; modules/tls_cache/thread_record.cpp heap_state::put_cache_back
 inline attach_cache(e)
 {
     if

@@ -214,6 +214,55 @@ private:
     tslab::atomic<std::uint64_t> named_{0};
 };
 
+/// Scope after scope on one thread, in the ring slot that it retains, while others use the names of the scopes that have
+/// ended, look at all slots, and need a slot themselves.
+class scopes_against_old_names : public heap_scenario {
+public:
+    scopes_against_old_names() : heap_scenario{2} {}
+    bodies threads() override
+    {
+        {
+            tslab::epoch_scope const timed{heap, "first"};
+        }
+        return {[this] {
+                    for (int i = 0; i < 3; ++i) {
+                        std::uint64_t named = 0;
+                        {
+                            tslab::epoch_scope const scope{heap, "phase"};
+                            expect(heap.is_active(scope.epoch()), "a scope has no open epoch");
+                            void* const p = scope.resource()->allocate(64);   // nobody may close the epoch
+                            note_taken();
+                            scope.resource()->deallocate(p, 64);
+                            if (!scope.domain().shares_epoch())
+                                named = scope.epoch().era << 16 | scope.epoch().index;
+                        }
+                        if (named != 0)
+                            over_.store(named, std::memory_order_release);
+                    }
+                },
+                [this] {
+                    for (int i = 0; i < 2; ++i) {
+                        std::uint64_t const e = over_.load(std::memory_order_acquire);
+                        tslab::epoch_id const old{static_cast<std::uint32_t>(e & 0xffff), e >> 16};
+                        if (e == 0)
+                            continue;
+                        heap.close(old);
+                        heap.set_label(old, "late");
+                        expect(heap.malloc(64, old) == nullptr, "an ended epoch served an allocation");
+                    }
+                },
+                [this] {
+                    heap.trim();
+                    tslab::epoch_scope const scope{heap, "other"};
+                    heap.trim();
+                }};
+    }
+    void judge() override { expect_nothing_left(); }
+
+private:
+    tslab::atomic<std::uint64_t> over_{0};
+};
+
 /// A resource that its own thread and another one use while its epoch is trimmed, and closed.
 class resource_of_two_threads : public heap_scenario {
 public:
@@ -359,6 +408,7 @@ BOOST_AUTO_TEST_CASE(allocations_that_name_no_epoch)
     must_hold(make<current_against_advance>(100'000U), usual_runs);
 }
 BOOST_AUTO_TEST_CASE(reuse_in_a_ring_of_two) { must_hold(make<smallest_ring>(), usual_runs); }
+BOOST_AUTO_TEST_CASE(scopes_and_old_names) { must_hold(make<scopes_against_old_names>(), usual_runs); }
 BOOST_AUTO_TEST_CASE(scopes_and_a_close) { must_hold(make<scope_against_close>(), usual_runs); }
 BOOST_AUTO_TEST_CASE(a_resource_of_two_threads_and_a_close) { must_hold(make<resource_of_two_threads>(), usual_runs); }
 BOOST_AUTO_TEST_CASE(snapshots_of_all_that) { must_hold(make<snapshot_of_all>(), usual_runs); }

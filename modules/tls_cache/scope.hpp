@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: 2026 The tslab authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the begin and the end of every scope do to a thread cache and an epoch, inline: the functions that
+// allocator::open_epoch and allocator::end_alone are made of.
+#pragma once
+
+export namespace tslab {
+
+// Modelled: tests/models/retained.pml, step take_cache
+inline thread_cache* heap_state::take_cache(thread_record& me) noexcept
+{
+    thread_cache* const l = me.spare;
+    if (l == nullptr) [[unlikely]]
+        return take_further_cache(me);
+    me.spare = l->next_spare_;
+    if (l->used_bins_ != 0)
+        me.retaining.store(me.retaining.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    return l;
+}
+
+inline void heap_state::return_bound_cache(thread_cache& l, thread_record* me) noexcept
+{
+    if (!l.admits_frees_of(me))   // another thread's, or a serial resource's
+        return return_cache(l);
+    l.exclusive_ = false;
+    l.next_spare_ = me->spare;
+    me->spare = &l;
+}
+
+inline void heap_state::give_back_units_if_many(thread_record* me) noexcept
+{
+    if (pages().free_purged_pages() > page_heap::slack_pages + page_heap::slack_pages / 2) [[unlikely]]
+        give_back_units(me);
+}
+
+inline void thread_cache::note_kept(thread_record& me) noexcept
+{
+    if (used_bins_ == 0)
+        return;
+    // Counted here, so that no more caches retain slabs however many are detached at once.
+    me.retaining.store(me.retaining.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    used_ns_ = me.clock_ns;
+}
+
+// Modelled: tests/models/retained.pml, step is_retained_whole
+inline bool thread_cache::keep_used(thread_record& me) noexcept
+{
+    if (key() != this_thread.key || !admits_frees_of(&me))   // revoked, another thread's, or a serial resource's
+        return false;
+    for (bin_set used = used_bins_; used != 0; used &= used - 1) {
+        auto const bin = static_cast<unsigned>(std::countr_zero(used));
+        slow_bin& of = slow_bins_[bin];
+        std::uint64_t const all = bins_[bin].bin.allocations.value();
+        std::uint64_t const n = all - of.flushed_allocations.value();
+        if (!is_retained_whole(bin) && !can_retain(bin)) [[unlikely]]
+            return false;
+        if (n == 0)
+            continue;   // the slabs were counted when the cache retained them
+        unpublished_ += n;
+        of.flushed_allocations.set(all);
+        published_->allocations[bin].set(all);
+        class_counters& counts = me.classes[class_of_bin(bin)];
+        if (std::uint32_t const slabs = of.owned.size(); slabs == 1) [[likely]]
+            counts[class_event::close_retained].add();   // stands for four events, see there
+        else if (slabs != 0)
+            count_kept(counts, me, slabs);
+    }
+    return true;
+}
+
+inline void epoch_slabs::link(thread_cache& l, std::uint64_t for_era, std::uint64_t key,
+                              atomic<thread_cache*>* binding) noexcept
+{
+    l.binding_ = binding;
+    l.era_.store(for_era, std::memory_order_relaxed);
+    l.slot_.store(index, std::memory_order_relaxed);
+    l.published_->slot.store(index, std::memory_order_relaxed);
+    l.published_->era.store(for_era, std::memory_order_relaxed);
+    l.prev_ = nullptr;
+    l.next_ = caches;
+    if (caches != nullptr)
+        caches->prev_ = &l;
+    caches = &l;
+    ++cache_count;
+    l.attached_.store(this, std::memory_order_relaxed);
+    l.key_.store(key, std::memory_order_relaxed);   // last: from here on a closer may revoke it, under this lock
+    if (binding != nullptr)
+        binding->store(
+            &l, std::memory_order_release);   // release: others read the key of a cache that may be new through it
+}
+
+// Modelled: tests/models/era.pml, step end_alone
+inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me) noexcept
+{
+    if (era.load(std::memory_order_relaxed) != of_era || state.load(std::memory_order_relaxed) != lifecycle::active ||
+        holds.load(std::memory_order_relaxed) != 1 || caches != l || (l != nullptr && l->next_ != nullptr) ||
+        slab_count != 0 || large_count != 0)
+        return false;
+    if (l != nullptr) {
+        l->key_.store(closed_key, std::memory_order_relaxed);
+        l->binding_ = nullptr;   // the resource ends
+        l->note_kept(me);
+        if (std::uint64_t const n = std::exchange(l->unpublished_, 0); n != 0)
+            stats.allocations.add(n);
+        caches = nullptr;
+        cache_count = 0;
+        l->published_->counted_frees.raise(l->counted_frees.value());
+        l->published_->era.store(0, std::memory_order_relaxed);
+        l->attached_.store(nullptr, std::memory_order_release);   // release: pairs with the acquire in flush_retained
+    }
+    set_state(lifecycle::drained);
+    return true;
+}
+
+}
