@@ -246,9 +246,25 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
     if (has_subslabs(bin) || &subslab == b.parked || after == bins[bin].full_mask) [[unlikely]]
         return restock_rare(subslab, bin, after);
     // The common case: the first free slot of a slab with one subslab; that slab is not empty, since it has more slots.
-    fork_exclusion const section{record_};
-    b.push_partial(subslab);
-    record_->classes[class_of_bin(bin)][class_event::full_to_partial].add();
+    // If the current slab has no free slot, this one becomes current, without the stack and a refill: its slot is in the
+    // processor's cache, and where objects are replaced at random each free finds another slab. Not otherwise: to leave a
+    // slab with free slots costs more than it saves. What others freed in the current slab is claimed first. No list
+    // changes, so this is no fork-exclusion section.
+    // Modelled: tests/models/words.pml, step switch_to
+    slab_meta const& last = *of.current;
+    bool const switches = last.local_free.load(std::memory_order_relaxed) == 0 &&
+                          last.remote_free.load(std::memory_order_relaxed) == 0 && &last != &no_slab &&
+                          !subslab.partial && bin < class_count && !has_bin(sample_bins_, bin);
+    if (switches) {
+        of.current = &subslab;
+    } else {
+        fork_exclusion const section{record_};
+        b.push_partial(subslab);
+    }
+    class_counters& counts = record_->classes[class_of_bin(bin)];
+    counts[class_event::full_to_partial].add();
+    if (switches)
+        counts[class_event::partial_to_full].add();
 }
 
 [[gnu::noinline]] void thread_cache::restock_rare(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept

@@ -182,10 +182,9 @@ public:
     /// thread while it changed lists. `me`: the calling thread's record. The caller holds no lock.
     [[nodiscard]] void* refill(unsigned bin, thread_record& me) noexcept;
 
-    /// Begins the end of the era: bin after bin publishes the allocations and, if every slab is empty and may stay with the
-    /// cache, counts those as scanned and recycled by a close. Returns false at the first bin for which that is not so, or
-    /// if the cache is revoked, or not of the calling thread `me`: flush_cache does the rest. Takes no lock. Complexity:
-    /// linear in the used bins, and in the slabs of a bin with several, or with subslabs.
+    /// Begins the end of the era: each bin publishes its allocations and, if its slabs are empty and may stay, counts
+    /// them as scanned and recycled by a close. False at the first bin where that is not so, or if the cache is not open
+    /// to the calling thread `me`: then flush_cache does the rest. Linear in the slabs at most. Takes no lock.
     [[nodiscard]] inline bool keep_used(thread_record& me) noexcept;
 
     /// Frees every slot that the cache allocated, live or not; the cache stays attached, and empty slabs above its
@@ -305,7 +304,6 @@ private:
     /// cache's thread; if the cache is attached, the thread holds the epoch's lock.
     void flush_empty() noexcept;
     [[gnu::cold]] static void count_kept(class_counters& counts, thread_record& me, std::uint32_t slabs) noexcept;
-    /// Notes that the detached cache retains slabs, if it has used any.
     inline void note_kept(thread_record& me) noexcept;
     /// Publishes a bin's allocations and returns those since the last call.
     [[nodiscard]] inline std::uint64_t flush_alloc_count(unsigned bin) noexcept

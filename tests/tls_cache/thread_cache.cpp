@@ -50,7 +50,39 @@ BOOST_AUTO_TEST_CASE(the_slow_path_is_taken_once_a_slab)
     for (void* p : all)
         heap.free(p);
     BOOST_TEST(heap.snapshot().classes[0].remote_frees == 0u);
-    BOOST_TEST(heap.snapshot().classes[0].list_move_full_to_partial == 99u);
+    // The first free leaves the current slab, which is full, for the one that it freed into: then that was the hundredth.
+    BOOST_TEST(heap.snapshot().classes[0].list_move_partial_to_full == 100u);
+    BOOST_TEST(heap.snapshot().classes[0].list_move_full_to_partial == 100u);
+}
+
+BOOST_AUTO_TEST_CASE(a_free_into_a_full_slab_serves_the_next_allocation_if_the_current_one_is_full)
+{
+    tslab::allocator heap;
+    auto const all = take(heap, 64 * 3, 64);   // the third slab is the current one, and full
+    auto const before = heap.snapshot().classes[0];
+    for (std::size_t const i : {std::size_t{5}, std::size_t{70}, std::size_t{6}, std::size_t{100}}) {
+        heap.free(all[i]);
+        BOOST_TEST(heap.malloc(64) == all[i]);
+    }
+    auto const after = heap.snapshot().classes[0];
+    BOOST_TEST(after.slow_path_hits == before.slow_path_hits);
+    BOOST_TEST(after.list_move_full_to_partial - before.list_move_full_to_partial == 4u);
+    BOOST_TEST(after.list_move_partial_to_full - before.list_move_partial_to_full == 4u);
+    for (void* p : all)
+        heap.free(p);
+    BOOST_TEST(heap.snapshot().global.live_objects == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_free_into_a_full_slab_does_not_leave_a_current_one_with_free_slots)
+{
+    tslab::allocator heap;
+    auto const all = take(heap, 64 * 3 - 2, 64);
+    auto const before = heap.snapshot().classes[0];
+    heap.free(all[5]);
+    std::set<void*> const next{heap.malloc(64), heap.malloc(64)};
+    BOOST_TEST(!next.contains(all[5]));
+    BOOST_TEST(heap.snapshot().classes[0].slow_path_hits == before.slow_path_hits);
+    BOOST_TEST(heap.malloc(64) == all[5]);
 }
 
 BOOST_AUTO_TEST_CASE(slots_freed_here_are_handed_out_before_a_new_slab_is_taken)
