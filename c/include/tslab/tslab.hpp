@@ -59,6 +59,7 @@ using v0::snapshot_options;
 using v0::source_location;
 using v0::this_thread_number;
 using v0::thread_stats;
+using v0::threading;
 using v0::to_json;
 using v0::waterfall_stats;
 

@@ -99,8 +99,8 @@ struct resource_options {
     std::string_view label{};   ///< of the epoch; up to 31 bytes are stored
     bool share_epoch = false;   ///< use the current epoch instead of one of its own
     deallocate_policy deallocate = deallocate_policy::carry_out;
-    bool auto_close = true;                               ///< the end of the resource closes its own epoch
-    tslab::threading threading = tslab::threading::any;   ///< whether uses may overlap
+    bool auto_close = true;                         ///< the end of the resource closes its own epoch
+    v0::threading threading = v0::threading::any;   ///< whether uses may overlap
 };
 
 /// A place of the program, which leak reports name.
