@@ -21,7 +21,7 @@ check_text() { # WHAT PATTERN COMMAND...: the command succeeds and its output ma
     local what=$1 pattern=$2 output
     shift 2
     if output=$("$@" 2>&1) && grep -Eq "$pattern" <<<"$output"; then
-        printf '  ok      %s: %s\n' "$what" "$(grep -Em1 "$pattern" <<<"$output")"
+        printf '  ok      %s: %s\n' "$what" "$(grep -Eom1 ".{0,60}($pattern).{0,60}" <<<"$output" || grep -Em1 "$pattern" <<<"$output")"
     else
         printf '  FAILED  %s: not in its output: %s\n%s\n' "$what" "$pattern" "$output"
         failures=$((failures + 1))
