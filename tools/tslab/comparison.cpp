@@ -67,7 +67,7 @@ void note_unmatched(snapshot const& a, snapshot const& b, comparison& to)
 
 bool comparison::worse() const noexcept
 {
-    return std::any_of(changes.begin(), changes.end(), [](change const& c) { return c.worse; });
+    return std::ranges::any_of(changes, [](change const& c) { return c.worse; });
 }
 
 comparison compare(snapshot const& a, snapshot const& b, limits_of_change const& limits)

@@ -45,7 +45,7 @@ std::string names_of(CLI::Option const& o)
     for (std::string const& s : o.get_snames())
         all += (all.empty() ? "\\fB\\-" : ", \\fB\\-") + roff(s) + "\\fR";
     for (std::string const& l : o.get_lnames())
-        all += (all.empty() ? "\\fB\\-\\-" : ", \\fB\\-\\-") + roff(l) + "\\fR";
+        all += (all.empty() ? R"(\fB\-\-)" : R"(, \fB\-\-)") + roff(l) + "\\fR";
     if (o.get_items_expected_max() > 0 && o.get_type_size() > 0)
         all += " \\fI" + roff(o.get_type_name()) + "\\fR";
     return all;

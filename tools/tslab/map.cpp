@@ -7,10 +7,10 @@
 #include "tslab/terminal.hpp"
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <memory>
 #include <ostream>
+#include <system_error>
 #include <vector>
 import tslab;
 
@@ -132,7 +132,7 @@ void write_file(std::string const& path, std::string const& text)
     errno = 0;
     std::ofstream file{path, std::ios::binary};
     if (!(file << text << std::flush))
-        throw failure{outcome::usage, "cannot write " + escaped(path) + ": " + std::strerror(errno)};
+        throw failure{outcome::usage, "cannot write " + escaped(path) + ": " + std::system_category().message(errno)};
 }
 
 void show_maps(map_options const& o, invocation& i)

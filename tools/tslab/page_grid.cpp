@@ -95,7 +95,7 @@ cell_kind kind_of(heap_map const& map, map_run const& run, map_by by)
 std::uint8_t index_of(std::vector<cell_kind>& kinds, cell_kind kind)
 {
     constexpr std::size_t most = std::numeric_limits<std::uint8_t>::max();
-    auto const at = std::find_if(kinds.begin(), kinds.end(), [&](cell_kind const& k) { return k.name == kind.name; });
+    auto const at = std::ranges::find_if(kinds, [&](cell_kind const& k) { return k.name == kind.name; });
     auto const index = std::min(static_cast<std::size_t>(at - kinds.begin()), most - 1);
     if (index == kinds.size())
         kinds.push_back(std::move(kind));
@@ -170,9 +170,9 @@ page_grid grid_of(heap_map const& whole, map_by by, std::size_t columns, std::si
     std::vector<std::uint64_t> in_cell;   // pages of the cell being filled, by kind
     std::uint64_t room = g.pages_per_cell;
     auto const finish_cell = [&] {
-        auto const largest = std::max_element(in_cell.begin(), in_cell.end());
+        auto const largest = std::ranges::max_element(in_cell);
         g.cells.push_back(static_cast<std::uint8_t>(largest - in_cell.begin()));
-        std::fill(in_cell.begin(), in_cell.end(), 0);
+        std::ranges::fill(in_cell, std::uint64_t{0});
         room = g.pages_per_cell;
     };
     for (map_run const& run : map.runs) {

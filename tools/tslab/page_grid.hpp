@@ -47,7 +47,7 @@ struct page_grid {
 [[nodiscard]] tslab::heap_map without_long_gaps(tslab::heap_map map);
 
 /// At most `columns` times `rows` cells; a cell stands for as many pages as that takes.
-[[nodiscard]] page_grid grid_of(tslab::heap_map const& map, map_by by, std::size_t columns, std::size_t rows);
+[[nodiscard]] page_grid grid_of(tslab::heap_map const& whole, map_by by, std::size_t columns, std::size_t rows);
 
 /// ", 3.2 MiB given back are not drawn", or nothing.
 [[nodiscard]] std::string not_drawn_text(tslab::heap_map const& map, page_grid const& grid);

@@ -39,7 +39,7 @@ std::string svg_of(heap_map const& map, page_grid const& grid)
     std::size_t const legend = top + grid.rows() * cell + line;
     std::size_t const width = std::max<std::size_t>(grid.columns * cell, 480) + 2 * margin;
     std::size_t const height = legend + (grid.kinds.size() + 1) * line;
-    std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + std::to_string(width) + "\" height=\"" +
+    std::string svg = R"(<svg xmlns="http://www.w3.org/2000/svg" width=")" + std::to_string(width) + "\" height=\"" +
                       std::to_string(height) + "\" font-family=\"sans-serif\" font-size=\"13\">\n";
     svg += "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
     svg += words(margin, margin + 8,

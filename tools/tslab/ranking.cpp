@@ -55,7 +55,7 @@ template <class S> bool is_shown(S const&) { return true; }
 
 figure_of const* find(std::vector<figure_of> const& all, std::string_view name)
 {
-    auto const at = std::find_if(all.begin(), all.end(), [&](figure_of const& f) { return f.name == name; });
+    auto const at = std::ranges::find_if(all, [&](figure_of const& f) { return f.name == name; });
     return at != all.end() ? &*at : nullptr;
 }
 
@@ -118,7 +118,7 @@ std::vector<std::string_view> keys_of(record_kind kind)
     for (figure_of const& f : figures_of_kind(kind))
         keys.push_back(f.name);
     if (kind != record_kind::threads)
-        keys.push_back("rss_bytes");
+        keys.emplace_back("rss_bytes");
     if (has_slow_paths(kind))
         keys.push_back(slow_path_rate);
     return keys;
@@ -127,7 +127,7 @@ std::vector<std::string_view> keys_of(record_kind kind)
 std::string_view field_behind(record_kind kind, std::string_view key)
 {
     std::vector<std::string_view> const keys = keys_of(kind);
-    auto const at = std::find(keys.begin(), keys.end(), key);
+    auto const at = std::ranges::find(keys, key);
     if (at == keys.end()) {
         std::string const near = did_you_mean(key, keys);
         throw failure{outcome::usage,
@@ -158,7 +158,7 @@ std::vector<ranked> rank(record_kind kind, std::string_view key, std::vector<sna
             continue;   // it is new, so there is no rate yet
         with_kind(kind, [&](auto const& empty) { add_records(all, empty, field, now[h], earlier); });
     }
-    std::sort(all.begin(), all.end(), [](ranked const& a, ranked const& b) {
+    std::ranges::sort(all, [](ranked const& a, ranked const& b) {
         return *a.value != *b.value ? *a.value > *b.value : a.identity < b.identity;
     });
     return all;

@@ -89,8 +89,8 @@ std::string report_page(std::string_view data)
                 "'; img-src data:; base-uri 'none'; "
                 "form-action 'none'\">");
     replace(page, "href=\"icon.svg\"", "href=\"data:image/svg+xml," + percent_encoded(embedded("icon.svg")) + "\"");
-    replace(page, "<link rel=\"stylesheet\" href=\"dygraph.css\">", style("dygraph.css"));
-    replace(page, "<link rel=\"stylesheet\" href=\"page.css\">", style("page.css"));
+    replace(page, R"(<link rel="stylesheet" href="dygraph.css">)", style("dygraph.css"));
+    replace(page, R"(<link rel="stylesheet" href="page.css">)", style("page.css"));
     replace(page, "<a href=\"licenses\">Licences</a>",
             "<details><summary>Licences</summary><pre id=\"licenses\"></pre></details>");
     replace(page, "<script src=\"dygraph.js\"></script>", script("dygraph.js"));
@@ -100,7 +100,7 @@ std::string report_page(std::string_view data)
         text += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
     replace(page, "<pre id=\"licenses\"></pre>", "<pre id=\"licenses\">" + text + "</pre>");
     replace(page, "<script src=\"page.js\"></script>",
-            "<script type=\"application/json\" id=\"recorded\">" + json_for_html(data) + "</script>\n" +
+            R"(<script type="application/json" id="recorded">)" + json_for_html(data) + "</script>\n" +
                 script("page.js"));
     return page;
 }

@@ -63,7 +63,7 @@ void serve(serve_options const& o, invocation& i)
                   {.interval = o.interval, .leaks = o.leaks, .keep = {.frames = frames}, .reopen = std::move(reopen)}};
     site const pages{watch, {.loopback = server->loopback(), .port = server->port(), .names = o.hosts}};
     watch.start();
-    i.out << "serving " << printable(watch.target()) << " on " << server->url() << '/' << std::endl;
+    i.out << "serving " << printable(watch.target()) << " on " << server->url() << "/\n" << std::flush;
     server->run([&pages](request const& r) { return pages.handle(r); }, true);
 }
 

@@ -17,7 +17,11 @@ constexpr std::size_t most_runs = 200'000;
 constexpr std::size_t most_findings = 20;
 
 /// Milliseconds: nanoseconds since 1970 are beyond what a script can tell apart.
-double milliseconds(std::uint64_t ns) { return static_cast<double>(ns / 1000) / 1000.0; }
+double milliseconds(std::uint64_t ns)
+{
+    std::uint64_t const microseconds = ns / 1000;
+    return static_cast<double>(microseconds) / 1000.0;
+}
 
 /// A histogram without its empty end.
 void put_buckets(json_writer& j, std::string_view name, log2_histogram const& h)

@@ -9,8 +9,6 @@ namespace tslab::tool {
 
 namespace {
 
-using std::chrono::milliseconds;
-
 std::string new_run()
 {
     auto const now = std::chrono::system_clock::now().time_since_epoch().count();

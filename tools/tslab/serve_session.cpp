@@ -5,6 +5,7 @@
 #include <boost/beast/core.hpp>
 #include <exception>
 #include <string>
+#include <tuple>
 #include <utility>
 
 namespace tslab::tool {
@@ -67,7 +68,7 @@ void session::drop()
 {
     leave_list();
     error_code ignored;
-    socket_.close(ignored);   // the pending operation ends, and with it the session
+    std::ignore = socket_.close(ignored);   // the pending operation ends, and with it the session
     timer_.cancel();
 }
 
@@ -87,7 +88,7 @@ void session::expired()
     if (phase_ != phase::reading)
         return drop();
     timed_out_ = true;
-    socket_.cancel(ignored);
+    std::ignore = socket_.cancel(ignored);
 }
 
 void session::read()
@@ -129,6 +130,8 @@ void session::received(error_code e, std::size_t n)
 /// The parser takes a header line by line; what it has not taken is in the buffer.
 void session::parse()
 {
+    if (!parser_)
+        return drop();   // no request is being read
     while (taken_ == 0 && contents(buffer_).starts_with("\r\n"))
         buffer_.consume(2);   // empty lines before a request are to be ignored
     first_line_ended_ = first_line_ended_ || contents(buffer_).find('\n') != beast::string_view::npos;
@@ -159,6 +162,8 @@ void session::refuse_unfinished(unsigned status, char const* why)
 
 void session::answer()
 {
+    if (!parser_)
+        return drop();
     auto const& message = parser_->get();
     // A body is never read, so that the connection cannot go on behind one.
     bool const body = message.chunked() || message.has_content_length();
@@ -214,7 +219,7 @@ void session::written(error_code e)
         return drop();
     if (keep_)
         return read();
-    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, e);
+    std::ignore = socket_.shutdown(asio::ip::tcp::socket::shutdown_send, e);
     phase_ = phase::draining;
     arm(drain_time);
     drain();

@@ -158,7 +158,8 @@ private:
             t.add(row);
         std::ostringstream text;
         t.print(text, i_.color);
-        screen_->show(text.str());
+        if (screen_)
+            screen_->show(text.str());
     }
 
     invocation& i_;
@@ -182,6 +183,7 @@ void watch(watch_options const& o, invocation& i)
             break;
         std::vector<snapshot> now = from->read(false);
         std::vector<step> steps;
+        steps.reserve(now.size());
         for (std::size_t h = 0; h < now.size(); ++h)
             steps.push_back(step_of(same_heap(before, now, h), now[h]));
         to.print(steps);
