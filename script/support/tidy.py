@@ -238,13 +238,14 @@ def main():
             (passed / unit.digest(headers)).touch()
         return texts
 
+    found = False
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        texts = [text for of_unit in pool.map(examine, left) for text in of_unit]
-    for line in each_once(texts):
-        print(line)
+        for line in each_once(text for of_unit in pool.map(examine, left) for text in of_unit):
+            print(line, flush=True)
+            found = True
     files = sum(len(unit.sources) for unit in units)
     print(f"{files} files in {len(units)} units, {len(units) - len(left)} of them unchanged since they passed", file=sys.stderr)
-    sys.exit(1 if texts else 0)
+    sys.exit(1 if found else 0)
 
 
 if __name__ == "__main__":
