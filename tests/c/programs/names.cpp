@@ -94,10 +94,10 @@ void scopes_and_resources()
     tslab::resource_options serial = labelled("serial");
     serial.threading = tslab::threading::serial;
     {
-        tslab::epoch_resource r{heap, serial};
+        tslab::epoch_resource strand{heap, serial};
         void* p = nullptr;
-        std::thread{[&] { p = r.allocate(100); }}.join();   // one use at a time, on whichever thread
-        r.deallocate(p, 100);
+        std::thread{[&] { p = strand.allocate(100); }}.join();   // one use at a time, on whichever thread
+        strand.deallocate(p, 100);
     }
     tslab::resource_options count_only = labelled("count only");
     count_only.deallocate = tslab::deallocate_policy::count_only;
