@@ -95,9 +95,9 @@ void scopes_and_resources()
     serial.threading = tslab::threading::serial;
     {
         tslab::epoch_resource strand{heap, serial};
-        void* p = nullptr;
-        std::thread{[&] { p = strand.allocate(100); }}.join();   // one use at a time, on whichever thread
-        strand.deallocate(p, 100);
+        void* there = nullptr;
+        std::thread{[&] { there = strand.allocate(100); }}.join();   // one use at a time, on whichever thread
+        strand.deallocate(there, 100);
     }
     tslab::resource_options count_only = labelled("count only");
     count_only.deallocate = tslab::deallocate_policy::count_only;
