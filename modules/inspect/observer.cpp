@@ -214,7 +214,7 @@ struct observer::state {
             bool const lives = pid != 0 && status_of(folder_of(pid, task)).there;
             copy_of_segment const again{from, what()};
             std::optional<std::int64_t> const offset =
-                lives ? std::optional{monotonic_offset_to(pid)} : offset_to_owner(copy.header(), from);
+                lives ? monotonic_offset_to(pid) : offset_to_owner(copy.header(), from);
             for (seen_root const& root : copy.heaps()) {
                 if (!again.has(root))
                     continue;   // it ended during the copy

@@ -139,10 +139,12 @@ private:
         auto const& h = *reinterpret_cast<segment_header const*>(head.data());
         if (!read_at(from, {head.data(), head.size()}, 0))
             fail(fault::damaged, what + " is cut short");
-        if (h.format != segment_header::format_number || h.header_bytes != sizeof(segment_header) ||
-            h.layout != layout_number())
+        if (h.format != segment_header::format_number)
             fail(fault::version, what + " was written by another version of tslab (format " + std::to_string(h.format) +
                                      ", this program reads " + std::to_string(segment_header::format_number) + ")");
+        if (h.header_bytes != sizeof(segment_header) || h.layout != layout_number())
+            fail(fault::version,
+                 what + " was written by another build of tslab, which lays its statistics out otherwise");
         std::uint64_t const used = h.used.load(std::memory_order_relaxed);
         if (used > segment::most_bytes || used < least_segment)
             fail(fault::damaged, what + " is damaged: its sizes contradict each other");

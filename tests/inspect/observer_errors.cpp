@@ -98,6 +98,9 @@ BOOST_AUTO_TEST_CASE(damaged_files)
     std::vector<char> newer = good;
     newer[8] = static_cast<char>(tslab::segment_header::format_number + 1);
     BOOST_TEST((opens(newer) == observe_fault::version));
+    std::vector<char> otherwise = good;
+    otherwise[offsetof(tslab::segment_header, layout)] ^= 1;
+    BOOST_TEST((opens(otherwise) == observe_fault::version));
     std::vector<char> random(good.size());
     std::mt19937 r{1};
     std::generate(random.begin(), random.end(), [&r] { return static_cast<char>(r()); });
