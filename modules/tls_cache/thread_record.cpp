@@ -247,14 +247,18 @@ timing_stats_page* thread_record::get_times() noexcept
     return made;
 }
 
-[[gnu::cold]] lock_histograms* thread_lock_times::histograms() noexcept
+lock_histograms* thread_lock_times::get(histogram_source& of) noexcept
 {
-    lock_histograms* made = made_.load(std::memory_order_relaxed);
-    if (made == nullptr && (made = of_->heap.make_stats_page<lock_histograms>()) != nullptr) {
-        made_.store(made, std::memory_order_release);   // release: as in class_rows::make
-        if (of_->heap.published().is_published(made))
-            of_->stats.locks.store(made, std::memory_order_release);
-    }
+    auto& self = static_cast<thread_lock_times&>(of);
+    lock_histograms* made = self.made_.load(std::memory_order_relaxed);
+    if (made != nullptr)
+        return made;
+    made = self.of_->heap.make_stats_page<lock_histograms>();
+    if (made == nullptr)
+        return nullptr;
+    self.made_.store(made, std::memory_order_release);   // release: as in class_rows::make
+    if (self.of_->heap.published().is_published(made))
+        self.of_->stats.locks.store(made, std::memory_order_release);
     return made;
 }
 

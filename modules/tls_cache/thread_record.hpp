@@ -10,12 +10,14 @@ export namespace tslab {
 /// A thread's timed acquisitions of locks by duration, in a heap. In memory that no other process writes.
 class thread_lock_times final : public histogram_source {
 public:
-    [[nodiscard]] lock_histograms* histograms() noexcept override;
-    /// The same if they were made, else null. Thread safe.
+    thread_lock_times() noexcept : histogram_source{&get} {}
+    /// The histograms if they were made, else null. Thread safe.
     [[nodiscard]] lock_histograms const* made() const noexcept { return made_.load(std::memory_order_acquire); }
 
 private:
     friend struct thread_record;
+    [[gnu::cold]] static lock_histograms* get(histogram_source& of) noexcept;
+
     thread_record* of_ = nullptr;
     std::atomic<lock_histograms*> made_{nullptr};
 };

@@ -128,7 +128,7 @@ namespace {
 
 /// The histograms of one thread, which are there from the beginning.
 struct source final : tslab::histogram_source {
-    tslab::lock_histograms* histograms() noexcept override { return &all; }
+    source() : histogram_source{[](histogram_source& of) noexcept { return &static_cast<source&>(of).all; }} {}
 
     tslab::lock_histograms all;
 };
