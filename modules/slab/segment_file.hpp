@@ -178,7 +178,7 @@ inline void refuse_file(char const* name) noexcept
 }
 
 /// Creates a file. An existing segment, of a process that may have died, is renamed, unless it is this process's: then
-/// a number is appended to `name`. Any other file is left alone, also one in the way of the renamed one. -1 on failure.
+/// a number is appended to `name`. A file that is no segment is neither renamed nor replaced. Returns -1 on failure.
 inline int create_file(file_path& name) noexcept
 {
     constexpr int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;

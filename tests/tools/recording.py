@@ -87,7 +87,8 @@ def record(arguments):
     header = {"version": 2, "width": WIDTH, "height": HEIGHT, "title": "tslab: who leaks",
               "env": {"TERM": "xterm-256color", "SHELL": "/bin/sh"}}
     lines = [json.dumps(one, ensure_ascii=False) for one in (header, *made)]
-    if "/work/" in (text := "\n".join(lines)) or str(arguments.build) in text:
+    text = "\n".join(lines)
+    if str(pathlib.Path(__file__).resolve().parents[2]) in text or str(arguments.build) in text:
         sys.exit("the recording has paths of this machine")
     arguments.cast.write_text(text + "\n", encoding="utf-8")
 

@@ -160,7 +160,7 @@ static inline tslab_error_handler tslab_set_error_handler(tslab_error_handler ha
  * and returns its length. Allocates nothing. It is not terminated. */
 TSLAB_API size_t tslab_format_report(const tslab_misuse_report* report, char* out, size_t size) TSLAB_NOEXCEPT;
 
-/* The name of a kind of misuse as in statistics, "double_free"; "unknown" for a number that is none. */
+/* Returns the name that statistics give to a kind of misuse, such as "double_free"; "unknown" if no kind has that number. */
 TSLAB_API const char* tslab_misuse_name(tslab_misuse kind) TSLAB_NOEXCEPT;
 
 #ifdef __cplusplus
