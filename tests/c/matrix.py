@@ -28,6 +28,12 @@ def run(*command, **more):
     return done.stdout
 
 
+def libstdcxx(compiler):
+    """The version of GCC whose libstdc++ a compiler links statically, or nothing if it finds none."""
+    archive = pathlib.Path(run(compiler, "-print-file-name=libstdc++.a").strip())
+    return int(archive.resolve().parent.name) if archive.is_absolute() else None
+
+
 def expect_ok(program):
     if (said := run(program)) != "all as it should be\n":
         raise Failure(f"{program} said {said!r}")
@@ -53,7 +59,7 @@ class Matrix:
                 yield f"{standard} shared", lambda s=standard: self.program(compiler, [f"-std={s}"], "interface.c", "interface")
             static = [self.args.static, "-lstdc++", "-lm", "-pthread"]
             yield "c11 static", lambda: self.program(compiler, ["-std=c11"], "interface.c", "interface", static)
-            yield "c11 -static", lambda: self.program(compiler, ["-std=c11", "-static"], "interface.c", "interface", static)
+            yield "c11 -static", lambda: self.wholly_static(compiler, static)
             yield "another ABI", lambda: self.another_abi(compiler)
             return
         for standard in CPP[compiler].split():
@@ -65,6 +71,13 @@ class Matrix:
             yield f"{standard} with the module", lambda s=standard: self.mixed(compiler, s)
         yield "c++17 static", lambda: self.program(
             compiler, ["-std=c++17"], "names.cpp", "names", [self.args.static, "-pthread"])
+
+    def wholly_static(self, compiler, link):
+        """Nothing shared. An archive cannot be linked against an older libstdc++ than the one it was compiled with."""
+        theirs, ours = libstdcxx(compiler), libstdcxx(self.args.library_compiler)
+        if theirs is None or theirs < ours:
+            return f"left out: its libstdc++.a is GCC {theirs}'s, the library was compiled with GCC {ours}'s"
+        return self.program(compiler, ["-std=c11", "-static"], "interface.c", "interface", link)
 
     def mixed(self, compiler, standard):
         """This compiler's file with the header, and the file with the module, linked by this compiler."""
@@ -98,6 +111,7 @@ class Matrix:
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--row", required=True, help="the compiler")
+    parser.add_argument("--library-compiler", required=True, help="the compiler of the library")
     parser.add_argument("--include", required=True)
     parser.add_argument("--shared", required=True)
     parser.add_argument("--static", required=True)
@@ -111,8 +125,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         for name, cell in Matrix(args, pathlib.Path(directory)).cells(args.row):
             try:
-                cell()
-                print(f"{args.row} {name}: ran")
+                print(f"{args.row} {name}: {cell() or 'ran'}")
             except Failure as e:
                 failed += 1
                 print(f"{args.row} {name}: FAILED\n{e}")

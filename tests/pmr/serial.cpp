@@ -1,8 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Serial resources: one use at a time, on whichever thread. All threads share the resource's one cache, its ends and its
-// closes are found as ever, and builds that can find it report a use that overlaps another.
+// Serial resources: one use at a time, on whichever thread. All threads share one cache; an overlap is reported where it is looked for.
 #define BOOST_TEST_MODULE pmr_serial
 #include <array>
 #include <atomic>
@@ -13,9 +12,7 @@
 #include <functional>
 #include <memory>
 #include <set>
-#include <string>
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
 #include <vector>
 
