@@ -32,8 +32,12 @@ using tslab::domain_options;
 using tslab::epoch_closed;
 using tslab::epoch_domain;
 using tslab::epoch_id;
+using tslab::limit_kind;
 using tslab::live_count;
+using tslab::over_limit;
 using tslab::refusal;
+using tslab::soft_limit_event;
+using tslab::soft_limit_handler;
 using tslab::this_thread_number;
 }
 

@@ -12,6 +12,7 @@ module;
 #include <new>
 #include <optional>
 #include <source_location>
+#include <stdexcept>
 module tslab.pmr;
 
 import tslab.stats;
@@ -48,8 +49,24 @@ private:
     bool begun_;
 };
 
+namespace {
+
+bool has_limits(resource_options const& o) noexcept { return o.limit.has_value() || o.soft_limit.has_value(); }
+
+/// The map for fast frees. Throws what options with a limit may throw, before anything is begun.
+address_map const& map_for(allocator& heap, resource_options const& o)
+{
+    if (has_limits(o) && o.share_epoch) [[unlikely]]
+        throw std::invalid_argument{"tslab: a resource that shares its epoch has no limit of its own"};
+    if (has_limits(o) && !heap.state().limits().make_table(heap.state())) [[unlikely]]
+        throw std::bad_alloc{};
+    return o.deallocate == deallocate_policy::count_only ? empty_map : page_heap::map();
+}
+
+}
+
 epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_location at)
-    : map_{o.deallocate == deallocate_policy::count_only ? &empty_map : &page_heap::map()},
+    : map_{&map_for(heap, o)},
       domain_{epoch_domain::already_entered{},
               heap,
               {.label = o.label, .auto_close = o.auto_close},
@@ -61,10 +78,19 @@ epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_lo
     if (thread_cache* const l = cache_.load(std::memory_order_relaxed); l != &no_cache) [[likely]] {
         if (serial_)
             l->set_serial();
-        return;
-    }
-    if (thread_record* const me = heap.state().record())
+    } else if (thread_record* const me = heap.state().record()) {
         static_cast<void>(usable_cache(*me));
+    }
+    if (has_limits(o)) [[unlikely]]
+        set_limits(o);
+}
+
+[[gnu::cold, gnu::noinline]] void epoch_resource::set_limits(options const& o)
+{
+    if (domain_.shares_epoch())
+        return heap().state().count(heap().state().record(), heap_event::limit_left_out);
+    heap().set_limit(epoch(), o.limit);
+    heap().set_soft_limit(epoch(), o.soft_limit);
 }
 
 epoch_resource::~epoch_resource()
@@ -180,10 +206,17 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
 [[gnu::noinline]] void* epoch_resource::refill(thread_cache& l, std::size_t code)
 {
     // Not null: the cache is part of its thread's record.
-    void* const p = l.refill(static_cast<unsigned>(code / bin_code_step), *l.record());
+    thread_record& me = *l.record();
+    void* const p = l.refill(static_cast<unsigned>(code / bin_code_step), me);
     if (p == nullptr) [[unlikely]]
-        throw std::bad_alloc{};
+        allocator::throw_refused(&me, *l.attached());   // its own thread's, and so attached
+    allocator::after_operation(me);
     return p;
+}
+
+void epoch_resource::throw_refused() const
+{
+    allocator::throw_refused(heap().state().record(), heap().record_of(epoch()));
 }
 
 /// On a thread that did not make the resource: allocates from that thread's own cache in the epoch, if one is attached.
@@ -241,8 +274,8 @@ epoch_resource::allocate_elsewhere(std::size_t code) const noexcept
         from_elsewhere const got = allocate_elsewhere(code);
         if (got.p != nullptr) [[likely]]
             return got.p;
-        if (got.asked)   // memory is out, which the refill has counted
-            throw std::bad_alloc{};
+        if (got.asked)   // memory is out, or a limit refused it, which the refill has counted
+            throw_refused();
     }
     return allocate_rare(bytes, alignment);
 }
@@ -258,18 +291,23 @@ epoch_resource::allocate_elsewhere(std::size_t code) const noexcept
         if (void* const p = l.allocate(c))   // an alignment that the fast path does not serve
             return p;
         // Not null: the cache is part of its thread's record.
-        if (void* const p = l.refill(c, *l.record()))
-            return p;
-        throw std::bad_alloc{};
+        void* const p = l.refill(c, *l.record());
+        if (p == nullptr)
+            throw_refused();
+        allocator::after_operation(*l.record());
+        return p;
     }
     void* const p = c == large_class
                         ? heap().allocate_large(bytes, alignment, epoch(), domain_.shares_epoch() ? this : nullptr, why)
                         : allocate_class(c, why);
-    if (p != nullptr)
+    if (p != nullptr) {
+        if (thread_record* const me = heap().state().record())
+            allocator::after_operation(*me);
         return p;
+    }
     if (why == refusal::closed)
         throw epoch_closed{};
-    throw std::bad_alloc{};
+    throw_refused();
 }
 
 // Modelled: tests/models/exclusive.pml, step deallocate_slow; tests/models/serial.pml, step deallocate_slow

@@ -38,6 +38,10 @@ struct resource_options {
     deallocate_policy deallocate = deallocate_policy::carry_out;
     bool auto_close = true;                               ///< the end of the resource closes its own epoch
     tslab::threading threading = tslab::threading::any;   ///< whether uses may overlap
+    /// The most bytes that the epoch of the resource may hold, and how many it may hold before the handler of soft limits is
+    /// called: see allocator::set_limit. Not for a resource that shares its epoch.
+    std::optional<std::size_t> limit{};
+    std::optional<std::size_t> soft_limit{};
 };
 
 /// A memory resource bound to one epoch. Equal only to itself.
@@ -46,8 +50,10 @@ public:
     using options = resource_options;   ///< so that options can be given in braces
 
     /// Opens an epoch labelled `o.label` and enters it, or enters the current epoch if `o.share_epoch`. If no ring slot
-    /// is free, it shares the current epoch (counted as ring_exhausted). Does not throw; if memory for the thread's
-    /// record is out, allocations throw. Complexity: a few stores under one lock; no system call, once the thread has a
+    /// is free, it shares the current epoch (counted as ring_exhausted), and a limit holds for nothing (counted as
+    /// unlimited_scopes). Without a limit it does not throw; if memory for the thread's record is out, allocations throw.
+    /// With one, throws std::bad_alloc if there is no memory for the heap's first limit, std::invalid_argument if
+    /// `o.share_epoch`. Complexity: a few stores under one lock; no system call, once the thread has a
     /// record. `at` names the resource in leak reports.
     explicit epoch_resource(allocator& heap, options const& o = {},
                             std::source_location at = std::source_location::current());
@@ -60,7 +66,7 @@ public:
     epoch_resource& operator=(epoch_resource const&) = delete;
 
     /// As std::pmr::memory_resource::allocate, inlined: at least `bytes` (0 counts as 1) at `alignment`, a power of
-    /// two. Throws epoch_closed if the epoch is CLOSING, std::bad_alloc if memory is out, `bytes` is above PTRDIFF_MAX
+    /// two. Throws epoch_closed if the epoch is CLOSING, over_limit if a limit refuses it, std::bad_alloc if memory is out, `bytes` is above PTRDIFF_MAX
     /// or `alignment` above 16 and no power of two (up to 16 it is not looked at). Thread safe, unless the resource is
     /// serial. Constant time; on the thread that made the resource, no lock and no atomic read-modify-write on the fast
     /// path. A serial resource has that on every thread, but for the first use after another thread's, which takes the
@@ -140,7 +146,9 @@ private:
     void report_overlap(std::uint64_t other) noexcept;
     [[nodiscard]] bool is_interrupted() const noexcept;
 
+    void set_limits(options const& o);
     [[nodiscard]] static void* refill(thread_cache& l, std::size_t code);
+    [[noreturn, gnu::cold]] void throw_refused() const;
     void* allocate_slow(std::size_t bytes, std::size_t alignment);
     void deallocate_slow(void* p, std::size_t bytes, std::size_t alignment);
     [[nodiscard]] void* allocate_rare(std::size_t bytes, std::size_t alignment);

@@ -41,6 +41,8 @@ void* allocator::refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept
 refusal allocator::refused(thread_record& me, unsigned bin, bool closed, bool had_cache, bool retried) noexcept
 {
     class_counters& counts = me.classes[class_of_bin(bin)];
+    if (!closed && had_cache && me.apart.refused)
+        return refusal::limited;   // take_refusal says by which limit
     if (closed && !retried)
         counts[class_event::epoch_closed].add();
     else if (!closed && !had_cache)
@@ -93,6 +95,8 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
         return refusal::closed;
     };
     why = refusal::out_of_memory;
+    if (me != nullptr)
+        me->apart.refused = {};
     if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) ||
         !std::has_single_bit(alignment)) {
         counts[class_event::out_of_memory].add();
@@ -108,11 +112,17 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
     }
     std::size_t const pages = std::max<std::size_t>((bytes + page_bytes - 1) >> page_shift, 1);
     fork_exclusion const section{me};
+    epoch_slabs& home = state_.epoch_slabs_at(e.index);
+    limit_refusal limit;
+    if (home.count.on() && !home.admits_large(e.era, pages, me, limit)) [[unlikely]] {
+        why = refusal::limited;
+        return nullptr;
+    }
     if (me != nullptr)
         state_.decay_sometimes(*me);
     auto const take = [&] {
         return state_.pages().take(static_cast<std::uint32_t>(pages), std::max(alignment, page_bytes),
-                                   state_.epoch_slabs_at(e.index).site(me, large_class), by_handle ? 1 : 0);
+                                   home.site(me, large_class), by_handle ? 1 : 0);
     };
     slab_meta* s = pages <= state_.pages().max_pages() ? take() : nullptr;
     if (s == nullptr && pages <= state_.pages().max_pages()) {
@@ -129,9 +139,11 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
     if (std::uint32_t const page = state_.pages().index_of(*s); !by_handle && state_.pages().has_generations(page))
         static_cast<void>(retire_generation(*s, 0));   // a handle that a heap left behind names nothing here
     large_allocation::make(*s, bytes, static_cast<std::uint32_t>(pages), owner);
-    if (!state_.epoch_slabs_at(e.index).add_large(*s, e.era, me)) {
+    if (!home.add_large(*s, e.era, me, limit)) {
         state_.pages().give(*s, static_cast<std::uint32_t>(pages), true);
-        why = is_closed();
+        if (limit)
+            home.note_refused(limit, me);
+        why = limit ? refusal::limited : is_closed();
         return nullptr;
     }
     state_.count(me, heap_event::large_allocation);

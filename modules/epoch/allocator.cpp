@@ -103,6 +103,11 @@ allocator::allocator(options const& o)
         note_unchecked();
     state_.reserve_in_fork({&advance_lock_, &prepare_lock_, &labels_.lock_for_fork()});
     set_sampling(o.sampling);
+    if (o.limit) {
+        if (!state_.limits().make_table(state_))
+            throw std::bad_alloc{};
+        state_.limits().limit_heap(limit_pages_of(o.limit));
+    }
     lock_guard const guard{advance_lock_};
     advance_locked();
     if (current_epoch().era == 0)

@@ -7,67 +7,6 @@
 
 export namespace tslab {
 
-// Attached to the global module, so that <tslab/tslab.hpp> declares the same type: a file that includes the header catches
-// what a resource of a file that imports the module throws, and the reverse.
-extern "C++" {
-
-/// Thrown by a resource whose epoch is closed. A std::bad_alloc, so that generic callers handle it.
-class epoch_closed : public std::bad_alloc {
-public:
-    [[nodiscard]] char const* what() const noexcept override { return "tslab: allocation in a closed epoch"; }
-};
-}
-
-/// The options of a heap; each has a default.
-struct allocator_options {
-    std::string_view name = "tslab";   ///< names the heap in reports and statistics
-    std::uint32_t epoch_count = 256;   ///< slots of the ring, 2 to 65,536
-    reclaim_policy reclaim = reclaim_policy::cached;
-    /// Pages of empty slabs that the heap caches per size class, at least one slab; 0: the heap caches none, and
-    /// threads retain none. If not set: TSLAB_SLAB_CACHE in the environment, else 32.
-    std::optional<std::uint32_t> slab_cache{};
-    std::size_t reserve_bytes = 0;   ///< limit of the address space for pages, in bytes; 0: none
-    /// The decay interval, under reclaim_policy::cached, 24 hours at most. Empty slabs that a thread did not use for so
-    /// long go to the heap, and free pages not used for so long go to the kernel. 0: free pages go at the end of each
-    /// close, as under `eager`, and empty slabs stay. If not set: TSLAB_DECAY_MS in the environment, else one second.
-    std::optional<std::chrono::milliseconds> decay{};
-    /// The most bytes of empty slabs that a thread retains. If not set: TSLAB_THREAD_CACHE_KIB in the environment, else
-    /// 32 MiB.
-    std::optional<std::size_t> thread_cache{};
-    /// Purge in the background: one thread of the process, for all heaps that request it, gives unused memory to the
-    /// kernel while no thread uses the heap. If the thread cannot be started, nothing else changes. If not set:
-    /// TSLAB_BACKGROUND_PURGE in the environment, else no.
-    std::optional<bool> background_purge{};
-    /// With background_purge: purge all cached and free memory at once when the control group is short of memory.
-    bool purge_on_pressure = true;
-    bool strict = false;     ///< a leak aborts the program instead of being reported and counted
-    bool sampling = false;   ///< time one allocation in 1,024: see set_sampling
-    /// Ask the kernel for transparent huge pages. For heaps of many megabytes this saves page faults and TLB misses;
-    /// but 2 MiB become resident at the first touch of each, and purging smaller runs splits them.
-    bool huge_pages = false;
-    /// Publish the heap's statistics to other processes of the same user while it lives: in a sealed memfd, or in the
-    /// file that TSLAB_STATS_FILE in the environment names, which survives a crash. TSLAB_PUBLISH=0 in the environment
-    /// disables it for every heap. If the segment cannot be made, nothing else changes.
-    bool publish = true;
-    /// Checks of a build with checks (TSLAB_CHECKED, or AddressSanitizer); see memory_checks. Other builds refuse
-    /// `canaries` and `forward` with std::invalid_argument.
-    check_mode checks = check_mode::automatic;
-    /// With canaries: one allocation in this number gets pages of its own, with an inaccessible page behind it; 0: none. If
-    /// not set: TSLAB_GUARD_SAMPLING in the environment, else 1,000.
-    std::optional<std::uint32_t> guard_sampling{};
-    /// Not to be set: whether the program that names these options is compiled with checks. If it is and the library
-    /// is not, nothing is checked, and the first heap says so on stderr.
-    bool program_checks = with_checks;
-};
-
-/// Why an allocation was refused.
-enum class refusal : std::uint8_t {
-    none,            ///< it was not refused
-    closed,          ///< the epoch is not ACTIVE
-    out_of_memory,   ///< of memory, of address space, or by `reserve_bytes`
-    retried          ///< set by a caller that tries again in another epoch if this one is closed: that is not counted
-};
-
 /// One heap. Neither copyable nor movable.
 class allocator {
 public:
@@ -121,6 +60,30 @@ public:
     /// free pages. As close for thread safety and complexity.
     close_report trim(epoch_id e) noexcept;
     close_report trim() noexcept;
+
+    // Limits. Sizes are in bytes and rounded down to whole pages; empty: no limit; 0: nothing may be allocated. What is
+    // held above a new limit stays; further allocations that need a slab, or are large, are refused until enough was freed.
+
+    /// Limits what the epoch `e` may hold. Returns false if `e` is gone. Throws std::bad_alloc if there is no memory for the
+    /// heap's first limit. Takes the epoch's lock. Thread safe.
+    bool set_limit(epoch_id e, std::optional<std::size_t> bytes);
+    /// Limits what all phases with this label may hold together, those that are open and those to come. An empty label is
+    /// that of all phases without a label. Throws std::length_error if `label` is new and 14 others have a number of
+    /// their own; std::bad_alloc as above. Linear in the ring slots used. Thread safe.
+    void set_limit(std::string_view label, std::optional<std::size_t> bytes);
+    /// As the first one, for the limit at which the handler is called, once a phase.
+    bool set_soft_limit(epoch_id e, std::optional<std::size_t> bytes);
+    /// The handler of soft limits; null: none, they are only counted. Thread safe.
+    void set_soft_limit_handler(soft_limit_handler handler, void* context = nullptr) noexcept;
+    /// Throws what a refused allocation of a resource in the epoch `e` is to throw: over_limit, or std::bad_alloc if no limit
+    /// refused it. `me`: the calling thread's record, or null.
+    [[noreturn, gnu::cold]] static void throw_refused(thread_record* me, epoch_slabs const& e);
+    /// Calls the handler of a soft limit, if the calling thread's last operation crossed one.
+    static inline void after_operation(thread_record& me) noexcept
+    {
+        if (me.has_crossed()) [[unlikely]]
+            me.call_soft_limit_handler();
+    }
 
     /// Sets the label of an epoch; labels of more than 31 bytes are cut and counted. Returns false if `e` is gone.
     bool set_label(epoch_id e, std::string_view label) noexcept;
@@ -416,6 +379,9 @@ private:
     [[nodiscard]] epoch_record* prepare_slot(std::uint32_t index) noexcept;
     [[nodiscard]] epoch_record* claim_slot(std::uint32_t from) noexcept;
     [[nodiscard]] bool make_records(std::uint32_t index) noexcept;
+    [[gnu::cold]] void begin_counting(epoch_record& r, std::uint64_t era, thread_cache* own,
+                                      thread_record* me) noexcept;
+    template <class F> bool with_count(epoch_id e, F change);
     [[nodiscard]] inline bool has_eras_left(epoch_record const& r) const noexcept
     {
         return std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) < last_era;

@@ -54,6 +54,9 @@ epoch_stats read_fields(Heap& heap, std::uint32_t index, epoch_stats_page const&
     e.madvise_bytes = r.closed_madvise_bytes.load(std::memory_order_relaxed);
     e.madvise_asked_bytes = r.closed_asked_bytes.load(std::memory_order_relaxed);
     e.madvise_gone_bytes = r.closed_gone_bytes.load(std::memory_order_relaxed);
+    if (std::uint64_t const limit = r.limit_bytes.load(std::memory_order_relaxed); limit != 0)
+        e.limit_bytes = limit - 1;
+    e.limit_refusals = r.limit_refusals.value();
     return e;
 }
 
@@ -113,6 +116,16 @@ inline void total_up(snapshot& s)
 inline std::string_view text_of(std::array<char, 64> const& name) noexcept
 {
     return {name.data(), static_cast<std::size_t>(std::find(name.begin(), name.end(), '\0') - name.begin())};
+}
+
+/// Fills in the limit of a label or of the heap, and what is counted against it.
+template <class Stats> void read_account(account_stats const& from, Stats& to) noexcept
+{
+    if (std::uint64_t const limit = from.limit_bytes.load(std::memory_order_relaxed); limit != 0)
+        to.limit_bytes = limit - 1;
+    // Threads add to it after they have changed the count, in any order: for a moment it may be below 0.
+    auto const pages = static_cast<std::int64_t>(from.held.value());
+    to.limit_held_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(pages, 0)) * page_bytes;
 }
 
 /// The names of labels by number; empty for an unused number.
@@ -280,6 +293,7 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     g.labels_cut = stats.labels_cut.value();
     g.places_missing = stats.places_missing.value();
     g.unpublished_chunks = heap.missing_chunks();
+    read_account(stats.accounts[label_buckets], g);
     for (std::size_t k = 0; k < misuse_count; ++k) {
         std::uint64_t const n = stats.misuses[k].value();
         s.misuses.push_back({std::string{name_of(static_cast<misuse>(k))}, n});
@@ -293,6 +307,8 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
         s.labels[i].name = std::move(names[i]);
         s.labels[i].madvise_asked_bytes = stats.madvise_asked[i].value();
         s.labels[i].madvise_gone_bytes = stats.madvise_gone[i].value();
+        read_account(stats.accounts[i], s.labels[i]);
+        s.labels[i].limit_refusals = stats.accounts[i].refused.value();
         if (closes != nullptr)
             if (close_stats last = read_close(closes->of_label[i]); last.timestamp_ns != 0)
                 s.labels[i].last_close = std::move(last);

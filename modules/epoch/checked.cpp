@@ -106,8 +106,11 @@ void* allocator::guard(request r, epoch_id e, void const* owner) noexcept
 {
     refusal why = refusal::retried;   // null: the caller tries without, which counts a closed epoch
     void* const pages = allocate_large(memory_checks::guarded_pages * page_bytes, page_bytes, e, owner, why);
-    if (pages == nullptr)
+    if (pages == nullptr) {
+        if (thread_record* const me = state_.record(); me != nullptr && why == refusal::limited)
+            static_cast<void>(me->take_refusal());
         return nullptr;
+    }
     if (void* const p = state_.checks().guard(heap_state::whole(*state_.slab_at(pages)), r))
         return p;
     free_rare(pages);

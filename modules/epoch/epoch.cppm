@@ -31,6 +31,7 @@ import tslab.tls_cache;
 #include "label.hpp"
 #include "ring.hpp"
 #include "resolve.hpp"
+#include "options.hpp"
 #include "allocator.hpp"
 #include "domain.hpp"
 // clang-format on

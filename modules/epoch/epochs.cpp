@@ -152,6 +152,10 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
             result.holder = r.note_enter(true, place, now);
     });
     guard.reset();
+    if (claimed == retained)
+        light_barrier(me->activity);   // the era is visible before `counts` is read: see set_limit
+    if (state_.limits().counts(result.label_id)) [[unlikely]]
+        begin_counting(r, result.epoch.era, l, me);
     state_.count(me, heap_event::epoch_open);
     if (enter)
         state_.count(me, heap_event::domain_enter);
@@ -208,6 +212,8 @@ epoch_id allocator::advance_locked() noexcept
         now = begin_epoch(next, now_ns_coarse(), [&](std::uint64_t) __attribute__((requires_capability(next.lock))) {
             next.set_label({}, label_registry::unlabeled);
         });
+        if (state_.limits().counts(label_registry::unlabeled)) [[unlikely]]
+            next.begin_counting(nullptr);
     }
     eras_.store(now.era, std::memory_order_relaxed);
     state_.count(me, heap_event::epoch_open);
@@ -238,6 +244,10 @@ bool allocator::set_label(epoch_id e, std::string_view label) noexcept
     if (!r.is_open(e.era))
         return false;
     r.set_label(shared_text::pack(label), label_id);
+    if (r.count.on() || state_.limits().counts(label_id)) [[unlikely]] {
+        r.begin_counting(nullptr);
+        r.move_to_account();
+    }
     return true;
 }
 

@@ -50,6 +50,7 @@ inline constexpr std::array finding_kinds{
     finding_kind{"scheduler_interference", "Allocations wait for a processor"},
     finding_kind{"escapes", "Allocations in a scope bypass it"},
     finding_kind{"refused_handles", "Handles were used that name nothing any more"},
+    finding_kind{"limit_refusals", "Limits refused allocations"},
     finding_kind{"labels_in_overflow", "There are more labels than can be distinguished"},
     finding_kind{"labels_cut", "Labels are longer than what is kept"},
     finding_kind{"rss_unexplained", "The process is far larger than this heap"},
@@ -116,6 +117,7 @@ struct doctor_thresholds {
     count_limits out_of_memory{1, 100};                ///< allocations refused for lack of memory
     count_limits resource_leaks{1, 10'000};            ///< objects
     count_limits refused_handles{1, 1'000};            ///< hint, warning
+    count_limits limit_refusals{1, 1'000};             ///< hint, warning: that is what limits are for
     count_limits labels_in_overflow{1, 1'000};         ///< hint, warning
     count_limits escapes{100, 100'000};                ///< of one label
     count_limits madvise_failures{1, 100};

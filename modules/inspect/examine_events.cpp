@@ -137,6 +137,14 @@ void examine_names(examination& x)
                 "Pass scope.resource() to the containers made there, and to their elements: a std::string in a "
                 "std::pmr::vector "
                 "does not take part, a std::pmr::string does.");
+    if (g.limit_refusals >= x.limits.limit_refusals.warning)
+        x.add("limit_refusals",
+              g.limit_refusals >= x.limits.limit_refusals.critical ? severity::warning : severity::hint, "heap",
+              {{"total_limit_refusals", static_cast<double>(g.limit_refusals)}},
+              joined(counted(g.limit_refusals, "allocation was", "allocations were"), " refused ", x.span(),
+                     " by a limit of a phase, a label or the heap."),
+              "See whose: limit_refusals of the labels and epochs. If the work has grown, the program must raise the "
+              "limit; nobody else can.");
     if (g.labels_in_overflow >= x.limits.labels_in_overflow.warning)
         x.add("labels_in_overflow",
               g.labels_in_overflow >= x.limits.labels_in_overflow.critical ? severity::warning : severity::hint, "heap",

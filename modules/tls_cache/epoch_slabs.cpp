@@ -25,6 +25,8 @@ bool epoch_slabs::attach(thread_cache& l, std::uint64_t for_era, std::uint64_t k
     if (!is_active(for_era))
         return false;
     link(l, for_era, key, binding);
+    if (count.on()) [[unlikely]]
+        l.begin_counted(*this, false);
     return true;
 }
 
@@ -135,6 +137,8 @@ slab_meta* epoch_slabs::acquire_partial(thread_cache& l, unsigned bin) noexcept
     class_counters& counts = me.classes[c];
     me.expect_wait();
     lock_guard const guard{lock, site(&me, c)};
+    if (count.on() && !l.counted_) [[unlikely]]
+        l.begin_counted(*this, false);
     while (slab_meta* const s = first_partial_for(bin, me)) {
         counts[class_event::adopt_attempt].add();
         owner_ref none;
@@ -223,6 +227,8 @@ std::uint64_t epoch_slabs::drop_all(thread_record* me) noexcept
         live += heap->retire_large(*s);
         std::uint32_t const pages = large_allocation{*s}.pages();
         note_large(-1, pages);
+        if (count.on())
+            give_counted(pages);
         s->tag.store(tag_none, std::memory_order_relaxed);
         set_where(*s, residence::unused);
         heap->give_large(*s, pages, site(me, large_class));
@@ -231,11 +237,18 @@ std::uint64_t epoch_slabs::drop_all(thread_record* me) noexcept
 }
 
 // Modelled: tests/models/large.pml, step take_large
-bool epoch_slabs::add_large(slab_meta& s, std::uint64_t for_era, thread_record* me) noexcept
+bool epoch_slabs::add_large(slab_meta& s, std::uint64_t for_era, thread_record* me, limit_refusal& why) noexcept
 {
     lock_guard const guard{lock, site(me, large_class)};
     if (!is_active(for_era))
         return false;
+    if (count.on()) [[unlikely]] {
+        why = reserve(large_allocation{s}.pages());
+        if (why)
+            return false;
+        if (me != nullptr)
+            look_at_soft_limit(*me);
+    }
     s.home.store(this, std::memory_order_relaxed);
     set_where(s, residence::large);
     s.tag.store(tag_large, std::memory_order_release);   // release: a thread that sees the tag sees `home`
@@ -260,6 +273,8 @@ bool epoch_slabs::try_drain() noexcept
             set_closing_ns(now_ns_coarse());
         return false;
     }
+    if (count.on()) [[unlikely]]
+        end_counting(nullptr);
     set_state(lifecycle::drained);
     return true;
 }

@@ -52,6 +52,7 @@ struct alignas(64) epoch_slabs {
     atomic<std::uint32_t> label_id{0};
     std::uint32_t index = 0;   ///< ring slot; set once
     heap_state* heap = nullptr;
+    page_count count;   ///< see limits.cpp
 
     // Guarded by lock; before the epoch is open, by the claim of the ring slot.
     thread_cache* caches = nullptr;   ///< attached caches, linked by next_ and prev_
@@ -200,9 +201,41 @@ struct alignas(64) epoch_slabs {
     /// were live. A slab that another thread has claimed is marked empty, and that thread recycles it.
     std::uint64_t drop_all(thread_record* me) noexcept __attribute__((requires_capability(lock)));
 
-    /// Adds a large allocation to the epoch `for_era`; returns false if that epoch is not ACTIVE here. Takes the lock.
-    /// Thread safe.
-    [[nodiscard]] bool add_large(slab_meta& s, std::uint64_t for_era, thread_record* me) noexcept;
+    /// Adds a large allocation to the epoch `for_era`; returns false if that epoch is not ACTIVE here, or, with `why`, if a
+    /// limit refuses it. Takes the lock. Thread safe.
+    [[nodiscard]] bool add_large(slab_meta& s, std::uint64_t for_era, thread_record* me, limit_refusal& why) noexcept;
+
+    // Limits: see limits.cpp. Requires, but of begin_counting and admits_large: the epoch is counted.
+
+    /// Reserves pages, of which the caller takes a slab afterwards. Refuses if that would exceed a limit. Lock-free.
+    [[nodiscard]] limit_refusal reserve(std::uint64_t pages) noexcept;
+    /// Counts pages that the epoch holds already, whatever the limits.
+    void force(std::uint64_t pages) noexcept;
+    /// Gives back pages that the epoch holds no more.
+    void give_counted(std::uint64_t pages) noexcept;
+    /// Counts the epoch from now on: what it holds on its lists at once, what its caches hold when their threads next
+    /// take a slab, or when they are flushed; that of `own`, a cache of the calling thread or null, at once. No effect if
+    /// it is counted. Requires: the heap has a limit_table.
+    void begin_counting(thread_cache* own) noexcept __attribute__((requires_capability(lock)));
+    /// Ends the count of an epoch that holds nothing but the slabs of `l`, which is detached; null: nothing.
+    [[gnu::cold]] void end_counting(thread_cache* l) noexcept;
+    /// Moves the count to the account of the epoch's label.
+    void move_to_account() noexcept __attribute__((requires_capability(lock)));
+    /// Whether a large allocation is within the limits now, after trimming what the phase's threads cache. If not, counts
+    /// it as refused in `why`. True as well if the epoch `for_era` is gone. The caller holds no lock.
+    [[nodiscard]] bool admits_large(std::uint64_t for_era, std::uint64_t pages, thread_record* me,
+                                    limit_refusal& why) noexcept;
+    /// Counts a refusal, and passes it to the caller's thread; `me` may be null.
+    void note_refused(limit_refusal const& why, thread_record* me) noexcept;
+    /// Has the soft limit's handler called at the end of the operation, if the limit has been crossed.
+    void look_at_soft_limit(thread_record& me) noexcept;
+    /// Sets the limits of the phase, in pages. Requires: the epoch is counted.
+    void set_limit(std::uint64_t pages) noexcept __attribute__((requires_capability(lock)));
+    void set_soft_limit(std::uint64_t pages) noexcept __attribute__((requires_capability(lock)));
+    void mark_to_fail() noexcept __attribute__((requires_capability(lock)))
+    {
+        count.fails_.store(true, std::memory_order_relaxed);
+    }
 
     /// Turns a CLOSING epoch that holds nothing `drained`. A caller that gets true releases the ring slot after
     /// unlocking; epoch_lock does this.
@@ -232,6 +265,8 @@ struct alignas(64) epoch_slabs {
     }
 
 private:
+    void give_to(std::uint32_t account, std::uint64_t pages) const noexcept;
+    [[nodiscard]] bool phase_refuses(std::uint64_t word, limit_refusal& why) const noexcept;
     /// How often a closer waits for a thread in an operation before it defers the thread's cache. A wait for the lock
     /// takes longer than a pause, far longer with more threads than processors, so it counts for more.
     static constexpr int patience = 64;

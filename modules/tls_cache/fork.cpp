@@ -123,6 +123,7 @@ void heap_state::for_each_lock_in_fork(F visit) noexcept __attribute__((no_threa
         if (m != nullptr)
             visit(*m);
     visit(reach_lock_);
+    visit(limits_.lock);
     for (std::uint32_t i = 0; i < prepared_slots(); ++i)
         visit(epoch_slabs_at(i).lock);
     for (unsigned c = 0; c < class_count; ++c)

@@ -323,6 +323,7 @@ public:
     [[nodiscard]] inline source_places const& places() const noexcept { return places_; }
     [[nodiscard]] inline arena const& meta() const noexcept { return meta_; }
     [[nodiscard]] inline slot_set& free_slots() noexcept { return free_slots_; }
+    [[nodiscard]] inline heap_limits& limits() noexcept { return limits_; }
     /// The newest record; the others follow by next_of_heap. Records are never removed. Thread safe.
     [[nodiscard]] inline thread_record* first_record() const noexcept
     {
@@ -406,8 +407,7 @@ private:
     [[nodiscard]] thread_record* make_record() noexcept;
     void publish_arena() noexcept;
 
-    // First the members that every operation reads: for a thread that uses many heaps in turn they are not in the
-    // processor's cache.
+    // First the members that every operation reads: they stay in the processor's cache.
     std::uint64_t number_;
     std::uint32_t slots_;
     memory_checks checks_;
@@ -443,6 +443,7 @@ private:
     heap_state* next_purged_ = nullptr;   // this and the next: guarded by purge_thread's lock_
     bool in_background_ = false;
     bool const asks_background_;
+    heap_limits limits_;
     bool const purges_on_pressure_;
 };
 

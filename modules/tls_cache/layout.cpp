@@ -194,7 +194,9 @@ template <> struct fields_of<epoch_stats_page> {
                                     TSLAB_FIELD(closed_gone_bytes),
                                     TSLAB_FIELD(listed),
                                     TSLAB_FIELD(large_pages),
-                                    TSLAB_FIELD(large_count)};
+                                    TSLAB_FIELD(large_count),
+                                    TSLAB_FIELD(limit_bytes),
+                                    TSLAB_FIELD(limit_refusals)};
 };
 
 template <> struct fields_of<published_place> {
@@ -216,6 +218,11 @@ template <> struct fields_of<last_close_record> {
 template <> struct fields_of<close_page> {
     using self = close_page;
     static constexpr std::array all{TSLAB_FIELD(of_label)};
+};
+
+template <> struct fields_of<account_stats> {
+    using self = account_stats;
+    static constexpr std::array all{TSLAB_FIELD(limit_bytes), TSLAB_FIELD(held), TSLAB_FIELD(refused)};
 };
 
 template <> struct fields_of<heap_stats_page> {
@@ -250,6 +257,7 @@ template <> struct fields_of<heap_stats_page> {
                                     TSLAB_FIELD(labels_cut),
                                     TSLAB_FIELD(madvise_asked),
                                     TSLAB_FIELD(madvise_gone),
+                                    TSLAB_FIELD(accounts),
                                     TSLAB_FIELD(threads),
                                     TSLAB_FIELD(epochs),
                                     TSLAB_FIELD(prepared_epochs),
@@ -310,10 +318,11 @@ constexpr std::uint64_t descriptor() noexcept
 std::uint64_t layout_number() noexcept
 {
     static constexpr std::uint64_t number = [] {
-        std::uint64_t h = records<page_figures::class_purges, page_figures, unit_link, segment_chunk, cache_stats_page,
-                                  label_rows, class_stats_page, timing_stats_page, thread_stats_page, lock_histograms,
-                                  published_holder, holder_page, epoch_stats_page, published_place, place_page,
-                                  last_close_record, close_page, heap_stats_page, heap_root, heap_directory>();
+        std::uint64_t h =
+            records<page_figures::class_purges, page_figures, unit_link, segment_chunk, cache_stats_page, label_rows,
+                    class_stats_page, timing_stats_page, thread_stats_page, lock_histograms, published_holder,
+                    holder_page, epoch_stats_page, published_place, place_page, last_close_record, close_page,
+                    account_stats, heap_stats_page, heap_root, heap_directory>();
         h = mix(h, enumerations<class_event, heap_event, contention_event, misuse, lifecycle, residence, reclaim_policy,
                                 background_state, pressure_state, purge_cause>());
         h = mix(h, descriptor());

@@ -171,6 +171,8 @@ void thread_cache::flush_empty() noexcept
                 record_->classes[class_of_bin(bin)][class_event::recycled].add();
             record_->heap.reset_slab(s, bin);
             record_->heap.slabs().put(s);
+            if (counted_) [[unlikely]]
+                attached()->give_counted(bins[bin].pages);
         };
         give_empty(bin, 0, give);
         slab_meta*& current = bins_[bin].bin.current;

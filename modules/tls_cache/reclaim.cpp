@@ -60,6 +60,8 @@ bool epoch_slabs::flush_cache(thread_cache& l, thread_record* me, flush_mode mod
 void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_result& done) noexcept
 {
     l.key_.store(closed_key, std::memory_order_relaxed);
+    if (count.on() && !l.counted_) [[unlikely]]
+        l.begin_counted(*this, true);
     if (l.binding_ != nullptr)
         l.binding_->store(&no_cache, std::memory_order_relaxed);
     l.binding_ = nullptr;
@@ -90,6 +92,9 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
         }
         flush_bin(l, bin, me, done);
     }
+    if (std::exchange(l.counted_, false)) [[unlikely]]
+        if (std::uint64_t const retained = l.owned_pages(); retained != 0)
+            give_counted(retained);
     if (retaining)
         l.note_kept(*me);
     done.kept += kept;
@@ -390,18 +395,6 @@ void heap_state::flush_revoked_cache(thread_cache& l, thread_record& me, bool on
     return_cache(l);
 }
 
-void thread_record::count_reclaimed(reclaim_result const& done) noexcept
-{
-    if (done.classes == 0)
-        return;
-    counts[heap_event::close_scanned].add(done.scanned());
-    counts[heap_event::close_recycled].add(done.recycled());
-    done.for_each_class([&](unsigned c) {
-        classes[c][class_event::close_scanned].add(done.scanned_of[c]);
-        classes[c][class_event::close_recycled].add(done.recycled_of[c]);
-    });
-}
-
 // Modelled: tests/models/era.pml, step flush_requested_caches
 [[gnu::noinline]] void thread_record::flush_requested_caches() noexcept
 {
@@ -410,10 +403,14 @@ void thread_record::count_reclaimed(reclaim_result const& done) noexcept
     // with revoke_caches.
     // Modelled: tests/models/claims.pml, step flush_requested_caches
     flush_requested.exchange(false, std::memory_order_acq_rel);
-    fork_exclusion const section{this};
-    for (thread_cache* l = all_caches.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_)
-        if (l->key() == closed_key)
-            heap_state::flush_revoked_cache(*l, *this, true);
+    {
+        fork_exclusion const section{this};
+        for (thread_cache* l = all_caches.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_)
+            if (l->key() == closed_key)
+                heap_state::flush_revoked_cache(*l, *this, true);
+    }
+    if (has_crossed())
+        call_soft_limit_handler();
 }
 
 void epoch_lock::tail::look() noexcept

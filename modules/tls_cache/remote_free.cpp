@@ -142,6 +142,8 @@ bool free_large(slab_meta& s, thread_record* me) noexcept
     home->large.remove(s);
     std::uint32_t const pages = large_allocation{s}.pages();
     home->note_large(-1, pages);
+    if (home->count.on()) [[unlikely]]
+        home->give_counted(pages);
     s.tag.store(tag_none, std::memory_order_relaxed);
     set_where(s, residence::unused);
     s.home.store(nullptr, std::memory_order_relaxed);

@@ -97,6 +97,8 @@ inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread
         holds.load(std::memory_order_relaxed) != 1 || caches != l || (l != nullptr && l->next_ != nullptr) ||
         slab_count != 0 || large_count != 0)
         return false;
+    if (count.on()) [[unlikely]]
+        end_counting(l);
     if (l != nullptr) {
         l->key_.store(closed_key, std::memory_order_relaxed);
         l->binding_ = nullptr;   // the resource ends

@@ -82,15 +82,22 @@ void heap_state::recycle(slab_meta& s, thread_record* me) noexcept
 {
     unsigned const bin = s.bin();
     unsigned const c = class_of_bin(bin);
-    epoch_slabs const* const home = home_of(s);
+    thread_cache const* const owner = cache_owning(s);
+    auto* const home = owner != nullptr ? owner->attached_.load(std::memory_order_relaxed)
+                                        : static_cast<epoch_slabs*>(s.home.load(std::memory_order_relaxed));
+    bool const counted = home != nullptr && home->count.on() && (owner == nullptr || owner->counted_);
     reset_slab(s, bin);
-    if (me == nullptr || !retains_slabs()) [[unlikely]]
-        return recycle_to_heap(s, bin, me, home);
-    s.where.store(residence::cached, std::memory_order_relaxed);
-    me->retained.push(s, c);
-    if (me->retained.pages() <= thread_cache_pages_ ||
-        retain_less(*me, home != nullptr ? home->site(me, c) : lock_site{})) [[likely]]
-        me->classes[c][class_event::recycled].add();
+    if (me == nullptr || !retains_slabs()) [[unlikely]] {
+        recycle_to_heap(s, bin, me, home);
+    } else {
+        s.where.store(residence::cached, std::memory_order_relaxed);
+        me->retained.push(s, c);
+        if (me->retained.pages() <= thread_cache_pages_ ||
+            retain_less(*me, home != nullptr ? home->site(me, c) : lock_site{})) [[likely]]
+            me->classes[c][class_event::recycled].add();
+    }
+    if (counted) [[unlikely]]   // the slab has left the epoch
+        home->give_counted(bins[bin].pages);
 }
 
 /// Recycles the slab of a thread that retains none: to the heap's cache or, if that is full, to the free pages.

@@ -113,4 +113,26 @@ private:
     std::uint32_t word_count_ = 0;
 };
 
+/// Ring slots are allocated in rows, each twice as long as the one before, so that a heap that uses few slots has
+/// memory for few.
+struct ring_rows {
+    static constexpr std::uint32_t first = 8;   ///< slots of the first two rows
+    static constexpr unsigned most = 14;        ///< rows, for 65,536 slots
+
+    [[nodiscard]] static constexpr unsigned row_of(std::uint32_t slot) noexcept
+    {
+        return static_cast<unsigned>(std::bit_width(slot / first));
+    }
+    [[nodiscard]] static constexpr std::uint32_t begin_of(unsigned row) noexcept
+    {
+        return row == 0 ? 0 : first << (row - 1);
+    }
+    /// Slots of a row.
+    [[nodiscard]] static constexpr std::uint32_t size_of(unsigned row) noexcept
+    {
+        return row == 0 ? first : begin_of(row);
+    }
+};
+static_assert(ring_rows::begin_of(ring_rows::most - 1) + ring_rows::size_of(ring_rows::most - 1) == 65'536);
+
 }

@@ -271,6 +271,8 @@ struct alignas(64) epoch_stats_page {
     std::array<atomic<std::uint32_t>, bin_count> listed{};   ///< slabs that no thread cache owns
     atomic<std::uint64_t> large_pages{0};
     atomic<std::uint64_t> large_count{0};
+    atomic<std::uint64_t> limit_bytes{0};   ///< of the phase, and 1 added; 0: it has none
+    counter limit_refusals;
 };
 
 /// A source location that enters domains. Texts that are too long lose their beginning.
@@ -321,27 +323,12 @@ struct close_page {
     std::array<last_close_record, label_buckets> of_label{};
 };
 
-/// Ring slots are allocated in rows, each twice as long as the one before, so that a heap that uses few slots has
-/// memory for few.
-struct ring_rows {
-    static constexpr std::uint32_t first = 8;   ///< slots of the first two rows
-    static constexpr unsigned most = 14;        ///< rows, for 65,536 slots
-
-    [[nodiscard]] static constexpr unsigned row_of(std::uint32_t slot) noexcept
-    {
-        return static_cast<unsigned>(std::bit_width(slot / first));
-    }
-    [[nodiscard]] static constexpr std::uint32_t begin_of(unsigned row) noexcept
-    {
-        return row == 0 ? 0 : first << (row - 1);
-    }
-    /// Slots of a row.
-    [[nodiscard]] static constexpr std::uint32_t size_of(unsigned row) noexcept
-    {
-        return row == 0 ? first : begin_of(row);
-    }
+/// The account of a label, or of the heap: see page_account.
+struct account_stats {
+    atomic<std::uint64_t> limit_bytes{0};   ///< and 1 added; 0: there is no limit
+    counter held;                           ///< pages; modulo 2^64
+    counter refused;                        ///< allocations that the limit refused
 };
-static_assert(ring_rows::begin_of(ring_rows::most - 1) + ring_rows::size_of(ring_rows::most - 1) == 65'536);
 
 /// State of the background purge of a heap.
 enum class background_state : std::uint8_t {
@@ -398,6 +385,7 @@ struct alignas(64) heap_stats_page {
     counter labels_cut;
     std::array<counter, label_buckets> madvise_asked{};   ///< by label: see heap_state::count_purged
     std::array<counter, label_buckets> madvise_gone{};
+    std::array<account_stats, label_buckets + 1> accounts{};   ///< of the labels, and the heap's
 
     atomic<thread_stats_page*> threads{nullptr};   ///< newest first
     atomic<epoch_stats_page*> epochs{nullptr};     ///< of the ring slots with a record, the newest first

@@ -125,6 +125,8 @@ slab_meta* thread_cache::next_subslab(unsigned bin, thread_record& me, class_cou
             return open_subslab(*s, bin, counts);
         }
     }
+    if (home.count.on()) [[unlikely]]
+        return next_counted(bin, me, counts);
     slab_meta* const s = me.heap.take_slab(bin, me, counts, home.label_id.load(std::memory_order_relaxed));
     if (s == nullptr) [[unlikely]]
         return nullptr;
@@ -142,6 +144,7 @@ inline bool is_interrupted(thread_record const& me) noexcept
 
 [[gnu::cold, gnu::noinline]] void report_reentry(thread_record& me) noexcept
 {
+    me.apart.refused = {};
     me.heap.misused({.kind = misuse::reentry});
 }
 
@@ -210,7 +213,10 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
         if (void* const p = allocate(bin)) [[likely]]
             return p;
     }
-    counts[class_event::out_of_memory].add();
+    if (!counted_)
+        me.apart.refused = {};   // of an earlier allocation
+    if (!me.apart.refused)
+        counts[class_event::out_of_memory].add();
     return nullptr;
 }
 

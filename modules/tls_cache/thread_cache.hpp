@@ -32,39 +32,6 @@ static_assert(sizeof(fast_bin) <= bin_code_step);
     return owner.is_cache_bin() ? owner.bin<fast_bin const>().self : nullptr;
 }
 
-/// Decides whether a cache acquires partial slabs of its epoch. A slab with a single free slot costs a lock and serves
-/// one allocation; where most are like that, the gate closes and the cache takes empty slabs for a while. It decides by
-/// windows of allocations, without a clock. Only for the cache's thread.
-class acquire_gate {
-public:
-    static constexpr std::uint64_t window = 256;     ///< allocations
-    static constexpr std::uint64_t pause = 8192;     ///< allocations for which the gate stays closed
-    static constexpr std::uint64_t least_hits = 2;   ///< the least allocations of 100 that need no refill, to stay open
-
-    /// Counts a refill that could acquire a partial slab, after `allocations` of the cache's bin; returns false if it
-    /// should not.
-    [[nodiscard]] inline bool open(std::uint64_t allocations) noexcept
-    {
-        if (allocations < closed_until_)
-            return false;
-        ++refills_;
-        std::uint64_t const n = allocations - begin_;
-        if (n < window)
-            return true;
-        bool const rare = (n - std::min(n, refills_)) * 100 < n * least_hits;
-        begin_ = allocations;
-        refills_ = 0;
-        if (rare)
-            closed_until_ = begin_ = allocations + pause;
-        return !rare;
-    }
-
-private:
-    std::uint64_t begin_ = 0;
-    std::uint64_t refills_ = 0;
-    std::uint64_t closed_until_ = 0;
-};
-
 /// Slow-path state of one bin. Every slab that the cache owns in the bin is on the list `owned`. Slabs with free slots
 /// in `local_free`, other than the one to allocate from, are also on the stack `partial`. So the first free into a full
 /// slab, and the refill from it, touch no other slab's descriptor: with many slabs, those are not in the processor's
@@ -265,6 +232,12 @@ private:
     void restock_rare(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept;
     [[nodiscard]] slab_meta* open_subslab(slab_meta& s, unsigned bin, class_counters& counts) noexcept;
     [[nodiscard]] slab_meta* next_subslab(unsigned bin, thread_record& me, class_counters& counts) noexcept;
+    // Of a cache in an epoch that is counted: see limits.cpp.
+    [[nodiscard]] slab_meta* next_counted(unsigned bin, thread_record& me, class_counters& counts) noexcept;
+    [[nodiscard]] slab_meta* find_at_hand(unsigned bin, thread_record& me, class_counters& counts) noexcept;
+    void collect_empty() noexcept;
+    void begin_counted(epoch_slabs& home, bool whatever) noexcept;
+    [[nodiscard]] std::uint64_t owned_pages() const noexcept;
     [[nodiscard]] slab_meta* open_partial(unsigned bin, class_counters& counts) noexcept;
     [[nodiscard]] slab_meta* scan_owned(unsigned bin, class_counters& counts) noexcept;
     void take_ownership(slab_meta& s, unsigned bin) noexcept;
@@ -400,6 +373,7 @@ private:
     cache_stats_page* published_ = nullptr;   // the cache's stats page; set once
     atomic<void const*> freer_{nullptr};      // `home_`; of a serial resource's cache itself, which is no record
     bool exclusive_ = false;
+    bool counted_ = false;            // every owned slab is in the epoch's count; else none is
     std::uint32_t empty_pages_ = 0;   // pages of the empty slabs on all partial stacks
     std::uint64_t unpublished_ = 0;   // allocations that keep_used has published of the cache, not yet of the epoch
     std::array<slow_bin, bin_count> slow_bins_{};

@@ -95,6 +95,9 @@ struct alignas(64) thread_record {
     struct cold_part {
         class_rows::lock_part locks{};
         std::array<scan_order, class_count> scans{};
+        limit_refusal refused{};          ///< of the last allocation, until it is taken: see take_refusal
+        epoch_slabs* soft_of = nullptr;   ///< the handler of this epoch's soft limit is to be called, of this era
+        std::uint64_t soft_era = 0;
     };
 
     thread_record(heap_state& h, atomic<thread_cache*>* table, cold_part& cold, thread_stats_page& f) noexcept
@@ -105,7 +108,8 @@ struct alignas(64) thread_record {
           sample_seed{static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(this) >> 6)},
           classes{*this, cold.locks},
           counts{f.counts},
-          scans{cold.scans}
+          scans{cold.scans},
+          apart{cold}
     {
         cold.locks.times.of_ = this;
     }
@@ -150,6 +154,13 @@ struct alignas(64) thread_record {
     /// Flushes the thread's own caches that a closer has revoked. Takes the locks of their epochs. Only for the
     /// record's thread.
     void flush_requested_caches() noexcept;
+    /// Which limit refused the thread's last allocation; none if it was refused otherwise. Resets it. Only for the
+    /// record's thread.
+    [[nodiscard]] limit_refusal take_refusal() noexcept { return std::exchange(apart.refused, {}); }
+    /// Calls the handler of a soft limit that an operation of the thread has crossed. The thread is in no operation.
+    [[gnu::cold]] void call_soft_limit_handler() noexcept;
+    /// Whether that is to be done.
+    [[nodiscard]] bool has_crossed() const noexcept { return apart.soft_of != nullptr; }
     /// The thread's sampled times, made at the first call; null if there is no memory.
     [[nodiscard]] timing_stats_page* get_times() noexcept;
 
@@ -244,6 +255,7 @@ struct alignas(64) thread_record {
     // References into the stats page, since they are used most.
     heap_counters& counts;
     std::array<scan_order, class_count>& scans;       ///< apart from what every operation touches
+    cold_part& apart;                                 ///< likewise
     std::atomic<timing_stats_page*> times{nullptr};   ///< null until the first sample
 
     record_list* list = nullptr;                ///< the list of the record's thread; guarded by the registry's lock

@@ -86,6 +86,17 @@ BOOST_AUTO_TEST_CASE(refused_handles)
     check_steps(s, s.global.refused_handles, "refused_handles", {{999, "hint"}, {1000, "warning"}});
 }
 
+BOOST_AUTO_TEST_CASE(refusals_by_limits)
+{
+    auto s = synthetic_heap();
+    s.global.limit_refusals = 1;
+    BOOST_TEST(only(s).code == "limit_refusals");
+    BOOST_TEST(only(s).evidence ==
+               "1 allocation was refused since the start by a limit of a phase, a label or the heap.");
+    CHECK_CODE(s, "limit_refusals", "hint");
+    check_steps(s, s.global.limit_refusals, "limit_refusals", {{999, "hint"}, {1000, "warning"}});
+}
+
 BOOST_AUTO_TEST_CASE(labels)
 {
     auto s = synthetic_heap();

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "counted_pages.hpp"
 #include "model.hpp"
 #include "recorder.hpp"
 #include "stress.hpp"
@@ -32,8 +33,11 @@ public:
     explicit machine(setting const& s, error wrong = error::none)
         : eager_{s.reclaim == static_cast<unsigned>(tslab::reclaim_policy::eager)},
           wrong_{wrong},
-          heap_{
-              {.name = "model", .epoch_count = s.epochs, .reclaim = tslab::reclaim_policy(s.reclaim), .publish = false}}
+          heap_{{.name = "model",
+                 .epoch_count = s.epochs,
+                 .reclaim = tslab::reclaim_policy(s.reclaim),
+                 .limit = most_bytes,
+                 .publish = false}}
     {
         learn(heap_.current_epoch());
     }
@@ -398,6 +402,8 @@ private:
         require(s.global.live_bytes == bytes,
                 "live bytes: " + std::to_string(s.global.live_bytes) + ", not " + std::to_string(bytes));
         require(s.global.allocations == allocated_, "allocations miscounted");
+        char const* const wrong_count = support::wrong_count_in(heap_);
+        require(wrong_count == nullptr, wrong_count != nullptr ? wrong_count : "");
         for (known const& k : known_) {
             tslab::epoch_stats const e = support::stats_of(s, k.id);
             require(e.live_objects == live_in(k.id), "live objects of an epoch: " + std::to_string(e.live_objects) +
@@ -411,6 +417,8 @@ private:
             return k.closing && k.holds == 0 && support::stats_of(s, k.id).era == 0 && live_in(k.id) == 0;
         });
     }
+
+    static constexpr std::size_t most_bytes = std::size_t{1} << 40;   // never reached: the heap counts every page
 
     bool eager_;
     error wrong_;

@@ -86,6 +86,7 @@ constexpr std::array scripts{
     script{"refusals_are_counted_by_reason", exact::refusals_are_counted_by_reason},
     script{"every_kind_of_misuse_has_its_count", exact::every_kind_of_misuse_has_its_count},
     script{"scopes_and_resources_are_counted", exact::scopes_and_resources_are_counted},
+    script{"limits_are_counted", exact::limits_are_counted},
     script{"slabs_with_one_free_slot_each_are_bypassed", exact::slabs_with_one_free_slot_each_are_bypassed},
     script{"statistics_without_room_are_counted", exact::statistics_without_room_are_counted},
     script{"escapes_are_counted_by_label", exact::escapes_are_counted_by_label},

@@ -123,6 +123,31 @@ inline void scopes_and_resources_are_counted()
     heap.trim();
 }
 
+inline void limits_are_counted()
+{
+    constexpr std::size_t mib = std::size_t{1} << 20;
+    tslab::allocator heap{{.name = "limits", .epoch_count = 3, .limit = 8 * mib}};
+    heap.set_limit("GET /join", 4 * mib);
+    tslab::epoch_scope const a{heap, {.label = "GET /join", .limit = 2 * mib, .soft_limit = mib}};
+    void* const p = a.resource()->allocate(2 * mib);
+    BOOST_TEST(heap.malloc(1, a.epoch()) == nullptr);
+    tslab::epoch_scope const b{heap, "GET /join"};
+    BOOST_TEST(heap.malloc(3 * mib, b.epoch()) == nullptr);
+    BOOST_TEST(heap.malloc(7 * mib, heap.current_epoch()) == nullptr);
+    tslab::epoch_scope const shares{heap, {.label = "c", .limit = mib}};
+    json::value const v = json_of(heap);
+    check(v, {{"/total_limit_refusals", 3},
+              {"/total_soft_limits", 1},
+              {"/total_unlimited_scopes", 1},
+              {"/limit_bytes", 8 * mib},
+              {"/limit_held_bytes", 2 * mib},
+              {"/labels/1/limit_bytes", 4 * mib},
+              {"/labels/1/limit_held_bytes", 2 * mib},
+              {"/labels/1/limit_refusals", 1}});
+    check(*epoch_in(v, a.epoch()), {{"/limit_bytes", 2 * mib}, {"/limit_refusals", 1}});
+    a.resource()->deallocate(p, 2 * mib);
+}
+
 inline void statistics_without_room_are_counted()
 {
     support::full_segment full;

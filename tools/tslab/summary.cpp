@@ -148,6 +148,7 @@ void print_faults(lines const& line, snapshot const& s)
     fault("leaked", g.leaked_objects, "objects were live when their resource ended");
     fault("ring", g.ring_exhausted, "times no slot of the epoch ring was free");
     fault("handles", g.refused_handles, "operations refused");
+    fault("limits", g.limit_refusals, "allocations refused");
     fault("escapes", g.escapes, "allocations in a scope bypassed it");
 }
 

@@ -93,6 +93,11 @@ typedef struct tslab_global_stats {
     uint64_t misuses; /* reports: Misuses of every kind; each one is a bug of the program */
     uint64_t escapes; /* allocations: Allocations from the default resource inside a scope, while escape detection is on */
     uint64_t escaped_bytes; /* bytes: Bytes of allocations from the default resource inside a scope */
+    uint64_t limit_refusals; /* allocations: Allocations refused by a limit of a phase, a label or the heap */
+    uint64_t soft_limits; /* phases: Phases that crossed their soft limit */
+    uint64_t unlimited_scopes; /* scopes: Scopes with a limit that shared the current epoch, so that their limit holds for nothing */
+    uint64_t limit_bytes; /* bytes: The most bytes that the heap's epochs may hold; absent without a limit */
+    uint64_t limit_held_bytes; /* bytes: Bytes of slabs and large pages counted against the heap's limit; 0 without one */
 } tslab_global_stats;
 
 /* A size class; the last one is everything above the classes. */
@@ -184,6 +189,8 @@ typedef struct tslab_epoch_stats {
     uint64_t madvise_bytes; /* bytes: Bytes of those in calls that succeeded */
     uint64_t madvise_asked_bytes; /* bytes: Bytes the epoch's close handed to madvise */
     uint64_t madvise_gone_bytes; /* bytes: Bytes of those no longer resident right afterwards, by mincore */
+    uint64_t limit_bytes; /* bytes: The most bytes that the epoch may hold; absent without a limit of its own */
+    uint64_t limit_refusals; /* allocations: Allocations of the epoch that a limit refused, its own, its label's or the heap's */
 } tslab_epoch_stats;
 
 /* The epochs of one label, and the counters under its name. */
@@ -201,6 +208,9 @@ typedef struct tslab_label_stats {
     uint64_t escaped_bytes; /* bytes: Bytes of allocations from the default resource inside scopes of the label */
     uint64_t madvise_asked_bytes; /* bytes: Bytes handed to madvise by closes, trims and releases of the label's epochs, and between objects that outlive them */
     uint64_t madvise_gone_bytes; /* bytes: Bytes of those no longer resident right after the call, by mincore */
+    uint64_t limit_bytes; /* bytes: The most bytes that the label's epochs may hold together; absent without a limit */
+    uint64_t limit_held_bytes; /* bytes: Bytes of slabs and large pages counted against the label's limit; 0 without one */
+    uint64_t limit_refusals; /* allocations: Allocations that the label's limit refused */
 } tslab_label_stats;
 
 /* A thread that used the heap. */
