@@ -43,7 +43,8 @@ constexpr tslab_heap_options defaults() noexcept
             .strict = false,
             .sampling = false,
             .huge_pages = false,
-            .publish = true};
+            .publish = true,
+            .limit = TSLAB_UNSET};
 }
 
 [[noreturn]] void refuse(char const* option, std::int64_t value)
@@ -92,6 +93,7 @@ allocator_options options_of(tslab_heap_options const& o)
     to.sampling = o.sampling;
     to.huge_pages = o.huge_pages;
     to.publish = o.publish;
+    to.limit = number<std::size_t>("limit", o.limit, most);
     return to;
 }
 

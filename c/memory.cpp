@@ -7,7 +7,10 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <new>
+#include <optional>
 #include <source_location>
+#include <stdexcept>
 #include <string_view>
 #include <tslab/tslab.h>
 import tslab.epoch;
@@ -44,6 +47,7 @@ bool give(tslab::close_report const& r, tslab_close_report* report, std::size_t 
 
 static_assert(static_cast<int>(tslab::refusal::closed) == TSLAB_REFUSED_CLOSED);
 static_assert(static_cast<int>(tslab::refusal::out_of_memory) == TSLAB_REFUSED_OUT_OF_MEMORY);
+static_assert(static_cast<int>(tslab::refusal::limited) == TSLAB_REFUSED_LIMITED);
 static_assert(static_cast<int>(tslab::free_result::corrupt) == TSLAB_FREE_CORRUPT);
 
 }
@@ -82,6 +86,40 @@ bool tslab_epoch_set_label(tslab_heap* heap, tslab_epoch e, char const* label) n
 bool tslab_epoch_is_active(tslab_heap const* heap, tslab_epoch e) noexcept
 {
     return !is_null(heap, "tslab_epoch_is_active: the heap is null") && of(heap).is_active(of(e));
+}
+
+namespace {
+
+std::optional<std::size_t> limit_of(std::uint64_t bytes) noexcept
+{
+    return bytes != TSLAB_NO_LIMIT ? std::optional<std::size_t>{bytes} : std::nullopt;
+}
+
+}
+
+tslab_status tslab_set_limit(tslab_heap* heap, char const* label, std::uint64_t bytes) noexcept
+{
+    if (is_null(heap, "tslab_set_limit: the heap is null"))
+        return TSLAB_INVALID;
+    try {
+        of(heap).set_limit(text_of(label), limit_of(bytes));
+        return TSLAB_OK;
+    } catch (std::bad_alloc const&) {
+        return TSLAB_OUT_OF_MEMORY;
+    } catch (std::length_error const&) {
+        return TSLAB_INVALID;
+    }
+}
+
+tslab_status tslab_epoch_set_limit(tslab_heap* heap, tslab_epoch e, std::uint64_t bytes) noexcept
+{
+    if (is_null(heap, "tslab_epoch_set_limit: the heap is null"))
+        return TSLAB_INVALID;
+    try {
+        return of(heap).set_limit(of(e), limit_of(bytes)) ? TSLAB_OK : TSLAB_INVALID;
+    } catch (std::bad_alloc const&) {
+        return TSLAB_OUT_OF_MEMORY;
+    }
 }
 
 void* tslab_malloc(tslab_heap* heap, std::size_t bytes) noexcept

@@ -10,6 +10,7 @@
 #include <memory>
 #include <memory_resource>
 #include <new>
+#include <optional>
 #include <source_location>
 #include <string_view>
 #include <tslab/tslab.h>
@@ -66,15 +67,23 @@ tslab_resource* tslab_resource_begin(tslab_resource* r, tslab_heap* heap, tslab_
         bad_argument("tslab_resource_begin: more options than the library knows", &of(heap));
         return nullptr;
     }
+    if (given.share_epoch && given.limit != nullptr) {
+        bad_argument("tslab_resource_begin: a resource that shares its epoch has no limit of its own", &of(heap));
+        return nullptr;
+    }
     location_record record;
-    new (&r->opaque[1]) tslab::epoch_resource{
-        of(heap),
-        {.label = text_of(given.label),
-         .share_epoch = given.share_epoch,
-         .deallocate = given.count_only ? tslab::deallocate_policy::count_only : tslab::deallocate_policy::carry_out,
-         .auto_close = !given.keep_open,
-         .threading = given.serial ? tslab::threading::serial : tslab::threading::any},
-        location_of(at, record)};
+    tslab::resource_options const options{
+        .label = text_of(given.label),
+        .share_epoch = given.share_epoch,
+        .deallocate = given.count_only ? tslab::deallocate_policy::count_only : tslab::deallocate_policy::carry_out,
+        .auto_close = !given.keep_open,
+        .threading = given.serial ? tslab::threading::serial : tslab::threading::any,
+        .limit = given.limit != nullptr ? std::optional<std::size_t>{*given.limit} : std::nullopt};
+    try {
+        new (&r->opaque[1]) tslab::epoch_resource{of(heap), options, location_of(at, record)};
+    } catch (std::bad_alloc const&) {
+        return nullptr;   // no memory for the heap's first limit
+    }
     set_begun(r);
     return r;
 }
@@ -171,8 +180,12 @@ bool tslab_resource_pop(tslab_resource* r, bool leave) noexcept
 
 tslab_resource* tslab_scope_begin(tslab_scope* s, tslab_heap* heap, char const* label, tslab_place const* at) noexcept
 {
-    tslab_resource_options const o{
-        .label = label, .share_epoch = false, .count_only = false, .keep_open = false, .serial = false};
+    tslab_resource_options const o{.label = label,
+                                   .share_epoch = false,
+                                   .count_only = false,
+                                   .keep_open = false,
+                                   .serial = false,
+                                   .limit = nullptr};
     return tslab_scope_begin_with(s, heap, &o, sizeof o, at);
 }
 

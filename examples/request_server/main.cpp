@@ -10,9 +10,11 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <random>
+#include <string>
 #include <thread>
 
 #include "report.hpp"   // these two import, so they go last
@@ -32,6 +34,7 @@ struct options {
     std::uint16_t port = 0;
     std::string data_file;   ///< empty means the ISO files of Debian's iso-codes package
     bool serve = false;
+    std::vector<std::string> limits;   ///< as ROUTE=KIB
 };
 
 void declare(CLI::App& app, options& to)
@@ -48,7 +51,30 @@ void declare(CLI::App& app, options& to)
     app.add_option("--port", to.port, "Port on 127.0.0.1; 0 takes any free one")->check(CLI::Range(0U, 65'535U));
     app.add_option("--forget", to.forget, "How many requests to GET /forget lose their memory")
         ->check(CLI::Range(0U, 16U));
+    app.add_option("--limit", to.limits,
+                   "The most KiB that the handling of one request of a route may take, as \"GET /join=64\"; refused "
+                   "requests get 503. May be repeated")
+        ->type_name("ROUTE=KIB")
+        ->default_str("64 MiB for each route");
     app.add_flag("--serve", to.serve, "Serve until Ctrl-C, no load")->excludes("--seconds")->excludes("--clients");
+}
+
+/// The limits that were chosen.
+limits_by_label limits_of(options const& chosen)
+{
+    limits_by_label limits;
+    for (std::string const& text : chosen.limits) {
+        std::size_t const at = text.rfind('=');
+        auto const route =
+            std::ranges::find_if(all_routes(), [&](auto const& one) { return one.label == text.substr(0, at); });
+        std::size_t kib = 0;
+        char const* const end = text.data() + text.size();
+        if (at == std::string::npos || route == all_routes().end() ||
+            std::from_chars(text.data() + at + 1, end, kib).ptr != end || kib == 0 || kib > 1'000'000'000)
+            throw usage_error{"--limit " + text + ": expected a route and KiB, as in \"GET /join=64\""};
+        limits[route->label] = kib * 1024;
+    }
+    return limits;
 }
 
 void print_heading(options const& chosen, catalog const& data, std::uint16_t port)
@@ -133,12 +159,16 @@ tslab::allocator::options heap_options(options const& chosen)
 
 bool run_demo(options const& chosen, catalog const& data)
 {
-    auto const plan = plan_requests(data);
+    limits_by_label const limits = limits_of(chosen);
+    auto plan = plan_requests(data);
+    for (planned_request& one : plan)   // less than any of them needs: all are refused, and no other notices
+        if (one.status == 200 && limits.contains(one.label))
+            one = {.label = one.label, .text = one.text, .status = 503, .weight = one.weight};
     demo_result result;
     result.forgotten = chosen.forget;
     result.rss_before = tslab::read_rss_bytes();
     tslab::allocator heap{heap_options(chosen)};
-    server service{heap, data, chosen.port, chosen.threads};
+    server service{heap, data, chosen.port, chosen.threads, limits};
     print_heading(chosen, data, service.port());
     drive(chosen, plan, service, heap, result);
 
@@ -161,7 +191,7 @@ void run_service(options const& chosen, catalog const& data)
     signals.async_wait([](auto const&, int) {});
     tslab::allocator heap{heap_options(chosen)};
     {
-        server service{heap, data, chosen.port, chosen.threads};
+        server service{heap, data, chosen.port, chosen.threads, limits_of(chosen)};
         service.forget(chosen.forget);
         print_heading(chosen, data, service.port());
         std::puts("GET /healthz lists the sets; Ctrl-C ends");

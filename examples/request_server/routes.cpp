@@ -105,6 +105,8 @@ std::size_t request::limit() const
     return number;
 }
 
+std::span<route const> all_routes() { return table; }
+
 route const& find_route(std::string_view method, std::string_view target)
 {
     std::string_view const path = split(target, '?').first;

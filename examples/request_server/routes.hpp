@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <memory_resource>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,8 +52,12 @@ struct request {
 struct route {
     std::string_view label;   ///< method and path, "GET /search": also the label of its scopes
     json::value (*handle)(request const&);
-    bool parks_session = false;   ///< its memory is a session's, which can be forgotten
+    bool parks_session = false;                   ///< its memory is a session's, which can be forgotten
+    std::size_t memory = std::size_t{64} << 20;   ///< the most bytes that the handling of a request may take
 };
+
+/// All routes.
+std::span<route const> all_routes();
 
 inline constexpr std::string_view no_route_label = "(no route)";
 

@@ -79,14 +79,34 @@ reply refusal(http::status status, std::string_view message, std::pmr::memory_re
     return {status, std::move(body)};
 }
 
-reply handle(request_parser const& parsed, route const& target, catalog const& data, tslab::epoch_resource& memory)
+/// While it lives, its resource may not hold more than `bytes`: an allocation that would exceed that throws tslab::over_limit.
+class bounded {
+public:
+    bounded(tslab::epoch_resource& memory, std::size_t bytes) : memory_{memory}
+    {
+        memory.heap().set_limit(memory.epoch(), bytes);
+    }
+    ~bounded() { memory_.heap().set_limit(memory_.epoch(), std::nullopt); }   // what a refusal says needs memory, too
+    bounded(bounded const&) = delete;
+    bounded& operator=(bounded const&) = delete;
+
+private:
+    tslab::epoch_resource& memory_;
+};
+
+reply handle(request_parser const& parsed, route const& target, catalog const& data, tslab::epoch_resource& memory,
+             std::size_t limit)
 {
     tslab::epoch_scope const scope{memory};
     try {
+        bounded const handling{memory, limit};
         std::string_view const path{parsed.get().target().data(), parsed.get().target().size()};
         return {http::status::ok, answer_text(target, path, parsed.get().body(), data, &memory)};
     } catch (http_error const& refused) {
         return refusal(http::int_to_status(refused.status), refused.message, &memory);
+    } catch (tslab::over_limit const&) {
+        return refusal(http::status::service_unavailable, "the request needs more memory than its route may take",
+                       &memory);
     } catch (std::bad_alloc const&) {
         return refusal(http::status::service_unavailable, "out of memory", &memory);
     } catch (std::exception const&) {
@@ -121,7 +141,8 @@ net::awaitable<void> linger(connection& peer)
 }
 
 /// Reads, handles and answers one request in `memory`. False if the connection must be closed after it.
-net::awaitable<bool> exchange(connection& peer, route const& target, catalog const& data, tslab::epoch_resource& memory)
+net::awaitable<bool> exchange(connection& peer, route const& target, catalog const& data, tslab::epoch_resource& memory,
+                              std::size_t limit)
 {
     byte_allocator const allocator{&memory};
     request_parser parser{std::piecewise_construct, std::make_tuple(allocator), std::make_tuple(allocator)};
@@ -129,7 +150,8 @@ net::awaitable<bool> exchange(connection& peer, route const& target, catalog con
     parser.header_limit(largest_header);
     parser.body_limit(largest_body);
     co_await http::async_read(peer.stream, peer.arrived, parser, into(unreadable));
-    std::optional<reply> answer = unreadable ? refusal_of(unreadable, &memory) : handle(parser, target, data, memory);
+    std::optional<reply> answer =
+        unreadable ? refusal_of(unreadable, &memory) : handle(parser, target, data, memory, limit);
     if (!answer)
         co_return false;
 
@@ -184,8 +206,9 @@ tcp::acceptor listen(net::io_context& io, std::uint16_t port)
 
 }
 
-server::server(tslab::allocator& heap, catalog const& data, std::uint16_t port, unsigned workers)
-    : heap_{heap}, data_{data}, contexts_(workers), acceptor_{listen(contexts_[0], port)}
+server::server(tslab::allocator& heap, catalog const& data, std::uint16_t port, unsigned workers,
+               limits_by_label limits)
+    : heap_{heap}, data_{data}, limits_{std::move(limits)}, contexts_(workers), acceptor_{listen(contexts_[0], port)}
 {
     net::co_spawn(contexts_[0], accept(), net::detached);
     threads_.reserve(workers);
@@ -232,12 +255,14 @@ net::awaitable<void> server::serve(tcp::socket socket)
 
 net::awaitable<bool> server::serve_one(connection& peer, route const& target)
 {
+    auto const own = limits_.find(target.label);
+    std::size_t const limit = own != limits_.end() ? own->second : target.memory;
     if (!target.parks_session) {
         tslab::epoch_resource memory{heap_, {.label = target.label}};
-        co_return co_await exchange(peer, target, data_, memory);
+        co_return co_await exchange(peer, target, data_, memory, limit);
     }
     auto session = std::make_unique<parked_session>(heap_, target.label, data_);
-    bool const keep_alive = co_await exchange(peer, target, data_, session->memory);
+    bool const keep_alive = co_await exchange(peer, target, data_, session->memory, limit);
     std::lock_guard const guard{forgetting_};
     if (to_forget_ != 0) {
         // The session waits for ever. As in a real program, something still points at it: no leak checker for the

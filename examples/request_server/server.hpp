@@ -13,7 +13,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <mutex>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -23,11 +25,15 @@ namespace request_server {
 
 struct connection;
 
+/// The most bytes that the handling of a request may take, by the label of its route.
+using limits_by_label = std::map<std::string_view, std::size_t>;
+
 class server {
 public:
     /// Listens. Both `heap` and `data` must outlive the server. Port 0 takes any free one; throws usage_error if it
-    /// cannot listen there.
-    server(tslab::allocator& heap, catalog const& data, std::uint16_t port, unsigned workers);
+    /// cannot listen there. `limits`: for routes that are to have another limit than the table of routes says.
+    server(tslab::allocator& heap, catalog const& data, std::uint16_t port, unsigned workers,
+           limits_by_label limits = {});
     /// Ends each worker after the step that it is in, then the connections.
     ~server();
     server(server const&) = delete;
@@ -46,6 +52,7 @@ private:
 
     tslab::allocator& heap_;
     catalog const& data_;
+    limits_by_label const limits_;
     std::mutex forgetting_;
     unsigned to_forget_ = 0;
     std::deque<boost::asio::io_context> contexts_;   // one a worker

@@ -34,8 +34,12 @@ tslab_domain* labelled_domain(tslab_domain& d, tslab_heap* heap, char const* lab
 
 tslab_resource* labelled_resource(tslab_resource& r, tslab_heap* heap, char const* label)
 {
-    tslab_resource_options const o{
-        .label = label, .share_epoch = false, .count_only = false, .keep_open = false, .serial = false};
+    tslab_resource_options const o{.label = label,
+                                   .share_epoch = false,
+                                   .count_only = false,
+                                   .keep_open = false,
+                                   .serial = false,
+                                   .limit = nullptr};
     return tslab_resource_begin(&r, heap, &o, sizeof o, nullptr);
 }
 

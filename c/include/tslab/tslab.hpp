@@ -10,6 +10,7 @@
 #include <tslab/cpp/allocator.hpp>
 #include <tslab/cpp/domain.hpp>
 #include <tslab/cpp/epoch_closed.hpp>
+#include <tslab/cpp/over_limit.hpp>
 #include <tslab/cpp/report.hpp>
 #include <tslab/cpp/resource.hpp>
 #include <tslab/cpp/snapshot.hpp>

@@ -3,6 +3,7 @@
  *
  * A C11 program that uses every part of <tslab/tslab.h>. It prints what is not so, with its line, and returns 1. */
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,46 @@ static void heaps(void)
     tslab_heap* const plain = tslab_heap_create(NULL, NULL);
     CHECK(plain != NULL && strcmp(tslab_heap_name(plain), "tslab") == 0 && tslab_heap_epoch_count(plain) == 256);
     tslab_heap_destroy(plain);
+}
+
+static void limits(void)
+{
+    tslab_heap_options o;
+    tslab_heap_options_init(&o);
+    o.limit = 8 << 20;
+    tslab_heap* const heap = tslab_heap_create(&o, NULL);
+    tslab_epoch const e = tslab_epoch_current(heap);
+    CHECK(tslab_malloc(heap, 9 << 20) == NULL);
+    CHECK(tslab_epoch_set_limit(heap, e, 1 << 20) == TSLAB_OK);
+    tslab_refusal why = TSLAB_REFUSED_NOT;
+    CHECK(tslab_aligned_malloc_in(heap, 64, 2 << 20, e, &why) == NULL && why == TSLAB_REFUSED_LIMITED);
+    CHECK(tslab_epoch_set_limit(heap, e, TSLAB_NO_LIMIT) == TSLAB_OK);
+    void* const p = tslab_malloc(heap, 2 << 20);
+    CHECK(p != NULL);
+    tslab_free(heap, p);
+    CHECK(tslab_set_limit(heap, "job", 1 << 20) == TSLAB_OK && tslab_set_limit(heap, NULL, TSLAB_NO_LIMIT) == TSLAB_OK);
+    tslab_epoch const none = {9999, 1};
+    CHECK(tslab_epoch_set_limit(heap, none, 1) == TSLAB_INVALID);
+
+    tslab_resource job;
+    uint64_t const most = 64 << 10;
+    tslab_resource_options const with_limit = {.label = "job", .limit = &most};
+    CHECK(tslab_resource_begin(&job, heap, &with_limit, sizeof with_limit, TSLAB_HERE) == &job);
+    CHECK(tslab_resource_allocate(&job, 65 << 10, 8) == NULL);
+    void* const q = tslab_resource_allocate(&job, 1000, 8);
+    CHECK(q != NULL);
+    tslab_resource_deallocate(&job, q, 1000, 8);
+    tslab_resource_end(&job);
+    // A caller that was compiled before the option was there.
+    CHECK(tslab_resource_begin(&job, heap, &with_limit, offsetof(tslab_resource_options, limit), TSLAB_HERE) == &job);
+    void* const large = tslab_resource_allocate(&job, 65 << 10, 8);
+    CHECK(large != NULL);
+    tslab_resource_deallocate(&job, large, 65 << 10, 8);
+    tslab_resource_end(&job);
+    tslab_heap_destroy(heap);
+    tslab_heap_options_init(&o);
+    o.limit = -2;
+    CHECK(tslab_heap_create(&o, NULL) == NULL);
 }
 
 static void epochs_and_memory(void)
@@ -326,6 +367,7 @@ int main(void)
 {
     versions();
     heaps();
+    limits();
     epochs_and_memory();
     domains();
     scopes();

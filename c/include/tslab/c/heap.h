@@ -45,6 +45,7 @@ typedef struct tslab_heap_options {
     bool sampling;                 /* time one allocation in 1,024; false */
     bool huge_pages;               /* ask the kernel for transparent huge pages; false */
     bool publish;                  /* publish statistics to other processes of the user; true */
+    int64_t limit;                 /* most bytes that all epochs may hold, see tslab_set_limit; TSLAB_UNSET: no limit */
 } tslab_heap_options;
 
 /* Sets the first `size` bytes of `*o` to the defaults. */
@@ -118,13 +119,24 @@ TSLAB_API bool tslab_epoch_set_label(tslab_heap* heap, tslab_epoch e, const char
 /* Whether `e` serves allocations. */
 TSLAB_API bool tslab_epoch_is_active(const tslab_heap* heap, tslab_epoch e) TSLAB_NOEXCEPT;
 
+/* Limits, in bytes, rounded down to whole pages; 0: nothing may be allocated. What is held above a new limit stays; further
+ * allocations that need a slab, or are large, are refused until enough was freed. Refused allocations return null. */
+#define TSLAB_NO_LIMIT UINT64_MAX
+/* Limits what all phases with this label may hold together, those that are open and those to come; null or empty: phases without a
+ * label. Returns TSLAB_INVALID if the heap is null, or if the label is new and 14 others have a number of their own;
+ * TSLAB_OUT_OF_MEMORY. Thread safe. */
+TSLAB_API tslab_status tslab_set_limit(tslab_heap* heap, const char* label, uint64_t bytes) TSLAB_NOEXCEPT;
+/* Limits what the epoch `e` may hold. Returns TSLAB_INVALID if the heap is null or `e` is gone; TSLAB_OUT_OF_MEMORY. Thread safe. */
+TSLAB_API tslab_status tslab_epoch_set_limit(tslab_heap* heap, tslab_epoch e, uint64_t bytes) TSLAB_NOEXCEPT;
+
 /* Memory by pointer. */
 
 /* Why an allocation returned null. */
 typedef enum tslab_refusal {
     TSLAB_REFUSED_NOT = 0,           /* it did not */
     TSLAB_REFUSED_CLOSED = 1,        /* the epoch is not ACTIVE */
-    TSLAB_REFUSED_OUT_OF_MEMORY = 2  /* or the size is above PTRDIFF_MAX, or the alignment no power of two */
+    TSLAB_REFUSED_OUT_OF_MEMORY = 2, /* or the size is above PTRDIFF_MAX, or the alignment no power of two */
+    TSLAB_REFUSED_LIMITED = 3        /* by a limit */
 } tslab_refusal;
 
 /* Allocates `bytes` (0 counts as 1) in the current epoch, aligned for any fundamental type. Returns null only if memory is out.

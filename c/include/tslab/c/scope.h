@@ -70,11 +70,12 @@ typedef struct tslab_resource_options {
     bool count_only;     /* deallocations are only counted; what is left is released when the resource ends */
     bool keep_open;      /* the end of the resource does not close its own epoch */
     bool serial;         /* uses do not overlap, on whichever thread; checked builds report those that do */
+    const uint64_t* limit; /* the most bytes that its epoch may hold, see tslab_set_limit; null: no limit. Not with share_epoch */
 } tslab_resource_options;
 
 /* Opens an epoch, or takes the current one, and enters it. If no ring slot is free, it shares the current epoch (counted as
  * ring_exhausted). If memory for the thread's record is out, allocations return null. `o`: null for the defaults. Returns `r`; null
- * if an argument is bad. */
+ * if an argument is bad, or if there is no memory for the heap's first limit. */
 TSLAB_API tslab_resource* tslab_resource_begin(tslab_resource* r, tslab_heap* heap, const tslab_resource_options* o, size_t size,
                                                const tslab_place* at) TSLAB_NOEXCEPT;
 /* Leaves the domain, on any thread; an epoch of its own closes, unless `keep_open`. Objects still live are counted and reported as a

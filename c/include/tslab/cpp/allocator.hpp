@@ -90,6 +90,7 @@ public:
         c.sampling = o.sampling;
         c.huge_pages = o.huge_pages;
         c.publish = o.publish;
+        set(c.limit, o.limit);
         tslab_failure why{};
         heap_ = tslab_heap_create(&c, &why);
         if (heap_ == nullptr)
@@ -127,6 +128,23 @@ public:
     bool set_label(epoch_id e, std::string_view label) noexcept
     {
         return tslab_epoch_set_label(heap_, detail::c_of(e), detail::c_label{label}.text());
+    }
+    /// Throw std::bad_alloc; the second one std::length_error if the label is new and no number is left. See tslab/c/heap.h.
+    bool set_limit(epoch_id e, std::optional<std::size_t> bytes)
+    {
+        tslab_status const s = tslab_epoch_set_limit(heap_, detail::c_of(e), bytes ? *bytes : TSLAB_NO_LIMIT);
+        if (s == TSLAB_OUT_OF_MEMORY)
+            TSLAB_THROW(std::bad_alloc{});
+        return s == TSLAB_OK;
+    }
+    void set_limit(std::string_view label, std::optional<std::size_t> bytes)
+    {
+        tslab_status const s = tslab_set_limit(heap_, detail::c_label{label}.text(), bytes ? *bytes : TSLAB_NO_LIMIT);
+        if (s == TSLAB_OUT_OF_MEMORY)
+            TSLAB_THROW(std::bad_alloc{});
+        if (s != TSLAB_OK)
+            TSLAB_THROW(
+                std::length_error{"tslab: a limit needs a label with a number of its own, and 14 others have one"});
     }
     [[nodiscard]] bool is_active(epoch_id e) const noexcept { return tslab_epoch_is_active(heap_, detail::c_of(e)); }
 

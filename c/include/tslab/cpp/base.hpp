@@ -84,6 +84,7 @@ struct allocator_options {
     bool publish = true;
     check_mode checks = check_mode::automatic;
     std::optional<std::uint32_t> guard_sampling{};
+    std::optional<std::size_t> limit{};
 };
 
 struct domain_options {
@@ -101,6 +102,7 @@ struct resource_options {
     deallocate_policy deallocate = deallocate_policy::carry_out;
     bool auto_close = true;                         ///< the end of the resource closes its own epoch
     v0::threading threading = v0::threading::any;   ///< whether uses may overlap
+    std::optional<std::size_t> limit{};             ///< most bytes that its epoch may hold; not with share_epoch
 };
 
 /// A place of the program, which leak reports name.

@@ -42,11 +42,17 @@ public:
 private:
     struct c_options {
         detail::c_label label;
+        std::uint64_t limit;
         tslab_resource_options c;
         explicit c_options(resource_options const& o) noexcept
             : label{o.label},
-              c{label.text(), o.share_epoch, o.deallocate == deallocate_policy::count_only, !o.auto_close,
-                o.threading == threading::serial}
+              limit{o.limit ? *o.limit : 0},
+              c{label.text(),
+                o.share_epoch,
+                o.deallocate == deallocate_policy::count_only,
+                !o.auto_close,
+                o.threading == threading::serial,
+                o.limit ? &limit : nullptr}
         {
         }
     };
