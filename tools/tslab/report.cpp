@@ -110,16 +110,16 @@ void report(report_options const& o, invocation& i)
 
 void add_report(CLI::App& app, invocation& i)
 {
-    CLI::App* const command = &add_command(app, "report", "A recording as one page that needs no server",
-                                           "tslab report night.tslab -o night.html");
+    command_line const command = add_command(app, "report", "A recording as one page that needs no server",
+                                             "tslab report night.tslab -o night.html");
     auto const o = std::make_shared<report_options>();
-    command->add_option("recording", o->from, "what tslab record wrote")->required();
-    command->add_option("-o,--out", o->out, "page to write")->required()->type_name("FILE");
-    add_duration(*command, "--leak-after", o->leaks.seconds, "after which an open epoch counts as forgotten")
-        ->default_str("5m");
-    command->add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
-        ->allow_extra_args(false);
-    command->callback([o, &i] { report(*o, i); });
+    command.add_option("recording", o->from, "what tslab record wrote").required();
+    command.add_option("-o,--out", o->out, "page to write").required().type_name("FILE");
+    add_duration(command, "--leak-after", o->leaks.seconds, "after which an open epoch counts as forgotten")
+        .shows_default("5m");
+    command.add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
+        .takes_one_at_a_time();
+    command.callback([o, &i] { report(*o, i); });
 }
 
 }

@@ -5,6 +5,7 @@
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
 #include "tslab/suggestion.hpp"
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <new>
@@ -59,13 +60,6 @@ outcome outcome_of(observe_fault f) noexcept
     return f == observe_fault::version ? outcome::other_version : outcome::no_target;
 }
 
-}
-
-CLI::App& add_command(CLI::App& app, char const* name, char const* description, char const* example)
-{
-    CLI::App* const command = app.add_subcommand(name, description);
-    command->footer(std::string{"Example: "} + example);
-    return *command;
 }
 
 outcome report_exception(invocation& i, char const* program)

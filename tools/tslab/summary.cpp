@@ -157,8 +157,7 @@ template <class T, class Key> std::vector<T const*> largest(std::vector<T> const
     for (T const& one : all)
         if (key(one) != 0)
             some.push_back(&one);
-    std::sort(some.begin(), some.end(),
-              [&](T const* a, T const* b) { return key(*a) != key(*b) ? key(*a) > key(*b) : a < b; });
+    std::ranges::sort(some, [&](T const* a, T const* b) { return key(*a) != key(*b) ? key(*a) > key(*b) : a < b; });
     return some;
 }
 

@@ -184,7 +184,7 @@ void top(top_options const& o, invocation& i)
 
 void add_top(CLI::App& app, invocation& i)
 {
-    CLI::App& command =
+    command_line const command =
         add_command(app, "top", "Labels, epochs, size classes or threads, ranked by any of their figures",
                     "tslab top 1234 --classes --by slow_path_rate --window 1s --n 5");
     auto const o = std::make_shared<top_options>();
@@ -198,10 +198,10 @@ void add_top(CLI::App& app, invocation& i)
             "--by", o->by,
             "name of a field in the snapshot's JSON; also rss_bytes, and slow_path_rate: slow paths a second with "
             "--window, by allocation without. An unknown one lists them")
-        ->type_name("KEY");
+        .type_name("KEY");
     add_number<std::size_t>(command, "-n,--n", o->most, 1, "how many");
     command.add_option("--window", o->window, "rank counters by what they grow a second, over so long")
-        ->type_name("DURATION");
+        .type_name("DURATION");
     command.add_flag("--once", o->once, "print once on a terminal too");
     command.add_flag("--json", o->json, "one object a line");
     command.callback([o, &i] { top(*o, i); });

@@ -93,7 +93,7 @@ void print_waterfall(waterfall_options const& o, invocation& i)
 
 void add_waterfall(CLI::App& app, invocation& i)
 {
-    CLI::App& command =
+    command_line const command =
         add_command(app, "waterfall", "The resident memory of the process, taken apart", "tslab waterfall 1234");
     auto const o = std::make_shared<waterfall_options>();
     o->from.add_to(command);
