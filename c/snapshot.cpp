@@ -229,8 +229,8 @@ std::uint64_t tslab_snapshot_misuses(tslab_snapshot const* s, tslab_misuse kind)
     if (is_null(s, "tslab_snapshot_misuses: the snapshot is null"))
         return 0;
     auto const name = tslab::name_of(static_cast<tslab::misuse>(kind));
-    auto const at = std::find_if(s->of.misuses.begin(), s->of.misuses.end(),
-                                 [&](tslab::named_count const& one) { return one.name == name; });
+    auto const at =
+        std::ranges::find_if(s->of.misuses, [&](tslab::named_count const& one) { return one.name == name; });
     return at != s->of.misuses.end() ? at->count : 0;
 }
 

@@ -104,7 +104,7 @@ void epoch_resource::report_leak(live_count const& leaked, std::uint32_t place) 
                             .line = made_at != nullptr ? made_at->line : 0});
 }
 
-void epoch_resource::report_overlap(std::uint64_t other) noexcept
+void epoch_resource::report_overlap(std::uint64_t other) const noexcept
 {
     if (other == this_thread_number())   // a signal handler has interrupted a use
         return heap().state().misused({.kind = misuse::reentry});

@@ -137,7 +137,7 @@ private:
     [[nodiscard]] void* allocate_in_turn(std::size_t bytes, std::size_t alignment);
     void deallocate_in_turn(void* p, std::size_t bytes, std::size_t alignment);
     class turn;
-    void report_overlap(std::uint64_t other) noexcept;
+    void report_overlap(std::uint64_t other) const noexcept;
     [[nodiscard]] bool is_interrupted() const noexcept;
 
     [[nodiscard]] static void* refill(thread_cache& l, std::size_t code);

@@ -126,7 +126,7 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
         return nullptr;
     }
     state_.report_late_frees(*s);
-    if (std::uint32_t const page = state_.pages().index_of(*s); !by_handle && state_.pages().has_generations(page))
+    if (std::uint32_t const page = page_heap::index_of(*s); !by_handle && page_heap::has_generations(page))
         static_cast<void>(retire_generation(*s, 0));   // a handle that a heap left behind names nothing here
     large_allocation::make(*s, bytes, static_cast<std::uint32_t>(pages), owner);
     if (!state_.epoch_slabs_at(e.index).add_large(*s, e.era, me)) {

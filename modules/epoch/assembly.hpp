@@ -112,7 +112,7 @@ inline void total_up(snapshot& s)
 
 inline std::string_view text_of(std::array<char, 64> const& name) noexcept
 {
-    return {name.data(), static_cast<std::size_t>(std::find(name.begin(), name.end(), '\0') - name.begin())};
+    return {name.data(), static_cast<std::size_t>(std::ranges::find(name, '\0') - name.begin())};
 }
 
 /// The names of labels by number; empty for an unused number.

@@ -45,11 +45,14 @@ void complete(close_report& report, reclaim_result const& done) noexcept
 close_page* closes_of(heap_state& state) noexcept
 {
     close_page* made = state.closes().load(std::memory_order_relaxed);
-    if (made == nullptr && (made = state.make_stats_page<close_page>()) != nullptr) {
-        state.closes().store(made, std::memory_order_release);   // release: a reader of the pointer sees the zeroes
-        if (state.published().is_published(made))
-            state.stats().closes.store(made, std::memory_order_release);   // the same for readers outside
-    }
+    if (made != nullptr)
+        return made;
+    made = state.make_stats_page<close_page>();
+    if (made == nullptr)
+        return nullptr;
+    state.closes().store(made, std::memory_order_release);   // release: a reader of the pointer sees the zeroes
+    if (state.published().is_published(made))
+        state.stats().closes.store(made, std::memory_order_release);   // the same for readers outside
     return made;
 }
 

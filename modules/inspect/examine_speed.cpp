@@ -94,9 +94,10 @@ void examine_caches(examination& x)
     if (static_cast<double>(taken_pages) < x.limits.cache_turnover * static_cast<double>(pages))
         return;
     std::vector<class_stats const*> classes;
+    classes.reserve(x.change.classes.size());
     for (class_stats const& c : x.change.classes)
         classes.push_back(&c);
-    std::sort(classes.begin(), classes.end(), [](class_stats const* a, class_stats const* b) {
+    std::ranges::sort(classes, [](class_stats const* a, class_stats const* b) {
         return a->slow_path_cache_miss != b->slow_path_cache_miss ? a->slow_path_cache_miss > b->slow_path_cache_miss
                                                                   : a->class_index < b->class_index;
     });
@@ -136,8 +137,8 @@ void examine_caches(examination& x)
 /// A sentence with the label under which most of `what` was counted.
 std::string mostly_under(examination const& x, class_stats const& c, std::uint64_t contention_stats::* what)
 {
-    auto const worst = std::max_element(c.by_label.begin(), c.by_label.end(),
-                                        [&](auto const& a, auto const& b) { return a.*what < b.*what; });
+    auto const worst =
+        std::ranges::max_element(c.by_label, [&](auto const& a, auto const& b) { return a.*what < b.*what; });
     if ((*worst).*what == 0)
         return {};
     return joined(" Most under ", x.label_name(static_cast<std::uint32_t>(worst - c.by_label.begin())), " (",

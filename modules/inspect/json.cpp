@@ -151,7 +151,7 @@ std::string global_timing_name(std::string_view name)
     describe_derived(any, 0, list(of_class));
     describe_heap_lock_times(any, list(of_heap));   // in the same order
     describe_derived_heap_lock_times(any, list(of_heap));
-    auto const at = static_cast<std::size_t>(std::find(of_class.begin(), of_class.end(), name) - of_class.begin());
+    auto const at = static_cast<std::size_t>(std::ranges::find(of_class, name) - of_class.begin());
     return std::string{at < of_heap.size() ? of_heap[at] : name};
 }
 

@@ -197,7 +197,7 @@ template <class E> void read_name(json::value const& v, E& to, place const& at, 
 {
     std::string text;
     read(v, text, at);
-    auto const found = std::find_if(all.begin(), all.end(), [&](E e) { return name_of(e) == text; });
+    auto const found = std::ranges::find_if(all, [&](E e) { return name_of(e) == text; });
     if (found == all.end()) {
         std::string expected = "expected";
         for (E const e : all)

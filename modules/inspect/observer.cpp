@@ -85,6 +85,7 @@ std::vector<descriptor> segments_of(pid_t pid, pid_t task, int& error, bool only
     });
     std::ranges::sort(found, {}, [](open_segment const& s) { return std::pair{s.started_ns, s.inode}; });
     std::vector<descriptor> segments;
+    segments.reserve(found.size());
     for (open_segment& s : found)
         segments.push_back(std::move(s.file));
     return segments;
@@ -297,7 +298,7 @@ std::vector<pid_t> processes_with_heaps()
         if (v.lives() && !segments_of(*pid, v.task, error, true).empty())
             found.push_back(*pid);
     });
-    std::sort(found.begin(), found.end());
+    std::ranges::sort(found);
     return found;
 }
 

@@ -52,6 +52,7 @@ std::string rate_text(double per_second)
 void table::print(std::ostream& out, bool color, std::string_view indent) const
 {
     std::vector<std::size_t> widths;
+    widths.reserve(columns_.size());
     for (column const& c : columns_)
         widths.push_back(columns_of(c.title));
     for (auto const& row : rows_)

@@ -219,7 +219,10 @@ void print_closes(std::ostream& out, bool color, snapshot const& s)
              {"gone"},
              {"RSS"}}};
     for (std::size_t n = 0; n < shown(some.size()); ++n) {
-        close_stats const& c = *some[n]->last_close;
+        auto const& last = some[n]->last_close;
+        if (!last)
+            continue;
+        close_stats const& c = *last;
         double const age = static_cast<double>(s.timestamp_ns - std::min(c.timestamp_ns, s.timestamp_ns)) * 1e-9;
         std::string rss = "-";
         if (c.rss_before != 0)

@@ -109,7 +109,7 @@ std::string text_of(top_options const& o, invocation const& i, std::vector<ranke
         if (kind == record_kind::epochs || kind == record_kind::threads)
             row.push_back({r.note});
         bool const bytes = key.ends_with("_bytes");
-        row.push_back({rate && !bytes ? rate_text(*r.value) : figure_text(key, r.value), paint::bold});
+        row.push_back({rate && !bytes ? rate_text(r.value.value_or(0)) : figure_text(key, r.value), paint::bold});
         for (std::string_view const name : context)
             row.push_back({figure_text(name, value_in(r, name))});
         if (heaps)
@@ -129,7 +129,7 @@ std::string json_of(top_options const& o, std::vector<ranked> const& all, bool w
     for (std::size_t n = 0; n < all.size(); ++n) {
         json_writer j;
         j.open('{').member("rank", n + 1).member("heap", all[n].heap).member("by", o.key());
-        j.member("value", *all[n].value).member("per_second", window && grows(o.kind(), o.key()));
+        j.member("value", all[n].value.value_or(0)).member("per_second", window && grows(o.kind(), o.key()));
         text.append(j.text()).append(",").append(all[n].json).append("}\n");
     }
     return text;
