@@ -42,7 +42,7 @@ void add_commands(CLI::App& app, invocation& i)
 
 void add_color(CLI::App& app, invocation& i)
 {
-    char const* const no_color = std::getenv("NO_COLOR");
+    char const* const no_color = ::secure_getenv("NO_COLOR");
     i.color = i.terminal && (no_color == nullptr || *no_color == '\0');
     app.add_option_function<std::string>(
            "--color",
