@@ -145,9 +145,9 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
     if (std::uint32_t const page = state_.pages().index_of(*s); !by_handle && state_.pages().has_generations(page))
         static_cast<void>(retire_generation(*s, 0));   // a handle that a heap left behind names nothing here
     large_allocation::make(*s, bytes, static_cast<std::uint32_t>(pages), owner);
-    large_allocation::set_sampled(*s, site);
+    large_allocation::set_sampled(*s, site != nullptr ? site->hash : 0);
     if (!state_.epoch_slabs_at(e.index).add_large(*s, e.era, me)) {
-        large_allocation::set_sampled(*s, nullptr);
+        large_allocation::set_sampled(*s, 0);
         state_.pages().give(*s, static_cast<std::uint32_t>(pages), true);
         why = is_closed();
         return nullptr;

@@ -312,14 +312,15 @@ public:
     {
         return s_.owner.load(std::memory_order_relaxed) == owner_ref::of_resource(resource);
     }
-    /// Its entry in the heap profile; null if it is not sampled.
-    [[nodiscard]] inline void* sampled() const noexcept
+    /// The hash of its entry in the heap profile; 0 if it is not sampled. A free that comes too late to a slab that was here
+    /// may set a bit: then no entry has the hash.
+    [[nodiscard]] inline std::uint64_t sampled() const noexcept
     {
-        return reinterpret_cast<void*>(s_.remote_free.load(std::memory_order_relaxed));
+        return s_.remote_free.load(std::memory_order_relaxed);
     }
-    static inline void set_sampled(slab_meta& s, void const* entry) noexcept
+    static inline void set_sampled(slab_meta& s, std::uint64_t hash) noexcept
     {
-        s.remote_free.store(reinterpret_cast<std::uintptr_t>(entry), std::memory_order_relaxed);
+        s.remote_free.store(hash, std::memory_order_relaxed);
     }
     /// Prepares the descriptor of a large allocation; its tag comes last, when it is on its epoch's list. `resource`: one
     /// that shares its epoch, or null.

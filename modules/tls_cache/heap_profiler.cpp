@@ -41,7 +41,7 @@ std::uint64_t hash_of(captured_stack const& stack, std::uint64_t shape) noexcept
     std::uint64_t h = shape;
     for (std::uint32_t i = 0; i < stack.depth; ++i)
         h = mixed(h + golden + stack.addresses[i]);
-    return mixed(h);
+    return std::max<std::uint64_t>(mixed(h), 1);   // 0 stands for no stack
 }
 
 /// Objects that a sampled object of `bytes` stands for.
@@ -119,10 +119,7 @@ void heap_profiler::note_free(profiled_site const& at, std::uint64_t bytes) cons
     {
         fork_exclusion const section{&me};
         if (tables* const in = get_tables()) {
-            // acquire: pairs with add, the entry is complete.
-            for (found = in->buckets[hash % bucket_count].load(std::memory_order_acquire);
-                 found != nullptr && found->hash != hash;)
-                found = found->next;
+            found = find(hash);
             if (found == nullptr) {
                 found = add(*in, hash, stack, bin, label);
                 is_new = found != nullptr;
@@ -136,6 +133,16 @@ void heap_profiler::note_free(profiled_site const& at, std::uint64_t bytes) cons
     if (is_new)
         note_mappings(me, stack);
     return found;
+}
+
+profiled_site* heap_profiler::find(std::uint64_t hash) const noexcept
+{
+    tables const* const in = tables_.load(std::memory_order_acquire);   // pairs with get_tables
+    // acquire: pairs with add, the entry is complete.
+    profiled_site* s = in != nullptr ? in->buckets[hash % bucket_count].load(std::memory_order_acquire) : nullptr;
+    while (s != nullptr && s->hash != hash)
+        s = s->next;
+    return s;
 }
 
 heap_profiler::tables* heap_profiler::get_tables() noexcept

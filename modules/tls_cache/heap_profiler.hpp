@@ -71,6 +71,8 @@ public:
     /// allocation) under a label. Returns null if the table has no place, which is counted, or if the walk itself allocates.
     /// Requires: no lock of the heap is held. A new entry takes a lock.
     [[nodiscard]] profiled_site* find_site(thread_record& me, unsigned bin, std::uint32_t label) noexcept;
+    /// The entry with that hash; null if there is none. Takes no lock. Thread safe.
+    [[nodiscard]] profiled_site* find(std::uint64_t hash) const noexcept;
     /// Counts a sampled object of `bytes` that was allocated. Thread safe.
     void note_sample(profiled_site const& at, std::uint64_t bytes) noexcept;
     /// Counts a sampled object of `bytes` that was freed or given back. Thread safe.

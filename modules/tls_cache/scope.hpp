@@ -31,11 +31,11 @@ inline void heap_state::return_bound_cache(thread_cache& l, thread_record* me) n
 inline void heap_state::note_large_freed(slab_meta& s) noexcept
 {
     large_allocation const a{s};
-    auto const* const site = static_cast<profiled_site const*>(a.sampled());
-    if (site == nullptr) [[likely]]
+    if (a.sampled() == 0) [[likely]]
         return;
-    profiler_.note_free(*site, a.bytes());
-    large_allocation::set_sampled(s, nullptr);
+    if (profiled_site const* const site = profiler_.find(a.sampled()))
+        profiler_.note_free(*site, a.bytes());
+    large_allocation::set_sampled(s, 0);
 }
 
 inline void heap_state::give_back_units_if_many(thread_record* me) noexcept
