@@ -28,6 +28,16 @@ inline void heap_state::return_bound_cache(thread_cache& l, thread_record* me) n
     me->spare = &l;
 }
 
+inline void heap_state::note_large_freed(slab_meta& s) noexcept
+{
+    large_allocation const a{s};
+    if (a.sampled() == 0) [[likely]]
+        return;
+    if (profiled_site const* const site = profiler_.find(a.sampled()))
+        profiler_.note_free(*site, a.bytes());
+    large_allocation::set_sampled(s, 0);
+}
+
 inline void heap_state::give_back_units_if_many(thread_record* me) noexcept
 {
     if (pages().free_purged_pages() > page_heap::slack_pages + page_heap::slack_pages / 2) [[unlikely]]

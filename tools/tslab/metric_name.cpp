@@ -21,6 +21,7 @@ constexpr std::array exceptions{
     exception{"snapshot", "page_size", "temporal_slab_page_size_bytes"},
     exception{"snapshot", "epoch_count", "temporal_slab_epoch_slots"},
     exception{"snapshot", "sampling", "temporal_slab_sampling"},
+    exception{"snapshot", "profile_interval_bytes", "temporal_slab_profile_interval_bytes"},
     exception{"snapshot", "rss_bytes_current", ""},   // process_resident_memory_bytes, once a process
     exception{"snapshot", "estimated_slab_rss_bytes", "temporal_slab_estimated_slab_rss_bytes"},
     exception{"snapshot", "total_lock_acquisitions", "temporal_slab_heap_lock_acquisitions_total"},
