@@ -34,6 +34,7 @@ using tslab::epoch_domain;
 using tslab::epoch_id;
 using tslab::live_count;
 using tslab::refusal;
+using tslab::stack_walk;
 using tslab::this_thread_number;
 }
 
@@ -124,6 +125,7 @@ using tslab::for_each_derived;
 using tslab::for_each_field;
 using tslab::from_json;
 using tslab::global_timing_name;
+using tslab::heap_profile;
 using tslab::json_writer;
 using tslab::leak;
 using tslab::name_of;
@@ -135,8 +137,11 @@ using tslab::pin;
 using tslab::pin_share;
 using tslab::printable;
 using tslab::processes_with_heaps;
+using tslab::profiled_mapping;
+using tslab::profiled_stack;
 using tslab::ratio;
 using tslab::ratio_limits;
+using tslab::read_heap_profile;
 using tslab::severity;
 using tslab::severity_name;
 using tslab::snapshot_error;

@@ -79,6 +79,20 @@ bool background_purge_of(allocator_options const& o) noexcept
                               : number_in_environment(variable::background_purge).value_or(0) != 0;
 }
 
+heap_profiler::options profile_of(allocator_options const& o)
+{
+    std::uint64_t const most = range_of(variable::profile_interval).most;
+    if (o.profile_interval && *o.profile_interval > most)
+        throw std::invalid_argument{"tslab: profile_interval must be at most 1 TiB"};
+    stack_walk const by_environment = number_in_environment(variable::profile_frame_pointers).value_or(0) != 0
+                                          ? stack_walk::frame_pointers
+                                          : stack_walk::unwind_tables;
+    return {.interval = o.profile_interval ? *o.profile_interval
+                                           : number_in_environment(variable::profile_interval).value_or(0),
+            .walk = o.profile_walk.value_or(by_environment),
+            .seed = number_in_environment(variable::profile_seed).value_or(0)};
+}
+
 }
 
 allocator::allocator(options const& o)
@@ -94,7 +108,8 @@ allocator::allocator(options const& o)
               .background_purge = background_purge_of(o),
               .purge_on_pressure = o.purge_on_pressure,
               .checks = o.checks,
-              .guard_sampling = o.guard_sampling},
+              .guard_sampling = o.guard_sampling,
+              .profile = profile_of(o)},
              sizeof(epoch_record)},
       labels_{&state_.stats()},
       strict_{o.strict}

@@ -42,6 +42,11 @@ struct allocator_options {
     bool purge_on_pressure = true;
     bool strict = false;     ///< a leak aborts the program instead of being reported and counted
     bool sampling = false;   ///< time one allocation in 1,024: see set_sampling
+    /// The heap profile: mean of the bytes between two sampled allocations; 0: none is sampled. Up to 1 TiB. If not set:
+    /// TSLAB_PROFILE_INTERVAL in the environment, else 0. See docs/profile.md.
+    std::optional<std::uint64_t> profile_interval{};
+    /// How their stacks are found. If not set: TSLAB_PROFILE_FRAME_POINTERS in the environment, else by unwind tables.
+    std::optional<stack_walk> profile_walk{};
     /// Ask the kernel for transparent huge pages. For heaps of many megabytes this saves page faults and TLB misses;
     /// but 2 MiB become resident at the first touch of each, and purging smaller runs splits them.
     bool huge_pages = false;
@@ -383,7 +388,8 @@ private:
     [[nodiscard]] disarmed disarm_twin(void* p, request const* given, epoch_id const* by, bool keep) noexcept;
     void disarm_named(resolved const& named) noexcept;
     [[nodiscard]] void* take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
-                                   thread_record* me, refusal& why, bool by_handle) noexcept;
+                                   thread_record* me, refusal& why, bool by_handle, profiled_site* site) noexcept;
+    [[nodiscard]] profiled_site* choose_profiled(thread_record& me, std::size_t bytes, epoch_id e) noexcept;
     void note_close(close_report const& report, shared_text::copy const& label, std::uint32_t label_id,
                     bool explicitly) noexcept;
     void count_timed(thread_record* me, close_report const& report) noexcept;

@@ -280,6 +280,12 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     g.labels_cut = stats.labels_cut.value();
     g.places_missing = stats.places_missing.value();
     g.unpublished_chunks = heap.missing_chunks();
+    g.profile_interval = stats.profile.interval;
+    g.profile_samples = stats.profile.samples.value();
+    g.profile_samples_dropped = stats.profile.samples_dropped.value();
+    g.profile_stacks = stats.profile.stacks.load(std::memory_order_relaxed);
+    g.profile_stacks_dropped = stats.profile.stacks_dropped.value();
+    g.profile_stacks_cut = stats.profile.stacks_cut.value();
     for (std::size_t k = 0; k < misuse_count; ++k) {
         std::uint64_t const n = stats.misuses[k].value();
         s.misuses.push_back({std::string{name_of(static_cast<misuse>(k))}, n});

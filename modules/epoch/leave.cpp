@@ -183,8 +183,12 @@ live_count allocator::end_sharing_resource(epoch_id e, epoch_holder* holder, ato
     leave_epoch(e, me, [&](epoch_record& r, departure& under) __attribute__((requires_capability(r.lock))) {
         begin_end(me, under, false);
         live_count* const live = what == leftovers::leaked ? &leaked : nullptr;
-        if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache)
+        if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache) {
+            if (live != nullptr)
+                leaked += r.live_sampled_of(*l);
+            r.disown_sampled(*l);
             flush_ended(r, *l, me, live, under);
+        }
         if (live != nullptr) {
             leaked += r.live_large_of(owner);
             if (leaked.objects != 0)
@@ -268,7 +272,7 @@ std::uint64_t allocator::release_part(epoch_id e, atomic<thread_cache*>& keep, v
             fork_exclusion const section{me};
             lock_guard const guard{r.lock, r.site(me, no_class)};
             if (thread_cache* const l = keep.load(std::memory_order_relaxed); l != &no_cache)
-                live += l->drop(*me, r.stats.allocations);
+                live += l->drop(*me, r.stats.allocations) + r.drop_sampled(me, l);
             for (next = r.large.front(); next != nullptr && !large_allocation{*next}.is_of(owner);)
                 next = next->next;
         }

@@ -25,7 +25,10 @@ constexpr std::size_t variable_count = static_cast<std::size_t>(variable::count_
 constexpr std::array<variable_range, variable_count> ranges{{{"TSLAB_DECAY_MS", 0, 24ULL * 60 * 60 * 1000},
                                                              {"TSLAB_THREAD_CACHE_KIB", 0, 1ULL << 32},
                                                              {"TSLAB_SLAB_CACHE", 0, 1ULL << 20},
-                                                             {"TSLAB_BACKGROUND_PURGE", 0, 1}}};
+                                                             {"TSLAB_BACKGROUND_PURGE", 0, 1},
+                                                             {"TSLAB_PROFILE_INTERVAL", 0, 1ULL << 40},
+                                                             {"TSLAB_PROFILE_FRAME_POINTERS", 0, 1},
+                                                             {"TSLAB_PROFILE_SEED", 0, ~0ULL}}};
 constinit std::array<atomic<bool>, variable_count> refused{};
 
 /// Reports once, in one line, that the value is ignored.

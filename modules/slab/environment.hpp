@@ -9,10 +9,13 @@ export namespace tslab {
 
 /// A variable whose value is a whole number.
 enum class variable : std::uint8_t {
-    decay_ms,           ///< TSLAB_DECAY_MS, 0 to 24 hours
-    thread_cache_kib,   ///< TSLAB_THREAD_CACHE_KIB, up to 4 TiB
-    slab_cache,         ///< TSLAB_SLAB_CACHE, pages, up to 4 GiB
-    background_purge,   ///< TSLAB_BACKGROUND_PURGE, 0 or 1
+    decay_ms,                 ///< TSLAB_DECAY_MS, 0 to 24 hours
+    thread_cache_kib,         ///< TSLAB_THREAD_CACHE_KIB, up to 4 TiB
+    slab_cache,               ///< TSLAB_SLAB_CACHE, pages, up to 4 GiB
+    background_purge,         ///< TSLAB_BACKGROUND_PURGE, 0 or 1
+    profile_interval,         ///< TSLAB_PROFILE_INTERVAL, bytes, up to 1 TiB
+    profile_frame_pointers,   ///< TSLAB_PROFILE_FRAME_POINTERS, 0 or 1
+    profile_seed,             ///< TSLAB_PROFILE_SEED, for samples that repeat themselves; 0: by chance
     count_
 };
 

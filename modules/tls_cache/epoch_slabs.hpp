@@ -36,6 +36,8 @@ enum class flush_mode : std::uint8_t {
     reclaim   ///< its empty slabs; it stays attached
 };
 
+struct profiled_site;
+
 /// The slabs, large allocations and thread caches of one epoch at a time. The record of a ring slot; it lives as long
 /// as the heap.
 struct alignas(64) epoch_slabs {
@@ -66,6 +68,7 @@ struct alignas(64) epoch_slabs {
     std::array<slab_list, bin_count> partial{};
     std::array<slab_list, bin_count> full{};
     slab_list large{};
+    slab_list sampled{};   ///< slabs of objects that the heap profile samples; no thread cache acquires them
 
     /// Whether the slot holds the epoch `of_era`, or any if that is `any_era`, open and not drained. The caller holds
     /// the lock; but a thread opens the slot of its last scope without it (see allocator::open_epoch), and sets the
@@ -196,6 +199,21 @@ struct alignas(64) epoch_slabs {
         return slab_count != 0 && (partial_bins.load(std::memory_order_relaxed) & several_pages_bins) != 0;
     }
 
+    /// Allocates a slot of `bin` for the cache `l`, an object that the heap profile samples, in a slab that no cache owns:
+    /// so its free is no fast one. Returns null if there is no memory. Takes the lock; no other lock of the heap is held.
+    /// Requires: a fork-exclusion section of `me`, the cache's thread.
+    [[nodiscard]] void* allocate_sampled(thread_cache const& l, unsigned bin, thread_record& me,
+                                         profiled_site& at) noexcept;
+    /// The live sampled objects of the exclusive cache `l`. Linear in the slabs of such.
+    [[nodiscard]] live_count live_sampled_of(thread_cache const& l) const noexcept
+        __attribute__((requires_capability(lock)));
+    /// Recycles the slabs of the sampled objects of the exclusive cache `l`, or of all objects if that is null. Returns the
+    /// number of objects that were live.
+    std::uint64_t drop_sampled(thread_record* me, thread_cache const* l) noexcept
+        __attribute__((requires_capability(lock)));
+    /// The cache `l` is exclusive no longer.
+    void disown_sampled(thread_cache const& l) noexcept __attribute__((requires_capability(lock)));
+
     /// Recycles every listed slab and frees every large allocation, live or not. Returns the number of objects that
     /// were live. A slab that another thread has claimed is marked empty, and that thread recycles it.
     std::uint64_t drop_all(thread_record* me) noexcept __attribute__((requires_capability(lock)));
@@ -239,6 +257,8 @@ private:
     /// Releases the lock and takes it again, so that a thread that waits for it can proceed. Returns the share of the
     /// patience that this used.
     [[nodiscard]] int wait_for_others() noexcept __attribute__((requires_capability(lock)));
+    [[nodiscard]] void* share_sampled(thread_cache const* of, unsigned bin, profiled_site& at) noexcept
+        __attribute__((requires_capability(lock)));
     [[nodiscard]] slab_meta* first_partial_for(unsigned bin, thread_record const& me) const noexcept
         __attribute__((requires_capability(lock)));
     void repair_partial(slab_meta& s, unsigned bin, bool claimed) noexcept __attribute__((requires_capability(lock)));

@@ -128,7 +128,8 @@ void heap_state::for_each_lock_in_fork(F visit) noexcept __attribute__((no_threa
     for (unsigned c = 0; c < class_count; ++c)
         visit(slabs_.lock_for_fork(c));
     visit(slabs_.pages().lock_for_fork());
-    visit(places_.lock_for_fork());   // tables and texts are made under it
+    visit(places_.lock_for_fork());     // tables and texts are made under it
+    visit(profiler_.lock_for_fork());   // likewise, and records of sampled slabs
     visit(meta_.lock_for_fork());
     visit(checks_.lock_for_fork());
     visit(history_lock_);

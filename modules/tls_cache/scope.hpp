@@ -28,6 +28,16 @@ inline void heap_state::return_bound_cache(thread_cache& l, thread_record* me) n
     me->spare = &l;
 }
 
+inline void heap_state::note_large_freed(slab_meta& s) noexcept
+{
+    large_allocation const a{s};
+    auto const* const site = static_cast<profiled_site const*>(a.sampled());
+    if (site == nullptr) [[likely]]
+        return;
+    profiler_.note_free(*site, a.bytes());
+    large_allocation::set_sampled(s, nullptr);
+}
+
 inline void heap_state::give_back_units_if_many(thread_record* me) noexcept
 {
     if (pages().free_purged_pages() > page_heap::slack_pages + page_heap::slack_pages / 2) [[unlikely]]

@@ -32,39 +32,6 @@ static_assert(sizeof(fast_bin) <= bin_code_step);
     return owner.is_cache_bin() ? owner.bin<fast_bin const>().self : nullptr;
 }
 
-/// Decides whether a cache acquires partial slabs of its epoch. A slab with a single free slot costs a lock and serves
-/// one allocation; where most are like that, the gate closes and the cache takes empty slabs for a while. It decides by
-/// windows of allocations, without a clock. Only for the cache's thread.
-class acquire_gate {
-public:
-    static constexpr std::uint64_t window = 256;     ///< allocations
-    static constexpr std::uint64_t pause = 8192;     ///< allocations for which the gate stays closed
-    static constexpr std::uint64_t least_hits = 2;   ///< the least allocations of 100 that need no refill, to stay open
-
-    /// Counts a refill that could acquire a partial slab, after `allocations` of the cache's bin; returns false if it
-    /// should not.
-    [[nodiscard]] inline bool open(std::uint64_t allocations) noexcept
-    {
-        if (allocations < closed_until_)
-            return false;
-        ++refills_;
-        std::uint64_t const n = allocations - begin_;
-        if (n < window)
-            return true;
-        bool const rare = (n - std::min(n, refills_)) * 100 < n * least_hits;
-        begin_ = allocations;
-        refills_ = 0;
-        if (rare)
-            closed_until_ = begin_ = allocations + pause;
-        return !rare;
-    }
-
-private:
-    std::uint64_t begin_ = 0;
-    std::uint64_t refills_ = 0;
-    std::uint64_t closed_until_ = 0;
-};
-
 /// Slow-path state of one bin. Every slab that the cache owns in the bin is on the list `owned`. Slabs with free slots
 /// in `local_free`, other than the one to allocate from, are also on the stack `partial`. So the first free into a full
 /// slab, and the refill from it, touch no other slab's descriptor: with many slabs, those are not in the processor's
@@ -77,7 +44,11 @@ struct slow_bin {
     counter flushed_allocations;       ///< allocations that were published for earlier epochs
     slab_meta* parked = nullptr;       ///< subslab set aside by request_sample: owned, not on the stack
     acquire_gate gate;
-    std::uint32_t to_scan = 0;   ///< owned slabs still to be scanned for remote frees
+    std::uint32_t to_scan = 0;               ///< owned slabs still to be scanned for remote frees
+    std::uint32_t to_period = 0;             ///< allocations from the last chosen step until note_work, and a timed one
+    std::uint32_t to_profile = no_profile;   ///< likewise until the one before the next that the heap profile samples
+
+    static constexpr std::uint32_t no_profile = ~std::uint32_t{0};
 
     inline void push_partial(slab_meta& s) noexcept
     {
@@ -120,7 +91,8 @@ public:
         for (unsigned bin = 0; bin < bin_count; ++bin) {
             bins_[bin].bin.size = bins[bin].size;
             bins_[bin].bin.self = this;
-            bins_[bin].bin.allocations.choose(home.choose_sample());
+            slow_bins_[bin].to_period = home.choose_sample();
+            choose_profiled(bin, home.choose_profiled(bins[bin].size));
         }
     }
     thread_cache(thread_cache const&) = delete;
@@ -240,6 +212,7 @@ public:
     /// An exclusive cache, one whose resource shares its epoch, never acquires partial slabs of the epoch: its slabs
     /// hold only its own objects, so its resource can release exactly what it allocated.
     inline void set_exclusive(bool exclusive) noexcept { exclusive_ = exclusive; }
+    [[nodiscard]] inline bool is_exclusive() const noexcept { return exclusive_; }
 
     /// Frees counted by a count-only resource on this cache's thread.
     counter counted_frees;
@@ -249,9 +222,10 @@ private:
     friend struct thread_record;
     friend class heap_state;
 
-    /// Called after the allocation of a bin that was chosen, every 1,024th on average. If sampling is on, sets the
-    /// current slab aside, so that the bin's next allocation, in whichever epoch, takes the slow path, where it is timed.
-    /// Chooses the next one. preserve_most: this rare call must not make the fast path save registers.
+    /// Called after the allocation of a bin that was chosen, every 1,024th on average, and before those that the heap
+    /// profile samples. If the next one is to be timed or sampled, sets the current slab aside, so that the bin's next
+    /// allocation, in whichever epoch, takes the slow path. Chooses the next step. preserve_most: this rare call must not
+    /// make the fast path save registers.
     [[gnu::cold, gnu::noinline, clang::preserve_most]] void request_sample(fast_bin& b) noexcept;
     [[gnu::cold, gnu::noinline]] void set_used_up_aside(unsigned bin) noexcept;
     [[nodiscard]] inline bool is_parked(slab_meta const& s, unsigned bin) const noexcept
@@ -260,6 +234,9 @@ private:
         return parked != nullptr && &slab_of(*parked, bin) == &s;
     }
     [[nodiscard]] void* allocate_sampled(unsigned bin, thread_record& me) noexcept;
+    /// Makes the bin's allocation that is `ahead` (1: the next one) one that the heap profile samples.
+    void choose_profiled(unsigned bin, std::uint32_t ahead) noexcept;
+    [[nodiscard]] void* allocate_profiled(unsigned bin, thread_record& me) noexcept;
     [[nodiscard]] void* find_slot(unsigned bin, thread_record& me) noexcept;
     void restock(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept;
     void restock_rare(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept;
@@ -394,9 +371,10 @@ private:
 
     std::array<padded_bin, bin_count> bins_{};   // first, so that a code is the distance from the cache's address
     atomic<std::uint64_t> key_{closed_key};
-    bin_set used_bins_ = 0;                   // bins that may own slabs, or have allocations to publish
-    bin_set sample_bins_ = 0;                 // bins whose next allocation is timed, in this epoch or a later one
-    thread_record* record_ = nullptr;         // see record(): `home_`, unless the cache is a serial resource's
+    bin_set used_bins_ = 0;             // bins that may own slabs, or have allocations to publish
+    bin_set sample_bins_ = 0;           // bins whose next allocation is timed or profiled, in this epoch or a later one
+    bin_set profile_bins_ = 0;          // those of them whose next allocation the heap profile samples
+    thread_record* record_ = nullptr;   // see record(): `home_`, unless the cache is a serial resource's
     cache_stats_page* published_ = nullptr;   // the cache's stats page; set once
     atomic<void const*> freer_{nullptr};      // `home_`; of a serial resource's cache itself, which is no record
     bool exclusive_ = false;

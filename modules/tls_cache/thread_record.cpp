@@ -193,6 +193,8 @@ thread_record* heap_state::make_record() noexcept
     r->first_cache = place + before_cache;
     r->frees_to_sample = r->choose_sample();
     r->large_to_sample = r->choose_sample();
+    r->profile.seed = profiler_.next_seed();
+    r->profile.to_large = profiler_.draw(r->profile.seed);
     if (published_.is_published(stats)) {
         stats->next.store(stats_.threads.load(std::memory_order_relaxed), std::memory_order_relaxed);
         stats_.threads.store(stats, std::memory_order_release);   // publishes it to other processes
@@ -277,6 +279,11 @@ std::uint32_t thread_record::choose_sample() noexcept
     sample_seed = sample_seed * 1664525U + 1013904223U;
     std::uint64_t const most = 2 * std::uint64_t{one_in} - 1;   // from 1 to this, `one_in` on average
     return static_cast<std::uint32_t>((std::uint64_t{sample_seed} * most >> 32) + 1);
+}
+
+std::uint32_t thread_record::choose_profiled(std::uint32_t bytes) noexcept
+{
+    return heap.profiler().draw_objects(profile.seed, bytes);
 }
 
 void free_sample::begin(thread_record& me) noexcept

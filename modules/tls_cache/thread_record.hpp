@@ -82,6 +82,13 @@ private:
     lock_part& locks_;
 };
 
+/// What a thread has for the heap profile.
+struct thread_profile {
+    std::uint64_t seed = 0;   ///< of the distances between samples
+    double to_large = 0;      ///< bytes of large allocations until one is sampled
+    bool walking = false;     ///< the thread finds its stack: what that allocates from the heap is not sampled
+};
+
 /// A thread's record in one heap.
 struct alignas(64) thread_record {
     static constexpr std::uint32_t inside = 1;            ///< the thread is in an operation
@@ -95,6 +102,7 @@ struct alignas(64) thread_record {
     struct cold_part {
         class_rows::lock_part locks{};
         std::array<scan_order, class_count> scans{};
+        thread_profile profile{};
     };
 
     thread_record(heap_state& h, atomic<thread_cache*>* table, cold_part& cold, thread_stats_page& f) noexcept
@@ -105,7 +113,8 @@ struct alignas(64) thread_record {
           sample_seed{static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(this) >> 6)},
           classes{*this, cold.locks},
           counts{f.counts},
-          scans{cold.scans}
+          scans{cold.scans},
+          profile{cold.profile}
     {
         cold.locks.times.of_ = this;
     }
@@ -187,6 +196,8 @@ struct alignas(64) thread_record {
     /// chance, from 1 to about twice heap_state::sample_one_in; a fixed number where sampling is off. A constant distance
     /// would always meet the same step of a program that repeats itself. Only for the record's thread.
     [[nodiscard]] std::uint32_t choose_sample() noexcept;
+    /// How many allocations of a slot of `bytes` it takes until the heap profile samples one, itself included. Likewise.
+    [[nodiscard]] std::uint32_t choose_profiled(std::uint32_t bytes) noexcept;
     /// Called before a lock is taken or the system called within an operation that may be a timed one.
     inline void expect_wait() const noexcept
     {
@@ -244,6 +255,7 @@ struct alignas(64) thread_record {
     // References into the stats page, since they are used most.
     heap_counters& counts;
     std::array<scan_order, class_count>& scans;       ///< apart from what every operation touches
+    thread_profile& profile;                          ///< likewise
     std::atomic<timing_stats_page*> times{nullptr};   ///< null until the first sample
 
     record_list* list = nullptr;                ///< the list of the record's thread; guarded by the registry's lock

@@ -31,6 +31,8 @@ import tslab.slab;
 // In the order of their dependencies.
 // clang-format off
 #include "slot_set.hpp"
+#include "scan_order.hpp"
+#include "profile_page.hpp"
 #include "stats_page.hpp"
 #include "this_thread.hpp"
 #include "reclaim.hpp"
@@ -38,8 +40,11 @@ import tslab.slab;
 #include "thread_record.hpp"
 #include "fork_exclusion.hpp"
 #include "epoch_slabs.hpp"
+#include "acquire_gate.hpp"
 #include "thread_cache.hpp"
 #include "source_places.hpp"
+#include "heap_profiler.hpp"
+#include "heap_options.hpp"
 #include "heap_state.hpp"
 #include "scope.hpp"
 // clang-format on

@@ -88,6 +88,7 @@ constexpr std::array scripts{
     script{"scopes_and_resources_are_counted", exact::scopes_and_resources_are_counted},
     script{"slabs_with_one_free_slot_each_are_bypassed", exact::slabs_with_one_free_slot_each_are_bypassed},
     script{"statistics_without_room_are_counted", exact::statistics_without_room_are_counted},
+    script{"the_heap_profile_is_counted", exact::the_heap_profile_is_counted},
     script{"escapes_are_counted_by_label", exact::escapes_are_counted_by_label},
 };
 

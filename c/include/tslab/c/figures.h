@@ -93,6 +93,12 @@ typedef struct tslab_global_stats {
     uint64_t misuses; /* reports: Misuses of every kind; each one is a bug of the program */
     uint64_t escapes; /* allocations: Allocations from the default resource inside a scope, while escape detection is on */
     uint64_t escaped_bytes; /* bytes: Bytes of allocations from the default resource inside a scope */
+    uint64_t profile_interval; /* bytes: Mean of the bytes between two allocations that the heap profile samples; 0: it is off */
+    uint64_t profile_samples; /* objects: Objects that the heap profile sampled */
+    uint64_t profile_samples_dropped; /* objects: Objects that the heap profile was to sample and had no place for */
+    uint64_t profile_stacks; /* stacks: Stacks in the table of the heap profile, by class and label */
+    uint64_t profile_stacks_dropped; /* stacks: Stacks for which the table of the heap profile had no place; at least so many */
+    uint64_t profile_stacks_cut; /* objects: Sampled objects whose stack was deeper than what is kept */
 } tslab_global_stats;
 
 /* A size class; the last one is everything above the classes. */
