@@ -350,6 +350,12 @@ BOOST_AUTO_TEST_CASE(names_of_functions_are_shortened)
                "std::vector<...>::push_back");
     BOOST_TEST(with_short_templates("f<int>") == "f<int>");
     BOOST_TEST(demangled("_ZN4shop4loadEv") == "shop::load()");
+    BOOST_TEST(demangled("_ZN5tslabW5tslabW3pmr14epoch_resource6refillERNS_S0_W9tls_cache12thread_cacheEm") ==
+               "tslab::epoch_resource::refill");
+    BOOST_TEST(demangled("_ZNK5tslabW5tslabW3pmr14epoch_resourceC2ERKS0_") == "tslab::epoch_resource::epoch_resource");
+    BOOST_TEST(demangled("_ZN5tslabW5tslabW3pmr4listIiE3addEv") == "tslab::list<...>");
+    for (char const* const damaged : {"_Z", "_ZN", "_ZN99999999999999999999a", "_ZNW", "_ZN0", "_Z5tsla"})
+        BOOST_TEST(!demangled(damaged).empty());
     BOOST_TEST(demangled("_Z") == "_Z");
     BOOST_TEST(demangled("main") == "main");
 }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cxxabi.h>
 #include <memory>
+#include <utility>
 
 namespace tslab::tool {
 
@@ -86,6 +87,47 @@ std::string_view without_result(std::string_view name) noexcept
     return name.substr(begin);
 }
 
+/// The scopes and the name in the symbol of an entity of a C++20 module, "_ZN5tslabW5tslabW3pmr14epoch_resource6refillEm", which the
+/// demangler of the C++ library does not know: W and a name stand for a part of the module's. What it is made of follows
+/// https://itanium-cxx-abi.github.io/cxx-abi/abi.html#mangling. Arguments of templates become "<...>", and end it. Empty if it is something else.
+std::string name_in_module(std::string_view symbol)
+{
+    symbol.remove_prefix(std::string_view{"_Z"}.size());
+    bool const nested = symbol.starts_with('N');
+    symbol.remove_prefix(nested ? 1 : 0);
+    std::string text;
+    std::string last;
+    bool of_module = false;
+    while (!symbol.empty()) {
+        char const c = symbol.front();
+        if (c >= '0' && c <= '9') {
+            std::size_t size = 0;
+            while (!symbol.empty() && symbol.front() >= '0' && symbol.front() <= '9' && size < symbol.size()) {
+                size = 10 * size + static_cast<std::size_t>(symbol.front() - '0');
+                symbol.remove_prefix(1);
+            }
+            if (size == 0 || size > symbol.size())
+                return {};
+            last = symbol.substr(0, size) == "_GLOBAL__N_1" ? "(anonymous namespace)" : symbol.substr(0, size);
+            symbol.remove_prefix(size);
+            if (!std::exchange(of_module, false))
+                text += (text.empty() ? "" : "::") + last;
+            if (!nested && !symbol.starts_with('W'))
+                return text;
+        } else if (c == 'W') {
+            of_module = true;
+            symbol.remove_prefix(symbol.substr(1).starts_with('P') ? 2 : 1);
+        } else if (c == 'K' || c == 'V' || c == 'L' || c == 'R' || c == 'O') {
+            symbol.remove_prefix(1);   // qualifiers of a member function, internal linkage
+        } else if (c == 'C' || c == 'D') {
+            return text + (c == 'C' ? "::" : "::~") + last;
+        } else {
+            return c == 'I' ? text + "<...>" : text;
+        }
+    }
+    return text;
+}
+
 bool begins_with_any(std::string_view name, auto const& all) noexcept
 {
     return std::ranges::any_of(all, [name](std::string_view one) { return name.starts_with(one); });
@@ -100,7 +142,10 @@ std::string demangled(std::string const& linkage)
     int status = 0;
     std::unique_ptr<char, void (*)(void*)> const text{abi::__cxa_demangle(linkage.c_str(), nullptr, nullptr, &status),
                                                       std::free};
-    return status == 0 && text ? std::string{text.get()} : linkage;
+    if (status == 0 && text)
+        return text.get();
+    std::string const name = name_in_module(linkage);
+    return name.empty() ? linkage : name;
 }
 
 std::string without_signature(std::string_view name)

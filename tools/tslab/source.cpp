@@ -22,15 +22,6 @@ namespace tslab::tool {
 
 namespace {
 
-/// The heap profiles of a process or a file, one a heap, by an observer that reads them.
-template <class Observer> std::vector<heap_profile> profiles_of(Observer& from)
-{
-    if constexpr (requires { from.profiles(); })
-        return from.profiles();
-    else
-        throw failure{outcome::no_target, "this version of tslab reads saved heap profiles only"};
-}
-
 class saved final : public source {
 public:
     saved(std::string name, std::vector<snapshot> all) : name_{std::move(name)}, all_{std::move(all)} {}
@@ -74,7 +65,7 @@ public:
     }
     std::vector<snapshot> read(bool residency) override { return some(from_.read({.residency = residency})); }
     std::vector<heap_map> maps() override { return some(from_.maps()); }
-    std::vector<heap_profile> profiles() override { return some(profiles_of(from_)); }
+    std::vector<heap_profile> profiles() override { return some(from_.profiles()); }
     pid_t pid() const noexcept override { return from_.pid(); }
     std::string const& name() const noexcept override { return name_; }
     bool live() const noexcept override { return from_.pid() != 0; }
