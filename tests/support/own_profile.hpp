@@ -95,9 +95,14 @@ private:
     {
         std::array<void*, 64> stack{};
         int const depth = ::backtrace(stack.data(), static_cast<int>(stack.size()));
+        // Without this function, and without a sanitizer's before it.
+        void* const caller = __builtin_return_address(0);
+        int first = 1;
+        while (first < depth && stack[static_cast<std::size_t>(first)] != caller)
+            ++first;
         tslab::profiled_stack s{
             .label = label, .slot_bytes = bytes, .live_objects = 1, .live_samples = 1, .samples = 1};
-        for (int n = 1; n < depth; ++n)   // without this function
+        for (int n = first; n < depth; ++n)
             s.addresses.push_back(reinterpret_cast<std::uintptr_t>(stack[static_cast<std::size_t>(n)]));
         s.live_bytes = static_cast<double>(bytes);
         s.allocated_objects = 3;

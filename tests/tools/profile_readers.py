@@ -197,7 +197,7 @@ class Readers(unittest.TestCase):
         self.assertNotIn(b"build_page", answer.stdout)                  # it is not
         self.assertIn(b"libstripped.so+0x", answer.stdout)
 
-    def test_a_damaged_library(self):
+    def test_a_library_that_is_cut_short(self):
         with open(self.saved, encoding="utf-8") as file:
             saved = json.load(file)
         library = next(m for m in saved["mappings"] if "session_library" in m["file"])
@@ -208,12 +208,6 @@ class Readers(unittest.TestCase):
             answer = self.profile(self.write("cut.json", json.dumps(saved).encode()))
             self.assertEqual(answer.returncode, 0, answer.stderr)
             self.assertIn(f"libcut{size}.so", answer.stdout.decode())
-        broken = bytearray(whole)
-        for at in range(4096, len(broken), 97):
-            broken[at] ^= 0x55
-        library["file"] = self.write("libbroken.so", bytes(broken))
-        answer = self.profile(self.write("broken.json", json.dumps(saved).encode()))
-        self.assertEqual(answer.returncode, 0, answer.stderr)
 
     def test_go_reads_it(self):
         go = shutil.which("go")
