@@ -55,6 +55,7 @@
     at('status-text').textContent = a.recording ? `Recording of ${a.recording.samples} samples` : state.paused ? 'Paused'
       : gone ? (last ? `Last seen ${tslab.clock(last.t_ms)}` : 'Gone') : a.live ? `Live, sampled every ${tslab.duration(a.interval_ms / 1000)}` : 'A saved snapshot';
     at('pause').hidden = !a.live;
+    at('profile-link').hidden = Boolean(a.recording);   // it is a page of the server
     at('about').textContent = a.recording && last ? `Recorded until ${new Date(last.t_ms).toLocaleString()}` : last ? `Last sample ${tslab.clock(last.t_ms)}` : '';
 
     const names = heapNames();

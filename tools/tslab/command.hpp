@@ -83,6 +83,7 @@ void add_leaks(CLI::App& app, invocation& i);
 void add_man(CLI::App& app, invocation& i);
 void add_map(CLI::App& app, invocation& i);
 void add_pins(CLI::App& app, invocation& i);
+void add_profile(CLI::App& app, invocation& i);
 void add_ps(CLI::App& app, invocation& i);
 void add_stats(CLI::App& app, invocation& i);
 void add_export(CLI::App& app, invocation& i);

@@ -37,6 +37,11 @@ option command_line::add_flag(std::string const& names, bool& to, std::string co
     return option{*of_->add_flag(names, to, help)};
 }
 
+option command_line::add_flag(std::string const& names, std::string& to, std::string const& help) const
+{
+    return option{*of_->add_flag(names, to, help)};
+}
+
 void command_line::explain(std::string const& text) const { of_->footer(text + '\n' + of_->get_footer()); }
 void command_line::needs_subcommand() const { of_->require_subcommand(1); }
 void command_line::hide() const { of_->group(""); }

@@ -52,6 +52,8 @@ public:
     option add_option(std::string const& names, std::function<void(std::string const&)> const& take,
                       std::string const& help) const;
     option add_flag(std::string const& names, bool& to, std::string const& help) const;
+    /// A flag that may have a value: `to` is "true" for the flag alone, else what follows its equals sign.
+    option add_flag(std::string const& names, std::string& to, std::string const& help) const;
     /// Text of --help above the example.
     void explain(std::string const& text) const;
     /// Does nothing but what its own commands do.

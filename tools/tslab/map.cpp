@@ -2,15 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
+#include "tslab/output.hpp"
 #include "tslab/page_grid.hpp"
 #include "tslab/style.hpp"
 #include "tslab/terminal.hpp"
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <memory>
 #include <ostream>
-#include <system_error>
 #include <vector>
 import tslab;
 
@@ -125,14 +123,6 @@ void draw(invocation& i, heap_map const& map, map_by by)
             i.out << "  " << k.letter << "  ";
         i.out << k.name << ": " << bytes_text(k.pages * map.page_size) << '\n';
     }
-}
-
-void write_file(std::string const& path, std::string const& text)
-{
-    errno = 0;
-    std::ofstream file{path, std::ios::binary};
-    if (!(file << text << std::flush))
-        throw failure{outcome::usage, "cannot write " + escaped(path) + ": " + std::system_category().message(errno)};
 }
 
 void show_maps(map_options const& o, invocation& i)

@@ -3,16 +3,15 @@
 //
 // tslab report: a recording as one page that needs nothing else.
 #include "tslab/command.hpp"
+#include "tslab/output.hpp"
 #include "tslab/record_file.hpp"
 #include "tslab/report_page.hpp"
 #include "tslab/serve_duration.hpp"
 #include "tslab/serve_frame.hpp"
-#include <cerrno>
 #include <fstream>
 #include <memory>
 #include <ostream>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -66,17 +65,6 @@ private:
     std::size_t step_ = 1;
 };
 
-void write_whole(std::string const& path, std::string const& text)
-{
-    errno = 0;
-    std::ofstream out{path, std::ios::binary | std::ios::trunc};
-    out << text;
-    out.close();
-    if (!out)
-        throw failure{outcome::usage, "cannot write " + printable(path) + ": " +
-                                          std::generic_category().message(errno != 0 ? errno : EIO)};
-}
-
 void report(report_options const& o, invocation& i)
 {
     std::ifstream in{o.from, std::ios::binary};
@@ -96,7 +84,7 @@ void report(report_options const& o, invocation& i)
     j.key("recording").open('{').member("samples", frames.seen()).member("cut", reader.cut()).close('}');
     j.key("map").raw(reader.maps().empty() ? "null" : reader.maps());
     j.key("frames").raw(frames.json()).close('}');
-    write_whole(o.out, report_page(j.text()));
+    write_file(o.out, report_page(j.text()));
 
     i.out << printable(o.out) << ": " << frames.seen() << (frames.seen() == 1 ? " sample" : " samples");
     if (frames.shown() < frames.seen())

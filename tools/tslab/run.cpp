@@ -31,6 +31,7 @@ void add_commands(CLI::App& app, invocation& i)
     add_waterfall(app, i);
     add_doctor(app, i);
     add_map(app, i);
+    add_profile(app, i);
     add_diff(app, i);
     add_export(app, i);
     add_serve(app, i);
