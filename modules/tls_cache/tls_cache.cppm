@@ -31,10 +31,13 @@ import tslab.slab;
 // In the order of their dependencies.
 // clang-format off
 #include "slot_set.hpp"
+#include "search.hpp"
+#include "cost_page.hpp"
 #include "stats_page.hpp"
 #include "this_thread.hpp"
 #include "reclaim.hpp"
 #include "empty_slab_cache.hpp"
+#include "phase_costs.hpp"
 #include "thread_record.hpp"
 #include "fork_exclusion.hpp"
 #include "epoch_slabs.hpp"

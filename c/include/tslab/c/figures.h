@@ -93,6 +93,8 @@ typedef struct tslab_global_stats {
     uint64_t misuses; /* reports: Misuses of every kind; each one is a bug of the program */
     uint64_t escapes; /* allocations: Allocations from the default resource inside a scope, while escape detection is on */
     uint64_t escaped_bytes; /* bytes: Bytes of allocations from the default resource inside a scope */
+    uint64_t phase_costs_dropped; /* phases: Ended phases whose cost found no memory, or whose end was on a thread without a record */
+    uint64_t cost_labels_in_overflow; /* labels: Times a label that costs should tell apart was counted as other, because cost_labels names were in use or memory was out */
 } tslab_global_stats;
 
 /* A size class; the last one is everything above the classes. */
