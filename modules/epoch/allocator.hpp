@@ -41,7 +41,7 @@ struct allocator_options {
     /// With background_purge: purge all cached and free memory at once when the control group is short of memory.
     bool purge_on_pressure = true;
     /// Labels beyond the 14 with figures of their own that the costs of phases are told apart by, 1,024 at most; later ones
-    /// are counted under `other`. Each takes about a kilobyte for each thread that ends phases of it.
+    /// are counted under `other`. Each takes one or two kilobytes for each thread that ends phases of it.
     std::uint32_t cost_labels = 0;
     bool strict = false;     ///< a leak aborts the program instead of being reported and counted
     bool sampling = false;   ///< time one allocation in 1,024: see set_sampling

@@ -59,7 +59,8 @@ BOOST_AUTO_TEST_CASE(costs_seen_from_outside_are_the_process_s_own)
             auto const large = std::ranges::find(s->phase_costs, "kind 3", &tslab::phase_cost_stats::label);
             BOOST_REQUIRE((large != s->phase_costs.end()));
             BOOST_TEST(large->bytes_max >= 500'000u);
-            BOOST_TEST(large->largest_at.line == 30u);
+            BOOST_TEST(large->largest_at.file.ends_with("observer_costs.cpp"));
+            BOOST_TEST(large->largest_at.function.find("run_phases") != std::string::npos);
         }
         std::uint64_t const apart =
             std::max(own.phase_costs[1].largest_timestamp_ns, seen.phase_costs[1].largest_timestamp_ns) -
