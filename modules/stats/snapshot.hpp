@@ -146,11 +146,11 @@ struct label_stats {
 struct phase_cost_stats {
 #define TSLAB_OF_PHASE_COST
 #include "figures.def"
-    quarter_histogram objects{};
-    quarter_histogram bytes{};
-    quarter_histogram peak_bytes{};
-    quarter_histogram wall_ns{};
-    source_entry largest_at{};   ///< the place that entered the phase that allocated most bytes
+    quarter_histogram objects{};      ///< phases by the objects that they allocated
+    quarter_histogram bytes{};        ///< phases by the bytes that they allocated
+    quarter_histogram peak_bytes{};   ///< phases by the upper bound of the bytes that were live at once
+    quarter_histogram wall_ns{};      ///< phases by the time
+    source_entry largest_at{};        ///< the place that entered the phase that allocated most bytes
 
     friend bool operator==(phase_cost_stats const&, phase_cost_stats const&) = default;
 };
