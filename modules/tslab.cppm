@@ -82,6 +82,8 @@ using tslab::named_count;
 using tslab::now_ns;
 using tslab::now_ns_coarse;
 using tslab::page_use;
+using tslab::phase_cost_stats;
+using tslab::quarter_histogram;
 using tslab::read_rss_bytes;
 using tslab::read_rss_bytes_of;
 using tslab::residency_known;

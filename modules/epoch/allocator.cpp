@@ -34,6 +34,13 @@ std::uint32_t checked_epoch_count(std::uint32_t n)
     return n;
 }
 
+std::uint32_t checked_cost_labels(std::uint32_t n)
+{
+    if (n > most_further_labels)
+        throw std::invalid_argument{"tslab: cost_labels must be at most 1,024"};
+    return n;
+}
+
 constexpr std::uint64_t default_thread_cache_kib = 32 << 10;
 constexpr std::uint32_t default_slab_cache = 32;
 constexpr std::uint64_t default_decay_ms = 1000;
@@ -111,13 +118,14 @@ allocator::allocator(options const& o)
               .guard_sampling = o.guard_sampling,
               .profile = profile_of(o)},
              sizeof(epoch_record)},
-      labels_{&state_.stats()},
+      labels_{&state_.stats(), &state_, checked_cost_labels(o.cost_labels)},
       strict_{o.strict}
 {
     if (o.program_checks && !with_checks)
         note_unchecked();
     state_.reserve_in_fork({&advance_lock_, &prepare_lock_, &labels_.lock_for_fork()});
     set_sampling(o.sampling);
+    tick_clock::calibrate();
     lock_guard const guard{advance_lock_};
     advance_locked();
     if (current_epoch().era == 0)

@@ -8,6 +8,7 @@
 #pragma once
 #include "readable_heap.hpp"
 
+#include "cost_sums.hpp"
 #include "counter_sums.hpp"
 #include "page_walk.hpp"
 
@@ -278,6 +279,7 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     g.unmap_failures = stats.pages.unmap_failures.load(std::memory_order_relaxed);
     g.labels_in_overflow = stats.labels_in_overflow.value();
     g.labels_cut = stats.labels_cut.value();
+    g.cost_labels_in_overflow = stats.further_labels_missing.value();
     g.places_missing = stats.places_missing.value();
     g.unpublished_chunks = heap.missing_chunks();
     g.profile_interval = stats.profile.interval;
@@ -293,6 +295,7 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     }
     // Names last, so that every number counted above has one; a number without a name has no counts.
     std::vector<std::string> names = label_names(stats);
+    add_costs(heap, s, names);
     close_page const* const closes = heap.closes();
     for (std::uint32_t i = 0; i < label_buckets; ++i) {
         s.labels[i].label_id = i;

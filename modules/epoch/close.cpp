@@ -73,6 +73,8 @@ close_report allocator::reclaim_epoch(epoch_id e, bool closing, bool closed_befo
     thread_record* const me = state_.record();
     shared_text::copy const label = label_of(e);
     std::uint32_t const label_id = label_id_of(e);
+    std::uint32_t const place =
+        closing ? find_oldest_holder([&r](auto visit) { r.for_each_holder(visit); }).place : source_places::unknown;
     fork_exclusion const section{me};   // a fork waits: pages, and the slot, are in no set in between
     std::uint64_t const rss_before = read_rss_bytes();
     std::uint64_t const begin = now_ns();
@@ -80,6 +82,7 @@ close_report allocator::reclaim_epoch(epoch_id e, bool closing, bool closed_befo
     done.begin_ns = begin;
     done.rss_before = rss_before;
     done.label_id = label_id;
+    done.place = place;
     report.found = done.found || closed_before;
     if (!report.found)
         return report;

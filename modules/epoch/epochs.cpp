@@ -17,6 +17,8 @@ import tslab.stats;
 import tslab.slab;
 import tslab.tls_cache;
 
+#include "count_close.hpp"
+
 namespace tslab {
 
 /// The record of a claimed slot. Records are made in order, so that every slot below `prepared_slots` has one. Returns
@@ -87,6 +89,7 @@ inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t now, F fil
     r.stats.enters.reset();
     r.stats.exits.reset();
     r.stats.allocations.reset();
+    r.use = {.begun = tick_clock::stamp()};
     if (r.has_close_figures) [[unlikely]] {
         r.has_close_figures = false;
         r.stats.rss_before_close.store(0, std::memory_order_relaxed);
@@ -128,9 +131,11 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     // Further labels are counted at each use.
     bool const had_label = r.had_label(label) && r.label_id.load(std::memory_order_relaxed) != label_registry::other;
     shared_text::packed words;
+    std::uint32_t cost_label = 0;
     if (!had_label) [[unlikely]] {
         words = shared_text::pack(label);
         result.label_id = labels_.number_of(label, words);
+        cost_label = labels_.cost_number_of(result.label_id, words);
     } else {
         result.label_id = r.label_id.load(std::memory_order_relaxed);
     }
@@ -145,7 +150,7 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
         guard.emplace(r.lock, me != nullptr ? me->site(no_class, result.label_id) : lock_site{});
     result.epoch = begin_epoch(r, now, [&](std::uint64_t era) __attribute__((no_thread_safety_analysis)) {
         if (!had_label) [[unlikely]]
-            r.set_label(words, result.label_id);
+            r.set_label(words, result.label_id, cost_label);
         if (l != nullptr) [[likely]]
             r.link(*l, era, this_thread.key, binding);
         if (enter) [[likely]]
@@ -206,7 +211,7 @@ epoch_id allocator::advance_locked() noexcept
     {
         lock_guard const guard{next.lock, next.site(me, no_class)};
         now = begin_epoch(next, now_ns_coarse(), [&](std::uint64_t) __attribute__((requires_capability(next.lock))) {
-            next.set_label({}, label_registry::unlabeled);
+            next.set_label({}, label_registry::unlabeled, label_registry::unlabeled);
         });
     }
     eras_.store(now.era, std::memory_order_relaxed);
@@ -218,11 +223,15 @@ epoch_id allocator::advance_locked() noexcept
         return now;
     state_.count(me, heap_event::epoch_advance);
     epoch_record& old = record_of(before);
-    epoch_lock const guard{old, me, no_class, epoch_lock::then::keep};   // advance makes no system call
-    if (!old.is_active(before.era))
-        return now;   // another thread has closed it since, and its slot may have been reopened
-    state_.count(me, heap_event::epoch_close);
-    old.begin_closing();
+    reclaim_result ended;
+    {
+        epoch_lock const guard{old, me, no_class, epoch_lock::then::keep};   // advance makes no system call
+        if (!old.is_active(before.era))
+            return now;   // another thread has closed it since, and its slot may have been reopened
+        state_.count(me, heap_event::epoch_close);
+        old.begin_closing(ended);
+    }
+    note_phase(state_, me, ended);
     return now;
 }
 
@@ -232,12 +241,14 @@ bool allocator::set_label(epoch_id e, std::string_view label) noexcept
         return false;
     thread_record* const me = state_.record();
     fork_exclusion const section{me};
-    std::uint32_t const label_id = labels_.number_of(label);
+    shared_text::packed const words = shared_text::pack(label);
+    std::uint32_t const label_id = labels_.number_of(label, words);
+    std::uint32_t const cost_label = labels_.cost_number_of(label_id, words);
     epoch_record& r = record_of(e);
     lock_guard const guard{r.lock, r.site(me, no_class)};
     if (!r.is_open(e.era))
         return false;
-    r.set_label(shared_text::pack(label), label_id);
+    r.set_label(words, label_id, cost_label);
     return true;
 }
 

@@ -107,9 +107,11 @@ struct alignas(64) epoch_record : epoch_slabs {
     }
     /// Whether the epoch of this slot before had the label `text`, and so has the number and the words for it.
     [[nodiscard]] inline bool had_label(std::string_view text) const noexcept { return is_packed(text, label_words); }
-    inline void set_label(shared_text::packed const& words, std::uint32_t number) noexcept
+    /// `for_costs`: the number that costs are counted under, see label_registry::cost_number_of.
+    inline void set_label(shared_text::packed const& words, std::uint32_t number, std::uint32_t for_costs) noexcept
     {
         label_words = words;
+        cost_label = for_costs;
         stats.label.assign(words);
         set_label_id(number);
     }

@@ -58,6 +58,13 @@ snapshot difference(snapshot const& now, snapshot const& before)
         for (label_stats const& b : before.labels)
             if (b.label_id == l.label_id && b.name == l.name)
                 subtract(l, b);
+    for (phase_cost_stats& c : d.phase_costs)
+        for (phase_cost_stats const& b : before.phase_costs)
+            if (b.label_id == c.label_id && b.label == c.label) {
+                subtract(c, b);
+                for (std::size_t i = 0; i < quarter_histogram::bucket_count; ++i)
+                    c.bytes.buckets[i] -= std::min(c.bytes.buckets[i], b.bytes.buckets[i]);
+            }
     for (named_count& n : d.misuses)
         for (named_count const& b : before.misuses)
             if (b.name == n.name)

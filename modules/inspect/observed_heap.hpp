@@ -71,6 +71,25 @@ public:
                 visit(now->slot(), now->era(), [now] { return std::pair{now->allocations_of_era(), true}; });
     }
 
+    template <class F> void for_each_cost_row(F visit) const
+    {
+        // The bounds end lists that are cyclic.
+        std::size_t left = copy_.bytes_used() / sizeof(cost_row);
+        for (thread const& t : threads_)
+            for (cost_row const* row = copy_.at(t.stats->costs.load(std::memory_order_relaxed));
+                 row != nullptr && left-- != 0; row = copy_.at(row->next.load(std::memory_order_relaxed)))
+                visit(*row, [&](cost c, std::size_t g) {
+                    return copy_.at(row->buckets[static_cast<std::size_t>(c)][g].load(std::memory_order_relaxed));
+                });
+    }
+    template <class F> void for_each_label_page(F visit) const
+    {
+        std::size_t left = copy_.bytes_used() / sizeof(label_page);
+        for (label_page const* p = copy_.at(stats().further_labels.load(std::memory_order_relaxed));
+             p != nullptr && left-- != 0; p = copy_.at(p->next.load(std::memory_order_relaxed)))
+            visit(*p);
+    }
+
     [[nodiscard]] std::string thread_name(std::uint32_t tid) const
     {
         // In a container the threads of the process have other numbers there than here.

@@ -244,6 +244,7 @@ bool epoch_slabs::add_large(slab_meta& s, std::uint64_t for_era, thread_record* 
     s.tag.store(tag_large, std::memory_order_release);   // release: a thread that sees the tag sees `home`
     large.push(s);
     note_large(1, large_allocation{s}.pages());
+    use.bytes += large_allocation{s}.bytes();
     stats.allocations.add();
     return true;
 }

@@ -58,6 +58,7 @@ inline bool thread_cache::keep_used(thread_record& me) noexcept
 {
     if (key() != this_thread.key || !admits_frees_of(&me))   // revoked, another thread's, or a serial resource's
         return false;
+    std::uint32_t carried = 0;   // pages of slabs that are retained from an earlier scope and were not used
     for (bin_set used = used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         slow_bin& of = slow_bins_[bin];
@@ -65,9 +66,12 @@ inline bool thread_cache::keep_used(thread_record& me) noexcept
         std::uint64_t const n = all - of.flushed_allocations.value();
         if (!is_retained_whole(bin) && !can_retain(bin)) [[unlikely]]
             return false;
-        if (n == 0)
+        if (n == 0) {
+            carried += of.owned.size() * bins[bin].pages;
             continue;   // the slabs were counted when the cache retained them
+        }
         unpublished_ += n;
+        unpublished_bytes_ += n * bins_[bin].bin.size;
         of.flushed_allocations.set(all);
         published_->allocations[bin].set(all);
         class_counters& counts = me.classes[class_of_bin(bin)];
@@ -76,6 +80,8 @@ inline bool thread_cache::keep_used(thread_record& me) noexcept
         else if (slabs != 0)
             count_kept(counts, me, slabs);
     }
+    if (carried != 0 && !dropped_)
+        peak_pages_.store(peak_pages_.load(std::memory_order_relaxed) - carried, std::memory_order_relaxed);
     return true;
 }
 
@@ -87,6 +93,8 @@ inline void epoch_slabs::link(thread_cache& l, std::uint64_t for_era, std::uint6
     l.slot_.store(index, std::memory_order_relaxed);
     l.published_->slot.store(index, std::memory_order_relaxed);
     l.published_->era.store(for_era, std::memory_order_relaxed);
+    l.peak_pages_.store(l.held_pages_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    l.dropped_ = false;
     l.prev_ = nullptr;
     l.next_ = caches;
     if (caches != nullptr)
@@ -101,18 +109,24 @@ inline void epoch_slabs::link(thread_cache& l, std::uint64_t for_era, std::uint6
 }
 
 // Modelled: tests/models/era.pml, step end_alone
-inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me) noexcept
+inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me, std::uint64_t now,
+                                   phase_cost& cost) noexcept
 {
     if (era.load(std::memory_order_relaxed) != of_era || state.load(std::memory_order_relaxed) != lifecycle::active ||
         holds.load(std::memory_order_relaxed) != 1 || caches != l || (l != nullptr && l->next_ != nullptr) ||
         slab_count != 0 || large_count != 0)
         return false;
+    std::uint64_t bytes = 0;
+    std::uint64_t pages = 0;
     if (l != nullptr) {
         l->key_.store(closed_key, std::memory_order_relaxed);
         l->binding_ = nullptr;   // the resource ends
         l->note_kept(me);
-        if (std::uint64_t const n = std::exchange(l->unpublished_, 0); n != 0)
+        if (std::uint64_t const n = std::exchange(l->unpublished_, 0); n != 0) {
             stats.allocations.add(n);
+            bytes = std::exchange(l->unpublished_bytes_, 0);
+        }
+        pages = l->peak_pages_.load(std::memory_order_relaxed);
         caches = nullptr;
         cache_count = 0;
         l->published_->counted_frees.raise(l->counted_frees.value());
@@ -120,6 +134,7 @@ inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread
         l->attached_.store(nullptr, std::memory_order_release);   // release: pairs with the acquire in flush_retained
     }
     set_state(lifecycle::drained);
+    cost = cost_with(bytes, pages, now);
     return true;
 }
 

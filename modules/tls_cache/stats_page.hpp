@@ -77,6 +77,15 @@ private:
 };
 static_assert(sizeof(shared_text::packed) > shared_text::capacity);
 
+/// Names of labels that have no bucket, with successive numbers: costs alone tell them apart.
+struct label_page {
+    static constexpr std::uint32_t capacity = 64;
+
+    atomic<label_page*> next{nullptr};   ///< made before this one
+    std::uint32_t first = 0;             ///< number of the first name
+    std::array<shared_text, capacity> names;
+};
+
 /// The stats page of a thread cache. The figures of its bins are those of its last slow path.
 struct cache_stats_page {
     atomic<cache_stats_page*> next{nullptr};   ///< the thread's next older cache
@@ -131,6 +140,7 @@ struct alignas(64) thread_stats_page {
     std::array<atomic<class_stats_page*>, rows> classes{};     ///< null where nothing was counted
     atomic<timing_stats_page*> times{nullptr};                 ///< likewise
     atomic<lock_histograms*> locks{nullptr};                   ///< made when a lock is timed first
+    atomic<cost_row*> costs{nullptr};                          ///< newest first
     std::array<atomic<std::uint8_t>, class_count> rotated{};   ///< 1 where scan_order is rotated
 
     std::array<counter, label_buckets> escapes;   ///< allocations from the default resource inside a scope, by label
@@ -351,6 +361,9 @@ struct alignas(64) heap_stats_page {
     std::array<shared_text, label_buckets - 2> labels{};
     counter labels_in_overflow;
     counter labels_cut;
+    atomic<label_page*> further_labels{nullptr};          ///< newest first
+    atomic<std::uint32_t> further_labels_used{0};         ///< names in them
+    counter further_labels_missing;                       ///< see label_registry
     std::array<counter, label_buckets> madvise_asked{};   ///< by label: see heap_state::count_purged
     std::array<counter, label_buckets> madvise_gone{};
 

@@ -122,6 +122,7 @@ slab_meta* thread_cache::next_subslab(unsigned bin, thread_record& me, class_cou
         } else if (slab_meta* const s = home.acquire_partial(*this, bin)) {
             s->partial = false;
             b.owned.push(*s);
+            note_held(bin, 1);
             return open_subslab(*s, bin, counts);
         }
     }

@@ -160,9 +160,9 @@ public:
     [[nodiscard]] inline bool keep_used(thread_record& me) noexcept;
 
     /// Frees every slot that the cache allocated, live or not; the cache stays attached, and empty slabs above its
-    /// limit are recycled. Returns the number of objects that were live. `published`: the epoch's counter of
-    /// allocations; the caller holds the epoch's lock. Linear in the owned slabs.
-    std::uint64_t drop(thread_record& me, counter& published) noexcept;
+    /// limit are recycled. Returns the number of objects that were live. `of`: the epoch that the cache is attached
+    /// to; the caller holds its lock. Linear in the owned slabs.
+    std::uint64_t drop(thread_record& me, epoch_slabs& of) noexcept;
 
     /// The live objects in the owned slabs. Only for the cache's thread, or while no thread uses the cache. Linear in
     /// the owned slabs.
@@ -184,6 +184,16 @@ public:
             n += all > flushed_allocations ? all - flushed_allocations : 0;
         }
         return n;
+    }
+    /// The same for each bin: calls `visit(bin, allocations)`.
+    template <class F> inline void for_each_bin_of_era(F visit) const noexcept
+    {
+        for (unsigned bin = 0; bin < bin_count; ++bin) {
+            std::uint64_t const flushed = slow_bins_[bin].flushed_allocations.value();
+            std::uint64_t const all = bins_[bin].bin.allocations.value();
+            if (all > flushed)
+                visit(bin, all - flushed);
+        }
     }
     /// True if no slot of this bin was allocated in the current epoch, so every owned slab is carried over. Thread
     /// safe.
@@ -265,6 +275,14 @@ private:
     {
         slow_bins_[bin].empty += n;
         empty_pages_ += n * bins[bin].pages;
+    }
+    /// Counts slabs of `bin` that the cache has acquired; modulo 2^32, so that those that it gives away can be counted.
+    inline void note_held(unsigned bin, std::uint32_t slabs) noexcept
+    {
+        std::uint32_t const now = held_pages_.load(std::memory_order_relaxed) + slabs * bins[bin].pages;
+        held_pages_.store(now, std::memory_order_relaxed);
+        if (now > peak_pages_.load(std::memory_order_relaxed))
+            peak_pages_.store(now, std::memory_order_relaxed);
     }
     [[nodiscard]] bool has_spare(unsigned bin) const noexcept;
     template <class F> void give_empty(unsigned bin, std::uint32_t keep, F give) noexcept;
@@ -371,15 +389,19 @@ private:
 
     std::array<padded_bin, bin_count> bins_{};   // first, so that a code is the distance from the cache's address
     atomic<std::uint64_t> key_{closed_key};
-    bin_set used_bins_ = 0;             // bins that may own slabs, or have allocations to publish
-    bin_set sample_bins_ = 0;           // bins whose next allocation is timed or profiled, in this epoch or a later one
-    bin_set profile_bins_ = 0;          // those of them whose next allocation the heap profile samples
-    thread_record* record_ = nullptr;   // see record(): `home_`, unless the cache is a serial resource's
+    bin_set used_bins_ = 0;                   // bins that may own slabs, or have allocations to publish
+    bin_set sample_bins_ = 0;                 // bins whose next allocation is timed or profiled, in this epoch or a later one
+    bin_set profile_bins_ = 0;                // those of them whose next allocation the heap profile samples
+    atomic<std::uint32_t> held_pages_{0};     // of the owned slabs; written as the lists are
+    atomic<std::uint32_t> peak_pages_{0};     // the most since the cache was attached
+    thread_record* record_ = nullptr;         // see record(): `home_`, unless the cache is a serial resource's
     cache_stats_page* published_ = nullptr;   // the cache's stats page; set once
     atomic<void const*> freer_{nullptr};      // `home_`; of a serial resource's cache itself, which is no record
     bool exclusive_ = false;
+    bool dropped_ = false;   // released since it was attached: then slabs that look carried over were used before
     std::uint32_t empty_pages_ = 0;   // pages of the empty slabs on all partial stacks
     std::uint64_t unpublished_ = 0;   // allocations that keep_used has published of the cache, not yet of the epoch
+    bin_set sample_bins_ = 0;         // bins whose next allocation is timed, in this epoch or a later one
     std::array<slow_bin, bin_count> slow_bins_{};
 
     // Guarded by the lock of the epoch that the cache is attached to; `attached_` says which one.
@@ -387,7 +409,8 @@ private:
     atomic<std::uint64_t> era_{0};    // of the epoch it is or was last attached to
     atomic<std::uint32_t> slot_{0};   // likewise
     atomic<thread_cache*>* binding_ =
-        nullptr;   // the resource's pointer to this cache; reset when the cache is detached
+        nullptr;                            // the resource's pointer to this cache; reset when the cache is detached
+    std::uint64_t unpublished_bytes_ = 0;   // of the allocations in unpublished_; its thread's
     thread_cache* next_ = nullptr;
     thread_cache* prev_ = nullptr;
 

@@ -116,6 +116,18 @@ void thread_record::decide_scan_order(unsigned c, class_counters& of_class) noex
         stats.rotated[c].store(scans[c].rotated() ? 1 : 0, std::memory_order_relaxed);
 }
 
+void thread_record::count_reclaimed(reclaim_result const& done) noexcept
+{
+    if (done.classes == 0)
+        return;
+    counts[heap_event::close_scanned].add(done.scanned());
+    counts[heap_event::close_recycled].add(done.recycled());
+    done.for_each_class([&](unsigned c) {
+        classes[c][class_event::close_scanned].add(done.scanned_of[c]);
+        classes[c][class_event::close_recycled].add(done.recycled_of[c]);
+    });
+}
+
 std::uint64_t thread_record::allocations() const noexcept
 {
     std::uint64_t n = counts[heap_event::large_allocation].value();

@@ -103,6 +103,7 @@ struct alignas(64) thread_record {
         class_rows::lock_part locks{};
         std::array<scan_order, class_count> scans{};
         thread_profile profile{};
+        cost_table costs{};
     };
 
     thread_record(heap_state& h, atomic<thread_cache*>* table, cold_part& cold, thread_stats_page& f) noexcept
@@ -114,7 +115,8 @@ struct alignas(64) thread_record {
           classes{*this, cold.locks},
           counts{f.counts},
           scans{cold.scans},
-          profile{cold.profile}
+          profile{cold.profile},
+          costs{cold.costs}
     {
         cold.locks.times.of_ = this;
     }
@@ -164,6 +166,20 @@ struct alignas(64) thread_record {
 
     /// Counts slabs that were scanned and recycled because their epoch is closed.
     void count_reclaimed(reclaim_result const& done) noexcept;
+
+    /// Counts a phase that the thread ended, of the label with that number; `place`: the source place that entered it. In a
+    /// fork-exclusion section. What finds no memory is counted as dropped. Only for the record's thread.
+    inline void note_phase(std::uint32_t label, phase_cost const& c, std::uint32_t place) noexcept
+    {
+        if constexpr (!counting)
+            return;
+        label_costs* of_label = costs.find(label);
+        if (of_label == nullptr) [[unlikely]]
+            of_label = make_costs(label);
+        if (of_label == nullptr || !of_label->note(*this, c, place)) [[unlikely]]
+            counts[heap_event::cost_dropped].add();
+    }
+    [[nodiscard, gnu::cold]] label_costs* make_costs(std::uint32_t label) noexcept;
 
     /// Takes the ring slot that the thread retains; null if it retains none. Thread safe: it passes the claim to one
     /// caller.
@@ -256,6 +272,7 @@ struct alignas(64) thread_record {
     heap_counters& counts;
     std::array<scan_order, class_count>& scans;       ///< apart from what every operation touches
     thread_profile& profile;                          ///< likewise
+    cost_table& costs;                                ///< likewise
     std::atomic<timing_stats_page*> times{nullptr};   ///< null until the first sample
 
     record_list* list = nullptr;                ///< the list of the record's thread; guarded by the registry's lock

@@ -26,7 +26,11 @@ std::vector<std::byte> good_segment()
     tslab::set_error_handler([](tslab::misuse_report const&) {});
     std::vector<std::byte> bytes;
     {
-        tslab::allocator heap{{.name = "fuzzed", .epoch_count = 8, .profile_interval = 1}};
+        tslab::allocator heap{{.name = "fuzzed", .epoch_count = 8, .profile_interval = 1, .cost_labels = 4}};
+        for (int i = 0; i < 20; ++i) {
+            tslab::epoch_scope ended{heap, "kind " + std::to_string(i)};
+            ended.resource()->deallocate(ended.resource()->allocate(64), 64);
+        }
         tslab::epoch_scope const scope{heap, "a label"};
         for (std::size_t n = 1; n < 100'000; n *= 2)
             static_cast<void>(scope.resource()->allocate(n));

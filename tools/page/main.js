@@ -10,6 +10,7 @@
   const embedded = at('recorded');
   const charts = {
     memory: tslab.chart('memory', {stacked: true, format: tslab.bytes}),
+    costs: tslab.chart('cost-rate', {stacked: true, format: n => tslab.bytes(n) + '/s'}),
     slow: tslab.chart('slow', {stacked: true, format: tslab.rate}),
     contention: tslab.chart('contention', {stacked: false, format: tslab.rate}),
   };
@@ -91,6 +92,11 @@
     guarded('contention', () => charts.contention.draw(named(tslab.contention), tslab.rates(samples, tslab.contention.map(f => f.value))));
     guarded('waterfall', () => tslab.drawWaterfall(heap));
     guarded('findings', () => tslab.drawFindings(heap));
+    guarded('cost-rate', () => {
+      const {labels, rows} = tslab.costSeries(samples);
+      charts.costs.draw(labels.map(name => ({name, color: tslab.labelColor(name)})), rows);
+    });
+    guarded('costs', () => tslab.drawCosts(heap));
     guarded('timeline', () => tslab.drawTimeline(samples, heap));
     guarded('latency', () => tslab.drawLatency(heap));
     guarded('map', () => tslab.drawMap(state.map, state.heap));

@@ -79,6 +79,7 @@ void add_completion(CLI::App& app, invocation& i);
 void add_diff(CLI::App& app, invocation& i);
 void add_doctor(CLI::App& app, invocation& i);
 void add_epochs(CLI::App& app, invocation& i);
+void add_labels(CLI::App& app, invocation& i);
 void add_leaks(CLI::App& app, invocation& i);
 void add_man(CLI::App& app, invocation& i);
 void add_map(CLI::App& app, invocation& i);

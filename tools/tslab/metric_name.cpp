@@ -44,7 +44,15 @@ constexpr std::array exceptions{
     exception{"label_close", "timestamp_ns", "temporal_slab_label_last_close_timestamp_seconds"},
     exception{"label_close", "rss_before", "temporal_slab_label_last_close_rss_before_bytes"},
     exception{"label_close", "rss_after", "temporal_slab_label_last_close_rss_after_bytes"},
-    exception{"sampled", "alloc_wall_ns_sum", ""},   // the sums of histograms
+    exception{"phase", "phases", "temporal_slab_phases_total"},
+    exception{"phase", "empty_phases", "temporal_slab_phases_empty_total"},
+    exception{"phase", "objects_sum", ""},   // the sums of histograms
+    exception{"phase", "bytes_sum", ""},
+    exception{"phase", "peak_bytes_sum", ""},
+    exception{"phase", "wall_ns_sum", ""},
+    exception{"phase", "wall_ns_max", "temporal_slab_phase_seconds_max"},
+    exception{"phase", "largest_timestamp_ns", "temporal_slab_phase_largest_timestamp_seconds"},
+    exception{"sampled", "alloc_wall_ns_sum", ""},   // likewise
     exception{"sampled", "alloc_wait_ns_sum", ""},
     exception{"sampled", "free_wall_ns_sum", ""},
     exception{"sampled", "free_wait_ns_sum", ""},
@@ -72,6 +80,8 @@ std::string_view prefix_of(std::string_view object, std::string_view field)
         return "label_last_close_";
     if (object == "thread")
         return "thread_";
+    if (object == "phase")
+        return "phase_";
     if (object == "waterfall")
         return "waterfall_";
     return "";

@@ -28,6 +28,7 @@ void add_commands(CLI::App& app, invocation& i)
     add_epochs(app, i);
     add_leaks(app, i);
     add_pins(app, i);
+    add_labels(app, i);
     add_waterfall(app, i);
     add_doctor(app, i);
     add_map(app, i);

@@ -82,4 +82,16 @@ void table::print(std::ostream& out, bool color, std::string_view indent) const
              [&](std::size_t c) { return row[c].color; });
 }
 
+/// A duration with two digits at least.
+std::string ns_text(std::uint64_t ns)
+{
+    auto const n = static_cast<double>(ns);
+    auto const in = [](double value, std::string_view unit) {
+        return decimal_text(value, value < 10 ? 1 : 0) + " " + std::string{unit};
+    };
+    if (ns < 1'000)
+        return grouped(ns) + " ns";
+    return ns < 1'000'000 ? in(n / 1e3, "us") : ns < 1'000'000'000 ? in(n / 1e6, "ms") : in(n / 1e9, "s");
+}
+
 }

@@ -49,18 +49,6 @@ std::string of(std::uint64_t part, std::uint64_t whole, std::string_view what)
     return share_text(part, whole) + " of " + grouped(whole) + " " + std::string{what};
 }
 
-/// A duration with two digits at least.
-std::string ns_text(std::uint64_t ns)
-{
-    auto const n = static_cast<double>(ns);
-    auto const in = [](double value, std::string_view unit) {
-        return decimal_text(value, value < 10 ? 1 : 0) + " " + std::string{unit};
-    };
-    if (ns < 1'000)
-        return grouped(ns) + " ns";
-    return ns < 1'000'000 ? in(n / 1e3, "us") : ns < 1'000'000'000 ? in(n / 1e6, "ms") : in(n / 1e9, "s");
-}
-
 std::string live_text(snapshot const& s, std::uint64_t bytes) { return s.live_known ? bytes_text(bytes) : "?"; }
 
 void print_memory(lines const& line, snapshot const& s)

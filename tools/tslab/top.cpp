@@ -25,6 +25,7 @@ struct top_options {
     bool epochs = false;
     bool labels = false;
     bool threads = false;
+    bool phases = false;
     std::string by{};
     std::size_t most = 10;
     std::string window{};
@@ -36,6 +37,7 @@ struct top_options {
         return classes   ? record_kind::classes
                : epochs  ? record_kind::epochs
                : threads ? record_kind::threads
+               : phases  ? record_kind::phases
                          : record_kind::labels;
     }
     [[nodiscard]] std::string key() const
@@ -44,6 +46,7 @@ struct top_options {
                : classes   ? "allocations"
                : epochs    ? "estimated_rss_bytes"
                : threads   ? "allocations"
+               : phases    ? "bytes_sum"
                            : "held_bytes";
     }
 };
@@ -54,6 +57,7 @@ std::string_view title_of(record_kind kind) noexcept
     case record_kind::labels: return "label";
     case record_kind::epochs: return "epoch";
     case record_kind::classes: return "size";
+    case record_kind::phases: return "label";
     case record_kind::threads: break;
     }
     return "thread";
@@ -66,6 +70,7 @@ std::vector<std::string_view> context_of(record_kind kind)
     case record_kind::labels: return {"epochs", "refcount", "live_bytes", "held_bytes"};
     case record_kind::epochs: return {"age_sec", "refcount", "live_bytes", "estimated_rss_bytes"};
     case record_kind::classes: return {"allocations", "slow_path_hits", "live_bytes", "estimated_rss_bytes"};
+    case record_kind::phases: return {"phases", "bytes_p50", "bytes_p99", "peak_bytes_p99", "wall_ns_p99"};
     case record_kind::threads: break;
     }
     return {"allocations", "slow_path_hits", "bitmap_alloc_cas_retries", "lock_contended", "alloc_samples"};
@@ -108,7 +113,7 @@ std::string text_of(top_options const& o, invocation const& i, std::vector<ranke
             row.push_back({r.tid});
         if (kind == record_kind::epochs || kind == record_kind::threads)
             row.push_back({r.note});
-        bool const bytes = key.ends_with("_bytes");
+        bool const bytes = key.ends_with("_bytes") || key == "bytes_sum" || key == "peak_bytes_sum";
         row.push_back({rate && !bytes ? rate_text(r.value.value_or(0)) : figure_text(key, r.value), paint::bold});
         for (std::string_view const name : context)
             row.push_back({figure_text(name, value_in(r, name))});
@@ -137,8 +142,8 @@ std::string json_of(top_options const& o, std::vector<ranked> const& all, bool w
 
 void check(top_options const& o)
 {
-    if (o.classes + o.epochs + o.labels + o.threads > 1)
-        throw failure{outcome::usage, "--classes, --epochs, --labels and --threads exclude each other"};
+    if (o.classes + o.epochs + o.labels + o.threads + o.phases > 1)
+        throw failure{outcome::usage, "--classes, --epochs, --labels, --phases and --threads exclude each other"};
     (void)field_behind(o.kind(), o.key());
 }
 
@@ -185,13 +190,14 @@ void top(top_options const& o, invocation& i)
 void add_top(CLI::App& app, invocation& i)
 {
     command_line const command =
-        add_command(app, "top", "Labels, epochs, size classes or threads, ranked by any of their figures",
+        add_command(app, "top", "Labels, epochs, size classes, phases or threads, ranked by any of their figures",
                     "tslab top 1234 --classes --by slow_path_rate --window 1s --n 5");
     auto const o = std::make_shared<top_options>();
     o->from.add_to(command);
     command.add_flag("--labels", o->labels, "rank labels (default)");
     command.add_flag("--epochs", o->epochs, "rank epochs that are open or closing");
     command.add_flag("--classes", o->classes, "rank size classes");
+    command.add_flag("--phases", o->phases, "rank labels by what their phases cost");
     command.add_flag("--threads", o->threads, "rank threads; tid and name are those of top -H");
     command
         .add_option(

@@ -45,6 +45,7 @@ typedef struct tslab_heap_options {
     bool sampling;                 /* time one allocation in 1,024; false */
     bool huge_pages;               /* ask the kernel for transparent huge pages; false */
     bool publish;                  /* publish statistics to other processes of the user; true */
+    uint64_t cost_labels;          /* labels beyond 14 that costs of phases are told apart by, 1,024 at most; 0 */
 } tslab_heap_options;
 
 /* Sets the first `size` bytes of `*o` to the defaults. */
