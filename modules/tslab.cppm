@@ -35,6 +35,7 @@ using tslab::epoch_id;
 using tslab::live_count;
 using tslab::refusal;
 using tslab::this_thread_number;
+using tslab::this_thread_sampling;
 }
 
 // tslab.slab
