@@ -20,6 +20,7 @@ using tslab::epoch_scope;
 using tslab::escape_detection;
 using tslab::resource_options;
 using tslab::set_escape_detection;
+using tslab::stl_allocator;
 using tslab::threading;
 }
 
