@@ -20,6 +20,7 @@ using tslab::epoch_scope;
 using tslab::escape_detection;
 using tslab::resource_options;
 using tslab::set_escape_detection;
+using tslab::stl_allocator;
 using tslab::threading;
 }
 
@@ -36,6 +37,7 @@ using tslab::live_count;
 using tslab::refusal;
 using tslab::stack_walk;
 using tslab::this_thread_number;
+using tslab::this_thread_sampling;
 }
 
 // tslab.slab

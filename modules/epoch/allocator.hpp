@@ -133,6 +133,8 @@ public:
     /// Sets the label of an epoch; labels of more than 31 bytes are cut and counted. Returns false if `e` is gone.
     bool set_label(epoch_id e, std::string_view label) noexcept;
     [[nodiscard]] bool is_active(epoch_id e) const noexcept;
+    /// How many domains are inside `e`; 0 if it is gone. Lock-free.
+    [[nodiscard]] std::uint32_t refcount(epoch_id e) const noexcept;
 
     // Memory by pointer. These do not throw.
 

@@ -262,6 +262,16 @@ bool allocator::is_active(epoch_id e) const noexcept
            s.era.load(std::memory_order_relaxed) == e.era;
 }
 
+std::uint32_t allocator::refcount(epoch_id e) const noexcept
+{
+    if (e.index >= state_.prepared_slots())
+        return 0;
+    epoch_slabs const& s = state_.epoch_slabs_at(e.index);
+    // acquire: the count is read before the era, so that it is none of a later epoch.
+    std::uint32_t const n = s.holds.load(std::memory_order_acquire);
+    return s.era.load(std::memory_order_relaxed) == e.era ? n : 0;
+}
+
 shared_text::copy allocator::label_of(epoch_id e) const noexcept
 {
     if (e.index >= state_.prepared_slots() ||

@@ -141,7 +141,9 @@ private:
             ++(full ? e->full_slabs : e->partial_slabs);
             e->empty_slabs += live == 0 ? 1 : 0;
             e->empty_slab_pages += live == 0 ? pages : 0;
-            share(slot, index, 1, pages, live, live_bytes);
+            class_share& of = share(slot, index, 1, pages, live, live_bytes);
+            of.full_slabs += full ? 1 : 0;
+            of.empty_slabs += live == 0 ? 1 : 0;
         }
         if (!s_.waterfall)
             return;
@@ -209,8 +211,8 @@ private:
     {
         return slot < of_slot_.size() ? of_slot_[slot] : nullptr;
     }
-    void share(std::uint32_t slot, unsigned c, std::uint64_t slabs, std::uint64_t pages, std::uint64_t live,
-               std::uint64_t bytes) noexcept
+    class_share& share(std::uint32_t slot, unsigned c, std::uint64_t slabs, std::uint64_t pages, std::uint64_t live,
+                       std::uint64_t bytes) noexcept
     {
         of_slot_[slot]->live_objects += live;
         of_slot_[slot]->live_bytes += bytes;
@@ -220,6 +222,7 @@ private:
         of.pages += pages;
         of.live_objects += live;
         of.live_bytes += bytes;
+        return of;
     }
     void add_resident(std::uint32_t slot, unsigned c, std::uint64_t bytes) noexcept
     {

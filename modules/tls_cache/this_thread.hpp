@@ -178,6 +178,10 @@ inline constexpr std::uint64_t closed_key = ~std::uint64_t{0};
 /// effect outside of scopes. Thread safe; takes the registry's lock.
 void count_escape(std::size_t bytes) noexcept;
 
+/// What sampling found of the calling thread's operations, in all heaps that live: see sampling_stats. A heap that has ended is no
+/// longer in it. Linear in the heaps that the thread has used. Thread safe; takes the registry's lock.
+[[nodiscard]] sampling_stats this_thread_sampling() noexcept;
+
 /// Gives the calling thread its number, if it has none, and installs the hook that runs when the thread ends. Returns
 /// whether that is installed.
 bool register_this_thread() noexcept;
