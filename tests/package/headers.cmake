@@ -42,6 +42,18 @@ execute_process(COMMAND ${CMAKE_COMMAND} ${common} -B ${CONSUMERS_BUILD_DIR}/unk
 if(NOT result OR NOT message MATCHES "no component \"headrs\"")
     message(FATAL_ERROR "an unknown component is not refused: ${message}")
 endif()
+# A version is taken if its minor number is the installed one, and its patch number is not above it.
+foreach(wanted IN ITEMS 0.1.0 0.1.99 0.2 0.0 1.0)
+    execute_process(COMMAND ${CMAKE_COMMAND} ${common} -B ${CONSUMERS_BUILD_DIR}/version -D TSLAB_WANTED=${wanted} RESULT_VARIABLE result
+        ERROR_VARIABLE message OUTPUT_QUIET)
+    file(REMOVE_RECURSE ${CONSUMERS_BUILD_DIR}/version)
+    string(REGEX REPLACE "[ \n]+" " " message "${message}")
+    if(wanted STREQUAL "0.1.0" AND NOT result EQUAL 0)
+        message(FATAL_ERROR "a project that asks for version ${wanted} is refused: ${message}")
+    elseif(NOT wanted STREQUAL "0.1.0" AND (result EQUAL 0 OR NOT message MATCHES "requested version \"${wanted}\".*version: [0-9.]+"))
+        message(FATAL_ERROR "a project that asks for version ${wanted} is not refused as it should be: ${message}")
+    endif()
+endforeach()
 
 # pkg-config and make. The paths are those of the installation.
 file(COPY ${PROJECTS}/headers/ DESTINATION ${CONSUMERS_BUILD_DIR}/make)

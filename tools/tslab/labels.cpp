@@ -180,7 +180,7 @@ void labels(labels_options const& o, invocation& i)
 
 void add_labels(CLI::App& app, invocation& i)
 {
-    CLI::App& command =
+    command_line const command =
         add_command(app, "labels", "What phases cost by label: bytes, objects and time of one, and the rate of bytes",
                     "tslab labels 1234 --watch");
     auto const o = std::make_shared<labels_options>();
@@ -189,7 +189,7 @@ void add_labels(CLI::App& app, invocation& i)
     command
         .add_option("--window", o->window,
                     "look twice, so far apart: rates, and the percentiles of what ended in between")
-        ->type_name("DURATION");
+        .type_name("DURATION");
     add_number<std::size_t>(command, "-n,--n", o->most, 1, "how many labels");
     command.add_flag("--json", o->json, "one object a line");
     command.callback([o, &i] { labels(*o, i); });
