@@ -38,6 +38,7 @@ import tslab.slab;
 #include "thread_record.hpp"
 #include "fork_exclusion.hpp"
 #include "epoch_slabs.hpp"
+#include "acquire_gate.hpp"
 #include "thread_cache.hpp"
 #include "source_places.hpp"
 #include "heap_state.hpp"
