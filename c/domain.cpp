@@ -36,14 +36,6 @@ static_assert(sizeof(tslab::epoch_domain) <= context_word * sizeof(void*));
 /// The domains with a pointer of the caller's that the calling thread is inside, the last one entered first.
 constinit thread_local tslab_domain* entered_with_context = nullptr;
 
-void list_entered(tslab_domain* d) noexcept
-{
-    if (d->opaque[context_word] == nullptr)
-        return;
-    d->opaque[next_word] = entered_with_context;
-    entered_with_context = d;
-}
-
 /// Removes `d`, if it is there.
 void unlist_entered(tslab_domain const* d) noexcept
 {
@@ -121,10 +113,7 @@ bool tslab_domain_enter(tslab_domain* d, tslab_place const* at) noexcept
         return false;
     location_record record;
     try {
-        bool const outside = of(d).depth() == 0;
         of(d).enter(location_of(at, record));
-        if (outside && of(d).depth() != 0 && of(d).on_own_thread() && is_begun(mark_of(d)))
-            list_entered(d);
         return true;
     } catch (std::bad_alloc const&) {
         return false;
@@ -144,9 +133,13 @@ void tslab_domain_set_context(tslab_domain* d, void* context) noexcept
 {
     if (is_no_domain(d, "tslab_domain_set_context: the domain is null or has ended"))
         return;
-    if (!is_begun(mark_of(d)) || of(d).depth() != 0)
-        return bad_argument("tslab_domain_set_context: the domain is entered, or is not the caller's", &of(d).heap());
+    if (of(d).depth() == 0 || !of(d).on_own_thread() || !is_begun(mark_of(d)))
+        return bad_argument("tslab_domain_set_context: the domain is not entered, or is not the caller's",
+                            &of(d).heap());
+    unlist_entered(d);
     d->opaque[context_word] = context;
+    d->opaque[next_word] = entered_with_context;
+    entered_with_context = d;
 }
 
 void* tslab_domain_current_context() noexcept

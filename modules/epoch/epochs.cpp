@@ -83,12 +83,14 @@ inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t now, F fil
         std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) + 1;
     // No era while the fields change. release: a reader that sees a new field sees that the old era is over (see
     // read_epoch, and epoch_slabs::is_of).
-    r.set_era(0, std::memory_order_relaxed);
+    epoch_stats_page& published = r.stats;   // read once: see epoch_slabs::stats
+    r.era.store(0, std::memory_order_relaxed);
+    published.era.store(0, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
-    r.stats.opened_ns.store(now, std::memory_order_relaxed);
-    r.stats.enters.reset();
-    r.stats.exits.reset();
-    r.stats.allocations.reset();
+    published.opened_ns.store(now, std::memory_order_relaxed);
+    published.enters.reset();
+    published.exits.reset();
+    published.allocations.reset();
     r.use = {.begun = tick_clock::stamp()};
     if (r.has_close_figures) [[unlikely]] {
         r.has_close_figures = false;
@@ -100,9 +102,11 @@ inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t now, F fil
     }
     if (r.closing_ns.load(std::memory_order_relaxed) != 0) [[unlikely]]
         r.set_closing_ns(0);
-    r.set_state(lifecycle::active);
+    r.state.store(lifecycle::active, std::memory_order_relaxed);
+    published.state.store(lifecycle::active, std::memory_order_relaxed);
     fill(era);
-    r.set_era(era, std::memory_order_release);   // release, and last: a reader that sees the era sees its fields
+    r.era.store(era, std::memory_order_release);   // release, and last: a reader that sees the era sees its fields
+    published.era.store(era, std::memory_order_release);
     return {r.index, era};
 }
 
@@ -157,12 +161,17 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
             result.holder = r.note_enter(true, place, now);
     });
     guard.reset();
-    state_.count(me, heap_event::epoch_open);
-    if (enter)
-        state_.count(me, heap_event::domain_enter);
     if (me != nullptr) [[likely]] {
+        heap_counters& counts = me->counts;   // read once: see epoch_slabs::stats
+        counts[heap_event::epoch_open].add();
+        if (enter)
+            counts[heap_event::domain_enter].add();
         me->slot_hint = r.index;
         me->clock_ns = now;
+    } else {
+        state_.count(nullptr, heap_event::epoch_open);
+        if (enter)
+            state_.count(nullptr, heap_event::domain_enter);
     }
     return result;
 }

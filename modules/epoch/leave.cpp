@@ -147,9 +147,10 @@ bool allocator::end_alone(epoch_id e, epoch_holder* holder, atomic<thread_cache*
         heap_state::return_bound_cache(*l, &me);
     if (!me.retain_slot(r))
         state_.free_slots().release(e.index);
-    me.counts[heap_event::domain_exit].add();
-    me.counts[heap_event::epoch_close].add();
-    me.counts[heap_event::epoch_drained].add();
+    heap_counters& counts = me.counts;   // read once: see epoch_slabs::stats
+    counts[heap_event::domain_exit].add();
+    counts[heap_event::epoch_close].add();
+    counts[heap_event::epoch_drained].add();
     state_.give_back_units_if_many(&me);
     state_.decay_if_due(me, me.clock_ns);
     return true;

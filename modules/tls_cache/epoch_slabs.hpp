@@ -54,7 +54,9 @@ struct alignas(64) epoch_slabs {
 
     mutex lock;
 
-    epoch_stats_page& stats;   ///< the ring slot's stats page
+    /// The ring slot's stats page. The begin and the end of a scope read the reference once into one of their own: behind
+    /// each atomic access, relaxed ones too, the compiler reads memory again.
+    epoch_stats_page& stats;
 
     /// Read after `state`, by names; see is_of.
     atomic<std::uint64_t> era{0};

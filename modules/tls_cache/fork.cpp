@@ -171,6 +171,7 @@ void thread_registry::after_fork_in_child() noexcept
     for_each_lock([](mutex& m) __attribute__((no_thread_safety_analysis)) { m.reset_after_fork(); });
     if (hooks_installed_)
         ask_kernel_for_barriers();
+    this_thread.end_visit();   // the kernel may have refused
     for (record_list* list = all_lists_; list != nullptr; list = list->next_of_all)
         list->life.reset();
     if (this_thread.more->list != nullptr)

@@ -59,6 +59,7 @@ inline bool thread_cache::keep_used(thread_record& me) noexcept
     if (key() != this_thread.key || !admits_frees_of(&me))   // revoked, another thread's, or a serial resource's
         return false;
     std::uint32_t carried = 0;   // pages of slabs that are retained from an earlier scope and were not used
+    cache_stats_page& published = *published_;
     for (bin_set used = used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         slow_bin& of = slow_bins_[bin];
@@ -73,7 +74,7 @@ inline bool thread_cache::keep_used(thread_record& me) noexcept
         unpublished_ += n;
         unpublished_bytes_ += n * bins_[bin].bin.size;
         of.flushed_allocations.set(all);
-        published_->allocations[bin].set(all);
+        published.allocations[bin].set(all);
         class_counters& counts = me.classes[class_of_bin(bin)];
         if (std::uint32_t const slabs = of.owned.size(); slabs == 1) [[likely]]
             counts[class_event::close_retained].add();   // stands for four events, see there
@@ -88,17 +89,20 @@ inline bool thread_cache::keep_used(thread_record& me) noexcept
 inline void epoch_slabs::link(thread_cache& l, std::uint64_t for_era, std::uint64_t key,
                               atomic<thread_cache*>* binding) noexcept
 {
+    cache_stats_page& published = *l.published_;
+    std::uint32_t const slot = index;
+    thread_cache* const next = caches;
     l.binding_ = binding;
     l.era_.store(for_era, std::memory_order_relaxed);
-    l.slot_.store(index, std::memory_order_relaxed);
-    l.published_->slot.store(index, std::memory_order_relaxed);
-    l.published_->era.store(for_era, std::memory_order_relaxed);
+    l.slot_.store(slot, std::memory_order_relaxed);
+    published.slot.store(slot, std::memory_order_relaxed);
+    published.era.store(for_era, std::memory_order_relaxed);
     l.peak_pages_.store(l.held_pages_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     l.dropped_ = false;
     l.prev_ = nullptr;
-    l.next_ = caches;
-    if (caches != nullptr)
-        caches->prev_ = &l;
+    l.next_ = next;
+    if (next != nullptr)
+        next->prev_ = &l;
     caches = &l;
     ++cache_count;
     l.attached_.store(this, std::memory_order_relaxed);
@@ -118,22 +122,25 @@ inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread
         return false;
     std::uint64_t bytes = 0;
     std::uint64_t pages = 0;
+    epoch_stats_page& published = stats;   // read once: see epoch_slabs::stats
     if (l != nullptr) {
+        cache_stats_page& of_cache = *l->published_;
         l->key_.store(closed_key, std::memory_order_relaxed);
         l->binding_ = nullptr;   // the resource ends
         l->note_kept(me);
         if (std::uint64_t const n = std::exchange(l->unpublished_, 0); n != 0) {
-            stats.allocations.add(n);
+            published.allocations.add(n);
             bytes = std::exchange(l->unpublished_bytes_, 0);
         }
         pages = l->peak_pages_.load(std::memory_order_relaxed);
         caches = nullptr;
         cache_count = 0;
-        l->published_->counted_frees.raise(l->counted_frees.value());
-        l->published_->era.store(0, std::memory_order_relaxed);
+        of_cache.counted_frees.raise(l->counted_frees.value());
+        of_cache.era.store(0, std::memory_order_relaxed);
         l->attached_.store(nullptr, std::memory_order_release);   // release: pairs with the acquire in flush_retained
     }
-    set_state(lifecycle::drained);
+    state.store(lifecycle::drained, std::memory_order_relaxed);
+    published.state.store(lifecycle::drained, std::memory_order_relaxed);
     cost = cost_with(bytes, pages, now);
     return true;
 }

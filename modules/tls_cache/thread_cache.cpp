@@ -271,6 +271,13 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
     return p;
 }
 
+/// restock, and the end of the operation that was begun by enter_by_kernel.
+[[gnu::noinline]] void thread_cache::restock_and_leave(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept
+{
+    restock(subslab, of, after);
+    home().leave_by_kernel();
+}
+
 /// Called after a free that gave a subslab its first free slot, or emptied it, if the cache does not allocate from it.
 [[gnu::noinline]] void thread_cache::restock(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept
 {

@@ -8,8 +8,8 @@
 
 export namespace tslab {
 
-/// Result of returning a slot to a thread cache.
-enum class cache_free : std::uint8_t { done, not_mine, already_free };
+/// Result of returning a slot to a thread cache. `left`: done, and the caller's operation has ended with it.
+enum class cache_free : std::uint8_t { done, not_mine, already_free, left };
 
 class thread_cache;
 
@@ -134,18 +134,17 @@ public:
     [[nodiscard, gnu::always_inline]] inline bool deallocate_at(std::size_t code, address_map const& map,
                                                                 void* p) noexcept
     {
-        // Three addresses, computed once: otherwise the compiler folds their parts into every access and runs out of
-        // registers.
-        address_map::bin_entry const& e = in_register(map.entry_at(code));
-        fast_bin& b = in_register(bin_at(code));
-        auto const address = reinterpret_cast<std::uintptr_t>(p);
-        if (!e.covers(address)) [[unlikely]]
-            return false;
-        slab_meta& s = in_register(*e.subslab_of(address));
-        std::uint32_t const slot = e.slot_of(address);
-        // An `owner` equal to this bin's address implies that the subslab is of this bin, and of this heap.
-        return s.owner.load(std::memory_order_relaxed) == owner_ref::of_bin(&b) && e.begins_at(slot, address) &&
-               put_back(b, s, e, slot) == cache_free::done;
+        return deallocate_at(code, map, p, own_restock{*this}) == cache_free::done;
+    }
+    /// The same for an operation that was begun by enter_by_kernel of `home()`. If the slab becomes partial or empty, the
+    /// operation ends with the free, and the result is `left`; else the caller ends it.
+    [[nodiscard, gnu::always_inline]] inline cache_free deallocate_visiting(std::size_t code, address_map const& map,
+                                                                            void* p) noexcept
+    {
+        return deallocate_at(code, map, p, [this](slab_meta& s, fast_bin& b, std::uint64_t after) {
+            restock_and_leave(s, b, after);
+            return cache_free::left;
+        });
     }
 
     /// The slow path of an allocation. It claims remotely freed slots of the current slab, else takes a slab of the
@@ -208,6 +207,10 @@ public:
     /// The record of the cache's thread; of a serial resource's cache, of the thread that used it last: see take_over.
     /// For the cache's thread, or with the lock of the epoch that it is attached to.
     [[nodiscard]] inline thread_record* record() const noexcept { return record_; }
+    /// The record that the cache belongs to, whoever uses it.
+    [[nodiscard]] inline thread_record& home() const noexcept { return *home_; }
+    /// Whether `key()` is `of` now: see is_now.
+    [[nodiscard, gnu::always_inline]] inline bool has_key(std::uint64_t of) const noexcept { return is_now(key_, of); }
     /// Whether the thread of `me` may free into the cache on the shared path. Its own thread may. No thread may free so
     /// into a serial resource's cache: such a free is no use of the resource, so another thread may be using it at that
     /// moment. Thread safe.
@@ -249,6 +252,7 @@ private:
     [[nodiscard]] void* allocate_profiled(unsigned bin, thread_record& me) noexcept;
     [[nodiscard]] void* find_slot(unsigned bin, thread_record& me) noexcept;
     void restock(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept;
+    void restock_and_leave(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept;
     void restock_rare(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept;
     [[nodiscard]] slab_meta* open_subslab(slab_meta& s, unsigned bin, class_counters& counts) noexcept;
     [[nodiscard]] slab_meta* next_subslab(unsigned bin, thread_record& me, class_counters& counts) noexcept;
@@ -353,21 +357,50 @@ private:
         return *address;
     }
 
+    struct own_restock {
+        thread_cache& of;
+        [[gnu::always_inline]] inline cache_free operator()(slab_meta& s, fast_bin& b,
+                                                            std::uint64_t after) const noexcept
+        {
+            of.restock(s, b, after);
+            return cache_free::done;
+        }
+    };
+    template <class F>
+    [[nodiscard, gnu::always_inline]] inline cache_free deallocate_at(std::size_t code, address_map const& map, void* p,
+                                                                      F const& restocked) noexcept
+    {
+        // Three addresses, computed once: else the compiler folds their parts into every access, and runs out of registers.
+        address_map::bin_entry const& e = in_register(map.entry_at(code));
+        fast_bin& b = in_register(bin_at(code));
+        auto const address = reinterpret_cast<std::uintptr_t>(p);
+        if (!e.covers(address)) [[unlikely]]
+            return cache_free::not_mine;
+        slab_meta& s = in_register(*e.subslab_of(address));
+        std::uint32_t const slot = e.slot_of(address);
+        // An `owner` equal to this bin's address implies that the subslab is of this bin, and of this heap.
+        if (s.owner.load(std::memory_order_relaxed) != owner_ref::of_bin(&b) || !e.begins_at(slot, address))
+            [[unlikely]]
+            return cache_free::not_mine;
+        return put_back(b, s, e, slot, restocked);
+    }
+
     /// `masks`: the bin's masks, from wherever the caller has them.
     template <class Masks>
     [[nodiscard, gnu::always_inline]] inline cache_free deallocate_to(fast_bin& b, slab_meta& s, Masks const& masks,
                                                                       unsigned slot) noexcept
     {
         // relaxed: only this cache's thread writes the address of this bin there.
-        return s.owner.load(std::memory_order_relaxed) == owner_ref::of_bin(&b) ? put_back(b, s, masks, slot)
-                                                                                : cache_free::not_mine;
+        return s.owner.load(std::memory_order_relaxed) == owner_ref::of_bin(&b)
+                   ? put_back(b, s, masks, slot, own_restock{*this})
+                   : cache_free::not_mine;
     }
 
     // Modelled: tests/models/retained.pml, step put_back
     // Modelled: tests/models/words.pml, step put_back
-    template <class Masks>
+    template <class Masks, class F>
     [[nodiscard, gnu::always_inline]] inline cache_free put_back(fast_bin& b, slab_meta& s, Masks const& masks,
-                                                                 unsigned slot) noexcept
+                                                                 unsigned slot, F const& restocked) noexcept
     {
         std::uint64_t const before = s.local_free.load(std::memory_order_relaxed);
         // The slot is not allocated: it is free already, or the subslab has no such slot (its tail is too short for
@@ -379,7 +412,7 @@ private:
         s.local_free.store(after, std::memory_order_relaxed);
         if (before == 0 || after == masks.full_mask) [[unlikely]]
             if (&s != b.current)
-                restock(s, b, after);
+                return restocked(s, b, after);
         return cache_free::done;
     }
 

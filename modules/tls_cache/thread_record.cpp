@@ -101,6 +101,7 @@ void heap_state::take_over_returned(thread_record& me) noexcept
     thread_cache* const l = take_cache(me);
     if (l == nullptr)
         return nullptr;
+    this_thread.end_visit();   // of an earlier epoch of this cache, in another slot: its era may be the same number
     if (!home.attach(*l, era, era, nullptr)) {
         put_cache_back(*l, me);
         closed = true;

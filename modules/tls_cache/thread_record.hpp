@@ -158,6 +158,30 @@ struct alignas(64) thread_record {
             flush_requested_caches();
     }
 
+    /// enter() and leave() where light_barrier_is_free().
+    // Modelled: tests/models/claims.pml, step enter; tests/models/close.pml, step enter
+    [[nodiscard, gnu::always_inline]] inline bool enter_by_kernel() noexcept
+    {
+        if (!is_now(activity, std::uint32_t{0})) [[unlikely]]
+            return false;
+        activity.store(inside, std::memory_order_relaxed);
+        kernel_light_barrier();
+        return true;
+    }
+    // Modelled: tests/models/claims.pml, step leave; tests/models/close.pml, step leave
+    [[gnu::always_inline]] inline void leave_by_kernel() noexcept
+    {
+        if (!left_by_kernel()) [[unlikely]]
+            flush_requested_caches();
+    }
+    /// The same, but leaves the flush to the caller: false if a closer asked for it.
+    [[nodiscard, gnu::always_inline]] inline bool left_by_kernel() noexcept
+    {
+        activity.store(0, std::memory_order_release);   // as in leave()
+        kernel_light_barrier();
+        return is_now(flush_requested, false);
+    }
+
     /// Flushes the thread's own caches that a closer has revoked. Takes the locks of their epochs. Only for the
     /// record's thread.
     void flush_requested_caches() noexcept;

@@ -416,6 +416,7 @@ thread_record* thread_registry::adopt_record(heap_state& h) noexcept
 void thread_registry::thread_ends() noexcept
 {
     lock_guard const guard{lock_};
+    this_thread.end_visit();   // another thread may get the records
     // A later destructor may use tslab: then the thread gets a list anew, and the hook runs again.
     if (record_list* const own = std::exchange(this_thread.more, &no_details)->list)
         end_records(*own);

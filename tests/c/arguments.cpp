@@ -241,18 +241,21 @@ BOOST_AUTO_TEST_CASE(storage_that_ended_is_reported)
     BOOST_TEST(reported(seen) == "tslab_scope_end: the scope is null, was not begun, or has ended");
 }
 
-BOOST_AUTO_TEST_CASE(a_context_is_for_begun_domains_that_are_not_entered)
+BOOST_AUTO_TEST_CASE(a_context_is_for_domains_that_the_caller_is_inside)
 {
     heap_of_c const heap;
     recorder seen;
     tslab_domain d;
     tslab_domain_begin(&d, heap.c, nullptr, 0, nullptr);
-    tslab_domain_enter(&d, nullptr);
     tslab_domain_set_context(&d, &d);
-    char const* const line = "tslab_domain_set_context: the domain is entered, or is not the caller's";
+    char const* const line = "tslab_domain_set_context: the domain is not entered, or is not the caller's";
     BOOST_TEST(reported(seen) == line);
+    tslab_domain_enter(&d, nullptr);
     BOOST_TEST(tslab_domain_current_context() == nullptr);
+    tslab_domain_set_context(&d, &d);
+    BOOST_TEST(tslab_domain_current_context() == &d);
     tslab_domain_exit(&d);
+    BOOST_TEST(reported(seen).empty());
     tslab_domain_end(&d);
     tslab_domain_set_context(&d, &d);
     BOOST_TEST(reported(seen) == "tslab_domain_set_context: the domain is null or has ended");

@@ -101,11 +101,14 @@ static void contexts(void)
     tslab_domain_begin(&a, heap, NULL, 0, NULL);
     tslab_domain_begin(&b, heap, NULL, 0, NULL);
     tslab_domain_begin(&plain, heap, NULL, 0, NULL);
-    tslab_domain_set_context(&a, &for_a);
-    tslab_domain_set_context(&b, &for_b);
     CHECK(tslab_domain_current_context() == NULL);
-    CHECK(tslab_domain_enter(&a, NULL) && tslab_domain_current_context() == &for_a);
-    CHECK(tslab_domain_enter(&b, NULL) && tslab_domain_current_context() == &for_b);
+    CHECK(tslab_domain_enter(&a, NULL) && tslab_domain_current_context() == NULL);
+    tslab_domain_set_context(&a, &for_b);
+    tslab_domain_set_context(&a, &for_a); /* in its place */
+    CHECK(tslab_domain_current_context() == &for_a);
+    CHECK(tslab_domain_enter(&b, NULL));
+    tslab_domain_set_context(&b, &for_b);
+    CHECK(tslab_domain_current_context() == &for_b);
     CHECK(tslab_domain_enter(&a, NULL) && tslab_domain_current_context() == &for_a);
     CHECK(tslab_domain_enter(&plain, NULL) && tslab_domain_current_context() == NULL);
     tslab_scope_begin(&scope, heap, NULL, NULL);
@@ -121,8 +124,7 @@ static void contexts(void)
     CHECK(tslab_domain_current_context() == &for_a);
     tslab_domain_exit(&a);
     CHECK(tslab_domain_current_context() == NULL);
-    tslab_domain_set_context(&a, NULL);
-    CHECK(tslab_domain_enter(&a, NULL) && tslab_domain_current_context() == NULL);
+    CHECK(tslab_domain_enter(&a, NULL) && tslab_domain_current_context() == NULL); /* the last exit has ended it */
     tslab_domain_exit(&a);
     tslab_domain_end(&plain);
     tslab_domain_end(&b);

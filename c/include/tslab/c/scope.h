@@ -55,8 +55,8 @@ TSLAB_API void tslab_domain_exit(tslab_domain* d) TSLAB_NOEXCEPT;
 TSLAB_API bool tslab_domain_force_close(tslab_domain* d, tslab_close_report* report, size_t size) TSLAB_NOEXCEPT;
 /* The domain that the calling thread entered last and has not left, also one of a scope or of C++ code; null outside of all. */
 TSLAB_API tslab_domain* tslab_domain_current(void) TSLAB_NOEXCEPT;
-/* Keeps a pointer of the caller's with the domain, null at first; for headers that build their own domains of this one. Requires: the
- * domain is not entered; otherwise TSLAB_MISUSE_BAD_ARGUMENT is reported, without effect. */
+/* Keeps a pointer of the caller's with a domain that it began and is inside of, until the last exit; for headers that build their own
+ * domains of this one. On another thread, and for a domain that is not entered, TSLAB_MISUSE_BAD_ARGUMENT is reported, without effect. */
 TSLAB_API void tslab_domain_set_context(tslab_domain* d, void* context) TSLAB_NOEXCEPT;
 /* That pointer of the calling thread's current domain. Null outside of all domains, and if the current one is of a resource, a scope or
  * C++ code, or has no such pointer. Linear in the domains with one that the thread is inside. */

@@ -50,7 +50,6 @@ static inline epoch_domain_t* epoch_domain_wrap(SlabAllocator* a, EpochId epoch_
     o.label = NULL;
     o.keep_open = true; /* closed by number: see epoch_domain_exit */
     (void)tslab_domain_wrap(&d->domain, a->heap, e, &o, sizeof o);
-    tslab_domain_set_context(&d->domain, d);
     return d;
 }
 
@@ -64,10 +63,13 @@ static inline epoch_domain_t* epoch_domain_create(SlabAllocator* a)
  * name, or null. */
 static inline void epoch_domain_enter_at(epoch_domain_t* d, const tslab_place* at)
 {
-    if (d == NULL)
-        (void)tslab_domain_enter(NULL, at);
-    else if (tslab_domain_enter(&d->domain, at) && pthread_equal(d->owner_tid, pthread_self()))
-        d->refcount = tslab_domain_depth(&d->domain);
+    if (d == NULL || !pthread_equal(d->owner_tid, pthread_self())) {
+        (void)tslab_domain_enter(d != NULL ? &d->domain : NULL, at); /* reports it */
+        return;
+    }
+    if (tslab_domain_enter(&d->domain, at) && d->refcount == 0)
+        tslab_domain_set_context(&d->domain, d);
+    d->refcount = tslab_domain_depth(&d->domain);
 }
 /* The same. In C a call passes its own place. */
 static inline void epoch_domain_enter(epoch_domain_t* d) { epoch_domain_enter_at(d, NULL); }
