@@ -360,8 +360,8 @@ std::uint64_t layout_number() noexcept
             records<page_figures::class_purges, page_figures, unit_link, segment_chunk, cache_stats_page, label_rows,
                     class_stats_page, timing_stats_page, cost_buckets, cost_row, label_page, thread_stats_page,
                     lock_histograms, published_holder, holder_page, epoch_stats_page, published_place, place_page,
-                    profile_page, published_mapping, profile_mapping_page, profile_figures, last_close_record, close_page,
-                    heap_stats_page, heap_root, heap_directory>();
+                    profile_page, published_mapping, profile_mapping_page, profile_figures, last_close_record,
+                    close_page, heap_stats_page, heap_root, heap_directory>();
         h = mix(h, enumerations<class_event, heap_event, contention_event, misuse, lifecycle, residence, cost,
                                 reclaim_policy, background_state, pressure_state, purge_cause, profile_page::word>());
         h = mix(h, descriptor());

@@ -422,9 +422,9 @@ private:
 
     std::array<padded_bin, bin_count> bins_{};   // first, so that a code is the distance from the cache's address
     atomic<std::uint64_t> key_{closed_key};
-    bin_set used_bins_ = 0;                   // bins that may own slabs, or have allocations to publish
-    bin_set sample_bins_ = 0;                 // bins whose next allocation is timed or profiled, in this epoch or a later one
-    bin_set profile_bins_ = 0;                // those of them whose next allocation the heap profile samples
+    bin_set used_bins_ = 0;      // bins that may own slabs, or have allocations to publish
+    bin_set sample_bins_ = 0;    // bins whose next allocation is timed or profiled, in this epoch or a later one
+    bin_set profile_bins_ = 0;   // those of them whose next allocation the heap profile samples
     atomic<std::uint32_t> held_pages_{0};     // of the owned slabs; written as the lists are
     atomic<std::uint32_t> peak_pages_{0};     // the most since the cache was attached
     thread_record* record_ = nullptr;         // see record(): `home_`, unless the cache is a serial resource's

@@ -387,8 +387,7 @@ BOOST_AUTO_TEST_CASE(help_of_every_command_has_an_example)
     BOOST_TEST(tool({"--version"}).out.starts_with("tslab "));
     for (char const* const command :
          {"ps", "stats", "watch", "top", "epochs", "labels", "leaks", "pins", "waterfall", "doctor", "map", "profile",
-          "diff",
-          "export", "serve", "record", "report", "completion", "man"}) {
+          "diff", "export", "serve", "record", "report", "completion", "man"}) {
         answer const a = tool({command, "--help"});
         BOOST_TEST(a.code == 0, command);
         BOOST_TEST(contains(a.out, std::string{"Example: tslab "} + command), command);
