@@ -42,6 +42,7 @@ import tslab.slab;
 #include "thread_record.hpp"
 #include "fork_exclusion.hpp"
 #include "epoch_slabs.hpp"
+#include "cache_bins.hpp"
 #include "thread_cache.hpp"
 #include "source_places.hpp"
 #include "heap_profiler.hpp"
