@@ -94,11 +94,11 @@ BOOST_AUTO_TEST_CASE(whether_to_publish_is_a_number_too)
     death::outcome const end = death::of([](death::notes&) {
         ::setenv("TSLAB_PUBLISH", "no", 1);
         {
-            tslab::allocator const heap;
+            tslab::allocator heap;
             must(heap.state().published().is_published(), "published, since the value is ignored");
         }
         ::setenv("TSLAB_PUBLISH", "0", 1);
-        tslab::allocator const heap;
+        tslab::allocator heap;
         must(!heap.state().published().is_published(), "not published");
     });
     BOOST_TEST(end.text == "tslab: TSLAB_PUBLISH=\"no\" is ignored: a whole number from 0 to 1 is expected\n");

@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(phases_that_end_everywhere_are_counted_once_and_exactly)
                 tslab::epoch_scope scope{heap, "scope " + std::to_string((n + static_cast<unsigned>(t)) % 25)};
                 std::vector<std::pair<void*, std::size_t>> all;
                 for (std::size_t i = 0; i < n % 40; ++i) {
-                    std::size_t const size = 64 << i % 4;   // each is the size of a class
+                    std::size_t const size = std::size_t{64} << i % 4;   // each is the size of a class
                     all.emplace_back(scope.resource()->allocate(size), size);
                     objects.fetch_add(1);
                     bytes.fetch_add(size);
