@@ -26,7 +26,39 @@ RECORDS = [
     ("THREAD", "tslab_thread_stats", "A thread that used the heap."),
     ("CLOSE", "tslab_close_stats", "The last timed close."),
     ("WATERFALL", "tslab_waterfall_stats", "The resident memory of the process by use."),
+    ("SHARE", "tslab_class_share", "The part of one class in one epoch."),
+    ("LOCK_TIMES", "tslab_lock_timing_stats", "Timed acquisitions of locks, of a class or of the heap."),
+    ("SAMPLING", "tslab_sampling_stats", "What sampling found: one allocation in 1,024 while it was on, and every repair."),
 ]
+# Structures without figures of their own, in front of the others that have them as members.
+PLAIN = """\
+/* Durations counted by powers of two. Bucket 0 holds 0 ns, bucket b from 2^(b-1) to 2^b - 1; the last one holds all above. It is a member
+ * of others and does not grow. */
+#define TSLAB_HISTOGRAM_BUCKETS 40
+typedef struct tslab_histogram {
+    uint64_t buckets[TSLAB_HISTOGRAM_BUCKETS];
+} tslab_histogram;
+
+/* Timed events: by the clock (wall), of the processor (cpu), and the difference, in which the thread did not run (wait). It is a member
+ * of others and does not grow. */
+typedef struct tslab_timing_stats {
+    uint64_t samples;
+    uint64_t wall_ns_sum;
+    uint64_t cpu_ns_sum;
+    uint64_t wait_ns_sum;
+    uint64_t wall_ns_max;
+    uint64_t cpu_ns_max;
+    uint64_t wait_ns_max;
+    tslab_histogram wall;
+    tslab_histogram wait;
+} tslab_timing_stats;
+
+/* Timed acquisitions of locks by duration. */
+typedef struct tslab_lock_histograms {
+    tslab_histogram wait;
+    tslab_histogram hold;
+} tslab_lock_histograms;
+"""
 # Members that are no figures; they come first, so that figures can be appended.
 FIRST = {
     "CLASS": [("tslab_contention_stats", "contention", "of all labels")],
@@ -36,6 +68,8 @@ FIRST = {
               ("tslab_text", "function", "the function of that place"),
               ("uint32_t", "line", "the line of that place")],
     "LABEL": [("tslab_contention_stats", "contention", "of all classes, and of the epochs' own bookkeeping")],
+    "SAMPLING": [("tslab_timing_stats", "alloc", "allocations"), ("tslab_timing_stats", "free", "frees that leave the fast path"),
+                 ("tslab_timing_stats", "repair", "repairs of slab lists")],
 }
 MEMBER = re.compile(r"^TSLAB_(FIGURE|COUNTED|SUMMED|CLASS_SUM)\((.*)$")
 
@@ -73,7 +107,7 @@ def text():
            " * The figures of a snapshot, made by c/figures.py from modules/stats/figures.def. docs/stats-reference.md says what each is",
            " * for. Members are only appended. TSLAB_UNKNOWN: a figure that was not asked for, or cannot be had. */",
            "#ifndef TSLAB_C_FIGURES_H", "#define TSLAB_C_FIGURES_H", "", "#include <tslab/c/base.h>", "",
-           "/* The value of a figure that was not asked for, or cannot be had. */", "#define TSLAB_UNKNOWN UINT64_MAX", ""]
+           "/* The value of a figure that was not asked for, or cannot be had. */", "#define TSLAB_UNKNOWN UINT64_MAX", "", PLAIN]
     figures, kept = table(), kept_order()
     for record, structure, about in RECORDS:
         extra = [(kind, name, help_text) for kind, name, help_text in FIRST.get(record, [])]

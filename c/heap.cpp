@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Heaps: their options, beginning and end.
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cstddef>
@@ -44,6 +45,7 @@ constexpr tslab_heap_options defaults() noexcept
             .sampling = false,
             .huge_pages = false,
             .publish = true,
+            .cost_labels = 0,
             .limit = TSLAB_UNSET};
 }
 
@@ -93,6 +95,8 @@ allocator_options options_of(tslab_heap_options const& o)
     to.sampling = o.sampling;
     to.huge_pages = o.huge_pages;
     to.publish = o.publish;
+    to.cost_labels = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(o.cost_labels, std::numeric_limits<std::uint32_t>::max()));   // refused if too many
     to.limit = number<std::size_t>("limit", o.limit, most);
     return to;
 }

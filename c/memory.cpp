@@ -62,6 +62,16 @@ tslab_epoch tslab_epoch_advance(tslab_heap* heap) noexcept
     return is_null(heap, "tslab_epoch_advance: the heap is null") ? tslab_epoch{} : of(of(heap).advance());
 }
 
+bool tslab_epoch_open(tslab_heap* heap, char const* label, tslab_epoch* e) noexcept
+{
+    if (is_null(heap, "tslab_epoch_open: the heap is null") ||
+        is_null(e, "tslab_epoch_open: the place for the epoch is null", &of(heap)))
+        return false;
+    auto const opened = of(heap).open_epoch(text_of(label), false, std::source_location{});
+    *e = of(opened.epoch);
+    return !opened.shared;
+}
+
 bool tslab_epoch_close(tslab_heap* heap, tslab_epoch e, tslab_close_report* report, std::size_t size) noexcept
 {
     return !is_null(heap, "tslab_epoch_close: the heap is null") && give(of(heap).close(of(e)), report, size);
@@ -86,6 +96,27 @@ bool tslab_epoch_set_label(tslab_heap* heap, tslab_epoch e, char const* label) n
 bool tslab_epoch_is_active(tslab_heap const* heap, tslab_epoch e) noexcept
 {
     return !is_null(heap, "tslab_epoch_is_active: the heap is null") && of(heap).is_active(of(e));
+}
+
+std::uint32_t tslab_epoch_refcount(tslab_heap const* heap, tslab_epoch e) noexcept
+{
+    return is_null(heap, "tslab_epoch_refcount: the heap is null") ? 0 : of(heap).refcount(of(e));
+}
+
+void tslab_size_class_of(std::size_t bytes, bool by_handle, tslab_size_class* out, std::size_t size) noexcept
+{
+    if (is_null(out, "tslab_size_class_of: the place for the class is null"))
+        return;
+    tslab_size_class c{.class_index = tslab::large_class, .object_size = 0, .objects_per_slab = 0, .pages_per_slab = 0};
+    if (bytes <= (by_handle ? tslab::max_handle_size : tslab::max_class_size)) {
+        unsigned const bin = by_handle ? tslab::handle_bin_of(bytes) : tslab::class_of(bytes);
+        tslab::bin_geometry const& b = tslab::bins[bin];
+        c = {.class_index = tslab::class_of_bin(bin),
+             .object_size = b.size,
+             .objects_per_slab = b.slab_slots(),
+             .pages_per_slab = b.pages};
+    }
+    copy_out(c, out, size);
 }
 
 namespace {

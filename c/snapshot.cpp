@@ -21,12 +21,9 @@ import tslab.slab;
 import tslab.stats;
 import tslab.tls_cache;
 #include "internal.hpp"
+#include "snapshot.hpp"
 
 using namespace tslab::c;
-
-struct tslab_snapshot {
-    tslab::snapshot of;
-};
 
 namespace {
 
@@ -40,12 +37,6 @@ template <class T> T plain(T const& v) noexcept { return v; }
 #define TSLAB_SUMMED(member, name, unit, help, sum) to.member = s.member;
 #define TSLAB_CLASS_SUM(member, of_class, name, kind, unit, help) to.member = s.member;
 
-tslab_contention_stats plain(tslab::contention_stats const& s) noexcept
-{
-    // Without the table: this structure does not grow.
-    return {s.lock_fast_acquire, s.lock_contended, s.bitmap_alloc_cas_retries, s.bitmap_free_cas_retries};
-}
-
 tslab_global_stats plain(tslab::global_stats const& s) noexcept
 {
     tslab_global_stats to{};
@@ -57,7 +48,7 @@ tslab_global_stats plain(tslab::global_stats const& s) noexcept
 tslab_class_stats plain(tslab::class_stats const& s) noexcept
 {
     tslab_class_stats to{};
-    to.contention = plain(s.contention);
+    to.contention = contention_of(s.contention);
 #define TSLAB_OF_CLASS
 #include "../modules/stats/figures.def"
     return to;
@@ -79,7 +70,7 @@ tslab_epoch_stats plain(tslab::epoch_stats const& s) noexcept
 tslab_label_stats plain(tslab::label_stats const& s) noexcept
 {
     tslab_label_stats to{};
-    to.contention = plain(s.contention);
+    to.contention = contention_of(s.contention);
 #define TSLAB_OF_LABEL
 #include "../modules/stats/figures.def"
     return to;
@@ -122,6 +113,8 @@ bool give(List const& all, std::size_t index, T* out, std::size_t size) noexcept
 static_assert(static_cast<int>(tslab::lifecycle::drained) == 3 && static_cast<int>(tslab::epoch_state::closing) == 1);
 
 }
+
+tslab_close_stats tslab::c::close_of(close_stats const& s) noexcept { return ::plain(s); }
 
 tslab_snapshot* tslab_snapshot_take(tslab_heap const* heap, bool residency) noexcept
 {
@@ -229,8 +222,8 @@ std::uint64_t tslab_snapshot_misuses(tslab_snapshot const* s, tslab_misuse kind)
     if (is_null(s, "tslab_snapshot_misuses: the snapshot is null"))
         return 0;
     auto const name = tslab::name_of(static_cast<tslab::misuse>(kind));
-    auto const at = std::find_if(s->of.misuses.begin(), s->of.misuses.end(),
-                                 [&](tslab::named_count const& one) { return one.name == name; });
+    auto const at =
+        std::ranges::find_if(s->of.misuses, [&](tslab::named_count const& one) { return one.name == name; });
     return at != s->of.misuses.end() ? at->count : 0;
 }
 

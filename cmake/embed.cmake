@@ -60,6 +60,6 @@ std::optional<std::string_view> tslab::tool::asset(std::string_view path)
 }
 ]])
     list(APPEND sources ${folder}/assets.cpp)
-    set_source_files_properties(${sources} PROPERTIES CXX_SCAN_FOR_MODULES OFF)
+    set_source_files_properties(${sources} PROPERTIES CXX_SCAN_FOR_MODULES OFF SKIP_PRECOMPILE_HEADERS ON)
     target_sources(${target} PRIVATE ${sources})
 endfunction()

@@ -24,6 +24,8 @@ tslab_install_component(tslab-core tslab_core)
 tslab_install_component(tslab-inspect tslab_inspect)
 if(TARGET tslab_boost)
     tslab_install_component(tslab-boost tslab_boost)
+    install(TARGETS tslab_asio EXPORT tslab-boost
+        FILE_SET headers DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 endif()
 
 # For programs without modules: the headers, libtslab.so and libtslab.a, which pkg-config and the component "headers" find; and for

@@ -20,6 +20,7 @@ using tslab::epoch_scope;
 using tslab::escape_detection;
 using tslab::resource_options;
 using tslab::set_escape_detection;
+using tslab::stl_allocator;
 using tslab::threading;
 }
 
@@ -38,7 +39,9 @@ using tslab::over_limit;
 using tslab::refusal;
 using tslab::soft_limit_event;
 using tslab::soft_limit_handler;
+using tslab::stack_walk;
 using tslab::this_thread_number;
+using tslab::this_thread_sampling;
 }
 
 // tslab.slab
@@ -85,6 +88,8 @@ using tslab::named_count;
 using tslab::now_ns;
 using tslab::now_ns_coarse;
 using tslab::page_use;
+using tslab::phase_cost_stats;
+using tslab::quarter_histogram;
 using tslab::read_rss_bytes;
 using tslab::read_rss_bytes_of;
 using tslab::residency_known;
@@ -128,6 +133,7 @@ using tslab::for_each_derived;
 using tslab::for_each_field;
 using tslab::from_json;
 using tslab::global_timing_name;
+using tslab::heap_profile;
 using tslab::json_writer;
 using tslab::leak;
 using tslab::name_of;
@@ -139,8 +145,11 @@ using tslab::pin;
 using tslab::pin_share;
 using tslab::printable;
 using tslab::processes_with_heaps;
+using tslab::profiled_mapping;
+using tslab::profiled_stack;
 using tslab::ratio;
 using tslab::ratio_limits;
+using tslab::read_heap_profile;
 using tslab::severity;
 using tslab::severity_name;
 using tslab::snapshot_error;

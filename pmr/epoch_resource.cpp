@@ -13,6 +13,8 @@ module;
 #include <optional>
 #include <source_location>
 #include <stdexcept>
+#include <string_view>
+#include <utility>
 module tslab.pmr;
 
 import tslab.stats;
@@ -65,7 +67,8 @@ address_map const& map_for(allocator& heap, resource_options const& o)
 
 }
 
-epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_location at)
+// always_inline, and the destructor: into those of epoch_scope below.
+[[gnu::always_inline]] epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_location at)
     : map_{&map_for(heap, o)},
       domain_{epoch_domain::already_entered{},
               heap,
@@ -93,7 +96,7 @@ epoch_resource::epoch_resource(allocator& heap, options const& o, std::source_lo
     heap().set_soft_limit(epoch(), o.soft_limit);
 }
 
-epoch_resource::~epoch_resource()
+[[gnu::always_inline]] epoch_resource::~epoch_resource()
 {
     std::optional<turn> last_use;   // if it overlaps another one, that is reported, and it goes on
     if constexpr (finds_overlaps)
@@ -130,19 +133,12 @@ void epoch_resource::report_leak(live_count const& leaked, std::uint32_t place) 
                             .line = made_at != nullptr ? made_at->line : 0});
 }
 
-void epoch_resource::report_overlap(std::uint64_t other) noexcept
+void epoch_resource::report_overlap(std::uint64_t other) const noexcept
 {
     if (other == this_thread_number())   // a signal handler has interrupted a use
         return heap().state().misused({.kind = misuse::reentry});
     shared_text::copy const label = heap().label_of(epoch());
     heap().state().misused({.kind = misuse::overlapping_use, .epoch_label = label.view(), .other_thread = other});
-}
-
-void* epoch_resource::do_allocate(std::size_t bytes, std::size_t alignment) { return allocate(bytes, alignment); }
-
-void epoch_resource::do_deallocate(void* p, std::size_t bytes, std::size_t alignment)
-{
-    deallocate(p, bytes, alignment);
 }
 
 bool epoch_resource::do_is_equal(std::pmr::memory_resource const& other) const noexcept { return this == &other; }
@@ -221,7 +217,7 @@ void epoch_resource::throw_refused() const
 
 /// On a thread that did not make the resource: allocates from that thread's own cache in the epoch, if one is attached.
 [[gnu::always_inline]] inline epoch_resource::from_elsewhere
-epoch_resource::allocate_elsewhere(std::size_t code) const noexcept
+epoch_resource::allocate_elsewhere(std::size_t code) noexcept
 {
     thread_record* const me = heap().state().record();
     if (me == nullptr || !me->enter()) [[unlikely]]
@@ -233,6 +229,7 @@ epoch_resource::allocate_elsewhere(std::size_t code) const noexcept
         p = l->allocate_at(code);
         if (p == nullptr) [[unlikely]]
             p = l->refill(static_cast<unsigned>(code / bin_code_step), *me);
+        note_visit(*l);
     }
     me->leave();
     return {p, open};
@@ -445,6 +442,33 @@ std::uint64_t epoch_resource::release() noexcept
     if (serial_)
         static_cast<void>(take_over());
     return domain_.shares_epoch() ? heap().release_part(epoch(), cache_, this) : heap().release_epoch(epoch(), cache_);
+}
+
+// Scopes. They are here so that the begin and the end of a resource are part of theirs.
+
+epoch_scope::epoch_scope(allocator& heap, std::string_view label, std::source_location at)
+    : own_{std::in_place, heap, resource_options{.label = label}, at}, resource_{&*own_}
+{
+    resource_->domain().push();   // the resource has entered the domain; push makes it the thread's current one
+}
+
+epoch_scope::epoch_scope(allocator& heap, resource_options const& o, std::source_location at)
+    : own_{std::in_place, heap, o, at}, resource_{&*own_}
+{
+    resource_->domain().push();
+}
+
+epoch_scope::epoch_scope(epoch_resource& resource, std::source_location at) : resource_{&resource}
+{
+    resource.domain().enter(at);
+}
+
+epoch_scope::~epoch_scope()
+{
+    epoch_domain& d = resource_->domain();
+    bool const at_home = d.pop_at_end();
+    if (!own_.has_value() && at_home)
+        d.leave();
 }
 
 }

@@ -118,22 +118,34 @@ private:
     [[nodiscard, gnu::always_inline]] inline void* allocate_plain(std::size_t bytes, std::size_t alignment)
     {
         thread_cache& l = *cache_.load(std::memory_order_relaxed);
+        if (l.key() != this_thread.key) [[unlikely]]   // first: a visitor has not done anything else then
+            return allocate_visiting(bytes, alignment);
         std::size_t const code = code_of(bytes);
-        if (code != no_code && alignment <= fast_alignment && l.key() == this_thread.key) [[likely]] {
+        if (code != no_code && alignment <= fast_alignment) [[likely]] {
             if (void* const p = l.allocate_at(code)) [[likely]]
                 return p;
             return refill(l, code);
         }
         return allocate_slow(bytes, alignment);
     }
+    // `VisitHere`: with the path of visitors inline, for a function of the library.
+    template <bool VisitHere = false>
     [[gnu::always_inline]] inline void deallocate_plain(void* p, std::size_t bytes, std::size_t alignment)
     {
         if (alignment > fast_alignment) [[unlikely]]
             return deallocate_slow(p, bytes, alignment);
         thread_cache& l = *cache_.load(std::memory_order_relaxed);
         std::size_t const code = code_of(bytes);
-        if (code == no_code || l.key() != this_thread.key || !l.deallocate_at(code, *map_, p)) [[unlikely]]
-            deallocate_slow(p, bytes, fast_alignment);   // up to that, the alignment makes no difference
+        if (code == no_code) [[unlikely]]
+            return deallocate_slow(p, bytes, fast_alignment);   // up to that, the alignment makes no difference
+        if (l.key() != this_thread.key) [[unlikely]] {
+            if constexpr (VisitHere)
+                return visit_deallocate(p, bytes, code);
+            else
+                return deallocate_visiting(p, bytes, code);
+        }
+        if (!l.deallocate_at(code, *map_, p)) [[unlikely]]
+            deallocate_slow(p, bytes, fast_alignment);
     }
     // For checked builds: see memory_checks.
     [[nodiscard]] void* allocate_checked(std::size_t bytes, std::size_t alignment);
@@ -143,12 +155,20 @@ private:
     [[nodiscard]] void* allocate_in_turn(std::size_t bytes, std::size_t alignment);
     void deallocate_in_turn(void* p, std::size_t bytes, std::size_t alignment);
     class turn;
-    void report_overlap(std::uint64_t other) noexcept;
+    void report_overlap(std::uint64_t other) const noexcept;
     [[nodiscard]] bool is_interrupted() const noexcept;
 
     void set_limits(options const& o);
     [[nodiscard]] static void* refill(thread_cache& l, std::size_t code);
     [[noreturn, gnu::cold]] void throw_refused() const;
+    [[nodiscard]] void* allocate_visiting(std::size_t bytes, std::size_t alignment);
+    void deallocate_visiting(void* p, std::size_t bytes, std::size_t code);
+    void visit_deallocate(void* p, std::size_t bytes, std::size_t code);
+    struct visit;
+    [[nodiscard]] visit enter_visited() const noexcept;
+    [[nodiscard]] void* end_visit(std::size_t bytes, std::size_t alignment);
+    void end_visit(void* p, std::size_t bytes);
+    void note_visit(thread_cache& l) noexcept;
     void* allocate_slow(std::size_t bytes, std::size_t alignment);
     void deallocate_slow(void* p, std::size_t bytes, std::size_t alignment);
     [[nodiscard]] void* allocate_rare(std::size_t bytes, std::size_t alignment);
@@ -158,7 +178,7 @@ private:
         void* p;
         bool asked;
     };
-    [[nodiscard]] from_elsewhere allocate_elsewhere(std::size_t code) const noexcept;
+    [[nodiscard]] from_elsewhere allocate_elsewhere(std::size_t code) noexcept;
     [[nodiscard]] bool deallocate_elsewhere(std::size_t code, void* p) noexcept;
     [[nodiscard]] bool deallocate_remote(thread_record& me, unsigned bin, void* p) const noexcept;
     [[nodiscard]] void* allocate_class(unsigned c, refusal& why) noexcept;
@@ -171,8 +191,10 @@ private:
     atomic<thread_cache*> cache_{&no_cache};
     address_map const* map_;   // the heap's; of a count-only resource the empty map: no fast frees
     epoch_domain domain_;
-    bool on_fast_path_ = false;          // in a checked build: the resource's thread is on its fast path
-    bool const serial_;                  // see threading::serial
+    bool on_fast_path_ = false;   // in a checked build: the resource's thread is on its fast path
+    bool const serial_;           // see threading::serial
+    /// Names the resource for ever, for threads that did not make it; 0 until one has a cache in its epoch.
+    atomic<std::uint64_t> visit_number_{0};
     atomic<std::uint64_t> used_by_{0};   // where overlaps are found: the number of the thread whose use is under way
 };
 

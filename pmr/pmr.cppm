@@ -7,10 +7,13 @@ module;
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory_resource>
+#include <new>
 #include <optional>
 #include <source_location>
 #include <string_view>
+#include <type_traits>
 export module tslab.pmr;
 
 export import tslab.epoch;
@@ -23,4 +26,5 @@ import tslab.tls_cache;
 #include "epoch_resource.hpp"
 #include "epoch_scope.hpp"
 #include "escape.hpp"
+#include "stl_allocator.hpp"
 // clang-format on

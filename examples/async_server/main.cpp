@@ -3,7 +3,8 @@
 //
 // A server whose requests are coroutines on a pool of threads. A request begins on one thread and goes on, after each wait, on
 // whichever is free. Its memory goes with it: a serial resource in an epoch of its own, with the route as its label. So the
-// threads of a request all allocate from one cache, without locks, and a snapshot says whose memory it is wherever it runs.
+// threads of a request all allocate from one cache, without locks, and a snapshot says whose memory it is wherever it runs. Nothing of a
+// request is malloc's, Asio's operations included: the tests steady_state_async_server* count.
 //
 //     async_server [--port N]          serves until it is interrupted; a request is a line "<route> <rows>"
 //     async_server --load SECONDS      drives itself and reports throughput and attribution
@@ -21,9 +22,11 @@
 #include <map>
 #include <memory_resource>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <tslab/asio.hpp>
 #include <vector>
 
 import tslab;
@@ -41,18 +44,66 @@ struct settings {
     bool with_tslab = true;
 };
 
-/// The memory of one request: an epoch of its own, or malloc's.
-class request_memory {
+// Executors and sockets by their own types: one that hides its type has no allocator for what is posted to it.
+using executor = asio::io_context::executor_type;
+using socket = asio::basic_stream_socket<tcp, executor>;
+template <class Result> using awaitable = asio::awaitable<Result, executor>;
+
+/// One request: its memory, an epoch of its own or malloc's, and what it makes in it, step by step. It is no coroutine, so it has no
+/// frame to allocate.
+class request {
 public:
-    request_memory(tslab::allocator* heap, std::string_view route)
+    request(tslab::allocator* heap, std::size_t route, unsigned wanted)
+        : wanted_{wanted}, own_{}, memory_{make(heap, routes[route])}, rows_{memory_}, groups_{memory_}
     {
-        if (heap != nullptr)   // serial: a coroutine does one thing at a time, on whichever thread
-            own_.emplace(*heap, tslab::resource_options{.label = route, .threading = tslab::threading::serial});
+        rows_.reserve(wanted_);
     }
-    std::pmr::memory_resource* get() { return own_ ? &*own_ : std::pmr::new_delete_resource(); }
+    std::pmr::memory_resource* memory() { return memory_; }
+
+    /// Makes the next rows, or groups them when they are all there. False if nothing was left to do.
+    bool step()
+    {
+        if (grouped_)
+            return false;
+        for (std::size_t const end = std::min<std::size_t>(rows_.size() + 32, wanted_); rows_.size() < end;) {
+            std::size_t const i = rows_.size();
+            rows_.emplace_back("a row whose text is too long for the small buffer of a string: ");
+            char digits[8];
+            rows_.back().append(digits, std::to_chars(digits, digits + sizeof digits, i * 7 % 50).ptr);
+        }
+        if (rows_.size() < wanted_)
+            return true;
+        for (std::pmr::string const& row : rows_)
+            ++groups_[row];
+        grouped_ = true;
+        return true;
+    }
+    /// What it holds, by its own count: the vector and its strings; nodes and their keys.
+    std::size_t objects() const { return 1 + rows_.size() + 2 * groups_.size(); }
+
+    std::pmr::string answer() const
+    {
+        char text[64];
+        int const n = std::snprintf(text, sizeof text, "%zu rows, %zu groups\n", rows_.size(), groups_.size());
+        return {text, static_cast<std::size_t>(n), memory_};
+    }
 
 private:
+    std::pmr::memory_resource* make(tslab::allocator* heap, std::string_view route)
+    {
+        if (heap == nullptr)
+            return std::pmr::new_delete_resource();
+        // serial: a coroutine does one thing at a time, on whichever thread
+        return &own_.emplace(*heap, tslab::resource_options{.label = route, .threading = tslab::threading::serial},
+                             std::source_location::current());
+    }
+
+    unsigned wanted_;
+    bool grouped_ = false;
     std::optional<tslab::epoch_resource> own_;
+    std::pmr::memory_resource* memory_;
+    std::pmr::vector<std::pmr::string> rows_;
+    std::pmr::map<std::pmr::string, std::size_t> groups_;
 };
 
 class server {
@@ -60,7 +111,7 @@ public:
     server(asio::io_context& pool, tslab::allocator* heap, settings const& with)
         : pool_{pool},
           heap_{heap},
-          listener_{pool, {asio::ip::address_v4::loopback(), static_cast<std::uint16_t>(with.port)}}
+          listener_{pool.get_executor(), {asio::ip::address_v4::loopback(), static_cast<std::uint16_t>(with.port)}}
     {
         asio::co_spawn(pool_, accept(), asio::detached);
     }
@@ -74,73 +125,67 @@ public:
     std::array<std::atomic<std::uint64_t>, routes.size()> objects{};   ///< and what those hold, by their own count
 
 private:
-    asio::awaitable<void> accept()
+    awaitable<void> accept()
     {
         for (;;)
-            asio::co_spawn(pool_, talk(co_await listener_.async_accept(asio::use_awaitable)), asio::detached);
+            asio::co_spawn(pool_, talk(co_await listener_.async_accept(asio::deferred)), asio::detached);
     }
-    asio::awaitable<void> talk(tcp::socket peer)
+    /// Serves a connection. This coroutine's frame is the only one, and lives as long as the connection does: `deferred` awaits
+    /// an operation in it. So a request calls malloc for nothing: operations between requests have their state in the memory of the
+    /// connection, the answer and its operation in the request's.
+    awaitable<void> talk(socket peer)
     {
-        std::string line;
+        std::pmr::unsynchronized_pool_resource own;
+        std::pmr::string line{&own};
+        auto const in_own_memory = [&own] { return tslab::bind_memory(&own, asio::deferred); };
         try {
             for (;;) {
                 std::size_t const n =
-                    co_await asio::async_read_until(peer, asio::dynamic_buffer(line, 256), '\n', asio::use_awaitable);
-                std::string const answer = co_await handle(line.substr(0, n - 1));
+                    co_await asio::async_read_until(peer, asio::dynamic_buffer(line, 256), '\n', in_own_memory());
+                std::size_t route = 0;
+                unsigned wanted = 0;
+                if (!understood({line.data(), n - 1}, route, wanted)) {
+                    co_await asio::async_write(peer, asio::buffer("not understood\n", 15), in_own_memory());
+                    line.erase(0, n);
+                    continue;
+                }
                 line.erase(0, n);
-                co_await asio::async_write(peer, asio::buffer(answer), asio::use_awaitable);
+                auto const began_on = std::this_thread::get_id();
+                request r{heap_, route, wanted};
+                while (r.step())   // goes on on any thread of the pool, as after an answer of a database
+                    co_await asio::post(pool_, in_own_memory());
+                if (stage != running) {
+                    while (stage == moving) {   // allocates on whichever thread it comes to
+                        std::pmr::string const more(100, '.', r.memory());
+                        co_await asio::post(pool_, in_own_memory());
+                    }
+                    objects[route] += r.objects();
+                    ++still;
+                    while (stage == held)
+                        co_await asio::post(pool_, in_own_memory());
+                }
+                ++served;
+                moved += std::this_thread::get_id() != began_on ? 1 : 0;
+                std::pmr::string const answer = r.answer();
+                co_await asio::async_write(peer, asio::buffer(answer), tslab::bind_memory(r.memory(), asio::deferred));
             }
         } catch (boost::system::system_error const&) {   // the peer has left
         }
     }
-    /// Goes on on any thread of the pool, as after an answer of a database.
-    static asio::awaitable<void> wait_for_others()
+    /// Whether the line is a request, "<route> <rows>".
+    static bool understood(std::string_view line, std::size_t& route, unsigned& wanted)
     {
-        co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
-    }
-    asio::awaitable<std::string> handle(std::string line)
-    {
-        std::size_t route = 0;
         while (route < routes.size() && !line.starts_with(routes[route]))
             ++route;
-        unsigned wanted = 0;
-        if (route == routes.size() ||
-            std::from_chars(line.data() + routes[route].size() + 1, line.data() + line.size(), wanted).ec !=
-                std::errc{})
-            co_return "not understood\n";
-        auto const began_on = std::this_thread::get_id();
-
-        request_memory memory{heap_, routes[route]};
-        std::pmr::vector<std::pmr::string> rows{memory.get()};
-        rows.reserve(wanted);
-        for (unsigned i = 0; i < wanted; ++i) {
-            rows.emplace_back("a row whose text is too long for the small buffer of a string: ") +=
-                std::to_string(i * 7 % 50);
-            if (i % 32 == 31)
-                co_await wait_for_others();
-        }
-        std::pmr::map<std::pmr::string, std::size_t> groups{memory.get()};
-        for (std::pmr::string const& row : rows)
-            ++groups[row];
-        co_await wait_for_others();
-        if (stage != running) {
-            while (stage == moving) {   // allocates on whichever thread it comes to
-                std::pmr::string const more(100, '.', memory.get());
-                co_await wait_for_others();
-            }
-            objects[route] += 1 + rows.size() + 2 * groups.size();   // the vector and its strings; nodes and their keys
-            ++still;
-            while (stage == held)
-                co_await wait_for_others();
-        }
-        ++served;
-        moved += std::this_thread::get_id() != began_on ? 1 : 0;
-        co_return std::to_string(rows.size()) + " rows, " + std::to_string(groups.size()) + " groups\n";
+        if (route == routes.size() || line.size() <= routes[route].size())
+            return false;
+        char const* const digits = line.data() + routes[route].size() + 1;
+        return std::from_chars(digits, line.data() + line.size(), wanted).ec == std::errc{};
     }
 
     asio::io_context& pool_;
     tslab::allocator* heap_;
-    tcp::acceptor listener_;
+    asio::basic_socket_acceptor<tcp, executor> listener_;
 };
 
 /// Sends requests over one connection, one after another, until `stop`; the routes take turns.
@@ -264,6 +309,7 @@ int main(int argc, char** argv)
         pool.stop();
     } else {
         std::printf("listening on 127.0.0.1:%u\n", s.port());
+        std::fflush(stdout);
     }
     threads.clear();
     return right ? 0 : 1;

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The program the README quotes: a request's memory lives in a scope, and the heap can say whose memory it holds.
+// The program that docs/quick-start.md quotes: a request's memory lives in a scope, and the heap can say whose memory it holds.
 #include <chrono>
 #include <cstdio>
 #include <memory_resource>

@@ -32,7 +32,7 @@ void* allocator::refuse_early(unsigned bin, epoch_id e, refusal& why) noexcept
         why = refusal::out_of_memory;
         state_.counts_of(me, class_of_bin(bin))[class_event::out_of_memory].add();
         // If the record could not be made a moment ago and exists now, this is no call from inside an operation.
-        if (me != nullptr && me->activity.load(std::memory_order_relaxed) != 0)
+        if (me != nullptr && me->activity.load(std::memory_order_relaxed) != 0 && !me->profile.walking)
             state_.misused({.kind = misuse::reentry});
     }
     return nullptr;
@@ -69,24 +69,40 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
                                 bool by_handle) noexcept
 {
     thread_record* const me = state_.record();
+    profiled_site* const site = me != nullptr && state_.profiler().on() ? choose_profiled(*me, bytes, e) : nullptr;
     std::uint32_t const one_in = me != nullptr ? state_.sample_one_in() : 0;
     if (one_in == 0)
-        return take_large(bytes, alignment, e, owner, me, why, by_handle);
+        return take_large(bytes, alignment, e, owner, me, why, by_handle, site);
     // A countdown that began at another rate, or while sampling was off, is cut to what this rate can choose.
     me->large_to_sample = std::min(me->large_to_sample, 2 * one_in - 1);
     if (--me->large_to_sample != 0)
-        return take_large(bytes, alignment, e, owner, me, why, by_handle);
+        return take_large(bytes, alignment, e, owner, me, why, by_handle, site);
     me->large_to_sample = me->choose_sample();
     tick_clock::calibrate();
     sample_timer timer;
     timer.expect_wait();
-    void* const p = take_large(bytes, alignment, e, owner, me, why, by_handle);
+    void* const p = take_large(bytes, alignment, e, owner, me, why, by_handle, site);
     me->note_allocation(timer.read());
     return p;
 }
 
+/// Counts a large allocation down to the next one that the heap profile samples. Returns the entry of the calling thread's
+/// stack if it is this one.
+[[gnu::noinline]] profiled_site* allocator::choose_profiled(thread_record& me, std::size_t bytes, epoch_id e) noexcept
+{
+    if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) || inside_operation() ||
+        e.index >= state_.prepared_slots() || !is_active(e))
+        return nullptr;   // it will be refused
+    me.profile.to_large -= static_cast<double>(std::max<std::size_t>(bytes, 1));
+    if (me.profile.to_large > 0)
+        return nullptr;
+    me.profile.to_large = state_.profiler().draw(me.profile.seed);
+    return state_.profiler().find_site(me, bin_count,
+                                       state_.epoch_slabs_at(e.index).label_id.load(std::memory_order_relaxed));
+}
+
 void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner, thread_record* me,
-                            refusal& why, bool by_handle) noexcept
+                            refusal& why, bool by_handle, profiled_site* site) noexcept
 {
     class_counters& counts = state_.counts_of(me, large_class);
     auto const is_closed = [&counts, retried = why == refusal::retried] {
@@ -136,16 +152,20 @@ void* allocator::take_large(std::size_t bytes, std::size_t alignment, epoch_id e
         return nullptr;
     }
     state_.report_late_frees(*s);
-    if (std::uint32_t const page = state_.pages().index_of(*s); !by_handle && state_.pages().has_generations(page))
+    if (std::uint32_t const page = page_heap::index_of(*s); !by_handle && page_heap::has_generations(page))
         static_cast<void>(retire_generation(*s, 0));   // a handle that a heap left behind names nothing here
     large_allocation::make(*s, bytes, static_cast<std::uint32_t>(pages), owner);
+    large_allocation::set_sampled(*s, site != nullptr ? site->hash : 0);
     if (!home.add_large(*s, e.era, me, limit)) {
+        large_allocation::set_sampled(*s, 0);
         state_.pages().give(*s, static_cast<std::uint32_t>(pages), true);
         if (limit)
             home.note_refused(limit, me);
         why = limit ? refusal::limited : is_closed();
         return nullptr;
     }
+    if (site != nullptr)
+        state_.profiler().note_sample(*site, bytes);
     state_.count(me, heap_event::large_allocation);
     why = refusal::none;
     return s->base;

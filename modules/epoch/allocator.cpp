@@ -34,6 +34,13 @@ std::uint32_t checked_epoch_count(std::uint32_t n)
     return n;
 }
 
+std::uint32_t checked_cost_labels(std::uint32_t n)
+{
+    if (n > most_further_labels)
+        throw std::invalid_argument{"tslab: cost_labels must be at most 1,024"};
+    return n;
+}
+
 constexpr std::uint64_t default_thread_cache_kib = 32 << 10;
 constexpr std::uint32_t default_slab_cache = 32;
 constexpr std::uint64_t default_decay_ms = 1000;
@@ -79,6 +86,20 @@ bool background_purge_of(allocator_options const& o) noexcept
                               : number_in_environment(variable::background_purge).value_or(0) != 0;
 }
 
+heap_profiler::options profile_of(allocator_options const& o)
+{
+    std::uint64_t const most = range_of(variable::profile_interval).most;
+    if (o.profile_interval && *o.profile_interval > most)
+        throw std::invalid_argument{"tslab: profile_interval must be at most 1 TiB"};
+    stack_walk const by_environment = number_in_environment(variable::profile_frame_pointers).value_or(0) != 0
+                                          ? stack_walk::frame_pointers
+                                          : stack_walk::unwind_tables;
+    return {.interval = o.profile_interval ? *o.profile_interval
+                                           : number_in_environment(variable::profile_interval).value_or(0),
+            .walk = o.profile_walk.value_or(by_environment),
+            .seed = number_in_environment(variable::profile_seed).value_or(0)};
+}
+
 }
 
 allocator::allocator(options const& o)
@@ -94,15 +115,17 @@ allocator::allocator(options const& o)
               .background_purge = background_purge_of(o),
               .purge_on_pressure = o.purge_on_pressure,
               .checks = o.checks,
-              .guard_sampling = o.guard_sampling},
+              .guard_sampling = o.guard_sampling,
+              .profile = profile_of(o)},
              sizeof(epoch_record)},
-      labels_{&state_.stats()},
+      labels_{&state_.stats(), &state_, checked_cost_labels(o.cost_labels)},
       strict_{o.strict}
 {
     if (o.program_checks && !with_checks)
         note_unchecked();
     state_.reserve_in_fork({&advance_lock_, &prepare_lock_, &labels_.lock_for_fork()});
     set_sampling(o.sampling);
+    tick_clock::calibrate();
     if (o.limit) {
         if (!state_.limits().make_table(state_))
             throw std::bad_alloc{};

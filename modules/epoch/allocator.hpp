@@ -88,6 +88,8 @@ public:
     /// Sets the label of an epoch; labels of more than 31 bytes are cut and counted. Returns false if `e` is gone.
     bool set_label(epoch_id e, std::string_view label) noexcept;
     [[nodiscard]] bool is_active(epoch_id e) const noexcept;
+    /// How many domains are inside `e`; 0 if it is gone. Lock-free.
+    [[nodiscard]] std::uint32_t refcount(epoch_id e) const noexcept;
 
     // Memory by pointer. These do not throw.
 
@@ -346,7 +348,8 @@ private:
     [[nodiscard]] disarmed disarm_twin(void* p, request const* given, epoch_id const* by, bool keep) noexcept;
     void disarm_named(resolved const& named) noexcept;
     [[nodiscard]] void* take_large(std::size_t bytes, std::size_t alignment, epoch_id e, void const* owner,
-                                   thread_record* me, refusal& why, bool by_handle) noexcept;
+                                   thread_record* me, refusal& why, bool by_handle, profiled_site* site) noexcept;
+    [[nodiscard]] profiled_site* choose_profiled(thread_record& me, std::size_t bytes, epoch_id e) noexcept;
     void note_close(close_report const& report, shared_text::copy const& label, std::uint32_t label_id,
                     bool explicitly) noexcept;
     void count_timed(thread_record* me, close_report const& report) noexcept;
@@ -399,7 +402,7 @@ private:
     mutable atomic<std::uint64_t> frees_published_{0};   // the largest count that any snapshot returned
     bool strict_;
     void* self_ = this;
-    void* front_ = &self_;
+    void* front_ = static_cast<void*>(&self_);
 };
 
 }

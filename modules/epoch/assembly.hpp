@@ -8,6 +8,7 @@
 #pragma once
 #include "readable_heap.hpp"
 
+#include "cost_sums.hpp"
 #include "counter_sums.hpp"
 #include "page_walk.hpp"
 
@@ -115,7 +116,7 @@ inline void total_up(snapshot& s)
 
 inline std::string_view text_of(std::array<char, 64> const& name) noexcept
 {
-    return {name.data(), static_cast<std::size_t>(std::find(name.begin(), name.end(), '\0') - name.begin())};
+    return {name.data(), static_cast<std::size_t>(std::ranges::find(name, '\0') - name.begin())};
 }
 
 /// Fills in the limit of a label or of the heap, and what is counted against it.
@@ -291,8 +292,15 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     g.unmap_failures = stats.pages.unmap_failures.load(std::memory_order_relaxed);
     g.labels_in_overflow = stats.labels_in_overflow.value();
     g.labels_cut = stats.labels_cut.value();
+    g.cost_labels_in_overflow = stats.further_labels_missing.value();
     g.places_missing = stats.places_missing.value();
     g.unpublished_chunks = heap.missing_chunks();
+    g.profile_interval = stats.profile.interval;
+    g.profile_samples = stats.profile.samples.value();
+    g.profile_samples_dropped = stats.profile.samples_dropped.value();
+    g.profile_stacks = stats.profile.stacks.load(std::memory_order_relaxed);
+    g.profile_stacks_dropped = stats.profile.stacks_dropped.value();
+    g.profile_stacks_cut = stats.profile.stacks_cut.value();
     read_account(stats.accounts[label_buckets], g);
     for (std::size_t k = 0; k < misuse_count; ++k) {
         std::uint64_t const n = stats.misuses[k].value();
@@ -301,6 +309,7 @@ template <readable_heap Heap> snapshot assemble(Heap& heap, snapshot_options con
     }
     // Names last, so that every number counted above has one; a number without a name has no counts.
     std::vector<std::string> names = label_names(stats);
+    add_costs(heap, s, names);
     close_page const* const closes = heap.closes();
     for (std::uint32_t i = 0; i < label_buckets; ++i) {
         s.labels[i].label_id = i;

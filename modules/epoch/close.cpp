@@ -45,11 +45,14 @@ void complete(close_report& report, reclaim_result const& done) noexcept
 close_page* closes_of(heap_state& state) noexcept
 {
     close_page* made = state.closes().load(std::memory_order_relaxed);
-    if (made == nullptr && (made = state.make_stats_page<close_page>()) != nullptr) {
-        state.closes().store(made, std::memory_order_release);   // release: a reader of the pointer sees the zeroes
-        if (state.published().is_published(made))
-            state.stats().closes.store(made, std::memory_order_release);   // the same for readers outside
-    }
+    if (made != nullptr)
+        return made;
+    made = state.make_stats_page<close_page>();
+    if (made == nullptr)
+        return nullptr;
+    state.closes().store(made, std::memory_order_release);   // release: a reader of the pointer sees the zeroes
+    if (state.published().is_published(made))
+        state.stats().closes.store(made, std::memory_order_release);   // the same for readers outside
     return made;
 }
 
@@ -70,6 +73,8 @@ close_report allocator::reclaim_epoch(epoch_id e, bool closing, bool closed_befo
     thread_record* const me = state_.record();
     shared_text::copy const label = label_of(e);
     std::uint32_t const label_id = label_id_of(e);
+    std::uint32_t const place =
+        closing ? find_oldest_holder([&r](auto visit) { r.for_each_holder(visit); }).place : source_places::unknown;
     fork_exclusion const section{me};   // a fork waits: pages, and the slot, are in no set in between
     std::uint64_t const rss_before = read_rss_bytes();
     std::uint64_t const begin = now_ns();
@@ -77,6 +82,7 @@ close_report allocator::reclaim_epoch(epoch_id e, bool closing, bool closed_befo
     done.begin_ns = begin;
     done.rss_before = rss_before;
     done.label_id = label_id;
+    done.place = place;
     report.found = done.found || closed_before;
     if (!report.found)
         return report;

@@ -17,6 +17,8 @@ import tslab.stats;
 import tslab.slab;
 import tslab.tls_cache;
 
+#include "count_close.hpp"
+
 namespace tslab {
 
 /// The record of a claimed slot. Records are made in order, so that every slot below `prepared_slots` has one. Returns
@@ -81,12 +83,15 @@ inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t now, F fil
         std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) + 1;
     // No era while the fields change. release: a reader that sees a new field sees that the old era is over (see
     // read_epoch, and epoch_slabs::is_of).
-    r.set_era(0, std::memory_order_relaxed);
+    epoch_stats_page& published = r.stats;   // read once: see epoch_slabs::stats
+    r.era.store(0, std::memory_order_relaxed);
+    published.era.store(0, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
-    r.stats.opened_ns.store(now, std::memory_order_relaxed);
-    r.stats.enters.reset();
-    r.stats.exits.reset();
-    r.stats.allocations.reset();
+    published.opened_ns.store(now, std::memory_order_relaxed);
+    published.enters.reset();
+    published.exits.reset();
+    published.allocations.reset();
+    r.use = {.begun = tick_clock::stamp()};
     if (r.has_close_figures) [[unlikely]] {
         r.has_close_figures = false;
         r.stats.rss_before_close.store(0, std::memory_order_relaxed);
@@ -97,9 +102,11 @@ inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t now, F fil
     }
     if (r.closing_ns.load(std::memory_order_relaxed) != 0) [[unlikely]]
         r.set_closing_ns(0);
-    r.set_state(lifecycle::active);
+    r.state.store(lifecycle::active, std::memory_order_relaxed);
+    published.state.store(lifecycle::active, std::memory_order_relaxed);
     fill(era);
-    r.set_era(era, std::memory_order_release);   // release, and last: a reader that sees the era sees its fields
+    r.era.store(era, std::memory_order_release);   // release, and last: a reader that sees the era sees its fields
+    published.era.store(era, std::memory_order_release);
     return {r.index, era};
 }
 
@@ -128,9 +135,11 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     // Further labels are counted at each use.
     bool const had_label = r.had_label(label) && r.label_id.load(std::memory_order_relaxed) != label_registry::other;
     shared_text::packed words;
+    std::uint32_t cost_label = 0;
     if (!had_label) [[unlikely]] {
         words = shared_text::pack(label);
         result.label_id = labels_.number_of(label, words);
+        cost_label = labels_.cost_number_of(result.label_id, words);
     } else {
         result.label_id = r.label_id.load(std::memory_order_relaxed);
     }
@@ -145,7 +154,7 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
         guard.emplace(r.lock, me != nullptr ? me->site(no_class, result.label_id) : lock_site{});
     result.epoch = begin_epoch(r, now, [&](std::uint64_t era) __attribute__((no_thread_safety_analysis)) {
         if (!had_label) [[unlikely]]
-            r.set_label(words, result.label_id);
+            r.set_label(words, result.label_id, cost_label);
         if (l != nullptr) [[likely]]
             r.link(*l, era, this_thread.key, binding);
         if (enter) [[likely]]
@@ -156,12 +165,17 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
         light_barrier(me->activity);   // the era is visible before `counts` is read: see set_limit
     if (state_.limits().counts(result.label_id)) [[unlikely]]
         begin_counting(r, result.epoch.era, l, me);
-    state_.count(me, heap_event::epoch_open);
-    if (enter)
-        state_.count(me, heap_event::domain_enter);
     if (me != nullptr) [[likely]] {
+        heap_counters& counts = me->counts;   // read once: see epoch_slabs::stats
+        counts[heap_event::epoch_open].add();
+        if (enter)
+            counts[heap_event::domain_enter].add();
         me->slot_hint = r.index;
         me->clock_ns = now;
+    } else {
+        state_.count(nullptr, heap_event::epoch_open);
+        if (enter)
+            state_.count(nullptr, heap_event::domain_enter);
     }
     return result;
 }
@@ -210,7 +224,7 @@ epoch_id allocator::advance_locked() noexcept
     {
         lock_guard const guard{next.lock, next.site(me, no_class)};
         now = begin_epoch(next, now_ns_coarse(), [&](std::uint64_t) __attribute__((requires_capability(next.lock))) {
-            next.set_label({}, label_registry::unlabeled);
+            next.set_label({}, label_registry::unlabeled, label_registry::unlabeled);
         });
         if (state_.limits().counts(label_registry::unlabeled)) [[unlikely]]
             next.begin_counting(nullptr);
@@ -224,11 +238,15 @@ epoch_id allocator::advance_locked() noexcept
         return now;
     state_.count(me, heap_event::epoch_advance);
     epoch_record& old = record_of(before);
-    epoch_lock const guard{old, me, no_class, epoch_lock::then::keep};   // advance makes no system call
-    if (!old.is_active(before.era))
-        return now;   // another thread has closed it since, and its slot may have been reopened
-    state_.count(me, heap_event::epoch_close);
-    old.begin_closing();
+    reclaim_result ended;
+    {
+        epoch_lock const guard{old, me, no_class, epoch_lock::then::keep};   // advance makes no system call
+        if (!old.is_active(before.era))
+            return now;   // another thread has closed it since, and its slot may have been reopened
+        state_.count(me, heap_event::epoch_close);
+        old.begin_closing(ended);
+    }
+    note_phase(state_, me, ended);
     return now;
 }
 
@@ -238,12 +256,14 @@ bool allocator::set_label(epoch_id e, std::string_view label) noexcept
         return false;
     thread_record* const me = state_.record();
     fork_exclusion const section{me};
-    std::uint32_t const label_id = labels_.number_of(label);
+    shared_text::packed const words = shared_text::pack(label);
+    std::uint32_t const label_id = labels_.number_of(label, words);
+    std::uint32_t const cost_label = labels_.cost_number_of(label_id, words);
     epoch_record& r = record_of(e);
     lock_guard const guard{r.lock, r.site(me, no_class)};
     if (!r.is_open(e.era))
         return false;
-    r.set_label(shared_text::pack(label), label_id);
+    r.set_label(words, label_id, cost_label);
     if (r.count.on() || state_.limits().counts(label_id)) [[unlikely]] {
         r.begin_counting(nullptr);
         r.move_to_account();
@@ -259,6 +279,16 @@ bool allocator::is_active(epoch_id e) const noexcept
     // acquire: the state first, then the era; see epoch_slabs::is_of.
     return s.state.load(std::memory_order_acquire) == lifecycle::active &&
            s.era.load(std::memory_order_relaxed) == e.era;
+}
+
+std::uint32_t allocator::refcount(epoch_id e) const noexcept
+{
+    if (e.index >= state_.prepared_slots())
+        return 0;
+    epoch_slabs const& s = state_.epoch_slabs_at(e.index);
+    // acquire: the count is read before the era, so that it is none of a later epoch.
+    std::uint32_t const n = s.holds.load(std::memory_order_acquire);
+    return s.era.load(std::memory_order_relaxed) == e.era ? n : 0;
 }
 
 shared_text::copy allocator::label_of(epoch_id e) const noexcept

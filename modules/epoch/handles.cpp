@@ -36,7 +36,7 @@ std::uint32_t generation_salt(std::uint32_t page, std::uint32_t slot) noexcept
 /// Makes the handle of a slot that is freed by pointer stale. Returns false if the slot is not allocated.
 bool allocator::retire_generation(slab_meta const& s, unsigned slot) noexcept
 {
-    auto& generation = state_.pages().generation(state_.pages().index_of(s), slot);
+    auto& generation = page_heap::generation(page_heap::index_of(s), slot);
     std::uint32_t now = generation.load(std::memory_order_relaxed);
     // relaxed: the number only decides which thread frees the slot; the free that follows publishes the slot.
     return (now & 1U) != 0 && generation.compare_exchange_strong(now, now + 1, std::memory_order_relaxed);
@@ -56,21 +56,21 @@ void* allocator::allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
     if (p == nullptr)
         return nullptr;
     slab_meta const& s = *state_.slab_at(p);
-    std::uint32_t const page = state_.pages().index_of(s);
+    std::uint32_t const page = page_heap::index_of(s);
     unsigned const slot = large ? 0 : slot_at(reinterpret_cast<std::uintptr_t>(p), bins[bin]).slot;
     if (!state_.pages().commit_generations(page)) {   // slabs have theirs since they were taken
         free_plain(p);
         state_.counts_of(state_.record(), c)[class_event::out_of_memory].add();
         return nullptr;
     }
-    auto& generation = state_.pages().generation(page, slot);
+    auto& generation = page_heap::generation(page, slot);
     std::uint32_t const now = generation.load(std::memory_order_relaxed);
     std::uint32_t const next = (now & 1U) != 0 ? now + 2 : now + 1;   // odd while allocated
     generation.store(next, std::memory_order_relaxed);
     if (next == handle_fields::last_generation)
         state_.count(state_.record(), heap_event::handle_slot_retired);
-    void* object = p;
-    if (checked && (object = arm(p, {bytes, fast_alignment})) == nullptr) {
+    void* const object = checked ? arm(p, {bytes, fast_alignment}) : p;
+    if (checked && object == nullptr) {
         free_plain(p);   // this makes the generation even again
         state_.counts_of(state_.record(), c)[class_event::out_of_memory].add();
         return nullptr;
@@ -89,9 +89,9 @@ free_result allocator::free(handle h) noexcept
     if (f.heap != heap_tag(state_.number()))
         return refuse(free_result::foreign);
     std::uint32_t const issued = (f.generation - generation_salt(f.page, f.slot)) & handle_fields::generation_mask;
-    if (!state_.pages().has_generations(f.page))
+    if (!page_heap::has_generations(f.page))
         return refuse(free_result::corrupt);
-    auto& generation = state_.pages().generation(f.page, f.slot);
+    auto& generation = page_heap::generation(f.page, f.slot);
     std::uint32_t now = generation.load(std::memory_order_relaxed);
     if (issued > now)   // generations only go up
         return refuse(free_result::corrupt);

@@ -32,6 +32,7 @@ void disown_large(epoch_record& r, void const* owner) noexcept __attribute__((re
 void allocator::leave_locked(epoch_record& r, thread_record* me, epoch_holder* holder, bool close, bool reclaim,
                              reclaim_result& done) noexcept
 {
+    done.place = holder != nullptr ? holder->stats->place.load(std::memory_order_relaxed) : source_places::unknown;
     r.note_exit(true, holder);
     bool const closing = close && r.holds.load(std::memory_order_relaxed) == 0;
     if (r.caches != nullptr || r.slab_count != 0) {
@@ -39,7 +40,8 @@ void allocator::leave_locked(epoch_record& r, thread_record* me, epoch_holder* h
             r.reclaim_locked(me, closing,
                              done);   // may release the lock in between: the epoch may be gone afterwards
     } else if (closing) {
-        done.closed = r.state.load(std::memory_order_relaxed) == lifecycle::active;
+        if (r.state.load(std::memory_order_relaxed) == lifecycle::active)
+            r.end_phase(done);
         r.set_state(lifecycle::closing);
     }
 }
@@ -127,20 +129,28 @@ bool allocator::end_alone(epoch_id e, epoch_holder* holder, atomic<thread_cache*
         (counting && me.counts[heap_event::epoch_close].value() % stepping_counter::period == 0) ||
         r.stats.large_count.load(std::memory_order_relaxed) != 0 || (l != nullptr && !l->keep_used(me)))
         return false;
+    std::uint64_t const now = tick_clock::stamp();
+    phase_cost cost;
+    std::uint32_t cost_label = 0;
     fork_exclusion const section{&me};
     {
         lock_guard const guard{r.lock, r.site(&me, no_class)};
-        if (!r.end_alone(e.era, l, me))
+        if (!r.end_alone(e.era, l, me, now, cost))
             return false;
+        cost_label = r.cost_label;
         r.note_exit(true, holder);
     }
+    // The slot is still claimed, so the holder names the place that entered.
+    me.note_phase(cost_label, cost,
+                  holder != nullptr ? holder->stats->place.load(std::memory_order_relaxed) : source_places::unknown);
     if (l != nullptr)
         heap_state::return_bound_cache(*l, &me);
     if (!me.retain_slot(r))
         state_.free_slots().release(e.index);
-    me.counts[heap_event::domain_exit].add();
-    me.counts[heap_event::epoch_close].add();
-    me.counts[heap_event::epoch_drained].add();
+    heap_counters& counts = me.counts;   // read once: see epoch_slabs::stats
+    counts[heap_event::domain_exit].add();
+    counts[heap_event::epoch_close].add();
+    counts[heap_event::epoch_drained].add();
     state_.give_back_units_if_many(&me);
     state_.decay_if_due(me, me.clock_ns);
     return true;
@@ -156,7 +166,7 @@ live_count allocator::end_resource(epoch_id e, epoch_holder* holder, bool close,
         begin_end(me, under, close && !under.closed_before && r.holds.load(std::memory_order_relaxed) == 1);
         if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache) {
             if (what == leftovers::dropped && me != nullptr)
-                dropped += l->drop(*me, r.stats.allocations);
+                dropped += l->drop(*me, r);
             flush_ended(r, *l, me, nullptr, under);
         }
         leave_locked(r, me, holder, close, what == leftovers::leaked, under.done);
@@ -183,8 +193,12 @@ live_count allocator::end_sharing_resource(epoch_id e, epoch_holder* holder, ato
     leave_epoch(e, me, [&](epoch_record& r, departure& under) __attribute__((requires_capability(r.lock))) {
         begin_end(me, under, false);
         live_count* const live = what == leftovers::leaked ? &leaked : nullptr;
-        if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache)
+        if (thread_cache* const l = binding.load(std::memory_order_relaxed); l != &no_cache) {
+            if (live != nullptr)
+                leaked += r.live_sampled_of(*l);
+            r.disown_sampled(*l);
             flush_ended(r, *l, me, live, under);
+        }
         if (live != nullptr) {
             leaked += r.live_large_of(owner);
             if (leaked.objects != 0)
@@ -245,7 +259,7 @@ std::uint64_t allocator::release_epoch(epoch_id e, atomic<thread_cache*>& keep) 
     {
         epoch_lock const guard{r, me};
         if (thread_cache* const l = keep.load(std::memory_order_relaxed); l != &no_cache)
-            live += l->drop(*me, r.stats.allocations);
+            live += l->drop(*me, r);
         if (r.cache_count > 1 || (r.cache_count == 1 && keep.load(std::memory_order_relaxed) == &no_cache))
             r.reclaim_locked(me, false, done);
         if (r.era.load(std::memory_order_relaxed) == e.era)   // reclaim_locked may have released the lock in between
@@ -268,7 +282,7 @@ std::uint64_t allocator::release_part(epoch_id e, atomic<thread_cache*>& keep, v
             fork_exclusion const section{me};
             lock_guard const guard{r.lock, r.site(me, no_class)};
             if (thread_cache* const l = keep.load(std::memory_order_relaxed); l != &no_cache)
-                live += l->drop(*me, r.stats.allocations);
+                live += l->drop(*me, r) + r.drop_sampled(me, l);
             for (next = r.large.front(); next != nullptr && !large_allocation{*next}.is_of(owner);)
                 next = next->next;
         }

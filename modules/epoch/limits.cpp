@@ -106,7 +106,7 @@ void allocator::set_limit(std::string_view label, std::optional<std::size_t> byt
         throw std::bad_alloc{};
     thread_record* const me = state_.record();
     fork_exclusion const section{me};
-    std::uint32_t const id = labels_.number_of(label);
+    std::uint32_t const id = labels_.number_of(label, shared_text::pack(label));
     if (id == label_registry::other)
         throw std::length_error{"tslab: a limit needs a label with a number of its own, and 14 others have one"};
     state_.limits().limit_label(id, limit_pages_of(bytes));

@@ -75,8 +75,16 @@ struct allocator_options {
     std::optional<bool> background_purge{};
     /// With background_purge: purge all cached and free memory at once when the control group is short of memory.
     bool purge_on_pressure = true;
+    /// Labels beyond the 14 with figures of their own that the costs of phases are told apart by, 1,024 at most; later ones
+    /// are counted under `other`. Each takes one or two kilobytes for each thread that ends phases of it.
+    std::uint32_t cost_labels = 0;
     bool strict = false;     ///< a leak aborts the program instead of being reported and counted
     bool sampling = false;   ///< time one allocation in 1,024: see set_sampling
+    /// The heap profile: mean of the bytes between two sampled allocations; 0: none is sampled. Up to 1 TiB. If not set:
+    /// TSLAB_PROFILE_INTERVAL in the environment, else 0. See docs/profile.md.
+    std::optional<std::uint64_t> profile_interval{};
+    /// How their stacks are found. If not set: TSLAB_PROFILE_FRAME_POINTERS in the environment, else by unwind tables.
+    std::optional<stack_walk> profile_walk{};
     /// Ask the kernel for transparent huge pages. For heaps of many megabytes this saves page faults and TLB misses;
     /// but 2 MiB become resident at the first touch of each, and purging smaller runs splits them.
     bool huge_pages = false;

@@ -22,8 +22,7 @@ public:
     /// The page number in the window of page `i`. Requires: i < size().
     [[nodiscard]] inline std::uint32_t page_of(std::uint32_t i) const noexcept
     {
-        auto const behind = std::upper_bound(runs_.begin(), runs_.end(), i,
-                                             [](std::uint32_t at, placed const& r) { return at < r.begin; });
+        auto const behind = std::ranges::upper_bound(runs_, i, {}, &placed::begin);
         placed const& r = *(behind - 1);
         return r.run.first * unit_pages + (i - r.begin);
     }
@@ -142,18 +141,20 @@ private:
             ++(full ? e->full_slabs : e->partial_slabs);
             e->empty_slabs += live == 0 ? 1 : 0;
             e->empty_slab_pages += live == 0 ? pages : 0;
-            share(slot, index, 1, pages, live, live_bytes);
+            class_share& of = share(slot, index, 1, pages, live, live_bytes);
+            of.full_slabs += full ? 1 : 0;
+            of.empty_slabs += live == 0 ? 1 : 0;
         }
         if (!s_.waterfall)
             return;
-        add_to_waterfall(first, pages, bin, live_bytes);
+        add_to_waterfall(*s_.waterfall, first, pages, bin, live_bytes);
         add_resident(slot, index, resident(first, pages));
     }
 
     /// Splits a slab's resident bytes: as many as possible count as live, since untouched pages hold no live object.
-    void add_to_waterfall(std::uint32_t first, std::uint32_t pages, unsigned bin, std::uint64_t live_bytes) noexcept
+    void add_to_waterfall(waterfall_stats& w, std::uint32_t first, std::uint32_t pages, unsigned bin,
+                          std::uint64_t live_bytes) noexcept
     {
-        waterfall_stats& w = *s_.waterfall;
         std::uint64_t const bytes = std::uint64_t{pages} * page_bytes;
         std::uint64_t const there = resident(first, pages);
         std::uint64_t const tail = bytes - std::uint64_t{bins[bin].slab_slots()} * bins[bin].size;
@@ -210,8 +211,8 @@ private:
     {
         return slot < of_slot_.size() ? of_slot_[slot] : nullptr;
     }
-    void share(std::uint32_t slot, unsigned c, std::uint64_t slabs, std::uint64_t pages, std::uint64_t live,
-               std::uint64_t bytes) noexcept
+    class_share& share(std::uint32_t slot, unsigned c, std::uint64_t slabs, std::uint64_t pages, std::uint64_t live,
+                       std::uint64_t bytes) noexcept
     {
         of_slot_[slot]->live_objects += live;
         of_slot_[slot]->live_bytes += bytes;
@@ -221,12 +222,14 @@ private:
         of.pages += pages;
         of.live_objects += live;
         of.live_bytes += bytes;
+        return of;
     }
     void add_resident(std::uint32_t slot, unsigned c, std::uint64_t bytes) noexcept
     {
-        *s_.classes[c].resident_bytes += bytes;
+        auto const add = [bytes](auto& to) { to = to.value_or(0) + bytes; };
+        add(s_.classes[c].resident_bytes);
         if (epoch_stats* const e = epoch_at(slot))
-            *e->resident_bytes += bytes;
+            add(e->resident_bytes);
     }
     [[nodiscard]] std::uint64_t resident(std::uint32_t i) const noexcept { return resident_[i] != 0 ? page_bytes : 0; }
     [[nodiscard]] std::uint64_t resident(std::uint32_t first, std::uint32_t pages) const noexcept

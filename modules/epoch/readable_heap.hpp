@@ -26,6 +26,14 @@ struct cache_visitor {
     template <class Allocations> void operator()(std::uint32_t slot, std::uint64_t era, Allocations) const;
 };
 
+/// A visitor of `for_each_cost_row`: the row, and group(c, g), a group of its buckets or null.
+struct cost_visitor {
+    template <class Group> void operator()(cost_row const&, Group) const;
+};
+struct label_page_visitor {
+    void operator()(label_page const&) const;
+};
+
 /// A heap that a snapshot or a map can be made of. What it returns may change from call to call while the heap is used, and need not be
 /// plausible: another process wrote it. `page`: a descriptor that at(i) returned; `i`: a page below used_pages(), or an epoch below
 /// prepared_epochs(). The pages are those ever used, numbered without gaps.
@@ -41,6 +49,8 @@ concept readable_heap =
 
         h.for_each_thread(thread_visitor{});
         h.for_each_cache_at_work(cache_visitor{});
+        h.for_each_cost_row(cost_visitor{});
+        h.for_each_label_page(label_page_visitor{});
         {
             h.thread_name(i)
         } -> std::same_as<std::string>;   // of the thread with that number in the system; may be empty

@@ -93,33 +93,44 @@ struct alignas(64) epoch_record : epoch_slabs {
     inline epoch_holder* note_enter(bool first, std::uint32_t place, std::uint64_t now) noexcept
         __attribute__((requires_capability(lock)))
     {
-        stats.enters.add();
+        epoch_stats_page& published = stats;   // read once: see epoch_slabs::stats
+        published.enters.add();
         if (!first)
             return nullptr;
-        set_holds(holds.load(std::memory_order_relaxed) + 1);
-        last_entered_ns = std::max(now, last_entered_ns + 1);   // in the order of the enters, also within one tick
+        std::uint32_t const now_inside = holds.load(std::memory_order_relaxed) + 1;
+        holds.store(now_inside, std::memory_order_relaxed);
+        published.holds.store(now_inside, std::memory_order_relaxed);
+        std::uint64_t const at =
+            std::max(now, last_entered_ns + 1);   // in the order of the enters, also within one tick
+        last_entered_ns = at;
         epoch_holder* const h = free_holders;
         if (h == nullptr) [[unlikely]]
             return note_further_holder(place);
         free_holders = h->next;
-        h->stats->enter(place, last_entered_ns);
+        h->stats->enter(place, at);
         return h;
     }
     /// Whether the epoch of this slot before had the label `text`, and so has the number and the words for it.
     [[nodiscard]] inline bool had_label(std::string_view text) const noexcept { return is_packed(text, label_words); }
-    inline void set_label(shared_text::packed const& words, std::uint32_t number) noexcept
+    /// `for_costs`: the number that costs are counted under, see label_registry::cost_number_of.
+    inline void set_label(shared_text::packed const& words, std::uint32_t number, std::uint32_t for_costs) noexcept
     {
         label_words = words;
+        cost_label = for_costs;
         stats.label.assign(words);
         set_label_id(number);
     }
     /// Counts an exit. `last`: the domain's last one; its first enter returned `h`. It lowers the epoch's refcount.
-    inline void note_exit(bool last, epoch_holder* h) noexcept __attribute__((requires_capability(lock)))
+    [[gnu::always_inline]] inline void note_exit(bool last, epoch_holder* h) noexcept
+        __attribute__((requires_capability(lock)))
     {
-        stats.exits.add();
+        epoch_stats_page& published = stats;
+        published.exits.add();
         if (!last)
             return;
-        set_holds(holds.load(std::memory_order_relaxed) - 1);
+        std::uint32_t const now_inside = holds.load(std::memory_order_relaxed) - 1;
+        holds.store(now_inside, std::memory_order_relaxed);
+        published.holds.store(now_inside, std::memory_order_relaxed);
         if (h == nullptr || !h->is_listed) [[unlikely]]
             return note_unlisted_exit(h);
         h->stats->leave();

@@ -81,6 +81,20 @@ public:
             });
     }
 
+    template <class F> void for_each_cost_row(F visit) const
+    {
+        for (thread_record const* r = state_.first_record(); r != nullptr; r = r->next_of_heap)
+            r->costs.for_each([&](label_costs const& of) {
+                visit(of.row(), [&of](cost c, std::size_t g) { return of.group(c, g); });
+            });
+    }
+    template <class F> void for_each_label_page(F visit) const
+    {
+        for (label_page const* p = stats().further_labels.load(std::memory_order_acquire); p != nullptr;
+             p = p->next.load(std::memory_order_relaxed))
+            visit(*p);
+    }
+
     [[nodiscard]] std::string thread_name(std::uint32_t tid) const { return read_thread_name(::getpid(), tid); }
 
     [[nodiscard]] std::uint32_t prepared_epochs() const noexcept { return state_.prepared_slots(); }

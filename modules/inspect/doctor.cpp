@@ -58,6 +58,13 @@ snapshot difference(snapshot const& now, snapshot const& before)
         for (label_stats const& b : before.labels)
             if (b.label_id == l.label_id && b.name == l.name)
                 subtract(l, b);
+    for (phase_cost_stats& c : d.phase_costs)
+        for (phase_cost_stats const& b : before.phase_costs)
+            if (b.label_id == c.label_id && b.label == c.label) {
+                subtract(c, b);
+                for (std::size_t i = 0; i < quarter_histogram::bucket_count; ++i)
+                    c.bytes.buckets[i] -= std::min(c.bytes.buckets[i], b.bytes.buckets[i]);
+            }
     for (named_count& n : d.misuses)
         for (named_count const& b : before.misuses)
             if (b.name == n.name)
@@ -72,8 +79,7 @@ bool comparable(snapshot const& now, snapshot const* before) noexcept
 
 std::size_t rank(std::string_view code) noexcept
 {
-    auto const found =
-        std::find_if(finding_kinds.begin(), finding_kinds.end(), [&](finding_kind const& k) { return k.code == code; });
+    auto const found = std::ranges::find_if(finding_kinds, [&](finding_kind const& k) { return k.code == code; });
     return static_cast<std::size_t>(found - finding_kinds.begin());
 }
 
@@ -154,10 +160,12 @@ std::vector<finding> diagnose(snapshot const& now, snapshot const* before, docto
     examine_speed(x);
     // Within a code the rules add the worst first, and that order stays: the last criterion is the order of addition.
     std::vector<std::tuple<int, std::size_t, std::size_t>> order;
+    order.reserve(x.findings.size());
     for (std::size_t i = 0; i < x.findings.size(); ++i)
         order.emplace_back(-static_cast<int>(x.findings[i].severity), rank(x.findings[i].code), i);
-    std::sort(order.begin(), order.end());
+    std::ranges::sort(order);
     std::vector<finding> sorted;
+    sorted.reserve(order.size());
     for (auto const& [severe, code, i] : order)
         sorted.push_back(std::move(x.findings[i]));
     return sorted;
@@ -170,7 +178,7 @@ std::string to_text(std::vector<finding> const& findings, std::size_t most)
     std::string text = counted(findings.size(), "finding", "findings");
     for (severity const how : {severity::critical, severity::warning, severity::hint}) {
         auto const n = static_cast<std::uint64_t>(
-            std::count_if(findings.begin(), findings.end(), [&](finding const& f) { return f.severity == how; }));
+            std::ranges::count_if(findings, [&](finding const& f) { return f.severity == how; }));
         if (n != 0)
             text += joined(how == findings.front().severity ? ": " : ", ", n, " ", severity_name(how),
                            n != 1 && how != severity::critical ? "s" : "");

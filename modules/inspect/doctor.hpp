@@ -47,6 +47,7 @@ inline constexpr std::array finding_kinds{
     finding_kind{"claim_retries_alloc", "Claims of shared slabs have to be repeated"},
     finding_kind{"claim_retries_free", "Frees have to be repeated"},
     finding_kind{"lost_races", "Threads lose races for the same slabs"},
+    finding_kind{"uneven_phases", "A few phases of a label cost far more than the others"},
     finding_kind{"scheduler_interference", "Allocations wait for a processor"},
     finding_kind{"escapes", "Allocations in a scope bypass it"},
     finding_kind{"refused_handles", "Handles were used that name nothing any more"},
@@ -135,8 +136,12 @@ struct doctor_thresholds {
     ratio_limits claim_retries_alloc{0.05, 0.2, 10'000, 100};
     ratio_limits claim_retries_free{0.001, 0.01, 100'000, 100};
     ratio_limits lost_races{0.05, 0.2, 1'000, 100};
-    ratio_limits wall_per_cpu{1.5, 2, 1'000};   ///< scheduler_interference: above; floor: samples
-    std::uint64_t wait_ns_floor = 1'000;        ///< and at least so long a wait on average
+    double uneven = 10;                           ///< uneven_phases: 99th percentile of bytes by median; a hint
+    double uneven_warning = 100;                  ///< likewise, a warning
+    std::uint64_t uneven_floor_bytes = 1 * mib;   ///< least 99th percentile
+    std::uint64_t uneven_floor_phases = 1'000;    ///< of the label, those that allocated nothing apart
+    ratio_limits wall_per_cpu{1.5, 2, 1'000};     ///< scheduler_interference: above; floor: samples
+    std::uint64_t wait_ns_floor = 1'000;          ///< and at least so long a wait on average
 
     // Memory, at the time of the snapshot.
     ratio_limits cooperation{0.5, 0.1, 1 * mib};   ///< madvise_stays: at most this part went; floor: bytes purged

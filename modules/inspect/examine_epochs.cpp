@@ -46,7 +46,7 @@ template <class T, class Key> std::vector<group<T>> grouped(std::vector<T const*
             groups.emplace_back();
         groups[place->second].add(*t);
     }
-    std::sort(groups.begin(), groups.end(), [](group<T> const& a, group<T> const& b) {
+    std::ranges::sort(groups, [](group<T> const& a, group<T> const& b) {
         return a.held != b.held ? a.held > b.held : a.members.front()->era < b.members.front()->era;
     });
     return groups;
@@ -92,7 +92,7 @@ void find_epoch_leaks(examination& x, std::vector<leak> const& leaks)
     std::vector<leak const*> held;
     for (leak const& l : leaks)
         if (l.refcount != 0 && !may_be_young(x, l) &&
-            std::find(limits.long_lived.begin(), limits.long_lived.end(), l.label) == limits.long_lived.end())
+            std::ranges::find(limits.long_lived, l.label) == limits.long_lived.end())
             held.push_back(&l);
     for (group<leak> const& g : grouped(held, label_and_place)) {
         group<leak> old, young;   // the old ones, and those that count if the label holds much

@@ -30,7 +30,7 @@ std::string worst_classes(snapshot const& s, std::uint64_t class_stats::* what)
     for (class_stats const& c : s.classes)
         if (c.*what != 0)
             some.push_back(&c);
-    std::sort(some.begin(), some.end(), [&](class_stats const* a, class_stats const* b) {
+    std::ranges::sort(some, [&](class_stats const* a, class_stats const* b) {
         return a->*what != b->*what ? a->*what > b->*what : a->class_index < b->class_index;
     });
     std::string text;
@@ -93,7 +93,7 @@ bool about_scopes(std::string_view kind) noexcept
 {
     constexpr std::array<std::string_view, 6> kinds{"scope_order",       "wrong_thread", "not_entered",
                                                     "destroyed_entered", "heap_live",    "heap_open"};
-    return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+    return std::ranges::find(kinds, kind) != kinds.end();
 }
 
 void examine_misuse(examination& x)
@@ -109,7 +109,7 @@ void examine_misuse(examination& x)
         if (m.count != 0 && m.name != "leak")   // that is resource_leak
             kinds.push_back(&m);
     }
-    std::sort(kinds.begin(), kinds.end(), [](named_count const* a, named_count const* b) {
+    std::ranges::sort(kinds, [](named_count const* a, named_count const* b) {
         return a->count != b->count ? a->count > b->count : a->name < b->name;
     });
     for (named_count const* const m : kinds)

@@ -94,9 +94,10 @@ void examine_caches(examination& x)
     if (static_cast<double>(taken_pages) < x.limits.cache_turnover * static_cast<double>(pages))
         return;
     std::vector<class_stats const*> classes;
+    classes.reserve(x.change.classes.size());
     for (class_stats const& c : x.change.classes)
         classes.push_back(&c);
-    std::sort(classes.begin(), classes.end(), [](class_stats const* a, class_stats const* b) {
+    std::ranges::sort(classes, [](class_stats const* a, class_stats const* b) {
         return a->slow_path_cache_miss != b->slow_path_cache_miss ? a->slow_path_cache_miss > b->slow_path_cache_miss
                                                                   : a->class_index < b->class_index;
     });
@@ -136,8 +137,8 @@ void examine_caches(examination& x)
 /// A sentence with the label under which most of `what` was counted.
 std::string mostly_under(examination const& x, class_stats const& c, std::uint64_t contention_stats::* what)
 {
-    auto const worst = std::max_element(c.by_label.begin(), c.by_label.end(),
-                                        [&](auto const& a, auto const& b) { return a.*what < b.*what; });
+    auto const worst =
+        std::ranges::max_element(c.by_label, [&](auto const& a, auto const& b) { return a.*what < b.*what; });
     if ((*worst).*what == 0)
         return {};
     return joined(" Most under ", x.label_name(static_cast<std::uint32_t>(worst - c.by_label.begin())), " (",
@@ -242,10 +243,41 @@ void examine_scheduler(examination& x)
           "processor quota of the control group, or a busy host. Do not read the latencies of this run as tslab's.");
 }
 
+/// Labels of which the large phases cost far more bytes than the usual ones.
+void examine_phases(examination& x)
+{
+    for (phase_cost_stats const& c : x.change.phase_costs) {
+        quarter_histogram used = c.bytes;
+        used.buckets[0] = 0;   // those that allocated nothing
+        std::uint64_t const phases = used.total();
+        std::uint64_t const median = used.quantile(0.5, c.bytes_max);
+        std::uint64_t const large = used.quantile(0.99, c.bytes_max);
+        double const times = ratio(large, median);
+        if (phases < x.limits.uneven_floor_phases || large < x.limits.uneven_floor_bytes || times < x.limits.uneven)
+            continue;
+        std::string const where = c.largest_at == source_entry{}
+                                      ? std::string{}
+                                      : joined(" The largest so far, of ", bytes_text(c.bytes_max), ", was entered at ",
+                                               printable(c.largest_at.file), ":", c.largest_at.line, ".");
+        x.add(
+            "uneven_phases", times >= x.limits.uneven_warning ? severity::warning : severity::hint, label_text(c.label),
+            {{"bytes_p50", static_cast<double>(median)},
+             {"bytes_p99", static_cast<double>(large)},
+             {"bytes_max", static_cast<double>(c.bytes_max)},
+             {"phases", static_cast<double>(phases)}},
+            joined("Of ", phases, " phases with allocations ", x.span(), " the 99th percentile is ", bytes_text(large),
+                   ", ", decimal_text(times, 0), " times the median of ", bytes_text(median), ".", where),
+            "Look at what these phases do differently: a query without a limit, a body that is read as a whole. Two "
+            "kinds of "
+            "phases under one label need two labels.");
+    }
+}
+
 }
 
 void examine_speed(examination& x)
 {
+    examine_phases(x);
     examine_caches(x);
     examine_slow_path(x);
     examine_locks(x);

@@ -39,7 +39,7 @@ struct field_info {
 }
 
 // describe_fields(s, visit) calls visit(field_info, field) for every field of the record `s` that has a plain value: an
-// unsigned or signed integer, a double, a bool, a string, an optional integer, or a log2_histogram. `s` may be const.
+// unsigned or signed integer, a double, a bool, a string, an optional integer, or a histogram. `s` may be const.
 // In the order of the JSON.
 
 #define TSLAB_KEEP_FIGURE_MACROS
@@ -121,6 +121,14 @@ template <class S, class Visit>
 constexpr void describe_fields(S& s, Visit&& visit)
 {
 #define TSLAB_OF_LABEL
+#include "../stats/figures.def"
+}
+
+template <class S, class Visit>
+    requires std::is_same_v<std::remove_const_t<S>, phase_cost_stats>
+constexpr void describe_fields(S& s, Visit&& visit)
+{
+#define TSLAB_OF_PHASE_COST
 #include "../stats/figures.def"
 }
 
@@ -210,6 +218,13 @@ template <class Visit>
 constexpr void describe_derived(epoch_stats const& s, std::uint64_t page_size, Visit&& visit)
 {
 #define TSLAB_OF_EPOCH
+#include "../stats/figures.def"
+}
+
+template <class Visit>
+constexpr void describe_derived(phase_cost_stats const& s, [[maybe_unused]] std::uint64_t page_size, Visit&& visit)
+{
+#define TSLAB_OF_PHASE_COST
 #include "../stats/figures.def"
 }
 

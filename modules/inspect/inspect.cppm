@@ -29,5 +29,6 @@ export import tslab.stats;
 #include "text.hpp"
 #include "leaks.hpp"
 #include "doctor.hpp"
+#include "heap_profile.hpp"
 #include "observer.hpp"
 // clang-format on

@@ -48,6 +48,7 @@ template <class S> void put_object(json_writer& w, S const& s, std::uint64_t pag
 
 void put_object(json_writer& w, epoch_stats const& e, std::uint64_t page_size);
 void put_object(json_writer& w, label_stats const& l, std::uint64_t page_size);
+void put_object(json_writer& w, phase_cost_stats const& c, std::uint64_t page_size);
 
 template <class S> void put_objects(json_writer& w, std::string_view name, std::vector<S> const& all,
                                     std::uint64_t page_size)
@@ -91,22 +92,35 @@ void put_object(json_writer& w, class_stats const& c, std::uint64_t page_size)
     w.close('}');
 }
 
+void put_entry(json_writer& w, std::string_view name, source_entry const& at)
+{
+    w.key(name);
+    if (at == source_entry{}) {
+        w.null();
+        return;
+    }
+    w.open('{');
+    w.member("file", at.file);
+    w.member("line", at.line);
+    w.member("function", at.function);
+    w.close('}');
+}
+
+void put_object(json_writer& w, phase_cost_stats const& c, std::uint64_t page_size)
+{
+    w.open('{');
+    put_fields(w, c, page_size);
+    put_entry(w, "largest_at", c.largest_at);
+    w.close('}');
+}
+
 void put_object(json_writer& w, epoch_stats const& e, std::uint64_t page_size)
 {
     w.open('{');
     put_fields(w, e, page_size);
     w.member("state", name_of(e.state));
     w.member("lifecycle", name_of(e.lifecycle));
-    w.key("opened_at");
-    if (e.opened_at == source_entry{}) {
-        w.null();
-    } else {
-        w.open('{');
-        w.member("file", e.opened_at.file);
-        w.member("line", e.opened_at.line);
-        w.member("function", e.opened_at.function);
-        w.close('}');
-    }
+    put_entry(w, "opened_at", e.opened_at);
     put_objects(w, "classes", e.classes, page_size);
     w.close('}');
 }
@@ -151,7 +165,7 @@ std::string global_timing_name(std::string_view name)
     describe_derived(any, 0, list(of_class));
     describe_heap_lock_times(any, list(of_heap));   // in the same order
     describe_derived_heap_lock_times(any, list(of_heap));
-    auto const at = static_cast<std::size_t>(std::find(of_class.begin(), of_class.end(), name) - of_class.begin());
+    auto const at = static_cast<std::size_t>(std::ranges::find(of_class, name) - of_class.begin());
     return std::string{at < of_heap.size() ? of_heap[at] : name};
 }
 
@@ -179,6 +193,7 @@ std::string to_json(snapshot const& s)
     put_objects(w, "threads", s.threads, page);
     put_objects(w, "labels", s.labels, page);
     put_registry(w, s.labels);
+    put_objects(w, "phase_costs", s.phase_costs, page);
     w.key("misuses");
     w.open('{');
     for (named_count const& m : s.misuses)

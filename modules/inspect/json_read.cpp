@@ -25,18 +25,16 @@ module tslab.inspect;
 
 import tslab.stats;
 
+#include "json_tree.hpp"
+
 namespace tslab {
 
 namespace {
 
-namespace json = boost::json;
-
-constexpr std::size_t most_text = std::size_t{1} << 29U;   // bytes; enough for 65,536 epochs and as many threads
 constexpr std::size_t most_epochs = 65'536;
-constexpr std::size_t most_threads = 1U << 20U;
 constexpr std::size_t most_classes = 256;
 constexpr std::size_t most_misuses = 1024;
-constexpr std::size_t most_depth = 16;
+constexpr std::size_t most_phase_costs = label_buckets + most_further_labels;
 
 /// Fields of every version of schema 1: names, separated by spaces.
 constexpr std::string_view needed_of_snapshot =
@@ -54,95 +52,6 @@ constexpr std::string_view needed_of_class =
 constexpr std::string_view needed_of_epoch =
     "epoch_id epoch_era state age_sec refcount label total_partial_slabs total_full_slabs "
     "total_reclaimable_slabs estimated_rss_bytes";
-
-/// The place of a value in the document; converted to text only for an error.
-class place {
-public:
-    place() = default;
-    place(place const& outer, std::string_view name) : outer_{&outer}, name_{name} {}
-    place(place const& outer, std::size_t index) : outer_{&outer}, index_{index} {}
-
-    [[noreturn]] void fail(std::string_view what) const
-    {
-        std::string where = text();
-        if (where.empty())
-            where = "the document";
-        throw snapshot_error{where.append(": ").append(what)};
-    }
-    [[nodiscard]] std::string text() const
-    {
-        if (outer_ == nullptr)
-            return {};
-        std::string t = outer_->text();
-        if (name_.empty())
-            return t.append("[").append(std::to_string(index_)).append("]");
-        return (t.empty() ? t : t.append(".")).append(name_);
-    }
-
-private:
-    place const* outer_ = nullptr;
-    std::string_view name_;
-    std::size_t index_ = 0;
-};
-
-/// Builds a tree from the parser's events. Boost's own handler does the same, but its numbers with a fraction may
-/// differ in the last bit.
-struct tree_builder {
-    static constexpr std::size_t max_object_size = 1U << 16U;
-    static constexpr std::size_t max_array_size = most_threads;
-    static constexpr std::size_t max_key_size = 1U << 16U;
-    static constexpr std::size_t max_string_size = 1U << 20U;
-
-    json::value_stack stack;
-
-    using code = boost::system::error_code;
-    static bool on_document_begin(code&) { return true; }
-    static bool on_document_end(code&) { return true; }
-    static bool on_object_begin(code&) { return true; }
-    bool on_object_end(std::size_t n, code&) { return stack.push_object(n), true; }
-    static bool on_array_begin(code&) { return true; }
-    bool on_array_end(std::size_t n, code&) { return stack.push_array(n), true; }
-    bool on_key_part(json::string_view s, std::size_t, code&) { return stack.push_chars(s), true; }
-    bool on_key(json::string_view s, std::size_t, code&) { return stack.push_key(s), true; }
-    bool on_string_part(json::string_view s, std::size_t, code&) { return stack.push_chars(s), true; }
-    bool on_string(json::string_view s, std::size_t, code&) { return stack.push_string(s), true; }
-    static bool on_number_part(json::string_view, code&) { return true; }
-    bool on_int64(std::int64_t v, json::string_view, code&) { return stack.push_int64(v), true; }
-    bool on_uint64(std::uint64_t v, json::string_view, code&) { return stack.push_uint64(v), true; }
-    bool on_double(double, json::string_view s, code& error)
-    {
-        double v = 0;   // s is the complete number, since the text comes in one piece
-        if (std::from_chars(s.data(), s.data() + s.size(), v).ec != std::errc{}) {
-            error = json::error::exponent_overflow;
-            return false;
-        }
-        stack.push_double(v);
-        return true;
-    }
-    bool on_bool(bool v, code&) { return stack.push_bool(v), true; }
-    bool on_null(code&) { return stack.push_null(), true; }
-    static bool on_comment_part(json::string_view, code&) { return true; }
-    static bool on_comment(json::string_view, code&) { return true; }
-};
-
-json::value parse(std::string_view text, json::storage_ptr const& memory)
-{
-    if (text.size() > most_text)
-        throw snapshot_error{"the document: longer than " + std::to_string(most_text) + " bytes"};
-    json::parse_options options;
-    options.max_depth = most_depth;
-    json::basic_parser<tree_builder> parser{options};
-    parser.handler().stack.reset(memory);
-    boost::system::error_code error;
-    std::size_t const read = parser.write_some(false, text.data(), text.size(), error);
-    if (!error && read < text.size())
-        error = json::error::extra_data;
-    if (error && read == text.size())
-        throw snapshot_error{"byte " + std::to_string(text.size()) + ": the text ends too early"};
-    if (error)
-        throw snapshot_error{"byte " + std::to_string(read) + ": " + error.message()};
-    return parser.handler().stack.release();
-}
 
 template <std::unsigned_integral T> void read(json::value const& v, T& to, place const& at)
 {
@@ -197,7 +106,7 @@ template <class E> void read_name(json::value const& v, E& to, place const& at, 
 {
     std::string text;
     read(v, text, at);
-    auto const found = std::find_if(all.begin(), all.end(), [&](E e) { return name_of(e) == text; });
+    auto const found = std::ranges::find_if(all, [&](E e) { return name_of(e) == text; });
     if (found == all.end()) {
         std::string expected = "expected";
         for (E const e : all)
@@ -228,6 +137,23 @@ void read(json::value const& v, log2_histogram& to, place const& at)
     json::array const& all = array_of(v, to.buckets.size(), at);
     for (std::size_t i = 0; i < all.size(); ++i)
         read(all[i], to.buckets[i], place{at, i});
+}
+
+void read(json::value const& v, quarter_histogram& to, place const& at)
+{
+    json::array const& all = array_of(v, to.buckets.size(), at);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        place const here{at, i};
+        json::array const& pair = array_of(all[i], 2, here);
+        if (pair.size() != 2)
+            here.fail("expected the largest amount of a bucket, and how many it holds");
+        std::uint64_t most = 0;
+        read(pair[0], most, place{here, std::size_t{0}});
+        std::size_t const bucket = quarter_histogram::bucket_of(most);
+        if (quarter_histogram::upper_bound(bucket) != most)
+            place{here, std::size_t{0}}.fail("expected the largest amount of a bucket");
+        read(pair[1], to.buckets[bucket], place{here, std::size_t{1}});
+    }
 }
 
 /// An object of the document, and its place.
@@ -352,6 +278,13 @@ void read_entry(json::value const& v, source_entry& to, place const& at)
     o.with("function", [&](json::value const& f, place const& here) { read(f, to.function, here); });
 }
 
+void read_record(json::value const& v, phase_cost_stats& to, place const& at)
+{
+    object const o{object_of(v, at), at};
+    read_fields(o, to);
+    o.with("largest_at", [&](json::value const& f, place const& here) { read_entry(f, to.largest_at, here); });
+}
+
 void read_record(json::value const& v, epoch_stats& to, place const& at)
 {
     object const o{object_of(v, at), at};
@@ -435,6 +368,7 @@ snapshot from_json(std::string_view text)
     read_records(o, "epochs", s.epochs, most_epochs);
     read_records(o, "threads", s.threads, most_threads);
     read_records(o, "labels", s.labels, label_buckets);
+    read_records(o, "phase_costs", s.phase_costs, most_phase_costs);
     o.with("misuses", [&](json::value const& v, place const& at) { read_misuses(v, s.misuses, at); });
     o.with("last_epoch_close", [&](json::value const& v, place const& at) {
         if (!v.is_null())

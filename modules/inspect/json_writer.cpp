@@ -71,6 +71,15 @@ void json_writer::separate()
         text_ += ',';
 }
 
+json_writer& json_writer::value(quarter_histogram const& h)
+{
+    open('[');
+    for (std::size_t b = 0; b < quarter_histogram::bucket_count; ++b)
+        if (h.buckets[b] != 0)
+            open('[').value(quarter_histogram::upper_bound(b)).value(h.buckets[b]).close(']');
+    return close(']');
+}
+
 json_writer& json_writer::raw(std::string_view json)
 {
     separate();

@@ -25,6 +25,8 @@ public:
     json_writer& value(bool b) { return raw(b ? "true" : "false"); }
     json_writer& value(double d);
     json_writer& value(log2_histogram const& h) { return list(h.buckets); }
+    /// An array for each bucket that holds something: its largest amount, and how many it holds.
+    json_writer& value(quarter_histogram const& h);
     template <std::integral T>
         requires(!std::same_as<T, bool>)
     json_writer& value(T n)

@@ -75,7 +75,7 @@ pin pin_of(epoch_stats const& e, snapshot const& s)
                 one.object_size = c.object_size;
         p.classes.push_back(one);
     }
-    std::sort(p.classes.begin(), p.classes.end(), [](pin_share const& a, pin_share const& b) {
+    std::ranges::sort(p.classes, [](pin_share const& a, pin_share const& b) {
         auto const unused_a = unused(a.held_bytes, a.live_bytes), unused_b = unused(b.held_bytes, b.live_bytes);
         return unused_a != unused_b ? unused_a > unused_b : a.class_index < b.class_index;
     });
@@ -143,7 +143,7 @@ std::vector<leak> find_leaks(snapshot const& s, double older_than_seconds)
         if (held || remains)
             found.push_back(leak_of(e, s.page_size));
     }
-    std::sort(found.begin(), found.end(), [](leak const& a, leak const& b) {
+    std::ranges::sort(found, [](leak const& a, leak const& b) {
         return std::tie(b.held_bytes, b.age_seconds, a.epoch) < std::tie(a.held_bytes, a.age_seconds, b.epoch);
     });
     return found;
@@ -171,7 +171,7 @@ std::vector<pin> find_pins(snapshot const& s)
     for (epoch_stats const& e : s.epochs)
         if (e.lifecycle == lifecycle::closing && held_by(e, s.page_size) != 0)
             found.push_back(pin_of(e, s));
-    std::sort(found.begin(), found.end(), [](pin const& a, pin const& b) {
+    std::ranges::sort(found, [](pin const& a, pin const& b) {
         auto const unused_a = unused(a.held_bytes, a.live_bytes), unused_b = unused(b.held_bytes, b.live_bytes);
         return std::tie(unused_b, b.closing_seconds, a.epoch) < std::tie(unused_a, a.closing_seconds, b.epoch);
     });

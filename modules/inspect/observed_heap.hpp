@@ -32,11 +32,7 @@ public:
           frees_published_{frees_published},
           holder_pages_left_{2 * copy.bytes_used() / sizeof(holder_page)}
     {
-        prepared_ = std::min(stats_.prepared_epochs.load(std::memory_order_relaxed), stats_.epoch_count);
-        read_epochs();
-        read_places();
-        read_caches();
-        live_known_ = of.task != 0 && read_memory();
+        read();
     }
 
     [[nodiscard]] heap_stats_page const& stats() const noexcept { return stats_; }
@@ -75,6 +71,25 @@ public:
                 visit(now->slot(), now->era(), [now] { return std::pair{now->allocations_of_era(), true}; });
     }
 
+    template <class F> void for_each_cost_row(F visit) const
+    {
+        // The bounds end lists that are cyclic.
+        std::size_t left = copy_.bytes_used() / sizeof(cost_row);
+        for (thread const& t : threads_)
+            for (cost_row const* row = copy_.at(t.stats->costs.load(std::memory_order_relaxed));
+                 row != nullptr && left-- != 0; row = copy_.at(row->next.load(std::memory_order_relaxed)))
+                visit(*row, [&](cost c, std::size_t g) {
+                    return copy_.at(row->buckets[static_cast<std::size_t>(c)][g].load(std::memory_order_relaxed));
+                });
+    }
+    template <class F> void for_each_label_page(F visit) const
+    {
+        std::size_t left = copy_.bytes_used() / sizeof(label_page);
+        for (label_page const* p = copy_.at(stats().further_labels.load(std::memory_order_relaxed));
+             p != nullptr && left-- != 0; p = copy_.at(p->next.load(std::memory_order_relaxed)))
+            visit(*p);
+    }
+
     [[nodiscard]] std::string thread_name(std::uint32_t tid) const
     {
         // In a container the threads of the process have other numbers there than here.
@@ -86,8 +101,8 @@ public:
     /// Null if the epoch was opened anew during the copy: its fields may be of two eras.
     [[nodiscard]] epoch_stats_page const* epoch(std::uint32_t i) const noexcept
     {
-        epoch_stats_page const* const before = copy_.at<epoch_stats_page>(epochs_[i]);
-        epoch_stats_page const* const after = again_.at<epoch_stats_page>(epochs_[i]);
+        auto const* const before = copy_.at<epoch_stats_page>(epochs_[i]);
+        auto const* const after = again_.at<epoch_stats_page>(epochs_[i]);
         bool const same = before != nullptr && after != nullptr &&
                           before->era.load(std::memory_order_relaxed) == after->era.load(std::memory_order_relaxed);
         return same ? before : nullptr;
@@ -119,7 +134,7 @@ public:
     [[nodiscard]] std::uint32_t used_pages() const noexcept { return pages_; }
     [[nodiscard]] slab_meta const& at(std::uint32_t i) const noexcept
     {
-        return reinterpret_cast<slab_meta const*>(descriptors_->data())[i];
+        return reinterpret_cast<slab_meta const*>(descriptors_.data())[i];
     }
     [[nodiscard]] std::uint32_t live(slab_meta const& page, unsigned bin) const noexcept
     {
@@ -131,10 +146,10 @@ public:
         if (!has_subslabs(bin))
             return of(page);
         std::uint32_t const index = index_of(page);
-        auto const found = std::lower_bound(subslab_pages_.begin(), subslab_pages_.end(), index);
+        auto const found = std::ranges::lower_bound(subslab_pages_, index);
         if (found == subslab_pages_.end() || *found != index)
             return 0;
-        auto const* const subslabs = reinterpret_cast<slab_meta const*>(subslabs_->data()) +
+        auto const* const subslabs = reinterpret_cast<slab_meta const*>(subslabs_.data()) +
                                      static_cast<std::size_t>(found - subslab_pages_.begin()) * max_subslabs;
         std::uint32_t n = 0;
         for (unsigned k = 0; k < bins[bin].subslabs; ++k)
@@ -191,8 +206,8 @@ public:
     {
         std::vector<unsigned char> all;
         order_.for_each_run([&](unit_run r, std::uint32_t) {
-            std::vector<unsigned char> const of =
-                flags_.of(stats().first_page + (std::uint64_t{r.first} << unit_shift), r.count * unit_pages);
+            std::vector<unsigned char> const of = flags_.of(stats().first_page + (std::uint64_t{r.first} << unit_shift),
+                                                            std::uint64_t{r.count} * unit_pages);
             all.insert(all.end(), of.begin(), of.end());
         });
         return all;
@@ -248,8 +263,7 @@ public:
             s.classes[c].partial_slabs += slabs;
             s.global.slabs_in_use += slabs;
             s.global.slab_pages += pages;
-            auto share = std::find_if(e.classes.begin(), e.classes.end(),
-                                      [c](class_share const& of) { return of.class_index == c; });
+            auto share = std::ranges::find_if(e.classes, [c](class_share const& of) { return of.class_index == c; });
             if (share == e.classes.end())
                 share = e.classes.insert(e.classes.end(), class_share{.class_index = c});
             share->slabs += slabs;
@@ -315,6 +329,15 @@ private:
     void read_epochs();
     /// The source places by number; null where none is published.
     void read_places();
+    /// All of these.
+    void read()
+    {
+        prepared_ = std::min(stats_.prepared_epochs.load(std::memory_order_relaxed), stats_.epoch_count);
+        read_epochs();
+        read_places();
+        read_caches();
+        live_known_ = process_.task != 0 && read_memory();
+    }
     /// Reads the heap's units; false if they cannot be read, or are not plausible.
     bool read_runs();
     /// Reads descriptors, subslabs, thread caches and the sets of free pages; false if any cannot be read.
@@ -328,7 +351,7 @@ private:
 
     [[nodiscard]] std::uint32_t index_of(slab_meta const& page) const noexcept
     {
-        return static_cast<std::uint32_t>(&page - reinterpret_cast<slab_meta const*>(descriptors_->data()));
+        return static_cast<std::uint32_t>(&page - reinterpret_cast<slab_meta const*>(descriptors_.data()));
     }
     [[nodiscard]] seen_cache const& cache_at(std::ptrdiff_t i) const noexcept
     {
@@ -336,7 +359,8 @@ private:
     }
     [[nodiscard]] thread_cache const* cache_of(seen_cache const& l) const noexcept
     {
-        return cache_memory_ ? reinterpret_cast<thread_cache const*>(cache_memory_->data()) + l.place : nullptr;
+        return cache_memory_.size() != 0 ? reinterpret_cast<thread_cache const*>(cache_memory_.data()) + l.place
+                                         : nullptr;
     }
     /// The thread cache whose memory `owner` points into.
     [[nodiscard]] seen_cache const* cache_owning(slab_meta const& page) const noexcept
@@ -345,8 +369,8 @@ private:
         if (!ref.is_cache_bin())
             return nullptr;
         std::uintptr_t const owner = ref.bin_address();
-        auto const behind = std::upper_bound(by_address_.begin(), by_address_.end(), owner,
-                                             [this](std::uintptr_t a, auto i) { return a < cache_at(i).address; });
+        auto const behind =
+            std::ranges::upper_bound(by_address_, owner, {}, [this](auto i) { return cache_at(i).address; });
         if (behind == by_address_.begin())
             return nullptr;
         seen_cache const& l = cache_at(*(behind - 1));
@@ -385,13 +409,13 @@ private:
     std::vector<thread> threads_;
     std::vector<seen_cache> caches_;
     std::vector<std::ptrdiff_t> by_address_;
-    std::optional<bytes> cache_memory_;
+    bytes cache_memory_{0};
     bool live_known_ = false;
     std::uint32_t pages_ = 0;
     page_order order_;
-    std::optional<bytes> descriptors_;           ///< in that order
+    bytes descriptors_{0};                       ///< in that order
     std::vector<std::uint32_t> subslab_pages_;   ///< pages with subslabs, ascending, as in subslabs_
-    std::optional<bytes> subslabs_;
+    bytes subslabs_{0};
     std::vector<std::uint64_t> free_resident_;
     std::vector<std::uint64_t> free_large_;
 };

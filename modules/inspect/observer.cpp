@@ -48,6 +48,7 @@ import tslab.epoch;
 #include "observed_clock.hpp"
 #include "process.hpp"
 #include "read_heap.hpp"
+#include "read_profile.hpp"
 
 namespace tslab {
 
@@ -85,6 +86,7 @@ std::vector<descriptor> segments_of(pid_t pid, pid_t task, int& error, bool only
     });
     std::ranges::sort(found, {}, [](open_segment const& s) { return std::pair{s.started_ns, s.inode}; });
     std::vector<descriptor> segments;
+    segments.reserve(found.size());
     for (open_segment& s : found)
         segments.push_back(std::move(s.file));
     return segments;
@@ -245,6 +247,49 @@ struct observer::state {
         frees_published = std::move(frees_now);   // of the heaps that still exist
         return all;
     }
+
+    static constexpr std::size_t most_of_maps = std::size_t{4} << 20;   // bytes
+    /// The heap profile of every heap, from one copy of each segment.
+    [[nodiscard]] std::vector<heap_profile> for_each_profile()
+    {
+        std::vector<heap_profile> all;
+        pid_t task = 0;
+        for (descriptor const& one : open(task)) {
+            int const from = one.number();
+            copy_of_segment const copy{from, what()};
+            bool const lives = pid != 0 && status_of(folder_of(pid, task)).there;
+            std::optional<std::int64_t> const offset =
+                lives ? monotonic_offset_to(pid) : offset_to_owner(copy.header(), from);
+            for (seen_root const& root : copy.heaps()) {
+                heap_stats_page const* const stats = copy.heap_of(root);
+                if (stats == nullptr) {
+                    if (!is_there(from, root))
+                        continue;   // it ended during the copy
+                    copy_of_segment const again{from, what()};
+                    if (again.heap_of(root) != nullptr)
+                        continue;   // it was made during the first copy
+                    fail(fault::damaged, what() + " is damaged: it describes no heap");
+                }
+                heap_profile p =
+                    read_profile(*stats, [&copy](auto const* record) { return copy.at(record); }, copy.bytes_used());
+                p.pid = pid != 0 ? pid : copy.header().pid;
+                std::uint64_t const now = offset ? now_ns() + static_cast<std::uint64_t>(*offset) : 0;
+                segment_header const& h = copy.header();
+                p.begin_ns = offset ? p.time_ns - std::min(p.time_ns, now - std::min(now, stats->made_ns))
+                                    : h.started_ns + (stats->made_ns - h.started_monotonic_ns);
+                if (lives)
+                    add_mappings(p, text_of_file(folder_of(pid, task) + "/maps", most_of_maps));
+                if (!lives || is_there(from, root))
+                    all.push_back(std::move(p));
+            }
+        }
+        if (pid != 0)
+            demand_alive(look_at(pid));
+        if (all.empty() && pid != 0)
+            fail_without_segment(0);
+        had_heaps = true;
+        return all;
+    }
 };
 
 observer::observer(pid_t pid) : state_{std::make_unique<state>()}
@@ -283,6 +328,8 @@ std::vector<heap_map> observer::maps()
     return state_->for_each_heap([](seen_heap& heap) { return assemble_map(heap); });
 }
 
+std::vector<heap_profile> observer::profiles() { return state_->for_each_profile(); }
+
 pid_t observer::pid() const noexcept { return state_->pid; }
 
 std::vector<pid_t> processes_with_heaps()
@@ -297,7 +344,7 @@ std::vector<pid_t> processes_with_heaps()
         if (v.lives() && !segments_of(*pid, v.task, error, true).empty())
             found.push_back(*pid);
     });
-    std::sort(found.begin(), found.end());
+    std::ranges::sort(found);
     return found;
 }
 

@@ -19,6 +19,8 @@ std::string reason(int error) { return std::system_category().message(error); }
 class descriptor {
 public:
     explicit descriptor(int number) noexcept : number_{number} {}
+    descriptor(descriptor const&) = delete;
+    descriptor& operator=(descriptor const&) = delete;
     descriptor(descriptor&& from) noexcept : number_{std::exchange(from.number_, -1)} {}
     descriptor& operator=(descriptor&& from) noexcept
     {
@@ -157,7 +159,7 @@ public:
     {
         std::uint64_t const pages = (bytes_of_it + page_bytes - 1) / page_bytes;
         std::vector<unsigned char> const flags = of(begin, pages);
-        return static_cast<std::uint64_t>(std::count(flags.begin(), flags.end(), 1)) * page_bytes;
+        return static_cast<std::uint64_t>(std::ranges::count(flags, 1)) * page_bytes;
     }
 
 private:

@@ -25,6 +25,7 @@ template <class F> bool for_each_entry(std::string const& path, F visit)
     std::unique_ptr<DIR, int (*)(DIR*)> const directory{::opendir(path.c_str()), ::closedir};
     if (directory == nullptr)
         return false;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread has this stream
     while (dirent const* const entry = ::readdir(directory.get()))
         visit(static_cast<char const*>(entry->d_name));
     return true;

@@ -49,15 +49,14 @@ void seen_heap::read_caches()
     }
     for (seen_cache const& l : caches_)
         by_address_.push_back(&l - caches_.data());
-    std::sort(by_address_.begin(), by_address_.end(),
-              [this](auto a, auto b) { return cache_at(a).address < cache_at(b).address; });
+    std::ranges::sort(by_address_, [this](auto a, auto b) { return cache_at(a).address < cache_at(b).address; });
 }
 
 void seen_heap::read_epochs()
 {
     epochs_.resize(prepared_);
-    std::uint64_t address = reinterpret_cast<std::uintptr_t>(stats().epochs.load(std::memory_order_relaxed));
-    epoch_stats_page const* e = copy_.at<epoch_stats_page>(address);
+    auto address = reinterpret_cast<std::uintptr_t>(stats().epochs.load(std::memory_order_relaxed));
+    auto const* e = copy_.at<epoch_stats_page>(address);
     for (std::size_t left = copy_.bytes_used() / sizeof(epoch_stats_page); e != nullptr && left != 0; --left) {
         if (std::uint32_t const i = e->index.load(std::memory_order_relaxed); i < prepared_)
             epochs_[i] = address;
@@ -96,7 +95,10 @@ bool seen_heap::read_runs()
         std::uint64_t const first = at - 1;
         if (first < lowest || first >= known ||
             !memory_.read(stats().unit_links + first * sizeof(link), link.data(), sizeof(link)) || link[0] == 0 ||
-            link[0] > known - first || (total += link[0]) > most_units)
+            link[0] > known - first)
+            return false;
+        total += link[0];
+        if (total > most_units)
             return false;
         order_.add({static_cast<std::uint32_t>(first), link[0]});
         lowest = first + link[0];
@@ -115,15 +117,16 @@ bool seen_heap::read_memory()
         return false;
     }
     pages_ = order_.size();
-    descriptors_.emplace(std::size_t{pages_} * sizeof(slab_meta));
+    descriptors_ = bytes{std::size_t{pages_} * sizeof(slab_meta)};
     std::size_t const words = pages_ / unit_pages;
     free_resident_.resize(words);
     free_large_.resize(words);
     std::vector<std::uint64_t> addresses;
+    addresses.reserve(caches_.size());
     for (seen_cache const& l : caches_)
         addresses.push_back(l.address);
-    cache_memory_.emplace(caches_.size() * sizeof(thread_cache));
-    bool read = memory_.read_each(addresses, {cache_memory_->data()}, sizeof(thread_cache)) && read_descriptors();
+    cache_memory_ = bytes{caches_.size() * sizeof(thread_cache)};
+    bool read = memory_.read_each(addresses, {cache_memory_.data()}, sizeof(thread_cache)) && read_descriptors();
     order_.for_each_run([&](unit_run r, std::uint32_t begin) {
         auto const words_of = [&](std::uint64_t table, std::vector<std::uint64_t>& to) {
             constexpr std::size_t each = sizeof(std::uint64_t);
@@ -142,11 +145,11 @@ bool seen_heap::read_memory()
             subslab_pages_.push_back(i);
             addresses.push_back(stats().subslabs + std::uint64_t{order_.page_of(i)} * max_subslabs * sizeof(slab_meta));
         }
-    subslabs_.emplace(subslab_pages_.size() * max_subslabs * sizeof(slab_meta));
-    bytes again{subslabs_->size()};
-    if (memory_.read_each(addresses, {subslabs_->data(), again.data()}, max_subslabs * sizeof(slab_meta))) {
+    subslabs_ = bytes{subslab_pages_.size() * max_subslabs * sizeof(slab_meta)};
+    bytes again{subslabs_.size()};
+    if (memory_.read_each(addresses, {subslabs_.data(), again.data()}, max_subslabs * sizeof(slab_meta))) {
         for (std::size_t i = 0; i < subslab_pages_.size() * max_subslabs; ++i)
-            join_words(slab_in(*subslabs_, i), slab_in(again, i), true);
+            join_words(slab_in(subslabs_, i), slab_in(again, i), true);
         return true;
     }
     forget_memory();
@@ -157,22 +160,22 @@ void seen_heap::forget_memory()
 {
     pages_ = 0;
     order_ = {};
-    cache_memory_.reset();
+    cache_memory_ = bytes{0};
 }
 
 bool seen_heap::read_descriptors()
 {
     // One unit at a time, so that the second copy follows the first closely.
-    bytes again{descriptors_->size()};
+    bytes again{descriptors_.size()};
     std::vector<std::uint64_t> addresses;
     order_.for_each_run([&](unit_run r, std::uint32_t) {
         for (std::uint64_t u = r.first; u < std::uint64_t{r.first} + r.count; ++u)
             addresses.push_back(stats().descriptors + u * address_window::slab_bytes_of_unit);
     });
-    if (!memory_.read_each(addresses, {descriptors_->data(), again.data()}, address_window::slab_bytes_of_unit))
+    if (!memory_.read_each(addresses, {descriptors_.data(), again.data()}, address_window::slab_bytes_of_unit))
         return false;
     for (std::uint32_t i = 0; i < pages_; ++i) {
-        slab_meta& first = slab_in(*descriptors_, i);
+        slab_meta& first = slab_in(descriptors_, i);
         slab_meta const& second = slab_in(again, i);
         unsigned const bin = first.bin();
         if (bin < bin_count && second.bin() == bin)

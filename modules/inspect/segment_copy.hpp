@@ -75,7 +75,7 @@ public:
         std::vector<seen_root> found;
         std::uint64_t address = header().root.load(std::memory_order_relaxed);
         for (std::size_t n = 0; n < most; ++n) {
-            heap_directory const* const d = at<heap_directory>(address);
+            auto const* const d = at<heap_directory>(address);
             if (d == nullptr)
                 break;
             for (heap_root const& r : d->heaps)
@@ -94,7 +94,7 @@ public:
     /// The stats page of a root; null if that is no heap.
     [[nodiscard]] heap_stats_page const* heap_of(seen_root const& r) const noexcept
     {
-        heap_stats_page const* const stats = at<heap_stats_page>(r.stats);
+        auto const* const stats = at<heap_stats_page>(r.stats);
         bool const is_heap = stats != nullptr && stats->number.load(std::memory_order_acquire) == r.number &&
                              stats->epoch_count >= 2 && stats->epoch_count <= 65'536;
         return is_heap ? stats : nullptr;

@@ -44,12 +44,14 @@ code_point decode(std::string_view text) noexcept
     return {value, shortest && exists ? bytes : 0};
 }
 
+constexpr bool is_in(char32_t c, char32_t first, char32_t last) noexcept { return c >= first && c <= last; }
+
 bool harmless(char32_t c) noexcept
 {
-    return c >= 0x20 && (c < 0x7f || c >= 0xa0) &&          // controls, C0 and C1
-           c != 0x61c && !(c >= 0x200e && c <= 0x200f) &&   // marks of direction
-           !(c >= 0x2028 && c <= 0x202e) &&                 // line and paragraph ends, embeddings and overrides
-           !(c >= 0x2066 && c <= 0x2069);                   // isolates
+    return c >= 0x20 && (c < 0x7f || c >= 0xa0) &&      // controls, C0 and C1
+           c != 0x61c && !is_in(c, 0x200e, 0x200f) &&   // marks of direction
+           !is_in(c, 0x2028, 0x202e) &&                 // line and paragraph ends, embeddings and overrides
+           !is_in(c, 0x2066, 0x2069);                   // isolates
 }
 
 }

@@ -5,7 +5,6 @@ module;
 #include <array>
 #include <atomic>
 #include <bit>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -15,7 +14,6 @@ module;
 #include <optional>
 #include <stdexcept>
 #include <string_view>
-#include <system_error>
 #include <unordered_map>
 #if defined(TSLAB_CHECKED) && __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -40,32 +38,18 @@ bool under_a_memory_tool() noexcept
 #endif
 }
 
-std::string_view environment_value(char const* name) noexcept
-{
-    char const* const value = ::secure_getenv(name);
-    return value != nullptr ? value : "";
-}
-
 check_mode mode_by_environment() noexcept
 {
-    std::string_view const word = environment_value("TSLAB_CHECKS");
-    if (word == "off")
-        return check_mode::off;
-    if (word == "canaries")
-        return check_mode::canaries;
-    if (word == "forward" || under_a_memory_tool())
-        return check_mode::forward;
-    return check_mode::canaries;
+    constexpr std::array modes{check_mode::canaries, check_mode::forward, check_mode::off};
+    if (auto const said = word_in_environment(variable::checks, {"canaries", "forward", "off"}))
+        return modes[*said];
+    return under_a_memory_tool() ? check_mode::forward : check_mode::canaries;
 }
 
 std::uint32_t sampling_by_environment() noexcept
 {
-    std::string_view const text = environment_value("TSLAB_GUARD_SAMPLING");
-    std::uint32_t n = 0;
-    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    return !text.empty() && error == std::errc{} && end == text.data() + text.size()
-               ? n
-               : memory_checks::default_guard_sampling;
+    return static_cast<std::uint32_t>(
+        number_in_environment(variable::guard_sampling).value_or(memory_checks::default_guard_sampling));
 }
 
 check_mode checked_mode(check_mode asked)

@@ -7,11 +7,13 @@
 // only place that reads those fields:
 //
 //   role         descriptor of                           the fields of other meaning         view
-//   slab         the first page of a slab                `extent`: the next partial slab     next_partial, set_next_partial
+//   slab         the first page of a slab                `extent`: the next partial slab,    next_partial, set_next_partial
+//                                                        or its sampled objects              sampled_index
 //   subslab      a part of a slab with several words     `back`: its slab                    slab_of, make_subslab
 //   further page a page of a slab that is not its first  `local_free`: slots purged          purged_slots, set_purged_slots
 //   large        the first page of a large allocation    `local_free`: its size in bytes,    large_allocation
-//                                                        `extent`: its pages
+//                                                        `extent`: its pages,
+//                                                        `remote_free`: its heap profile's
 #pragma once
 
 export namespace tslab {
@@ -23,7 +25,8 @@ enum class residence : std::uint8_t {
     owned,            ///< a slab that a thread cache owns
     orphan_partial,   ///< a slab on an epoch's list, with free slots
     orphan_full,      ///< a slab on an epoch's list, without free slots
-    large             ///< the first page of an allocation above the size classes
+    large,            ///< the first page of an allocation above the size classes
+    sampled           ///< a slab on an epoch's list of those that hold objects sampled by the heap profile
 };
 
 /// Tags of pages: tag_none for a page that is no slab, bin + 1 for the first page of a slab, tag_inside + bin for its
@@ -79,6 +82,8 @@ struct slab_meta;
 inline void make_subslab(slab_meta& subslab, slab_meta& of, unsigned bin, std::byte* base) noexcept;
 [[nodiscard]] inline slab_meta* next_partial(slab_meta const& s) noexcept;
 inline void set_next_partial(slab_meta& s, slab_meta const* next) noexcept;
+[[nodiscard]] inline std::uint32_t sampled_index(slab_meta const& s) noexcept;
+inline void set_sampled_index(slab_meta& s, std::uint32_t index) noexcept;
 class slab_list;
 class large_allocation;
 
@@ -93,6 +98,8 @@ class back_link {
 class extent_word {
     friend slab_meta* next_partial(slab_meta const& s) noexcept;
     friend void set_next_partial(slab_meta& s, slab_meta const* next) noexcept;
+    friend std::uint32_t sampled_index(slab_meta const& s) noexcept;
+    friend void set_sampled_index(slab_meta& s, std::uint32_t index) noexcept;
     friend class large_allocation;
 
     atomic<std::uint32_t> value{1};
@@ -265,6 +272,16 @@ inline void set_next_partial(slab_meta& s, slab_meta const* next) noexcept
     s.extent.value.store(static_cast<std::uint32_t>(distance), std::memory_order_relaxed);
 }
 
+/// Of a slab whose `where` is `sampled`: the number of the record of its objects (see heap_profiler).
+[[nodiscard]] inline std::uint32_t sampled_index(slab_meta const& s) noexcept
+{
+    return s.extent.value.load(std::memory_order_relaxed);
+}
+inline void set_sampled_index(slab_meta& s, std::uint32_t index) noexcept
+{
+    s.extent.value.store(index, std::memory_order_relaxed);
+}
+
 /// The slots of a slab of several pages that were free when the pages that only they touch were purged: a set of slots
 /// as in unused_pages.hpp. Requires: the caller may change the slab.
 [[nodiscard]] inline std::uint64_t purged_slots(slab_meta const& s) noexcept
@@ -294,6 +311,16 @@ public:
     [[nodiscard]] inline bool is_of(void const* resource) const noexcept
     {
         return s_.owner.load(std::memory_order_relaxed) == owner_ref::of_resource(resource);
+    }
+    /// The hash of its entry in the heap profile; 0 if it is not sampled. A free that comes too late to a slab that was here
+    /// may set a bit: then no entry has the hash.
+    [[nodiscard]] inline std::uint64_t sampled() const noexcept
+    {
+        return s_.remote_free.load(std::memory_order_relaxed);
+    }
+    static inline void set_sampled(slab_meta& s, std::uint64_t hash) noexcept
+    {
+        s.remote_free.store(hash, std::memory_order_relaxed);
     }
     /// Prepares the descriptor of a large allocation; its tag comes last, when it is on its epoch's list. `resource`: one
     /// that shares its epoch, or null.

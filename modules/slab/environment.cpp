@@ -25,11 +25,17 @@ constexpr std::size_t variable_count = static_cast<std::size_t>(variable::count_
 constexpr std::array<variable_range, variable_count> ranges{{{"TSLAB_DECAY_MS", 0, 24ULL * 60 * 60 * 1000},
                                                              {"TSLAB_THREAD_CACHE_KIB", 0, 1ULL << 32},
                                                              {"TSLAB_SLAB_CACHE", 0, 1ULL << 20},
-                                                             {"TSLAB_BACKGROUND_PURGE", 0, 1}}};
+                                                             {"TSLAB_BACKGROUND_PURGE", 0, 1},
+                                                             {"TSLAB_PROFILE_INTERVAL", 0, 1ULL << 40},
+                                                             {"TSLAB_PROFILE_FRAME_POINTERS", 0, 1},
+                                                             {"TSLAB_PROFILE_SEED", 0, ~0ULL},
+                                                             {"TSLAB_PUBLISH", 0, 1},
+                                                             {"TSLAB_GUARD_SAMPLING", 0, (1ULL << 32) - 1},
+                                                             {"TSLAB_CHECKS", 0, 0}}};
 constinit std::array<atomic<bool>, variable_count> refused{};
 
 /// Reports once, in one line, that the value is ignored.
-void refuse(variable v, std::string_view value) noexcept
+void refuse(variable v, std::string_view value, char const* expected) noexcept
 {
     if (refused[static_cast<std::size_t>(v)].exchange(true, std::memory_order_relaxed))
         return;
@@ -37,12 +43,9 @@ void refuse(variable v, std::string_view value) noexcept
     std::array<char, 40> shown{};
     std::string_view const fitting = value.substr(0, shown.size() - 1);
     std::ranges::transform(fitting, shown.begin(), [](char c) { return c < 0x20 || c > 0x7e ? '?' : c; });
-    variable_range const range = range_of(v);
     std::array<char, 256> line{};
-    int const length = std::snprintf(line.data(), line.size(),
-                                     "tslab: %s=\"%s\" is ignored: a whole number from %llu to %llu is expected\n",
-                                     range.name, shown.data(), static_cast<unsigned long long>(range.least),
-                                     static_cast<unsigned long long>(range.most));
+    int const length = std::snprintf(line.data(), line.size(), "tslab: %s=\"%s\" is ignored: %s is expected\n",
+                                     range_of(v).name, shown.data(), expected);
     if (length > 0) [[maybe_unused]]
         auto const written = ::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length));
 }
@@ -67,9 +70,27 @@ std::optional<std::uint64_t> number_in_environment(variable v) noexcept
     if (value == nullptr)
         return std::nullopt;
     std::optional<std::uint64_t> const n = parse_number(value, range);
-    if (!n)
-        refuse(v, value);
+    if (!n) {
+        std::array<char, 80> expected{};
+        std::snprintf(expected.data(), expected.size(), "a whole number from %llu to %llu",
+                      static_cast<unsigned long long>(range.least), static_cast<unsigned long long>(range.most));
+        refuse(v, value, expected.data());
+    }
     return n;
+}
+
+std::optional<std::size_t> word_in_environment(variable v, std::array<std::string_view, 3> const& words) noexcept
+{
+    char const* const value = ::secure_getenv(range_of(v).name);
+    if (value == nullptr)
+        return std::nullopt;
+    auto const at = std::ranges::find(words, std::string_view{value});
+    if (at != words.end())
+        return static_cast<std::size_t>(at - words.begin());
+    std::array<char, 80> expected{};
+    std::snprintf(expected.data(), expected.size(), "%s, %s or %s", words[0].data(), words[1].data(), words[2].data());
+    refuse(v, value, expected.data());
+    return std::nullopt;
 }
 
 }

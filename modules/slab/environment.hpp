@@ -7,12 +7,18 @@
 
 export namespace tslab {
 
-/// A variable whose value is a whole number.
+/// A variable whose value is a whole number; the last one's is a word.
 enum class variable : std::uint8_t {
-    decay_ms,           ///< TSLAB_DECAY_MS, 0 to 24 hours
-    thread_cache_kib,   ///< TSLAB_THREAD_CACHE_KIB, up to 4 TiB
-    slab_cache,         ///< TSLAB_SLAB_CACHE, pages, up to 4 GiB
-    background_purge,   ///< TSLAB_BACKGROUND_PURGE, 0 or 1
+    decay_ms,                 ///< TSLAB_DECAY_MS, 0 to 24 hours
+    thread_cache_kib,         ///< TSLAB_THREAD_CACHE_KIB, up to 4 TiB
+    slab_cache,               ///< TSLAB_SLAB_CACHE, pages, up to 4 GiB
+    background_purge,         ///< TSLAB_BACKGROUND_PURGE, 0 or 1
+    profile_interval,         ///< TSLAB_PROFILE_INTERVAL, bytes, up to 1 TiB
+    profile_frame_pointers,   ///< TSLAB_PROFILE_FRAME_POINTERS, 0 or 1
+    profile_seed,             ///< TSLAB_PROFILE_SEED, for samples that repeat themselves; 0: by chance
+    publish,                  ///< TSLAB_PUBLISH, 0 or 1
+    guard_sampling,           ///< TSLAB_GUARD_SAMPLING, up to 2^32 - 1
+    checks,                   ///< TSLAB_CHECKS: canaries, forward, off
     count_
 };
 
@@ -29,5 +35,8 @@ struct variable_range {
 /// The value of `v` in the environment. Nothing if it is not set, or if its value is invalid, which is reported on
 /// stderr once. Does not allocate. Thread safe while no thread changes the environment.
 [[nodiscard]] std::optional<std::uint64_t> number_in_environment(variable v) noexcept;
+/// The place of the value of `v` among `words`; else the same.
+[[nodiscard]] std::optional<std::size_t> word_in_environment(variable v,
+                                                             std::array<std::string_view, 3> const& words) noexcept;
 
 }

@@ -7,11 +7,7 @@
 
 namespace tslab {
 
-inline bool wanted() noexcept
-{
-    char const* const said = ::secure_getenv("TSLAB_PUBLISH");
-    return said == nullptr || std::string_view{said} != "0";
-}
+inline bool wanted() noexcept { return number_in_environment(variable::publish).value_or(1) != 0; }
 
 inline bool may_be_as_large_as(std::size_t bytes) noexcept
 {

@@ -62,6 +62,27 @@ public:
             try_to_calibrate();
     }
 
+    /// A moment, as ns_between takes it: the counter, or CLOCK_MONOTONIC where there is none that runs evenly. Requires:
+    /// `calibrate` was called before the first one. Thread safe.
+    [[nodiscard]] static inline std::uint64_t stamp() noexcept
+    {
+#if defined(__x86_64__)
+        if (even_.load(std::memory_order_relaxed)) [[likely]]
+            return __builtin_ia32_rdtsc();
+#endif
+        return now_ns();
+    }
+    /// Nanoseconds between two moments; 0 if the second is not later, as processors' counters differ a little. While the
+    /// counter is not calibrated it reads the clock. Thread safe.
+    [[nodiscard]] static inline std::uint64_t ns_between(std::uint64_t from, std::uint64_t to) noexcept
+    {
+        std::uint64_t const passed = to > from ? to - from : 0;
+        std::uint64_t const scale = scale_.load(std::memory_order_relaxed);
+        if (scale == 0) [[unlikely]]
+            return ns_uncalibrated(passed);
+        return static_cast<std::uint64_t>(static_cast<unsigned __int128>(passed) * scale >> 32U);
+    }
+
     tick_clock() noexcept : scale_of_{scale_.load(std::memory_order_relaxed)}, begin_{now()} {}
     /// Nanoseconds since the object was made.
     [[nodiscard]] inline std::uint64_t elapsed_ns() const noexcept
@@ -77,6 +98,7 @@ private:
     static constexpr double scale_one = 4'294'967'296.0;   // of scale_: one nanosecond for a tick
 
     static void try_to_calibrate() noexcept;
+    [[nodiscard, gnu::cold]] static std::uint64_t ns_uncalibrated(std::uint64_t passed) noexcept;
     [[nodiscard]] inline std::uint64_t now() const noexcept
     {
 #if defined(__x86_64__)
@@ -89,6 +111,7 @@ private:
     }
 
     static inline constinit std::atomic<std::uint64_t> scale_{0};   // 0: not calibrated
+    static inline constinit std::atomic<bool> even_{false};         // set by the first call of calibrate, if ever
 
     std::uint64_t scale_of_;
     std::uint64_t begin_;

@@ -142,6 +142,19 @@ struct label_stats {
     friend bool operator==(label_stats const&, label_stats const&) = default;
 };
 
+/// What phases of one label cost that have ended. Its figures are lines of figures.def.
+struct phase_cost_stats {
+#define TSLAB_OF_PHASE_COST
+#include "figures.def"
+    quarter_histogram objects{};      ///< phases by the objects that they allocated
+    quarter_histogram bytes{};        ///< phases by the bytes that they allocated
+    quarter_histogram peak_bytes{};   ///< phases by the upper bound of the bytes that were live at once
+    quarter_histogram wall_ns{};      ///< phases by the time
+    source_entry largest_at{};        ///< the place that entered the phase that allocated most bytes
+
+    friend bool operator==(phase_cost_stats const&, phase_cost_stats const&) = default;
+};
+
 /// The results of sampling: one allocation in 1,024 while it was on, and every repair.
 struct sampling_stats {
     timing_stats alloc{};    ///< of allocations
@@ -216,11 +229,12 @@ struct snapshot {
     std::vector<class_stats> classes{};   ///< by class index; the last one is everything above the classes
     std::vector<epoch_stats> epochs{};    ///< every ring slot that was ever opened
     std::vector<thread_stats> threads{};
-    std::vector<label_stats> labels{};            ///< by number: `unlabeled`, the names in use, `other`
-    std::vector<named_count> misuses{};           ///< by kind
-    close_stats last_close{};                     ///< the last timed one of the heap, of whatever label
-    sampling_stats sampled{};                     ///< the sum over all threads, ended ones included
-    std::optional<waterfall_stats> waterfall{};   ///< absent without snapshot_options::residency
+    std::vector<label_stats> labels{};             ///< by number: `unlabeled`, the names in use, `other`
+    std::vector<phase_cost_stats> phase_costs{};   ///< by label: those of which a phase has ended
+    std::vector<named_count> misuses{};            ///< by kind
+    close_stats last_close{};                      ///< the last timed one of the heap, of whatever label
+    sampling_stats sampled{};                      ///< the sum over all threads, ended ones included
+    std::optional<waterfall_stats> waterfall{};    ///< absent without snapshot_options::residency
 
     friend bool operator==(snapshot const&, snapshot const&) = default;
 };

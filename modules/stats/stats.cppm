@@ -30,6 +30,7 @@ export module tslab.stats;
 #include "clock.hpp"
 #include "residency.hpp"
 #include "histogram.hpp"
+#include "phase_cost.hpp"
 #include "bounded_text.hpp"
 #include "snapshot.hpp"
 #include "heap_map.hpp"

@@ -50,6 +50,7 @@ void tick_clock::try_to_calibrate() noexcept
 #if defined(__x86_64__)
     if (!knows_even())
         return;
+    even_.store(true, std::memory_order_relaxed);
     constexpr std::uint64_t least_ns = 1'000'000;   // then an error of the readings, some ten nanoseconds, is 1 in 10^5
     constexpr std::uint64_t most_ticks = 10'000;    // for a reading of the clock: more, and the thread was interrupted
     std::uint64_t const ticks = __builtin_ia32_rdtsc();
@@ -70,6 +71,25 @@ void tick_clock::try_to_calibrate() noexcept
         static_cast<std::uint64_t>(static_cast<double>(ns - since) / static_cast<double>(ticks - begun) * scale_one),
         std::memory_order_relaxed);
 #endif
+}
+
+/// `passed` in nanoseconds, before the counter is calibrated: by the readings so far. Those span the interval, so the error
+/// is that of the readings, some ten nanoseconds.
+std::uint64_t tick_clock::ns_uncalibrated(std::uint64_t passed) noexcept
+{
+#if defined(__x86_64__)
+    if (even_.load(std::memory_order_relaxed)) {
+        try_to_calibrate();
+        std::uint64_t const since = first_ns.load(std::memory_order_acquire);
+        std::uint64_t const ticks = __builtin_ia32_rdtsc() - first_ticks.load(std::memory_order_relaxed);
+        std::uint64_t const ns = now_ns() - since;
+        return since == 0 || ticks == 0
+                   ? 0
+                   : static_cast<std::uint64_t>(static_cast<double>(passed) * static_cast<double>(ns) /
+                                                static_cast<double>(ticks));
+    }
+#endif
+    return passed;
 }
 
 }

@@ -191,6 +191,8 @@ live_count epoch_slabs::live() const noexcept
         for (slab_list const* const list : {&partial[bin], &full[bin]})
             for (slab_meta const* s = list->front(); s != nullptr; s = s->next)
                 all += live_in(*s, bin);
+    for (slab_meta const* s = sampled.front(); s != nullptr; s = s->next)
+        all += live_in(*s, s->bin());
     for (slab_meta const* s = large.front(); s != nullptr; s = s->next)
         all += {1, large_allocation{*s}.bytes()};
     return all;
@@ -200,7 +202,7 @@ live_count epoch_slabs::live() const noexcept
 // Modelled: tests/models/survivors.pml, step drop_all
 std::uint64_t epoch_slabs::drop_all(thread_record* me) noexcept
 {
-    std::uint64_t live = 0;
+    std::uint64_t live = sampled.front() != nullptr ? drop_sampled(me, nullptr) : 0;
     for (unsigned bin = 0; slab_count != 0 && bin < bin_count; ++bin) {
         for (slab_list* const list : {&partial[bin], &full[bin]}) {
             for (slab_meta* s = list->front(); s != nullptr;) {
@@ -225,6 +227,7 @@ std::uint64_t epoch_slabs::drop_all(thread_record* me) noexcept
     }
     while (slab_meta* const s = large.pop()) {
         live += heap->retire_large(*s);
+        heap->note_large_freed(*s);
         std::uint32_t const pages = large_allocation{*s}.pages();
         note_large(-1, pages);
         if (count.on())
@@ -254,6 +257,7 @@ bool epoch_slabs::add_large(slab_meta& s, std::uint64_t for_era, thread_record* 
     s.tag.store(tag_large, std::memory_order_release);   // release: a thread that sees the tag sees `home`
     large.push(s);
     note_large(1, large_allocation{s}.pages());
+    use.bytes += large_allocation{s}.bytes();
     stats.allocations.add();
     return true;
 }

@@ -30,11 +30,22 @@ struct live_count {
     return {n, n * bins[bin].size};
 }
 
+/// What an epoch's phase has used, but for what attached caches have not published.
+struct phase_use {
+    std::uint64_t begun = 0;         ///< tick_clock::stamp
+    std::uint64_t bytes = 0;         ///< allocated
+    std::uint32_t cache_pages = 0;   ///< the most pages that each detached cache held, added up
+    std::uint32_t large_pages = 0;
+    std::uint32_t large_peak = 0;   ///< the most of them
+};
+
 /// What flush_cache returns of a cache whose resource shares its epoch (an exclusive one).
 enum class flush_mode : std::uint8_t {
     detach,   ///< everything: the cache ends its work for the epoch
     reclaim   ///< its empty slabs; it stays attached
 };
+
+struct profiled_site;
 
 /// The slabs, large allocations and thread caches of one epoch at a time. The record of a ring slot; it lives as long
 /// as the heap.
@@ -43,7 +54,9 @@ struct alignas(64) epoch_slabs {
 
     mutex lock;
 
-    epoch_stats_page& stats;   ///< the ring slot's stats page
+    /// The ring slot's stats page. The begin and the end of a scope read the reference once into one of their own: behind
+    /// each atomic access, relaxed ones too, the compiler reads memory again.
+    epoch_stats_page& stats;
 
     /// Read after `state`, by names; see is_of.
     atomic<std::uint64_t> era{0};
@@ -60,6 +73,8 @@ struct alignas(64) epoch_slabs {
     std::uint32_t slab_count = 0;   ///< on the lists below
     std::uint32_t large_count = 0;
     std::uint32_t being_purged = 0;   ///< listed slabs that purge_unused has claimed
+    std::uint32_t cost_label = 0;     ///< number of the label that costs are counted under
+    phase_use use{};
     /// When the epoch was first seen CLOSING and not drained; 0: not yet. Written under the lock.
     atomic<std::uint64_t> closing_ns{0};
     atomic<bin_set> partial_bins{0};                 ///< a hint: bins whose partial list may have slabs
@@ -67,6 +82,7 @@ struct alignas(64) epoch_slabs {
     std::array<slab_list, bin_count> partial{};
     std::array<slab_list, bin_count> full{};
     slab_list large{};
+    slab_list sampled{};   ///< slabs of objects that the heap profile samples; no thread cache acquires them
 
     /// Whether the slot holds the epoch `of_era`, or any if that is `any_era`, open and not drained. The caller holds
     /// the lock; but a thread opens the slot of its last scope without it (see allocator::open_epoch), and sets the
@@ -118,6 +134,22 @@ struct alignas(64) epoch_slabs {
         label_id.store(id, std::memory_order_relaxed);
         stats.label_id.store(id, std::memory_order_relaxed);
     }
+
+    /// What the phase cost, with `bytes` and `pages` of caches beside those in `use`, up to the moment `now`.
+    [[nodiscard]] inline phase_cost cost_with(std::uint64_t bytes, std::uint64_t pages,
+                                              std::uint64_t now) const noexcept
+        __attribute__((requires_capability(lock)))
+    {
+        bytes += use.bytes;
+        pages += std::uint64_t{use.cache_pages} + use.large_peak;
+        return {stats.allocations.value(), bytes, std::min(bytes, pages << page_shift),
+                tick_clock::ns_between(use.begun, now)};
+    }
+    /// What the phase cost up to now, attached caches included. Of a cache that another thread is using at this moment, the
+    /// allocations under way may be missing. Linear in the attached caches.
+    [[nodiscard]] phase_cost cost_so_far() const noexcept __attribute__((requires_capability(lock)));
+    /// Called when the epoch turns CLOSING: sets `closed` and the cost in `done`.
+    void end_phase(reclaim_result& done) const noexcept __attribute__((requires_capability(lock)));
 
     /// Where lock waits and lost races for class `row` of this epoch are counted; `me` may be null.
     [[nodiscard]] inline lock_site site(thread_record* me, unsigned row) const noexcept
@@ -180,8 +212,9 @@ struct alignas(64) epoch_slabs {
     /// stay. Makes no system call but the heavy barrier. Takes the lock. Thread safe.
     void reclaim_from_others(thread_record* me) noexcept;
     /// Turns the epoch CLOSING and revokes its caches; their owners flush them at their next operation. The epoch must
-    /// be of the era that the caller means. Constant time for each attached cache; no barrier, no system call.
-    void begin_closing() noexcept __attribute__((requires_capability(lock)));
+    /// be of the era that the caller means. Sets the cost in `done`. Constant time for each attached cache; no barrier, no
+    /// system call.
+    void begin_closing(reclaim_result& done) noexcept __attribute__((requires_capability(lock)));
     /// The live large allocations of the resource `owner`. Linear in the large allocations of the epoch.
     [[nodiscard]] live_count live_large_of(void const* owner) const noexcept __attribute__((requires_capability(lock)));
     /// The live objects in the listed slabs, and the large allocations. Linear in both.
@@ -196,6 +229,21 @@ struct alignas(64) epoch_slabs {
     {
         return slab_count != 0 && (partial_bins.load(std::memory_order_relaxed) & several_pages_bins) != 0;
     }
+
+    /// Allocates a slot of `bin` for the cache `l`, an object that the heap profile samples, in a slab that no cache owns:
+    /// so its free is no fast one. Returns null if there is no memory. Takes the lock; no other lock of the heap is held.
+    /// Requires: a fork-exclusion section of `me`, the cache's thread.
+    [[nodiscard]] void* allocate_sampled(thread_cache const& l, unsigned bin, thread_record& me,
+                                         profiled_site& at) noexcept;
+    /// The live sampled objects of the exclusive cache `l`. Linear in the slabs of such.
+    [[nodiscard]] live_count live_sampled_of(thread_cache const& l) const noexcept
+        __attribute__((requires_capability(lock)));
+    /// Recycles the slabs of the sampled objects of the exclusive cache `l`, or of all objects if that is null. Returns the
+    /// number of objects that were live.
+    std::uint64_t drop_sampled(thread_record* me, thread_cache const* l) noexcept
+        __attribute__((requires_capability(lock)));
+    /// The cache `l` is exclusive no longer.
+    void disown_sampled(thread_cache const& l) noexcept __attribute__((requires_capability(lock)));
 
     /// Recycles every listed slab and frees every large allocation, live or not. Returns the number of objects that
     /// were live. A slab that another thread has claimed is marked empty, and that thread recycles it.
@@ -244,8 +292,9 @@ struct alignas(64) epoch_slabs {
     /// has none), and nothing else belongs to it; else changes nothing and returns false. `l` is detached then, with its
     /// slabs. The caller is the thread of `l`, ends the domain, and has the ring slot claimed afterwards. Requires: `l`
     /// is null or keep_used() of it returned true. Constant time.
-    [[nodiscard]] inline bool end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me) noexcept
-        __attribute__((requires_capability(lock)));
+    /// `cost`: set to what the phase cost up to the moment `now`.
+    [[nodiscard]] inline bool end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me, std::uint64_t now,
+                                        phase_cost& cost) noexcept __attribute__((requires_capability(lock)));
 
     /// Puts a slab on the partial list of its bin.
     void list_partial(slab_meta& s, unsigned bin) noexcept __attribute__((requires_capability(lock)));
@@ -253,6 +302,8 @@ struct alignas(64) epoch_slabs {
     void note_large(int by, std::uint32_t pages) noexcept __attribute__((requires_capability(lock)))
     {
         large_count += static_cast<std::uint32_t>(by);
+        use.large_pages += by > 0 ? pages : 0U - pages;
+        use.large_peak = std::max(use.large_peak, use.large_pages);
         std::uint64_t const before = stats.large_pages.load(std::memory_order_relaxed);
         stats.large_pages.store(by > 0 ? before + pages : before - pages, std::memory_order_relaxed);
         stats.large_count.store(large_count, std::memory_order_relaxed);
@@ -274,6 +325,8 @@ private:
     /// Releases the lock and takes it again, so that a thread that waits for it can proceed. Returns the share of the
     /// patience that this used.
     [[nodiscard]] int wait_for_others() noexcept __attribute__((requires_capability(lock)));
+    [[nodiscard]] void* share_sampled(thread_cache const* of, unsigned bin, profiled_site& at) noexcept
+        __attribute__((requires_capability(lock)));
     [[nodiscard]] slab_meta* first_partial_for(unsigned bin, thread_record const& me) const noexcept
         __attribute__((requires_capability(lock)));
     void repair_partial(slab_meta& s, unsigned bin, bool claimed) noexcept __attribute__((requires_capability(lock)));

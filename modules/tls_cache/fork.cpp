@@ -129,7 +129,8 @@ void heap_state::for_each_lock_in_fork(F visit) noexcept __attribute__((no_threa
     for (unsigned c = 0; c < class_count; ++c)
         visit(slabs_.lock_for_fork(c));
     visit(slabs_.pages().lock_for_fork());
-    visit(places_.lock_for_fork());   // tables and texts are made under it
+    visit(places_.lock_for_fork());     // tables and texts are made under it
+    visit(profiler_.lock_for_fork());   // likewise, and records of sampled slabs
     visit(meta_.lock_for_fork());
     visit(checks_.lock_for_fork());
     visit(history_lock_);
@@ -171,6 +172,7 @@ void thread_registry::after_fork_in_child() noexcept
     for_each_lock([](mutex& m) __attribute__((no_thread_safety_analysis)) { m.reset_after_fork(); });
     if (hooks_installed_)
         ask_kernel_for_barriers();
+    this_thread.end_visit();   // the kernel may have refused
     for (record_list* list = all_lists_; list != nullptr; list = list->next_of_all)
         list->life.reset();
     if (this_thread.more->list != nullptr)

@@ -45,6 +45,7 @@ heap_state::heap_state(options const& o, std::size_t ring_record_bytes)
       published_{o.publish, layout_number()},
       stats_{make_heap_stats_page(published_)},
       slabs_{o.policy, o.slab_cache, o.reserve_bytes, o.huge_pages, &stats_.pages, stats_.cached.data()},
+      profiler_{meta_, published_, stats_, o.profile},
       ring_record_bytes_{ring_record_bytes},
       decay_ns_{o.policy == reclaim_policy::cached && o.decay_ns != 0 ? o.decay_ns : never},
       thread_cache_pages_{static_cast<std::uint32_t>(

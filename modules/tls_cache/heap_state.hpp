@@ -10,21 +10,7 @@ export namespace tslab {
 
 class heap_state {
 public:
-    struct options {
-        std::string_view name;
-        std::uint32_t slots;
-        reclaim_policy policy;
-        std::uint32_t slab_cache;
-        std::size_t reserve_bytes;
-        bool huge_pages;
-        bool publish;   ///< whether other processes may read the stats pages: see segment
-        std::uint64_t decay_ns;
-        std::uint64_t thread_cache_bytes;
-        bool background_purge = false;
-        bool purge_on_pressure = false;
-        check_mode checks = check_mode::off;
-        std::optional<std::uint32_t> guard_sampling{};
-    };
+    using options = heap_options;
     /// `ring_record_bytes`: size of a ring slot's record, which begins with its epoch_slabs. The memory of records is
     /// zeroed; the epoch layer constructs a record before the slot's first use. Throws std::bad_alloc if memory, or a
     /// hook at thread exit or fork, cannot be had.
@@ -171,6 +157,8 @@ public:
     /// Waits until no thread takes this thread's retained slabs. For a thread whose record says `reached`.
     void wait_until_not_reached() noexcept;
 
+    /// Counts a large allocation as freed for the heap profile, if that has sampled it. The caller has taken it off its list.
+    inline void note_large_freed(slab_meta& s) noexcept;
     /// Frees the pages of a large allocation that is on no list any more.
     void give_large(slab_meta& s, std::uint32_t pages, lock_site const& site) noexcept;
     [[nodiscard]] inline memory_checks& checks() noexcept { return checks_; }
@@ -321,6 +309,7 @@ public:
     /// The source places that entered domains of the heap.
     [[nodiscard]] inline source_places& places() noexcept { return places_; }
     [[nodiscard]] inline source_places const& places() const noexcept { return places_; }
+    [[nodiscard]] inline heap_profiler& profiler() noexcept { return profiler_; }
     [[nodiscard]] inline arena const& meta() const noexcept { return meta_; }
     [[nodiscard]] inline slot_set& free_slots() noexcept { return free_slots_; }
     [[nodiscard]] inline heap_limits& limits() noexcept { return limits_; }
@@ -418,6 +407,7 @@ private:
     slab_cache slabs_;
     arena meta_;
     source_places places_{meta_, published_, stats_};
+    heap_profiler profiler_;
     std::array<atomic<std::byte*>, ring_rows::most> ring_rows_{};
     std::size_t ring_record_bytes_;
     slot_set free_slots_;

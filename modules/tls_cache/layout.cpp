@@ -133,6 +133,24 @@ template <> struct fields_of<timing_stats_page> {
                                     TSLAB_FIELD(frees_before), TSLAB_FIELD(repairs_before)};
 };
 
+template <> struct fields_of<cost_buckets> {
+    using self = cost_buckets;
+    static constexpr std::array all{TSLAB_FIELD(counts)};
+};
+
+template <> struct fields_of<cost_row> {
+    using self = cost_row;
+    static constexpr std::array all{TSLAB_FIELD(next),          TSLAB_FIELD(label),      TSLAB_FIELD(version),
+                                    TSLAB_FIELD(phases),        TSLAB_FIELD(empty),      TSLAB_FIELD(figures),
+                                    TSLAB_FIELD(largest_bytes), TSLAB_FIELD(largest_ns), TSLAB_FIELD(largest_place),
+                                    TSLAB_FIELD(buckets)};
+};
+
+template <> struct fields_of<label_page> {
+    using self = label_page;
+    static constexpr std::array all{TSLAB_FIELD(next), TSLAB_FIELD(first), TSLAB_FIELD(names)};
+};
+
 template <> struct fields_of<thread_stats_page> {
     using self = thread_stats_page;
     static constexpr std::array all{TSLAB_FIELD(next),
@@ -143,6 +161,7 @@ template <> struct fields_of<thread_stats_page> {
                                     TSLAB_FIELD(classes),
                                     TSLAB_FIELD(times),
                                     TSLAB_FIELD(locks),
+                                    TSLAB_FIELD(costs),
                                     TSLAB_FIELD(rotated),
                                     TSLAB_FIELD(escapes),
                                     TSLAB_FIELD(escaped_bytes),
@@ -209,6 +228,29 @@ template <> struct fields_of<place_page> {
     static constexpr std::array all{TSLAB_FIELD(next), TSLAB_FIELD(first), TSLAB_FIELD(places)};
 };
 
+template <> struct fields_of<profile_page> {
+    using self = profile_page;
+    static constexpr std::array all{TSLAB_FIELD(next), TSLAB_FIELD(used), TSLAB_FIELD(words)};
+};
+
+template <> struct fields_of<published_mapping> {
+    using self = published_mapping;
+    static constexpr std::array all{TSLAB_FIELD(begin),    TSLAB_FIELD(end), TSLAB_FIELD(offset),
+                                    TSLAB_FIELD(id_bytes), TSLAB_FIELD(id),  TSLAB_FIELD(file)};
+};
+
+template <> struct fields_of<profile_mapping_page> {
+    using self = profile_mapping_page;
+    static constexpr std::array all{TSLAB_FIELD(next), TSLAB_FIELD(used), TSLAB_FIELD(of)};
+};
+
+template <> struct fields_of<profile_figures> {
+    using self = profile_figures;
+    static constexpr std::array all{TSLAB_FIELD(interval),       TSLAB_FIELD(samples),    TSLAB_FIELD(samples_dropped),
+                                    TSLAB_FIELD(stacks_dropped), TSLAB_FIELD(stacks_cut), TSLAB_FIELD(mappings_dropped),
+                                    TSLAB_FIELD(stacks),         TSLAB_FIELD(pages),      TSLAB_FIELD(mapping_pages)};
+};
+
 template <> struct fields_of<last_close_record> {
     using self = last_close_record;
     static constexpr std::array all{TSLAB_FIELD(version), TSLAB_FIELD(timestamp_ns), TSLAB_FIELD(index),
@@ -255,6 +297,9 @@ template <> struct fields_of<heap_stats_page> {
                                     TSLAB_FIELD(labels),
                                     TSLAB_FIELD(labels_in_overflow),
                                     TSLAB_FIELD(labels_cut),
+                                    TSLAB_FIELD(further_labels),
+                                    TSLAB_FIELD(further_labels_used),
+                                    TSLAB_FIELD(further_labels_missing),
                                     TSLAB_FIELD(madvise_asked),
                                     TSLAB_FIELD(madvise_gone),
                                     TSLAB_FIELD(accounts),
@@ -263,6 +308,7 @@ template <> struct fields_of<heap_stats_page> {
                                     TSLAB_FIELD(prepared_epochs),
                                     TSLAB_FIELD(places),
                                     TSLAB_FIELD(places_missing),
+                                    TSLAB_FIELD(profile),
                                     TSLAB_FIELD(descriptors),
                                     TSLAB_FIELD(subslabs),
                                     TSLAB_FIELD(generations),
@@ -320,11 +366,12 @@ std::uint64_t layout_number() noexcept
     static constexpr std::uint64_t number = [] {
         std::uint64_t h =
             records<page_figures::class_purges, page_figures, unit_link, segment_chunk, cache_stats_page, label_rows,
-                    class_stats_page, timing_stats_page, thread_stats_page, lock_histograms, published_holder,
-                    holder_page, epoch_stats_page, published_place, place_page, last_close_record, close_page,
-                    account_stats, heap_stats_page, heap_root, heap_directory>();
-        h = mix(h, enumerations<class_event, heap_event, contention_event, misuse, lifecycle, residence, reclaim_policy,
-                                background_state, pressure_state, purge_cause>());
+                    class_stats_page, timing_stats_page, cost_buckets, cost_row, label_page, thread_stats_page,
+                    lock_histograms, published_holder, holder_page, epoch_stats_page, published_place, place_page,
+                    profile_page, published_mapping, profile_mapping_page, profile_figures, last_close_record,
+                    close_page, account_stats, heap_stats_page, heap_root, heap_directory>();
+        h = mix(h, enumerations<class_event, heap_event, contention_event, misuse, lifecycle, residence, cost,
+                                reclaim_policy, background_state, pressure_state, purge_cause, profile_page::word>());
         h = mix(h, descriptor());
         // A cache is read as a whole, by the same code.
         for (std::uint64_t const count :

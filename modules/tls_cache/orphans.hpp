@@ -56,11 +56,24 @@ inline void count_claim(epoch_slabs const* home, unsigned bin, thread_record* me
 /// The list of `home` that a listed slab is on. Requires: the epoch's lock.
 inline slab_list& list_of(epoch_slabs& home, slab_meta const& s, unsigned bin) noexcept
 {
-    return s.where.load(std::memory_order_relaxed) == residence::orphan_full ? home.full[bin] : home.partial[bin];
+    residence const where = s.where.load(std::memory_order_relaxed);
+    return where == residence::sampled       ? home.sampled
+           : where == residence::orphan_full ? home.full[bin]
+                                             : home.partial[bin];
 }
 
 /// Sets which kind of list a slab is on. release: a thread that sees the new value also sees the slab's `home` of that
 /// time, see relist.
 inline void set_where(slab_meta& s, residence r) noexcept { s.where.store(r, std::memory_order_release); }
+
+/// Takes a listed slab that the caller has claimed off its list. Requires: the epoch's lock.
+inline void unlist_slab(epoch_slabs& home, slab_meta& s, unsigned bin) noexcept
+    __attribute__((requires_capability(home.lock)))
+{
+    list_of(home, s, bin).remove(s);
+    home.unlist(bin);
+    if (s.where.load(std::memory_order_relaxed) == residence::sampled) [[unlikely]]
+        home.heap->profiler().give_slots(*home.heap->profiler().slots_of(s));
+}
 
 }

@@ -30,6 +30,7 @@ void thread_cache::take_ownership(slab_meta& s, unsigned bin) noexcept
     s.partial = false;
     s.partly_purged = false;   // purged pages become resident as they are touched
     slow_bins_[bin].owned.push(s);
+    note_held(bin, 1);
 }
 
 /// Moves the free slots of the current slab that are used up to `remote_free`: there they are free, for statistics and
@@ -62,6 +63,7 @@ void thread_cache::set_used_up_aside(unsigned bin) noexcept
             current = &no_slab;
             if ((freed | used_up) == bins[bin].full_mask && !s.partial) {
                 slow_bins_[bin].owned.remove(s);
+                note_held(bin, 0U - 1);
                 publish_owned(bin);
                 record_->heap.recycle(s, record_);
             }
@@ -76,6 +78,7 @@ void thread_cache::forget_slabs(unsigned bin) noexcept
 {
     bins_[bin].bin.current = &no_slab;
     slow_bin& b = slow_bins_[bin];
+    note_held(bin, 0U - b.owned.size());
     b.owned = {};
     b.partial = nullptr;
     b.partial_count = 0;
@@ -146,6 +149,7 @@ template <class F> void thread_cache::give_empty(unsigned bin, std::uint32_t kee
         bool const empty = has_only_free(s, bin);
         if (empty && b.empty >= keep) {
             b.owned.remove(s);
+            note_held(bin, 0U - 1);
             give(s);
             continue;
         }
@@ -181,6 +185,7 @@ void thread_cache::flush_empty() noexcept
         if (slab_meta& s = slab_of(*current, bin); has_only_free(s, bin)) {
             current = &no_slab;
             slow_bins_[bin].owned.remove(s);
+            note_held(bin, 0U - 1);
             publish_owned(bin);
             give(s);
         }
@@ -226,15 +231,17 @@ inline std::uint64_t thread_cache::rewind(slab_meta& s, unsigned bin) noexcept
     return live;
 }
 
-std::uint64_t thread_cache::drop(thread_record& me, counter& published) noexcept
+std::uint64_t thread_cache::drop(thread_record& me, epoch_slabs& of) noexcept
 {
     fork_exclusion const section{&me};
+    dropped_ = true;
     std::uint64_t live = 0;
     for (bin_set used = used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         slow_bin& b = slow_bins_[bin];
         std::uint64_t const of_bin = flush_alloc_count(bin);   // from here on its slabs are carried over, not in use
-        published.add(of_bin);
+        of.stats.allocations.add(of_bin);
+        of.use.bytes += of_bin * bins[bin].size;
         b.to_scan = 0;
         slab_meta* const current = bins_[bin].bin.current != &no_slab ? bins_[bin].bin.current : b.parked;
         slab_meta const* const in_use = current != nullptr ? &slab_of(*current, bin) : nullptr;

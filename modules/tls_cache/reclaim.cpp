@@ -66,14 +66,17 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
         l.binding_->store(&no_cache, std::memory_order_relaxed);
     l.binding_ = nullptr;
     std::uint32_t kept = 0;
+    std::uint32_t const peak = l.peak_pages_.load(std::memory_order_relaxed);
     // A cache that its own thread flushes retains empty slabs: its next epoch starts with them.
     bool const retaining = me == l.home_ && heap->retains_slabs() &&
                            me->retaining.load(std::memory_order_relaxed) < thread_record::retaining_limit;
     std::uint64_t published = std::exchange(l.unpublished_, 0);
+    std::uint64_t bytes = std::exchange(l.unpublished_bytes_, 0);
     for (bin_set used = l.used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         std::uint64_t const of_bin = l.flush_alloc_count(bin);
         published += of_bin;
+        bytes += of_bin * bins[bin].size;
         if (retaining && l.is_retained_whole(bin)) [[likely]] {
             if (of_bin == 0)
                 continue;
@@ -99,6 +102,8 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
         l.note_kept(*me);
     done.kept += kept;
     stats.allocations.add(published);
+    use.bytes += bytes;
+    use.cache_pages += peak;
     (l.prev_ != nullptr ? l.prev_->next_ : caches) = l.next_;
     if (l.next_ != nullptr)
         l.next_->prev_ = l.prev_;
@@ -153,6 +158,7 @@ void epoch_slabs::flush_empty_slabs(thread_cache& l, thread_record* me, reclaim_
     while (slab_meta* const s = kept.pop()) {
         unsigned const bin = s->bin();
         l.slow_bins_[bin].owned.push(*s);
+        l.note_held(bin, 1);
         l.publish_owned(bin);
         if (live_slots(*s, bin) != bins[bin].slab_slots())
             l.slow_bins_[bin].push_partial(*s);
@@ -295,12 +301,13 @@ void epoch_slabs::sweep(thread_record* me, reclaim_result& done) noexcept
 }
 
 // Modelled: tests/models/era.pml, step begin_closing
-void epoch_slabs::begin_closing() noexcept
+void epoch_slabs::begin_closing(reclaim_result& done) noexcept
 {
     if (state.load(std::memory_order_relaxed) == lifecycle::active)
         set_state(lifecycle::closing);
     bool others = false;
     revoke_caches(nullptr, others);   // the caller's own caches too: its next operation flushes them
+    end_phase(done);
 }
 
 // Modelled: tests/models/claims.pml, step reclaim_locked
@@ -309,16 +316,18 @@ void epoch_slabs::reclaim_locked(thread_record* me, bool closing, reclaim_result
 {
     done.found = true;
     done.begin_work();
-    if (closing && state.load(std::memory_order_relaxed) == lifecycle::active) {
+    bool const ends = closing && state.load(std::memory_order_relaxed) == lifecycle::active;
+    if (ends)
         set_state(lifecycle::closing);
-        done.closed = true;
-    }
     sweep(me, done);
     bool others = false;
     revoke_caches(me, others);
     if (others)
         heavy_barrier();   // from here on a thread in no operation has seen, or will see, the revocation
-    if (!wait_for_busy_caches(me, reclaim_idle_caches(me, false, done), done, caches_of::all))
+    std::uint64_t const busy = reclaim_idle_caches(me, false, done);
+    if (ends)   // before the lock is released: the epoch may be gone afterwards
+        end_phase(done);
+    if (!wait_for_busy_caches(me, busy, done, caches_of::all))
         return;
     done.deferred = std::uint64_t{cache_count} + being_purged;
 }

@@ -15,13 +15,17 @@ struct reclaim_result {
     std::uint64_t begin_ns = 0;     ///< now_ns when its timing began; 0: it is not timed, or not yet
     std::uint64_t rss_before = 0;   ///< resident bytes of the process before its first purge; 0: not read
     purge_result purged{};
-    std::uint32_t kept = 0;       ///< slabs that stayed with their cache and are in no count above
-    std::uint32_t label_id = 0;   ///< of the epoch
-    bool closing = false;         ///< set by the caller: part of a close
-    bool brief = false;     ///< of a close that is not timed, or not yet: slabs that stay are counted in one event
-    bool found = false;     ///< the ring slot held the epoch
-    bool closed = false;    ///< this call turned it from ACTIVE to CLOSING
-    bool drained = false;   ///< this call drained the epoch: set by the release of its epoch_lock
+    std::uint32_t kept = 0;         ///< slabs that stayed with their cache and are in no count above
+    std::uint32_t label_id = 0;     ///< of the epoch
+    std::uint32_t cost_label = 0;   ///< if `closed`: number of the label that the phase's cost is counted under
+    std::uint32_t place =
+        ~std::uint32_t{0};   ///< likewise: the source place that entered the epoch; else that is not known
+    phase_cost cost{};       ///< likewise
+    bool closing = false;    ///< set by the caller: part of a close
+    bool brief = false;      ///< of a close that is not timed, or not yet: slabs that stay are counted in one event
+    bool found = false;      ///< the ring slot held the epoch
+    bool closed = false;     ///< this call turned it from ACTIVE to CLOSING
+    bool drained = false;    ///< this call drained the epoch: set by the release of its epoch_lock
 
     /// Starts to time a close, unless that has started. Called before the first work that most closes do not have: a slab
     /// that leaves its cache, a list, a purge. Reading the clock at the start of every close would make the end of a scope

@@ -66,8 +66,7 @@ void relist(slab_meta& s, unsigned its_bin, thread_record* me) noexcept
     auto* const home = static_cast<epoch_slabs*>(s.home.load(std::memory_order_relaxed));
     unsigned const its_bin = s.bin();
     epoch_lock const guard{*home, me, class_of_bin(its_bin)};
-    list_of(*home, s, its_bin).remove(s);
-    home->unlist(its_bin);
+    unlist_slab(*home, s, its_bin);
     home->heap->recycle(s, me);
 }
 
@@ -77,6 +76,25 @@ void relist(slab_meta& s, unsigned its_bin, thread_record* me) noexcept
 bool notifies_from_half(std::uint64_t freed, unsigned bin) noexcept
 {
     return bin >= class_count && static_cast<std::uint32_t>(std::popcount(freed)) * 2 >= bins[bin].slots;
+}
+
+/// A free into a slab of sampled objects. Only a claim for reclaim owns such a slab.
+// Modelled: tests/models/sampled.pml, step free_profiled
+[[gnu::cold, gnu::noinline]] bool free_profiled(heap_state& heap, slab_meta& subslab, slab_meta& s, unsigned bin,
+                                                unsigned slot, thread_record* me) noexcept
+{
+    std::uint64_t const bit = std::uint64_t{1} << slot;
+    sampled_slots const* const slots = heap.profiler().slots_of(s);
+    // Read before the slot is free: then another object may be sampled there.
+    profiled_site const* const site = slots != nullptr ? slots->of[slot].load(std::memory_order_relaxed) : nullptr;
+    std::uint64_t const before = subslab.remote_free.fetch_or(bit, std::memory_order_seq_cst);   // as in free_remote
+    if ((before & bit) != 0)
+        return false;
+    if (site != nullptr)
+        heap.profiler().note_free(*site, bins[bin].size);
+    if ((before | bit) == bins[bin].full_mask && s.owner.load(std::memory_order_seq_cst).is_none())
+        orphan_changed(s, bin, me);
+    return true;
 }
 
 // Modelled: tests/models/words.pml, step note_freed_into
@@ -103,6 +121,8 @@ bool free_remote(heap_state& heap, slab_meta& subslab, unsigned bin, unsigned sl
         (subslab.local_free.load(std::memory_order_relaxed) & bit) != 0)
         return false;
     slab_meta& s = slab_of(subslab, bin);
+    if (s.where.load(std::memory_order_relaxed) == residence::sampled) [[unlikely]]
+        return free_profiled(heap, subslab, s, bin, slot, me);
     // The slab is not in use: a late double free can meet a cached slab or a large allocation.
     if (owner_ref const owner = s.owner.load(std::memory_order_relaxed);
         !owner.is_none() && !owner.is_reclaiming() && !owner.is_cache_bin())
@@ -140,6 +160,7 @@ bool free_large(slab_meta& s, thread_record* me) noexcept
     if (s.tag.load(std::memory_order_acquire) != tag_large || s.home.load(std::memory_order_relaxed) != home)
         return false;
     home->large.remove(s);
+    home->heap->note_large_freed(s);
     std::uint32_t const pages = large_allocation{s}.pages();
     home->note_large(-1, pages);
     if (home->count.on()) [[unlikely]]

@@ -28,6 +28,16 @@ inline void heap_state::return_bound_cache(thread_cache& l, thread_record* me) n
     me->spare = &l;
 }
 
+inline void heap_state::note_large_freed(slab_meta& s) noexcept
+{
+    large_allocation const a{s};
+    if (a.sampled() == 0) [[likely]]
+        return;
+    if (profiled_site const* const site = profiler_.find(a.sampled()))
+        profiler_.note_free(*site, a.bytes());
+    large_allocation::set_sampled(s, 0);
+}
+
 inline void heap_state::give_back_units_if_many(thread_record* me) noexcept
 {
     if (pages().free_purged_pages() > page_heap::slack_pages + page_heap::slack_pages / 2) [[unlikely]]
@@ -48,6 +58,8 @@ inline bool thread_cache::keep_used(thread_record& me) noexcept
 {
     if (key() != this_thread.key || !admits_frees_of(&me))   // revoked, another thread's, or a serial resource's
         return false;
+    std::uint32_t carried = 0;   // pages of slabs that are retained from an earlier scope and were not used
+    cache_stats_page& published = *published_;
     for (bin_set used = used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         slow_bin& of = slow_bins_[bin];
@@ -55,32 +67,42 @@ inline bool thread_cache::keep_used(thread_record& me) noexcept
         std::uint64_t const n = all - of.flushed_allocations.value();
         if (!is_retained_whole(bin) && !can_retain(bin)) [[unlikely]]
             return false;
-        if (n == 0)
+        if (n == 0) {
+            carried += of.owned.size() * bins[bin].pages;
             continue;   // the slabs were counted when the cache retained them
+        }
         unpublished_ += n;
+        unpublished_bytes_ += n * bins_[bin].bin.size;
         of.flushed_allocations.set(all);
-        published_->allocations[bin].set(all);
+        published.allocations[bin].set(all);
         class_counters& counts = me.classes[class_of_bin(bin)];
         if (std::uint32_t const slabs = of.owned.size(); slabs == 1) [[likely]]
             counts[class_event::close_retained].add();   // stands for four events, see there
         else if (slabs != 0)
             count_kept(counts, me, slabs);
     }
+    if (carried != 0 && !dropped_)
+        peak_pages_.store(peak_pages_.load(std::memory_order_relaxed) - carried, std::memory_order_relaxed);
     return true;
 }
 
 inline void epoch_slabs::link(thread_cache& l, std::uint64_t for_era, std::uint64_t key,
                               atomic<thread_cache*>* binding) noexcept
 {
+    cache_stats_page& published = *l.published_;
+    std::uint32_t const slot = index;
+    thread_cache* const next = caches;
     l.binding_ = binding;
     l.era_.store(for_era, std::memory_order_relaxed);
-    l.slot_.store(index, std::memory_order_relaxed);
-    l.published_->slot.store(index, std::memory_order_relaxed);
-    l.published_->era.store(for_era, std::memory_order_relaxed);
+    l.slot_.store(slot, std::memory_order_relaxed);
+    published.slot.store(slot, std::memory_order_relaxed);
+    published.era.store(for_era, std::memory_order_relaxed);
+    l.peak_pages_.store(l.held_pages_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    l.dropped_ = false;
     l.prev_ = nullptr;
-    l.next_ = caches;
-    if (caches != nullptr)
-        caches->prev_ = &l;
+    l.next_ = next;
+    if (next != nullptr)
+        next->prev_ = &l;
     caches = &l;
     ++cache_count;
     l.attached_.store(this, std::memory_order_relaxed);
@@ -91,7 +113,8 @@ inline void epoch_slabs::link(thread_cache& l, std::uint64_t for_era, std::uint6
 }
 
 // Modelled: tests/models/era.pml, step end_alone
-inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me) noexcept
+inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me, std::uint64_t now,
+                                   phase_cost& cost) noexcept
 {
     if (era.load(std::memory_order_relaxed) != of_era || state.load(std::memory_order_relaxed) != lifecycle::active ||
         holds.load(std::memory_order_relaxed) != 1 || caches != l || (l != nullptr && l->next_ != nullptr) ||
@@ -99,19 +122,28 @@ inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread
         return false;
     if (count.on()) [[unlikely]]
         end_counting(l);
+    std::uint64_t bytes = 0;
+    std::uint64_t pages = 0;
+    epoch_stats_page& published = stats;   // read once: see epoch_slabs::stats
     if (l != nullptr) {
+        cache_stats_page& of_cache = *l->published_;
         l->key_.store(closed_key, std::memory_order_relaxed);
         l->binding_ = nullptr;   // the resource ends
         l->note_kept(me);
-        if (std::uint64_t const n = std::exchange(l->unpublished_, 0); n != 0)
-            stats.allocations.add(n);
+        if (std::uint64_t const n = std::exchange(l->unpublished_, 0); n != 0) {
+            published.allocations.add(n);
+            bytes = std::exchange(l->unpublished_bytes_, 0);
+        }
+        pages = l->peak_pages_.load(std::memory_order_relaxed);
         caches = nullptr;
         cache_count = 0;
-        l->published_->counted_frees.raise(l->counted_frees.value());
-        l->published_->era.store(0, std::memory_order_relaxed);
+        of_cache.counted_frees.raise(l->counted_frees.value());
+        of_cache.era.store(0, std::memory_order_relaxed);
         l->attached_.store(nullptr, std::memory_order_release);   // release: pairs with the acquire in flush_retained
     }
-    set_state(lifecycle::drained);
+    state.store(lifecycle::drained, std::memory_order_relaxed);
+    published.state.store(lifecycle::drained, std::memory_order_relaxed);
+    cost = cost_with(bytes, pages, now);
     return true;
 }
 

@@ -16,51 +16,6 @@ inline constexpr unsigned no_class = large_class + 1;
 inline constexpr std::array repair_reasons{class_event::adopt_mismatch, class_event::adopt_lost,
                                            class_event::repair_twice};
 
-/// The order in which a thread searches an epoch's partial slabs of a class. In sequence, it starts at the slab listed
-/// last, which is the warmest. When too many of its attempts to acquire a slab are lost to other threads, it rotates:
-/// it starts some places further on, at an offset of its own, until losses are rare again. It decides at the end of
-/// each window of slow-path allocations, without a clock, and keeps a change for `dwell` windows. Used by its thread
-/// alone, which publishes `rotated`.
-class scan_order {
-public:
-    static constexpr std::uint32_t window = 64;         ///< slow-path allocations
-    static constexpr std::uint32_t dwell = 4;           ///< windows for which a change is kept
-    static constexpr std::uint32_t rotate_above = 30;   ///< lost attempts per 100 allocations of a window
-    static constexpr std::uint32_t straighten_below = 10;
-
-    /// Counts an attempt that was lost to another thread.
-    inline void note_spoiled() noexcept { ++spoiled_; }
-    /// Counts a slow-path allocation. Returns true at the end of a window: then call decide().
-    [[nodiscard]] inline bool note_allocation() noexcept { return ++allocations_ >= window; }
-    /// Ends a window; decisions and changes are counted in `counts`. Returns whether the order changed.
-    bool decide(class_counters& counts) noexcept
-    {
-        std::uint32_t const per_hundred = spoiled_ * 100 / allocations_;
-        allocations_ = 0;
-        spoiled_ = 0;
-        counts[class_event::scan_check].add();
-        if (quiet_ != 0) {
-            --quiet_;
-            return false;
-        }
-        if (rotated_ ? per_hundred >= straighten_below : per_hundred <= rotate_above)
-            return false;
-        rotated_ = !rotated_;
-        quiet_ = dwell;
-        counts[class_event::scan_switch].add();
-        return true;
-    }
-    /// Starts over in sequence, for the record's next thread.
-    inline void restart() noexcept { *this = {}; }
-    [[nodiscard]] inline bool rotated() const noexcept { return rotated_; }
-
-private:
-    std::uint32_t allocations_ = 0;
-    std::uint32_t spoiled_ = 0;
-    std::uint32_t quiet_ = 0;
-    bool rotated_ = false;
-};
-
 /// Up to 31 bytes of text, stored as words. One thread at a time writes it and any thread may read it; each word is
 /// read whole, so a reader that races a writer may see parts of both texts, and always a terminated one.
 class shared_text {
@@ -122,6 +77,15 @@ private:
 };
 static_assert(sizeof(shared_text::packed) > shared_text::capacity);
 
+/// Names of labels that have no bucket, with successive numbers: costs alone tell them apart.
+struct label_page {
+    static constexpr std::uint32_t capacity = 64;
+
+    atomic<label_page*> next{nullptr};   ///< made before this one
+    std::uint32_t first = 0;             ///< number of the first name
+    std::array<shared_text, capacity> names;
+};
+
 /// The stats page of a thread cache. The figures of its bins are those of its last slow path.
 struct cache_stats_page {
     atomic<cache_stats_page*> next{nullptr};   ///< the thread's next older cache
@@ -176,6 +140,7 @@ struct alignas(64) thread_stats_page {
     std::array<atomic<class_stats_page*>, rows> classes{};     ///< null where nothing was counted
     atomic<timing_stats_page*> times{nullptr};                 ///< likewise
     atomic<lock_histograms*> locks{nullptr};                   ///< made when a lock is timed first
+    atomic<cost_row*> costs{nullptr};                          ///< newest first
     std::array<atomic<std::uint8_t>, class_count> rotated{};   ///< 1 where scan_order is rotated
 
     std::array<counter, label_buckets> escapes;   ///< allocations from the default resource inside a scope, by label
@@ -383,6 +348,9 @@ struct alignas(64) heap_stats_page {
     std::array<shared_text, label_buckets - 2> labels{};
     counter labels_in_overflow;
     counter labels_cut;
+    atomic<label_page*> further_labels{nullptr};          ///< newest first
+    atomic<std::uint32_t> further_labels_used{0};         ///< names in them
+    counter further_labels_missing;                       ///< see label_registry
     std::array<counter, label_buckets> madvise_asked{};   ///< by label: see heap_state::count_purged
     std::array<counter, label_buckets> madvise_gone{};
     std::array<account_stats, label_buckets + 1> accounts{};   ///< of the labels, and the heap's
@@ -392,6 +360,8 @@ struct alignas(64) heap_stats_page {
     atomic<std::uint32_t> prepared_epochs{0};      ///< their number
     atomic<place_page*> places{nullptr};           ///< newest first; the first is made when a domain is entered
     counter places_missing;   ///< times there was no memory for a source place, or none that readers outside can find
+
+    profile_figures profile;   ///< of the heap profile, and its pages
 
     // Addresses for readers that can read the process's memory: the structures that the segment does not have.
     std::uint64_t descriptors = 0;   ///< slab descriptors, indexed by page

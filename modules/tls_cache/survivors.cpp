@@ -67,8 +67,7 @@ void epoch_slabs::end_purge_of(slab_meta& s, thread_record* me) noexcept
         bool const won = claim_for_reclaim(s, repeated) == reclaim_claim::won;
         count_claim(this, bin, me, repeated);
         if (won) {
-            list_of(*this, s, bin).remove(s);
-            unlist(bin);
+            unlist_slab(*this, s, bin);
             heap->recycle(s, me);
         }
         return;   // if another thread won, it waits for this lock

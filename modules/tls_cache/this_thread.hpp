@@ -163,13 +163,20 @@ inline constexpr std::uint64_t thread_key = std::uint64_t{1} << 63;
 struct thread_state {
     std::uint64_t key;      ///< the key of its resources' thread caches; 0 until the thread first uses tslab
     thread_details* more;   ///< &no_details until the thread has a list, which implies the hook at its end
+    /// The resource of another thread that this thread used last, by its number (epoch_resource::note_visit), and the
+    /// thread's own cache in that resource's epoch. While the resource lives, its heap does, and so does the cache.
+    std::uint64_t visited;
+    thread_cache* visiting;
 
     /// The thread's number; 0 until it first uses tslab.
     [[nodiscard]] constexpr std::uint64_t id() const noexcept { return key & ~thread_key; }
+    /// Forgets the resource that was used last. A signal handler may interrupt it.
+    inline void end_visit() noexcept { visited = no_visit; }
+    static constexpr std::uint64_t no_visit = ~std::uint64_t{0};   ///< no resource has this number
 };
-static_assert(sizeof(thread_state) == 16);
+static_assert(sizeof(thread_state) == 32);
 
-inline constinit thread_local thread_state this_thread{0, &no_details};
+inline constinit thread_local thread_state this_thread{0, &no_details, thread_state::no_visit, nullptr};
 
 /// A cache's key when no thread may use the cache. No thread's key and no era has this value.
 inline constexpr std::uint64_t closed_key = ~std::uint64_t{0};
@@ -177,6 +184,10 @@ inline constexpr std::uint64_t closed_key = ~std::uint64_t{0};
 /// Counts an allocation of `bytes` from the default resource, at the innermost scope that the calling thread is in. No
 /// effect outside of scopes. Thread safe; takes the registry's lock.
 void count_escape(std::size_t bytes) noexcept;
+
+/// What sampling found of the calling thread's operations, in all heaps that live: see sampling_stats. A heap that has ended is no
+/// longer in it. Linear in the heaps that the thread has used. Thread safe; takes the registry's lock.
+[[nodiscard]] sampling_stats this_thread_sampling() noexcept;
 
 /// Gives the calling thread its number, if it has none, and installs the hook that runs when the thread ends. Returns
 /// whether that is installed.
@@ -215,6 +226,19 @@ inline void light_barrier(atomic<std::uint32_t>& word) noexcept
     static_cast<void>(word);
     std::atomic_thread_fence(std::memory_order_seq_cst);
 #endif
+}
+
+/// Whether light_barrier has no fence: then kernel_light_barrier does the same. Does not change while the process has a
+/// heap, but in a forked child.
+[[nodiscard]] inline bool light_barrier_is_free() noexcept
+{
+    return schedule::compiled_in || barrier_by_kernel.load(std::memory_order_relaxed);
+}
+/// light_barrier where light_barrier_is_free(), without the look.
+[[gnu::always_inline]] inline void kernel_light_barrier() noexcept
+{
+    if (!schedule::barrier())
+        std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
 /// The heavy half: when it returns, every running thread of the process has passed a full barrier. A system call where

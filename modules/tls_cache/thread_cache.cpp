@@ -122,6 +122,7 @@ slab_meta* thread_cache::next_subslab(unsigned bin, thread_record& me, class_cou
         } else if (slab_meta* const s = home.acquire_partial(*this, bin)) {
             s->partial = false;
             b.owned.push(*s);
+            note_held(bin, 1);
             return open_subslab(*s, bin, counts);
         }
     }
@@ -184,15 +185,42 @@ inline bool is_interrupted(thread_record const& me) noexcept
 [[clang::preserve_most]] void thread_cache::request_sample(fast_bin& b) noexcept
 {
     unsigned const bin = index_of(b);
-    b.allocations.choose(record_->choose_sample());
-    record_->heap.note_work(*record_);
-    if (!record_->heap.sampling())
+    slow_bin& of = slow_bins_[bin];
+    std::uint32_t const step = std::min(of.to_period, of.to_profile);
+    bool const timed = of.to_period == step && record_->heap.sampling();
+    bool const profiled = of.to_profile == step;
+    if (of.to_period == step) {
+        of.to_period = record_->choose_sample();
+        record_->heap.note_work(*record_);
+    } else {
+        of.to_period -= step;
+    }
+    if (of.to_profile != slow_bin::no_profile)
+        of.to_profile = profiled ? slow_bin::no_profile : of.to_profile - step;   // the next is drawn with that sample
+    b.allocations.choose(std::min(of.to_period, of.to_profile));
+    if (!timed && !profiled)
         return;
-    tick_clock::calibrate();
+    if (timed)
+        tick_clock::calibrate();
     fork_exclusion const section{record_};
-    slow_bins_[bin].parked = b.current;
-    b.current = &no_slab;
+    if (b.current != &no_slab)
+        of.parked = std::exchange(b.current, &no_slab);
     sample_bins_ |= only_bin(bin);
+    if (profiled)
+        profile_bins_ |= only_bin(bin);
+}
+
+void thread_cache::choose_profiled(unsigned bin, std::uint32_t ahead) noexcept
+{
+    slow_bin& of = slow_bins_[bin];
+    of.to_profile = slow_bin::no_profile;
+    if (ahead == 1) {
+        sample_bins_ |= only_bin(bin);
+        profile_bins_ |= only_bin(bin);
+    } else if (ahead != heap_profiler::no_sample) {
+        of.to_profile = ahead - 1;
+    }
+    bins_[bin].bin.allocations.choose(std::min(of.to_period, of.to_profile));
 }
 
 // Modelled: tests/models/words.pml, step find_slot
@@ -220,14 +248,21 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
     return nullptr;
 }
 
-/// Makes the slab that `request_sample` set aside current again; an allocation like any other, but timed.
+/// Makes the slab that `request_sample` set aside current again; an allocation like any other, but timed, or one that the
+/// heap profile samples.
 [[gnu::cold, gnu::noinline]] void* thread_cache::allocate_sampled(unsigned bin, thread_record& me) noexcept
 {
     sample_bins_ &= ~only_bin(bin);
+    bool const profiled = has_bin(profile_bins_, bin);
     sample_timer timer;
     if (slab_meta* const s = std::exchange(slow_bins_[bin].parked, nullptr); s != nullptr) {
         fork_exclusion const section{&me};
         bins_[bin].bin.current = s;
+    }
+    if (profiled) {
+        profile_bins_ &= ~only_bin(bin);
+        if (void* const p = allocate_profiled(bin, me))
+            return p;
     }
     if (bin >= class_count)
         skip_used_up(bin);
@@ -237,8 +272,16 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
         p = find_slot(bin, me);
         me.timer = nullptr;
     }
-    me.note_allocation(timer.read());   // a refused one too
+    if (!profiled)
+        me.note_allocation(timer.read());   // a refused one too
     return p;
+}
+
+/// restock, and the end of the operation that was begun by enter_by_kernel.
+[[gnu::noinline]] void thread_cache::restock_and_leave(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept
+{
+    restock(subslab, of, after);
+    home().leave_by_kernel();
 }
 
 /// Called after a free that gave a subslab its first free slot, or emptied it, if the cache does not allocate from it.

@@ -8,71 +8,6 @@
 
 export namespace tslab {
 
-/// Result of returning a slot to a thread cache.
-enum class cache_free : std::uint8_t { done, not_mine, already_free };
-
-class thread_cache;
-
-/// Fast-path state of one bin. Its address is the `owner` of the slabs and subslabs that the cache owns in this bin, so
-/// one comparison tells a free both the owner and the bin.
-struct fast_bin {
-    slab_meta* current = &no_slab;   ///< the subslab to allocate from
-    stepping_counter allocations;
-    std::uint32_t size = 0;                ///< bytes of a slot
-    atomic<std::uint32_t> freed_into{0};   ///< set by a remote free: the first into a subslab, or its last
-    thread_cache* self = nullptr;
-};
-static_assert(sizeof(fast_bin) <= bin_code_step);
-
-/// The thread cache that owns a slab; null if none does. Thread safe; the answer may be outdated at return unless the
-/// caller owns the cache.
-[[nodiscard]] inline thread_cache* cache_owning(slab_meta const& s) noexcept
-{
-    owner_ref const owner = s.owner.load(std::memory_order_seq_cst);   // seq_cst: see free_remote
-    return owner.is_cache_bin() ? owner.bin<fast_bin const>().self : nullptr;
-}
-
-/// Slow-path state of one bin. Every slab that the cache owns in the bin is on the list `owned`. Slabs with free slots
-/// in `local_free`, other than the one to allocate from, are also on the stack `partial`. So the first free into a full
-/// slab, and the refill from it, touch no other slab's descriptor: with many slabs, those are not in the processor's
-/// cache.
-struct slow_bin {
-    slab_list owned;
-    slab_meta* partial = nullptr;      ///< stack, linked by next_partial
-    std::uint32_t partial_count = 0;   ///< slabs on the stack
-    std::uint32_t empty = 0;           ///< empty slabs on the stack
-    counter flushed_allocations;       ///< allocations that were published for earlier epochs
-    slab_meta* parked = nullptr;       ///< subslab set aside by request_sample: owned, not on the stack
-    acquire_gate gate;
-    std::uint32_t to_scan = 0;   ///< owned slabs still to be scanned for remote frees
-
-    inline void push_partial(slab_meta& s) noexcept
-    {
-        s.partial = true;
-        set_next_partial(s, partial);
-        partial = &s;
-        ++partial_count;
-    }
-    /// Requires: the stack is not empty.
-    inline slab_meta& pop_partial() noexcept
-    {
-        slab_meta& s = *partial;
-        partial = next_partial(s);
-        s.partial = false;
-        --partial_count;
-        return s;
-    }
-};
-
-/// Bins whose slabs a detached cache may retain on its fast path: small slabs of one subslab, freed by pointer.
-inline constexpr bin_set retainable_bins = [] {
-    bin_set set = 0;
-    for (unsigned bin = 0; bin < class_count; ++bin)
-        if (!has_subslabs(bin) && bins[bin].pages <= thread_record::batch_pages / 2)
-            set |= only_bin(bin);
-    return set;
-}();
-
 /// The slabs of one epoch that one thread owns. Functions are for the thread that the key admits, unless they say
 /// otherwise.
 class alignas(64) thread_cache {
@@ -87,7 +22,8 @@ public:
         for (unsigned bin = 0; bin < bin_count; ++bin) {
             bins_[bin].bin.size = bins[bin].size;
             bins_[bin].bin.self = this;
-            bins_[bin].bin.allocations.choose(home.choose_sample());
+            slow_bins_[bin].to_period = home.choose_sample();
+            choose_profiled(bin, home.choose_profiled(bins[bin].size));
         }
     }
     thread_cache(thread_cache const&) = delete;
@@ -129,18 +65,17 @@ public:
     [[nodiscard, gnu::always_inline]] inline bool deallocate_at(std::size_t code, address_map const& map,
                                                                 void* p) noexcept
     {
-        // Three addresses, computed once: otherwise the compiler folds their parts into every access and runs out of
-        // registers.
-        address_map::bin_entry const& e = in_register(map.entry_at(code));
-        fast_bin& b = in_register(bin_at(code));
-        auto const address = reinterpret_cast<std::uintptr_t>(p);
-        if (!e.covers(address)) [[unlikely]]
-            return false;
-        slab_meta& s = in_register(*e.subslab_of(address));
-        std::uint32_t const slot = e.slot_of(address);
-        // An `owner` equal to this bin's address implies that the subslab is of this bin, and of this heap.
-        return s.owner.load(std::memory_order_relaxed) == owner_ref::of_bin(&b) && e.begins_at(slot, address) &&
-               put_back(b, s, e, slot) == cache_free::done;
+        return deallocate_at(code, map, p, own_restock{*this}) == cache_free::done;
+    }
+    /// The same for an operation that was begun by enter_by_kernel of `home()`. If the slab becomes partial or empty, the
+    /// operation ends with the free, and the result is `left`; else the caller ends it.
+    [[nodiscard, gnu::always_inline]] inline cache_free deallocate_visiting(std::size_t code, address_map const& map,
+                                                                            void* p) noexcept
+    {
+        return deallocate_at(code, map, p, [this](slab_meta& s, fast_bin& b, std::uint64_t after) {
+            restock_and_leave(s, b, after);
+            return cache_free::left;
+        });
     }
 
     /// The slow path of an allocation. It claims remotely freed slots of the current slab, else takes a slab of the
@@ -155,9 +90,9 @@ public:
     [[nodiscard]] inline bool keep_used(thread_record& me) noexcept;
 
     /// Frees every slot that the cache allocated, live or not; the cache stays attached, and empty slabs above its
-    /// limit are recycled. Returns the number of objects that were live. `published`: the epoch's counter of
-    /// allocations; the caller holds the epoch's lock. Linear in the owned slabs.
-    std::uint64_t drop(thread_record& me, counter& published) noexcept;
+    /// limit are recycled. Returns the number of objects that were live. `of`: the epoch that the cache is attached
+    /// to; the caller holds its lock. Linear in the owned slabs.
+    std::uint64_t drop(thread_record& me, epoch_slabs& of) noexcept;
 
     /// The live objects in the owned slabs. Only for the cache's thread, or while no thread uses the cache. Linear in
     /// the owned slabs.
@@ -180,6 +115,16 @@ public:
         }
         return n;
     }
+    /// The same for each bin: calls `visit(bin, allocations)`.
+    template <class F> inline void for_each_bin_of_era(F visit) const noexcept
+    {
+        for (unsigned bin = 0; bin < bin_count; ++bin) {
+            std::uint64_t const flushed = slow_bins_[bin].flushed_allocations.value();
+            std::uint64_t const all = bins_[bin].bin.allocations.value();
+            if (all > flushed)
+                visit(bin, all - flushed);
+        }
+    }
     /// True if no slot of this bin was allocated in the current epoch, so every owned slab is carried over. Thread
     /// safe.
     [[nodiscard]] inline bool unused_in_era(unsigned bin) const noexcept
@@ -193,6 +138,10 @@ public:
     /// The record of the cache's thread; of a serial resource's cache, of the thread that used it last: see take_over.
     /// For the cache's thread, or with the lock of the epoch that it is attached to.
     [[nodiscard]] inline thread_record* record() const noexcept { return record_; }
+    /// The record that the cache belongs to, whoever uses it.
+    [[nodiscard]] inline thread_record& home() const noexcept { return *home_; }
+    /// Whether `key()` is `of` now: see is_now.
+    [[nodiscard, gnu::always_inline]] inline bool has_key(std::uint64_t of) const noexcept { return is_now(key_, of); }
     /// Whether the thread of `me` may free into the cache on the shared path. Its own thread may. No thread may free so
     /// into a serial resource's cache: such a free is no use of the resource, so another thread may be using it at that
     /// moment. Thread safe.
@@ -207,6 +156,7 @@ public:
     /// An exclusive cache, one whose resource shares its epoch, never acquires partial slabs of the epoch: its slabs
     /// hold only its own objects, so its resource can release exactly what it allocated.
     inline void set_exclusive(bool exclusive) noexcept { exclusive_ = exclusive; }
+    [[nodiscard]] inline bool is_exclusive() const noexcept { return exclusive_; }
 
     /// Frees counted by a count-only resource on this cache's thread.
     counter counted_frees;
@@ -216,9 +166,10 @@ private:
     friend struct thread_record;
     friend class heap_state;
 
-    /// Called after the allocation of a bin that was chosen, every 1,024th on average. If sampling is on, sets the
-    /// current slab aside, so that the bin's next allocation, in whichever epoch, takes the slow path, where it is timed.
-    /// Chooses the next one. preserve_most: this rare call must not make the fast path save registers.
+    /// Called after the allocation of a bin that was chosen, every 1,024th on average, and before those that the heap
+    /// profile samples. If the next one is to be timed or sampled, sets the current slab aside, so that the bin's next
+    /// allocation, in whichever epoch, takes the slow path. Chooses the next step. preserve_most: this rare call must not
+    /// make the fast path save registers.
     [[gnu::cold, gnu::noinline, clang::preserve_most]] void request_sample(fast_bin& b) noexcept;
     [[gnu::cold, gnu::noinline]] void set_used_up_aside(unsigned bin) noexcept;
     [[nodiscard]] inline bool is_parked(slab_meta const& s, unsigned bin) const noexcept
@@ -227,8 +178,12 @@ private:
         return parked != nullptr && &slab_of(*parked, bin) == &s;
     }
     [[nodiscard]] void* allocate_sampled(unsigned bin, thread_record& me) noexcept;
+    /// Makes the bin's allocation that is `ahead` (1: the next one) one that the heap profile samples.
+    void choose_profiled(unsigned bin, std::uint32_t ahead) noexcept;
+    [[nodiscard]] void* allocate_profiled(unsigned bin, thread_record& me) noexcept;
     [[nodiscard]] void* find_slot(unsigned bin, thread_record& me) noexcept;
     void restock(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept;
+    void restock_and_leave(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept;
     void restock_rare(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept;
     [[nodiscard]] slab_meta* open_subslab(slab_meta& s, unsigned bin, class_counters& counts) noexcept;
     [[nodiscard]] slab_meta* next_subslab(unsigned bin, thread_record& me, class_counters& counts) noexcept;
@@ -261,6 +216,14 @@ private:
     {
         slow_bins_[bin].empty += n;
         empty_pages_ += n * bins[bin].pages;
+    }
+    /// Counts slabs of `bin` that the cache has acquired; modulo 2^32, so that those that it gives away can be counted.
+    inline void note_held(unsigned bin, std::uint32_t slabs) noexcept
+    {
+        std::uint32_t const now = held_pages_.load(std::memory_order_relaxed) + slabs * bins[bin].pages;
+        held_pages_.store(now, std::memory_order_relaxed);
+        if (now > peak_pages_.load(std::memory_order_relaxed))
+            peak_pages_.store(now, std::memory_order_relaxed);
     }
     [[nodiscard]] bool has_spare(unsigned bin) const noexcept;
     template <class F> void give_empty(unsigned bin, std::uint32_t keep, F give) noexcept;
@@ -331,21 +294,50 @@ private:
         return *address;
     }
 
+    struct own_restock {
+        thread_cache& of;
+        [[gnu::always_inline]] inline cache_free operator()(slab_meta& s, fast_bin& b,
+                                                            std::uint64_t after) const noexcept
+        {
+            of.restock(s, b, after);
+            return cache_free::done;
+        }
+    };
+    template <class F>
+    [[nodiscard, gnu::always_inline]] inline cache_free deallocate_at(std::size_t code, address_map const& map, void* p,
+                                                                      F const& restocked) noexcept
+    {
+        // Three addresses, computed once: else the compiler folds their parts into every access, and runs out of registers.
+        address_map::bin_entry const& e = in_register(map.entry_at(code));
+        fast_bin& b = in_register(bin_at(code));
+        auto const address = reinterpret_cast<std::uintptr_t>(p);
+        if (!e.covers(address)) [[unlikely]]
+            return cache_free::not_mine;
+        slab_meta& s = in_register(*e.subslab_of(address));
+        std::uint32_t const slot = e.slot_of(address);
+        // An `owner` equal to this bin's address implies that the subslab is of this bin, and of this heap.
+        if (s.owner.load(std::memory_order_relaxed) != owner_ref::of_bin(&b) || !e.begins_at(slot, address))
+            [[unlikely]]
+            return cache_free::not_mine;
+        return put_back(b, s, e, slot, restocked);
+    }
+
     /// `masks`: the bin's masks, from wherever the caller has them.
     template <class Masks>
     [[nodiscard, gnu::always_inline]] inline cache_free deallocate_to(fast_bin& b, slab_meta& s, Masks const& masks,
                                                                       unsigned slot) noexcept
     {
         // relaxed: only this cache's thread writes the address of this bin there.
-        return s.owner.load(std::memory_order_relaxed) == owner_ref::of_bin(&b) ? put_back(b, s, masks, slot)
-                                                                                : cache_free::not_mine;
+        return s.owner.load(std::memory_order_relaxed) == owner_ref::of_bin(&b)
+                   ? put_back(b, s, masks, slot, own_restock{*this})
+                   : cache_free::not_mine;
     }
 
     // Modelled: tests/models/retained.pml, step put_back
     // Modelled: tests/models/words.pml, step put_back
-    template <class Masks>
+    template <class Masks, class F>
     [[nodiscard, gnu::always_inline]] inline cache_free put_back(fast_bin& b, slab_meta& s, Masks const& masks,
-                                                                 unsigned slot) noexcept
+                                                                 unsigned slot, F const& restocked) noexcept
     {
         std::uint64_t const before = s.local_free.load(std::memory_order_relaxed);
         // The slot is not allocated: it is free already, or the subslab has no such slot (its tail is too short for
@@ -357,7 +349,7 @@ private:
         s.local_free.store(after, std::memory_order_relaxed);
         if (before == 0 || after == masks.full_mask) [[unlikely]]
             if (&s != b.current)
-                restock(s, b, after);
+                return restocked(s, b, after);
         return cache_free::done;
     }
 
@@ -367,12 +359,16 @@ private:
 
     std::array<padded_bin, bin_count> bins_{};   // first, so that a code is the distance from the cache's address
     atomic<std::uint64_t> key_{closed_key};
-    bin_set used_bins_ = 0;                   // bins that may own slabs, or have allocations to publish
-    bin_set sample_bins_ = 0;                 // bins whose next allocation is timed, in this epoch or a later one
+    bin_set used_bins_ = 0;      // bins that may own slabs, or have allocations to publish
+    bin_set sample_bins_ = 0;    // bins whose next allocation is timed or profiled, in this epoch or a later one
+    bin_set profile_bins_ = 0;   // those of them whose next allocation the heap profile samples
+    atomic<std::uint32_t> held_pages_{0};     // of the owned slabs; written as the lists are
+    atomic<std::uint32_t> peak_pages_{0};     // the most since the cache was attached
     thread_record* record_ = nullptr;         // see record(): `home_`, unless the cache is a serial resource's
     cache_stats_page* published_ = nullptr;   // the cache's stats page; set once
     atomic<void const*> freer_{nullptr};      // `home_`; of a serial resource's cache itself, which is no record
     bool exclusive_ = false;
+    bool dropped_ = false;   // released since it was attached: then slabs that look carried over were used before
     bool counted_ = false;            // every owned slab is in the epoch's count; else none is
     std::uint32_t empty_pages_ = 0;   // pages of the empty slabs on all partial stacks
     std::uint64_t unpublished_ = 0;   // allocations that keep_used has published of the cache, not yet of the epoch
@@ -383,7 +379,8 @@ private:
     atomic<std::uint64_t> era_{0};    // of the epoch it is or was last attached to
     atomic<std::uint32_t> slot_{0};   // likewise
     atomic<thread_cache*>* binding_ =
-        nullptr;   // the resource's pointer to this cache; reset when the cache is detached
+        nullptr;                            // the resource's pointer to this cache; reset when the cache is detached
+    std::uint64_t unpublished_bytes_ = 0;   // of the allocations in unpublished_; its thread's
     thread_cache* next_ = nullptr;
     thread_cache* prev_ = nullptr;
 

@@ -101,6 +101,7 @@ void heap_state::take_over_returned(thread_record& me) noexcept
     thread_cache* const l = take_cache(me);
     if (l == nullptr)
         return nullptr;
+    this_thread.end_visit();   // of an earlier epoch of this cache, in another slot: its era may be the same number
     if (!home.attach(*l, era, era, nullptr)) {
         put_cache_back(*l, me);
         closed = true;
@@ -114,6 +115,18 @@ void thread_record::decide_scan_order(unsigned c, class_counters& of_class) noex
 {
     if (scans[c].decide(of_class))
         stats.rotated[c].store(scans[c].rotated() ? 1 : 0, std::memory_order_relaxed);
+}
+
+void thread_record::count_reclaimed(reclaim_result const& done) noexcept
+{
+    if (done.classes == 0)
+        return;
+    counts[heap_event::close_scanned].add(done.scanned());
+    counts[heap_event::close_recycled].add(done.recycled());
+    done.for_each_class([&](unsigned c) {
+        classes[c][class_event::close_scanned].add(done.scanned_of[c]);
+        classes[c][class_event::close_recycled].add(done.recycled_of[c]);
+    });
 }
 
 std::uint64_t thread_record::allocations() const noexcept
@@ -193,6 +206,8 @@ thread_record* heap_state::make_record() noexcept
     r->first_cache = place + before_cache;
     r->frees_to_sample = r->choose_sample();
     r->large_to_sample = r->choose_sample();
+    r->profile.seed = profiler_.next_seed();
+    r->profile.to_large = profiler_.draw(r->profile.seed);
     if (published_.is_published(stats)) {
         stats->next.store(stats_.threads.load(std::memory_order_relaxed), std::memory_order_relaxed);
         stats_.threads.store(stats, std::memory_order_release);   // publishes it to other processes
@@ -289,6 +304,11 @@ std::uint32_t thread_record::choose_sample() noexcept
     sample_seed = sample_seed * 1664525U + 1013904223U;
     std::uint64_t const most = 2 * std::uint64_t{one_in} - 1;   // from 1 to this, `one_in` on average
     return static_cast<std::uint32_t>((std::uint64_t{sample_seed} * most >> 32) + 1);
+}
+
+std::uint32_t thread_record::choose_profiled(std::uint32_t bytes) noexcept
+{
+    return heap.profiler().draw_objects(profile.seed, bytes);
 }
 
 void free_sample::begin(thread_record& me) noexcept

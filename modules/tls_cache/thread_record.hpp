@@ -82,6 +82,13 @@ private:
     lock_part& locks_;
 };
 
+/// What a thread has for the heap profile.
+struct thread_profile {
+    std::uint64_t seed = 0;   ///< of the distances between samples
+    double to_large = 0;      ///< bytes of large allocations until one is sampled
+    bool walking = false;     ///< the thread finds its stack: what that allocates from the heap is not sampled
+};
+
 /// A thread's record in one heap.
 struct alignas(64) thread_record {
     static constexpr std::uint32_t inside = 1;            ///< the thread is in an operation
@@ -95,6 +102,8 @@ struct alignas(64) thread_record {
     struct cold_part {
         class_rows::lock_part locks{};
         std::array<scan_order, class_count> scans{};
+        thread_profile profile{};
+        cost_table costs{};
         limit_refusal refused{};          ///< of the last allocation, until it is taken: see take_refusal
         epoch_slabs* soft_of = nullptr;   ///< the handler of this epoch's soft limit is to be called, of this era
         std::uint64_t soft_era = 0;
@@ -109,6 +118,8 @@ struct alignas(64) thread_record {
           classes{*this, cold.locks},
           counts{f.counts},
           scans{cold.scans},
+          profile{cold.profile},
+          costs{cold.costs},
           apart{cold}
     {
         cold.locks.times.of_ = this;
@@ -151,6 +162,30 @@ struct alignas(64) thread_record {
             flush_requested_caches();
     }
 
+    /// enter() and leave() where light_barrier_is_free().
+    // Modelled: tests/models/claims.pml, step enter; tests/models/close.pml, step enter
+    [[nodiscard, gnu::always_inline]] inline bool enter_by_kernel() noexcept
+    {
+        if (!is_now(activity, std::uint32_t{0})) [[unlikely]]
+            return false;
+        activity.store(inside, std::memory_order_relaxed);
+        kernel_light_barrier();
+        return true;
+    }
+    // Modelled: tests/models/claims.pml, step leave; tests/models/close.pml, step leave
+    [[gnu::always_inline]] inline void leave_by_kernel() noexcept
+    {
+        if (!left_by_kernel()) [[unlikely]]
+            flush_requested_caches();
+    }
+    /// The same, but leaves the flush to the caller: false if a closer asked for it.
+    [[nodiscard, gnu::always_inline]] inline bool left_by_kernel() noexcept
+    {
+        activity.store(0, std::memory_order_release);   // as in leave()
+        kernel_light_barrier();
+        return is_now(flush_requested, false);
+    }
+
     /// Flushes the thread's own caches that a closer has revoked. Takes the locks of their epochs. Only for the
     /// record's thread.
     void flush_requested_caches() noexcept;
@@ -166,6 +201,20 @@ struct alignas(64) thread_record {
 
     /// Counts slabs that were scanned and recycled because their epoch is closed.
     void count_reclaimed(reclaim_result const& done) noexcept;
+
+    /// Counts a phase that the thread ended, of the label with that number; `place`: the source place that entered it. In a
+    /// fork-exclusion section. What finds no memory is counted as dropped. Only for the record's thread.
+    inline void note_phase(std::uint32_t label, phase_cost const& c, std::uint32_t place) noexcept
+    {
+        if constexpr (!counting)
+            return;
+        label_costs* of_label = costs.find(label);
+        if (of_label == nullptr) [[unlikely]]
+            of_label = make_costs(label);
+        if (of_label == nullptr || !of_label->note(*this, c, place)) [[unlikely]]
+            counts[heap_event::cost_dropped].add();
+    }
+    [[nodiscard, gnu::cold]] label_costs* make_costs(std::uint32_t label) noexcept;
 
     /// Takes the ring slot that the thread retains; null if it retains none. Thread safe: it passes the claim to one
     /// caller.
@@ -198,6 +247,8 @@ struct alignas(64) thread_record {
     /// chance, from 1 to about twice heap_state::sample_one_in; a fixed number where sampling is off. A constant distance
     /// would always meet the same step of a program that repeats itself. Only for the record's thread.
     [[nodiscard]] std::uint32_t choose_sample() noexcept;
+    /// How many allocations of a slot of `bytes` it takes until the heap profile samples one, itself included. Likewise.
+    [[nodiscard]] std::uint32_t choose_profiled(std::uint32_t bytes) noexcept;
     /// Called before a lock is taken or the system called within an operation that may be a timed one.
     inline void expect_wait() const noexcept
     {
@@ -255,6 +306,8 @@ struct alignas(64) thread_record {
     // References into the stats page, since they are used most.
     heap_counters& counts;
     std::array<scan_order, class_count>& scans;       ///< apart from what every operation touches
+    thread_profile& profile;                          ///< likewise
+    cost_table& costs;                                ///< likewise
     cold_part& apart;                                 ///< likewise
     std::atomic<timing_stats_page*> times{nullptr};   ///< null until the first sample
 

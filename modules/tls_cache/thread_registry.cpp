@@ -129,6 +129,26 @@ void count_escape(std::size_t bytes) noexcept
     });
 }
 
+sampling_stats this_thread_sampling() noexcept
+{
+    sampling_stats all;
+    registry().for_each_own_record([&](thread_record const& r) {
+        if (timing_stats_page const* const times = r.times.load(std::memory_order_relaxed)) {
+            all.alloc.add(times->allocations.read_since(times->allocations_before));
+            all.free.add(times->frees.read_since(times->frees_before));
+            all.repair.add(times->repairs.read_since(times->repairs_before));
+        }
+        std::array<std::uint64_t, repair_reasons.size()> n{};
+        for (std::size_t i = 0; i < n.size(); ++i)
+            n[i] = r.sum(repair_reasons[i]) - r.stats.repairs_before[i].load(std::memory_order_relaxed);
+        all.repair_reason_full_bitmap += n[0];
+        all.repair_reason_list_mismatch += n[1];
+        all.repair_reason_other += n[2];
+        all.repair_count += n[0] + n[1] + n[2];
+    });
+    return all;
+}
+
 bool thread_registry::install_hooks() noexcept
 {
     if (hooks_installed_)
@@ -396,6 +416,7 @@ thread_record* thread_registry::adopt_record(heap_state& h) noexcept
 void thread_registry::thread_ends() noexcept
 {
     lock_guard const guard{lock_};
+    this_thread.end_visit();   // another thread may get the records
     // A later destructor may use tslab: then the thread gets a list anew, and the hook runs again.
     if (record_list* const own = std::exchange(this_thread.more, &no_details)->list)
         end_records(*own);

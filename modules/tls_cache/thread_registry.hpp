@@ -31,6 +31,14 @@ public:
                 return use(*r);
     }
 
+    /// Calls use(record) with each record of the calling thread; the heaps do not end meanwhile.
+    template <class F> void for_each_own_record(F use) noexcept
+    {
+        lock_guard const guard{lock_};
+        for (thread_record const* r = own_records(); r != nullptr; r = r->next_of_thread)
+            use(*r);
+    }
+
     /// Calls use() with the registry's lock held.
     template <class F> void with_lock(F use) noexcept
     {

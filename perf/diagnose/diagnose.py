@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The tslab authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long it takes to find out what is wrong with a running process: by the tslab tool, by Prometheus over `tslab serve`, and
+"""How long it takes to find out what is wrong with a running process: by the tslab tool, by tslab's heap profile, by Prometheus over `tslab serve`, and
 by jemalloc's own profiler and statistics. Each scenario is a fault that the subject commits after a while; the clock runs
 from the fault to the answer that names its cause. What was answered is printed, so that a reader can judge it.
 
@@ -151,6 +151,46 @@ def by_tool(arguments, scenario):
                 "one_question_ms": one * 1000, "rate_while_looking": statistics.median(ratios)}
 
 
+# --- tslab's heap profile ---
+
+STACKS = {"leak": {"upload_that_is_never_finished"}, "attribution": {"load_catalogue", "load_sessions", "load_prices"}}
+BY_STACK = "tslab profile PID"
+
+
+def stacks_in(text, wanted):
+    """The rows of the functions that are wanted, if all of them are there."""
+    lines = [line for line in text.splitlines() if any(name in line for name in wanted)]
+    return [" ".join(line.split()) for line in lines] if all(any(n in line for line in lines) for n in wanted) else []
+
+
+def by_stack(arguments, scenario):
+    """Sampling is on from the start, in one sample for as many bytes as jemalloc's profiler takes. It answers who allocates what is held;
+    the other faults are no question of stacks."""
+    if scenario not in STACKS:
+        return None
+    sampled = {"TSLAB_PROFILE_INTERVAL": str(1 << 17)}
+    with Subject(arguments.subject, scenario, environment=sampled) as subject:
+        fault = subject.wait_for("fault")
+        while not (answer := stacks_in(run([arguments.tslab, "profile", str(subject.pid)]), STACKS[scenario])):
+            if time.time() > fault + 30:
+                return {"how": BY_STACK, "seconds": None, "answer": ["none within 30 s"]}
+        seconds = time.time() - fault
+        begin = time.time()
+        run([arguments.tslab, "profile", str(subject.pid)])
+        one = time.time() - begin
+    ratios = []   # what it costs to take samples, in turns with a process that does not
+    for _ in range(1 if arguments.quick else 3):
+        rates = []
+        for environment in ({}, sampled):
+            with Subject(arguments.subject, scenario, after=100, environment=environment) as other:
+                start = time.time() + 0.3
+                time.sleep(1.5)
+                rates.append(other.rate(start, time.time()))
+        ratios.append(rates[1] / max(rates[0], 1))
+    return {"how": BY_STACK, "seconds": seconds, "steps": 1, "restart": False, "answer": answer, "one_question_ms": one * 1000,
+            "rate_while_looking": statistics.median(ratios)}
+
+
 # --- Prometheus ---
 
 def free_port():
@@ -272,17 +312,19 @@ def main():
     parser.add_argument("--prometheus", default="prometheus")
     parser.add_argument("--jemalloc", default=JEMALLOC, help="library to preload")
     parser.add_argument("--jeprof", default="", help="jemalloc's script that reads profiles")
-    parser.add_argument("--tools", default="tslab,prometheus,jemalloc")
+    parser.add_argument("--tools", default="tslab,stacks,prometheus,jemalloc")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one round, and fail when an answer is missing")
     parser.add_argument("--json", type=pathlib.Path, help="write everything there")
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else arguments.rounds
-    how = {"tslab": by_tool, "prometheus": by_prometheus, "jemalloc": by_jemalloc}
+    how = {"tslab": by_tool, "stacks": by_stack, "prometheus": by_prometheus, "jemalloc": by_jemalloc}
     rows, missing = [], 0
     for scenario in SCENARIOS:
         for tool in arguments.tools.split(","):
             all_rounds = [how[tool](arguments, scenario) for _ in range(rounds)]
+            if None in all_rounds:   # no question for it
+                continue
             times = [r["seconds"] for r in all_rounds]
             row = {"scenario": scenario, "tool": tool, **all_rounds[-1], "all_seconds": times}
             if None in times:

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Allocates and frees 128 bytes N times, by one of the ways into libtslab.so: what script/instructions counts beside `pair`. It
-// includes <tslab/tslab.hpp>, so any compiler can make it. usage: ways N resource|c-resource|malloc|malloc-in|handle
+// includes <tslab/tslab.hpp>, so any compiler can make it. usage: ways N resource|polymorphic|c-resource|malloc|malloc-in|handle
 #include <cstdio>
 #include <cstdlib>
 #include <memory_resource>
@@ -25,7 +25,7 @@ template <class Allocate, class Free> void repeat(long n, Allocate allocate, Fre
 int main(int argc, char** argv)
 {
     if (argc < 3) {
-        std::fputs("usage: ways N resource|c-resource|malloc|malloc-in|handle\n", stderr);
+        std::fputs("usage: ways N resource|polymorphic|c-resource|malloc|malloc-in|handle\n", stderr);
         return 2;
     }
     long const n = std::strtol(argv[1], nullptr, 10);
@@ -40,6 +40,13 @@ int main(int argc, char** argv)
         std::pmr::memory_resource* resource = &own;
         asm volatile("" : "+r"(resource));   // the calls stay virtual
         repeat(n, [=] { return resource->allocate(128, 16); }, [=](void* p) { resource->deallocate(p, 128, 16); });
+    } else if (way == "polymorphic") {
+        std::pmr::memory_resource* resource = &own;
+        asm volatile("" : "+r"(resource));
+        std::pmr::polymorphic_allocator<char> a{resource};
+        repeat(
+            n, [&] { return static_cast<void*>(a.allocate(128)); },
+            [&](void* p) { a.deallocate(static_cast<char*>(p), 128); });
     } else if (way == "c-resource") {
         repeat(
             n, [&] { return tslab_resource_allocate(own.c(), 128, 16); },

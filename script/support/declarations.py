@@ -235,4 +235,4 @@ def module_files(root):
 
 
 def header_files(root):
-    return sorted([*root.glob("c/include/**/*.h"), *root.glob("c/include/**/*.hpp")])
+    return sorted([*root.glob("c/include/**/*.h"), *root.glob("c/include/**/*.hpp"), *root.glob("pmr/boost/include/**/*.hpp")])

@@ -33,21 +33,25 @@ install() { apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 install "$
 
 # What a C++ programmer has. The compiler is counted.
 install g++ make pkgconf
-cat >/usr/local/bin/counted <<'END'
+cat >/usr/local/bin/g++ <<'END'
 #!/bin/sh
-echo "$1" >>/root/compilations
-exec "$@"
+echo "$*" >>/root/compilations
+exec /usr/bin/g++ "$@"
 END
-chmod +x /usr/local/bin/counted
+chmod +x /usr/local/bin/g++
 : >/root/compilations
 
+# The quick-start of docs/quick-start.md, command by command: it installs the packages.
 start=$(now)
-install /root/packages/libtslab0_*.deb /root/packages/libtslab-dev_*.deb
-make -s CXX='counted g++' program
-printf '  %s s from `apt install ./libtslab-dev*.deb` to the first compiled program, %s compiler invocation(s), by %s\n' \
-    "$(since "$start")" "$(wc -l </root/compilations)" "$(g++ --version | head -n 1)"
-check_text 'C++ by make and pkg-config' '^in C\+\+: 4900 letters in a phase, .*: yes, .*: yes$' ./program
+check 'the quick-start of the packages' env -C /root/packages bash /root/quick-start.bash
+printf '  %s s from `apt install ./libtslab-dev*.deb` to the first compiled program that has run, %s compiler invocation(s), by %s\n' \
+    "$(since "$start")" "$(wc -l </root/compilations)" "$(/usr/bin/g++ --version | head -n 1)"
 check 'one compiler invocation' test "$(wc -l </root/compilations)" = 1
+rm /usr/local/bin/g++
+hash -r
+
+check 'C++ by make and pkg-config, compiled' make -s program
+check_text 'C++ by make and pkg-config' '^in C\+\+: 4900 letters in a phase, .*: yes, .*: yes$' ./program
 check_text 'the program links the package' 'libtslab\.so\.0 => /(usr/)?lib/[^ ]*libtslab\.so\.0' ldd program
 check 'C by make and pkg-config' make -s program_c
 check_text 'the C program' '^in C: 100 live objects, then 0' ./program_c

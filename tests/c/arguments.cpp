@@ -50,6 +50,8 @@ struct call {
 tslab_domain a_domain;
 tslab_resource a_resource;
 tslab_scope a_scope;
+tslab_hold a_hold;
+tslab_epoch an_epoch;
 char buffer[8];
 constexpr tslab_epoch no_epoch{};
 
@@ -61,6 +63,15 @@ std::vector<call> const calls_with_null{
     TSLAB_NOTHING(*tslab_heap_name, nullptr),
     TSLAB_NO_EPOCH(tslab_epoch_current, nullptr),
     TSLAB_NO_EPOCH(tslab_epoch_advance, nullptr),
+    TSLAB_NOTHING(tslab_epoch_open, nullptr, "x", &an_epoch),
+    TSLAB_NOTHING(tslab_epoch_open, heap, "x", nullptr),
+    TSLAB_NOTHING(tslab_epoch_refcount, nullptr, no_epoch),
+    TSLAB_NOTHING(tslab_epoch_hold, nullptr, no_epoch, &a_hold, nullptr),
+    TSLAB_NOTHING(tslab_epoch_hold, heap, no_epoch, nullptr, nullptr),
+    TSLAB_VOID(tslab_epoch_release, nullptr, &a_hold, true),
+    TSLAB_VOID(tslab_epoch_release, heap, nullptr, true),
+    TSLAB_VOID(tslab_size_class_of, 8, true, nullptr, 0),
+    TSLAB_VOID(tslab_domain_set_context, nullptr, buffer),
     TSLAB_NOTHING(tslab_epoch_close, nullptr, no_epoch, nullptr, 0),
     TSLAB_NOTHING(tslab_epoch_trim, nullptr, no_epoch, nullptr, 0),
     TSLAB_VOID(tslab_heap_trim, nullptr, nullptr, 0),
@@ -121,6 +132,17 @@ std::vector<call> const calls_with_null{
     TSLAB_NOTHING(tslab_snapshot_misuses, nullptr, TSLAB_MISUSE_LEAK),
     TSLAB_NOTHING(tslab_snapshot_json, nullptr, nullptr, 0),
     TSLAB_NOTHING(tslab_snapshot_write_json, nullptr, nullptr, nullptr),
+    TSLAB_NOTHING(tslab_snapshot_epoch_classes, nullptr, 0),
+    TSLAB_NOTHING(tslab_snapshot_epoch_class, nullptr, 0, 0, nullptr, 0),
+    TSLAB_NOTHING(tslab_snapshot_class_label, nullptr, 0, 0, nullptr, 0),
+    TSLAB_NOTHING(tslab_snapshot_class_lock_timing, nullptr, 0, nullptr, 0),
+    TSLAB_NOTHING(tslab_snapshot_lock_timing, nullptr, nullptr, 0),
+    TSLAB_NOTHING(tslab_snapshot_lock_histograms, nullptr, nullptr, 0),
+    TSLAB_NOTHING(tslab_snapshot_label_last_close, nullptr, 0, nullptr, 0),
+    TSLAB_NOTHING(tslab_snapshot_sampling, nullptr, nullptr, 0),
+    TSLAB_NOTHING(tslab_snapshot_thread_sampling, nullptr, 0, nullptr, 0),
+    TSLAB_NOTHING(tslab_histogram_quantile, nullptr, 0.5),
+    TSLAB_VOID(tslab_this_thread_sampling, nullptr, 0),
     TSLAB_NOTHING(tslab_find_leaks, nullptr, 0, nullptr, nullptr),
     TSLAB_NOTHING(tslab_heap_stats, nullptr, nullptr, 0),
     TSLAB_VOID(tslab_heap_set_sampling, nullptr, true),
@@ -219,6 +241,44 @@ BOOST_AUTO_TEST_CASE(storage_that_ended_is_reported)
     tslab_scope_end(&s);
     tslab_scope_end(&s);
     BOOST_TEST(reported(seen) == "tslab_scope_end: the scope is null, was not begun, or has ended");
+}
+
+BOOST_AUTO_TEST_CASE(a_context_is_for_domains_that_the_caller_is_inside)
+{
+    heap_of_c const heap;
+    recorder seen;
+    tslab_domain d;
+    tslab_domain_begin(&d, heap.c, nullptr, 0, nullptr);
+    tslab_domain_set_context(&d, &d);
+    char const* const line = "tslab_domain_set_context: the domain is not entered, or is not the caller's";
+    BOOST_TEST(reported(seen) == line);
+    tslab_domain_enter(&d, nullptr);
+    BOOST_TEST(tslab_domain_current_context() == nullptr);
+    tslab_domain_set_context(&d, &d);
+    BOOST_TEST(tslab_domain_current_context() == &d);
+    tslab_domain_exit(&d);
+    BOOST_TEST(reported(seen).empty());
+    tslab_domain_end(&d);
+    tslab_domain_set_context(&d, &d);
+    BOOST_TEST(reported(seen) == "tslab_domain_set_context: the domain is null or has ended");
+}
+
+BOOST_AUTO_TEST_CASE(a_hold_is_released_once_and_in_its_own_heap)
+{
+    heap_of_c const heap;
+    heap_of_c const other;
+    recorder seen;
+    tslab_epoch const e = tslab_epoch_current(heap.c);
+    tslab_hold hold;
+    BOOST_TEST(tslab_epoch_hold(heap.c, e, &hold, nullptr));
+    tslab_hold wrong = hold;
+    tslab_epoch_release(other.c, &wrong, false);
+    BOOST_TEST(reported(seen) == "tslab_epoch_release: the hold is of another heap");
+    BOOST_TEST(tslab_epoch_refcount(heap.c, e) == 1U);
+    tslab_epoch_release(heap.c, &hold, false);
+    tslab_epoch_release(heap.c, &hold, false);
+    BOOST_TEST(tslab_epoch_refcount(heap.c, e) == 0U);
+    BOOST_TEST(reported(seen).empty());
 }
 
 BOOST_AUTO_TEST_CASE(storage_that_was_copied_is_reported_and_the_original_goes_on)

@@ -14,6 +14,8 @@ import tempfile
 SKIPPED = 77
 C = {"gcc-12": "c11 c17 c2x", "gcc-14": "c11 c17 c23", "clang-14": "c11 c17 c2x", "clang-19": "c11 c17 c23"}
 CPP = {"g++-12": "c++17 c++20 c++23", "g++-14": "c++17 c++20 c++23", "clang++-14": "c++17 c++20 c++2b", "clang++-19": "c++17 c++20 c++23"}
+OF_BOTH = ["temporal.c", "temporal_stats.c"]   # texts of C that are texts of C++ too
+OF_C = ["interface.c", "parts.c", *OF_BOTH]
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
@@ -56,7 +58,8 @@ class Matrix:
         """(name, what to do) of each cell of a compiler's row."""
         if compiler in C:
             for standard in C[compiler].split():
-                yield f"{standard} shared", lambda s=standard: self.program(compiler, [f"-std={s}"], "interface.c", "interface")
+                for source in OF_C:
+                    yield f"{standard} {source}", lambda s=standard, f=source: self.program(compiler, [f"-std={s}"], f, f[:-2])
             static = [self.args.static, "-lstdc++", "-lm", "-pthread"]
             yield "c11 static", lambda: self.program(compiler, ["-std=c11"], "interface.c", "interface", static)
             yield "c11 -static", lambda: self.wholly_static(compiler, static)
@@ -68,6 +71,9 @@ class Matrix:
                     compiler, [f"-std={s}", *m], "names.cpp", "names")
             yield f"{standard} -fno-exceptions -fno-rtti", lambda s=standard: self.program(
                 compiler, [f"-std={s}", "-fno-exceptions", "-fno-rtti"], "quiet.cpp", "quiet")
+            for source in OF_BOTH:
+                yield f"{standard} {source}", lambda s=standard, f=source: self.program(
+                    compiler, [f"-std={s}", "-x", "c++"], f, f[:-2])
             yield f"{standard} with the module", lambda s=standard: self.mixed(compiler, s)
         yield "c++17 static", lambda: self.program(
             compiler, ["-std=c++17"], "names.cpp", "names", [self.args.static, "-pthread"])

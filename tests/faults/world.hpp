@@ -13,6 +13,7 @@
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <memory_resource>
 #include <new>
@@ -143,8 +144,8 @@ inline std::uint64_t runs_that_met_a_failure = 0;
 
 /// Runs `op` on a world that `prepare` made, with call n refused, for every n until a run meets no refusal. `op` says whether
 /// it got all it wanted; it may also throw std::bad_alloc.
-template <class Prepare, class Op>
-void refuse_each(char const* name, Prepare prepare, Op op, bool count_memory = true, bool some = true)
+inline void refuse_each(char const* name, std::function<void(world&)> const& prepare,
+                        std::function<bool(world&)> const& op, bool count_memory = true, bool some = true)
 {
     faults::seam const seam;
     std::uint64_t runs = 0;

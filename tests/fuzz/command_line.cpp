@@ -84,8 +84,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     });
     parse("tslab", words, [](CLI::App& app, invocation& i) {
         for (auto* const add :
-             {add_completion, add_diff, add_doctor, add_epochs, add_leaks, add_man, add_map, add_pins, add_ps,
-              add_stats, add_export, add_serve, add_record, add_report, add_top, add_watch, add_waterfall})
+             {add_completion, add_diff, add_doctor, add_epochs, add_labels, add_leaks, add_man, add_map, add_pins,
+              add_ps, add_stats, add_export, add_serve, add_record, add_report, add_top, add_watch, add_waterfall})
             add(app, i);
         app.fallthrough();
         app.require_subcommand(1);

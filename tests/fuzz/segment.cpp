@@ -26,14 +26,18 @@ std::vector<std::byte> good_segment()
     tslab::set_error_handler([](tslab::misuse_report const&) {});
     std::vector<std::byte> bytes;
     {
-        tslab::allocator heap{{.name = "fuzzed", .epoch_count = 8}};
+        tslab::allocator heap{{.name = "fuzzed", .epoch_count = 8, .profile_interval = 1, .cost_labels = 4}};
+        for (int i = 0; i < 20; ++i) {
+            tslab::epoch_scope ended{heap, "kind " + std::to_string(i)};
+            ended.resource()->deallocate(ended.resource()->allocate(64), 64);
+        }
         tslab::epoch_scope const scope{heap, "a label"};
         for (std::size_t n = 1; n < 100'000; n *= 2)
             static_cast<void>(scope.resource()->allocate(n));
         for (int i = 0; i < 100; ++i)
             static_cast<void>(heap.malloc(100));
         heap.close(heap.advance());
-        bytes.resize(std::size_t{192} << 10);
+        bytes.resize(std::size_t{256} << 10);
         int const file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
         if (::read(file, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
             std::abort();
@@ -74,6 +78,10 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
             static_cast<void>(tslab::find_leaks(s, 0));
         }
         static_cast<void>(o.maps());
+        for (tslab::heap_profile const& p : o.profiles())
+            for (tslab::profiled_stack const& s : p.stacks)
+                if (s.addresses.size() > 64 || s.live_samples > s.samples || s.live_bytes > s.allocated_bytes)
+                    std::abort();
     } catch (tslab::observe_error const&) {
     }
     return 0;

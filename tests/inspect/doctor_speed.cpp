@@ -201,6 +201,42 @@ BOOST_AUTO_TEST_CASE(claim_retries)
     BOOST_TEST(tslab::diagnose(s).size() == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(uneven_phases)
+{
+    constexpr std::uint64_t kib = support::kib;
+    auto const with = [](std::uint64_t few, std::uint64_t usual, std::uint64_t most, std::uint64_t large) {
+        auto s = synthetic_heap();
+        tslab::phase_cost_stats& c = s.phase_costs.emplace_back();
+        c.label = "GET /join";
+        c.label_id = 1;
+        c.phases = usual + large + 5'000;
+        c.bytes.buckets[0] = c.empty_phases = 5'000;
+        c.bytes.buckets[tslab::quarter_histogram::bucket_of(few)] = usual;
+        c.bytes.buckets[tslab::quarter_histogram::bucket_of(most)] = large;
+        c.bytes_max = most;
+        c.largest_at = {"handler.cpp", 23, "void join()"};
+        return s;
+    };
+    auto const s = with(279 * kib, 980, 11 * support::mib, 20);
+    auto const f = only(s, "uneven_phases", "hint",
+                        "Of 1000 phases with allocations since the start the 99th percentile is 11.0 MiB, 35 times the "
+                        "median of 320.0 KiB. The largest so far, of 11.0 MiB, was entered at handler.cpp:23.");
+    BOOST_TEST(f.subject == "label \"GET /join\"");
+    BOOST_TEST(figure_of(f, "phases") == 1000);
+    BOOST_TEST(figure_of(f, "bytes_p99") == 11.0 * support::mib);
+    auto const of = [&](std::uint64_t few, std::uint64_t usual, std::uint64_t most, std::uint64_t large) {
+        return severity_of(with(few, usual, most, large), "uneven_phases");
+    };
+    BOOST_TEST(of(279 * kib, 979, 11 * support::mib, 20) == "none");   // too few to judge
+    BOOST_TEST(of(279 * kib, 991, 11 * support::mib, 9) == "none");    // less than one in 100
+    BOOST_TEST(of(1 * kib, 980, 1023 * kib, 20) == "none");            // too small to matter
+    BOOST_TEST(of(10 * kib - 1, 980, 1024 * kib, 20) == "warning");
+    BOOST_TEST(of(128 * kib - 1, 980, 1024 * kib, 20) == "none");
+    auto earlier = s;
+    earlier.timestamp_ns -= 10'000'000'000;
+    BOOST_TEST(severity_of(tslab::diagnose(s, &earlier), "uneven_phases") == "none");   // all of it is past
+}
+
 BOOST_AUTO_TEST_CASE(scheduler_interference)
 {
     auto s = synthetic_heap();

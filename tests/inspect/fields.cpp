@@ -70,7 +70,8 @@ BOOST_AUTO_TEST_CASE(every_member_is_on_the_list)
     BOOST_TEST(listed_bytes<thread_stats>() + 7 + pad4 == sizeof(thread_stats));
     BOOST_TEST(listed_bytes<epoch_stats>() + 2 * pad4 + 8 + sizeof(source_entry) + sizeof(epoch_stats::classes) ==
                sizeof(epoch_stats));
-    BOOST_TEST(listed_bytes<snapshot>() + 6 + pad4 + sizeof(global_stats) + 5 * sizeof(snapshot::classes) +
+    BOOST_TEST(listed_bytes<phase_cost_stats>() + pad4 + sizeof(source_entry) == sizeof(phase_cost_stats));
+    BOOST_TEST(listed_bytes<snapshot>() + 6 + pad4 + sizeof(global_stats) + 6 * sizeof(snapshot::classes) +
                    sizeof(close_stats) + sizeof(sampling_stats) + sizeof(snapshot::waterfall) ==
                sizeof(snapshot));
 }
@@ -106,6 +107,7 @@ BOOST_AUTO_TEST_CASE(names_of_fields_and_derived_figures_do_not_meet)
     check(tslab::sampling_stats{}, {});
     check(tslab::close_stats{}, {});
     check(tslab::label_stats{}, {"last_close"});
+    check(tslab::phase_cost_stats{}, {"largest_at"});
 }
 
 BOOST_AUTO_TEST_CASE(lock_times_have_names_of_their_own_for_the_whole_heap)

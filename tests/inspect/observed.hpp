@@ -91,6 +91,8 @@ inline void forget_moment(tslab::snapshot& s)
         e.age_seconds = e.closing_seconds = e.entered_seconds = 0;
         e.open_since_ns = 0;
     }
+    for (tslab::phase_cost_stats& c : s.phase_costs)
+        c.largest_timestamp_ns = 0;
     s.global.rss_bytes = 0;
     if (s.waterfall) {
         s.waterfall->rss_bytes = s.waterfall->metadata_bytes = 0;

@@ -7,6 +7,7 @@
 #define BOOST_TEST_MODULE lifecycle_plugin
 #include "places.hpp"
 #include "recorder.hpp"
+#include <algorithm>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
@@ -18,6 +19,7 @@
 #include <mutex>
 #include <pthread.h>
 #include <string>
+#include <string_view>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -59,6 +61,19 @@ struct guarded_library {
     static void change(bool take);
 };
 guarded_library library;
+
+/// The descriptors of the process that are segments.
+std::vector<int> segments()
+{
+    std::vector<int> found;
+    for (auto const& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+        int const number = std::stoi(entry.path().filename());
+        std::uint64_t magic = 0;
+        if (::pread(number, &magic, sizeof magic, 0) == sizeof magic && magic == tslab::segment_header::magic_number)
+            found.push_back(number);
+    }
+    return found;
+}
 
 void guarded_library::change(bool take)
 {
@@ -113,6 +128,35 @@ BOOST_AUTO_TEST_CASE(readers_see_the_heaps_of_both_copies)
     }
     BOOST_TEST(p.end() == 20U);
     BOOST_TEST(tslab::observer{::getpid()}.read({.residency = false}).size() == 1U);
+}
+
+// The plug-in's copy publishes another format, as one of another version does.
+BOOST_AUTO_TEST_CASE(a_process_with_a_copy_of_another_version_is_refused_as_a_whole)
+{
+    tslab::allocator const host{{.name = "host"}};
+    std::vector<int> const before = segments();
+    plugin const p;
+    p.begin();
+    std::vector<int> const now = segments();
+    BOOST_REQUIRE(now.size() == before.size() + 1);
+    int made = -1;
+    for (int const one : now)
+        if (std::find(before.begin(), before.end(), one) == before.end())
+            made = one;
+    std::uint64_t address = 0;   // where the process has it; the file itself takes no writing
+    BOOST_REQUIRE(::pread(made, &address, sizeof address, offsetof(tslab::segment_header, extents)) == sizeof address);
+    auto& format = *reinterpret_cast<std::uint32_t*>(address + offsetof(tslab::segment_header, format));
+    BOOST_REQUIRE(format == tslab::segment_header::format_number);
+    tslab::observer o{::getpid()};
+    ++format;
+    BOOST_CHECK_EXCEPTION(static_cast<void>(o.read()), tslab::observe_error, [](tslab::observe_error const& e) {
+        return e.fault() == tslab::observe_fault::version &&
+               std::string_view{e.what()}.find("another version of tslab (format ") != std::string_view::npos;
+    });
+    p.work(10);   // which works all the same
+    --format;
+    BOOST_TEST(o.read({.residency = false}).size() == 2U);
+    BOOST_TEST(p.end() == 20U);
 }
 
 // A host with a library that knows nothing of tslab and registered its fork handler long ago; the plug-in with tslab inside

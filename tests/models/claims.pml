@@ -252,7 +252,7 @@ inline plain_words(l, by)
 }
 
 // An allocation from, or a free into, T's own thread cache in an epoch.
-// Step cache_for.  Code: modules/tls_cache/heap_state.hpp cache_for; modules/tls_cache/heap_state.hpp heap_state::attach_cache
+// Step cache_for.  Code: modules/tls_cache/heap_state.hpp cache_for; modules/tls_cache/heap_state.hpp heap_state::attach_cache; pmr/visiting.cpp epoch_resource::enter_visited
 inline own_cache_operation(l)
 {
 #ifdef MUTANT_LOOK_BEFORE_ANNOUNCING

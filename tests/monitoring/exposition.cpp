@@ -308,3 +308,44 @@ BOOST_AUTO_TEST_CASE(counters_end_in_total_and_nothing_else_does)
         BOOST_TEST(name.ends_with("_total") == line.ends_with(" counter"), line);
     }
 }
+
+BOOST_AUTO_TEST_CASE(what_phases_cost_is_a_histogram_by_label)
+{
+    tslab::snapshot s = synthetic_heap();
+    tslab::phase_cost_stats& c = s.phase_costs.emplace_back();
+    c.label = "GET /";
+    c.label_id = 1;
+    c.phases = 5;
+    c.empty_phases = 1;
+    c.bytes.buckets[0] = 1;
+    c.bytes.buckets[tslab::quarter_histogram::bucket_of(1023)] = 2;
+    c.bytes.buckets[tslab::quarter_histogram::bucket_of(1024)] = 1;
+    c.bytes.buckets[tslab::quarter_histogram::bucket_of(std::uint64_t{1} << 40)] = 1;
+    c.bytes_sum = 4711;
+    c.bytes_max = std::uint64_t{1} << 40;
+    c.wall_ns.buckets[tslab::quarter_histogram::bucket_of(2'000'000'000)] = 5;
+    c.wall_ns_sum = 10'000'000'000;
+    c.wall_ns_max = 2'000'000'000;
+    std::string const text = exposition({s});
+    for (char const* const line : {R"(# TYPE temporal_slab_phase_bytes histogram)",
+                                   R"(temporal_slab_phase_bytes_bucket{heap="synthetic",label="GET /",le="63"} 1)",
+                                   R"(temporal_slab_phase_bytes_bucket{heap="synthetic",label="GET /",le="1023"} 3)",
+                                   R"(temporal_slab_phase_bytes_bucket{heap="synthetic",label="GET /",le="2047"} 4)",
+                                   R"(temporal_slab_phase_bytes_bucket{heap="synthetic",label="GET /",le="+Inf"} 5)",
+                                   R"(temporal_slab_phase_bytes_sum{heap="synthetic",label="GET /"} 4711)",
+                                   R"(temporal_slab_phase_bytes_count{heap="synthetic",label="GET /"} 5)",
+                                   R"(temporal_slab_phase_seconds_sum{heap="synthetic",label="GET /"} 10)",
+                                   R"(temporal_slab_phase_seconds_max{heap="synthetic",label="GET /"} 2)",
+                                   R"(temporal_slab_phases_total{heap="synthetic",label="GET /"} 5)",
+                                   R"(temporal_slab_phases_empty_total{heap="synthetic",label="GET /"} 1)",
+                                   R"(temporal_slab_phase_labels_omitted{heap="synthetic"} 0)"})
+        BOOST_TEST(has_line(text, line), line);
+    BOOST_TEST(lines_with(text, "temporal_slab_phase_bytes_bucket") == 30u);
+    BOOST_TEST(lines_with(text, "temporal_slab_phase_bytes_sum_total") == 0u);
+    s.phase_costs.push_back(c);   // a damaged snapshot
+    s.phase_costs.push_back(c);
+    s.phase_costs.back().label = "GET /\x01";
+    s.phase_costs.push_back(c);
+    s.phase_costs.back().label = "GET /\x02";
+    BOOST_TEST(lines_with(exposition({s}), "temporal_slab_phases_total") == 3u);
+}

@@ -88,3 +88,35 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_used_is_said_once_and_ignored)
                "tslab: TSLAB_BACKGROUND_PURGE=\"yes\" is ignored: a whole number from 0 to 1 is expected\n");
     BOOST_TEST(end.end == "exit 0");
 }
+
+BOOST_AUTO_TEST_CASE(whether_to_publish_is_a_number_too)
+{
+    death::outcome const end = death::of([](death::notes&) {
+        ::setenv("TSLAB_PUBLISH", "no", 1);
+        {
+            tslab::allocator heap;
+            must(heap.state().published().is_published(), "published, since the value is ignored");
+        }
+        ::setenv("TSLAB_PUBLISH", "0", 1);
+        tslab::allocator heap;
+        must(!heap.state().published().is_published(), "not published");
+    });
+    BOOST_TEST(end.text == "tslab: TSLAB_PUBLISH=\"no\" is ignored: a whole number from 0 to 1 is expected\n");
+    BOOST_TEST(end.end == "exit 0");
+}
+
+BOOST_AUTO_TEST_CASE(words_are_taken_strictly)
+{
+    death::outcome const end = death::of([](death::notes&) {
+        auto const read = [] { return tslab::word_in_environment(variable::checks, {"canaries", "forward", "off"}); };
+        must(!read(), "nothing is set");
+        ::setenv("TSLAB_CHECKS", "forward", 1);
+        must(read() == 1U, "the second word");
+        for (char const* const wrong : {"", "Forward", "forward ", "on", "1"}) {
+            ::setenv("TSLAB_CHECKS", wrong, 1);
+            must(!read(), wrong);
+        }
+    });
+    BOOST_TEST(end.text == "tslab: TSLAB_CHECKS=\"\" is ignored: canaries, forward or off is expected\n");
+    BOOST_TEST(end.end == "exit 0");
+}

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every figure of schema 1 in a scripted run: each script is a table of places in the JSON and the value that must be
-// there. The scripts are in exact_memory.hpp, exact_threads.hpp, exact_locks.hpp and exact_events.hpp. The last case asks of every number in the JSON
+// there. The scripts are in exact_memory.hpp, exact_threads.hpp, exact_locks.hpp, exact_events.hpp and exact_costs.hpp. The last case asks of every number in the JSON
 // that some script moved it.
 #define BOOST_TEST_MODULE exact
 #include <boost/test/unit_test.hpp>
@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "exact_costs.hpp"
 #include "exact_events.hpp"
 #include "exact_locks.hpp"
 #include "exact_memory.hpp"
@@ -89,6 +90,9 @@ constexpr std::array scripts{
     script{"limits_are_counted", exact::limits_are_counted},
     script{"slabs_with_one_free_slot_each_are_bypassed", exact::slabs_with_one_free_slot_each_are_bypassed},
     script{"statistics_without_room_are_counted", exact::statistics_without_room_are_counted},
+    script{"the_heap_profile_is_counted", exact::the_heap_profile_is_counted},
+    script{"phases_are_counted_by_what_they_cost", exact::phases_are_counted_by_what_they_cost},
+    script{"phases_without_memory_for_a_row_are_counted", exact::phases_without_memory_for_a_row_are_counted},
     script{"escapes_are_counted_by_label", exact::escapes_are_counted_by_label},
 };
 

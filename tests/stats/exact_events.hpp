@@ -168,6 +168,53 @@ inline void statistics_without_room_are_counted()
     BOOST_TEST(epoch_in(v, e)->at("unlisted_holders").to_number<int>() == 0);
 }
 
+/// Allocates with `depth` further calls on the stack.
+[[gnu::noinline]] inline void* allocate_below(tslab::allocator& heap, int depth)
+{
+    void* const p = depth == 0 ? heap.malloc(64) : allocate_below(heap, depth - 1);
+    asm volatile("" ::: "memory");   // no tail call
+    return p;
+}
+
+/// The profile's entry for an object that was not allocated, below `depth` calls.
+[[gnu::noinline]] inline tslab::profiled_site* allocate_site(tslab::allocator& heap, unsigned bin, int depth)
+{
+    tslab::profiled_site* const site = depth == 0 ? heap.state().profiler().find_site(*heap.state().record(), bin, 0)
+                                                  : allocate_site(heap, bin, depth - 1);
+    asm volatile("" ::: "memory");
+    return site;
+}
+
+inline void the_heap_profile_is_counted()
+{
+    {
+        tslab::allocator heap{{.name = "profiled", .profile_interval = 1}};
+        for (int i = 0; i < 10; ++i)
+            heap.free(allocate_below(heap, 3));
+        heap.free(allocate_below(heap, 100));
+        check(json_of(heap), {{"/profile_interval_bytes", 1},
+                              {"/total_profile_samples", 11},
+                              {"/profile_stacks", 2},
+                              {"/total_profile_stacks_cut", 1},
+                              {"/total_profile_samples_dropped", 0},
+                              {"/total_profile_stacks_dropped", 0}});
+    }
+    support::full_segment full;
+    tslab::allocator heap{{.name = "narrow", .profile_interval = 1}};
+    heap.free(heap.malloc(64));   // records of the thread are made
+    full.fill();
+    support::use_up(heap.state().published());
+    std::int64_t const before = number_at(json_of(heap), "/total_profile_samples_dropped");
+    tslab::profiled_site* site = nullptr;
+    for (int depth = 0; depth < 60; ++depth)
+        for (unsigned bin = 0; bin < 38; ++bin)
+            site = allocate_site(heap, bin, depth);
+    BOOST_TEST(site == nullptr);   // the first page is full by now
+    json::value const v = json_of(heap);
+    check(v, {{"/total_profile_samples_dropped", some}, {"/total_profile_stacks_dropped", some}});
+    BOOST_TEST(number_at(v, "/total_profile_samples_dropped") > before);
+}
+
 inline void escapes_are_counted_by_label()
 {
     tslab::allocator heap{{.name = "escapes"}};

@@ -38,6 +38,11 @@ private:
     void set(double& field) { field = static_cast<double>(++last_) / 7; }
     void set(std::string& field) { field = "text " + std::to_string(++last_); }
     template <class T> void set(std::optional<T>& field) { set(field.emplace()); }
+    void set(tslab::quarter_histogram& field)
+    {
+        for (std::uint64_t& bucket : field.buckets)
+            set(bucket);
+    }
     void set(tslab::log2_histogram& field)
     {
         for (std::uint64_t& bucket : field.buckets)
@@ -93,6 +98,13 @@ inline tslab::snapshot filled_snapshot()
         next.fill(close);
         std::swap(close.madvise_asked_bytes, close.madvise_gone_bytes);
     }
+    s.phase_costs.resize(2);
+    for (tslab::phase_cost_stats& c : s.phase_costs) {
+        next.fill(c);
+        c.largest_at = {"handler.cpp", 23, "void handle()"};
+    }
+    s.phase_costs[0].label_id = 1;
+    s.phase_costs[1].label_id = tslab::label_buckets - 1;
     s.misuses = {{"double_free", 5}, {"leak", 6}};
     next.fill(s.last_close);
     std::swap(s.last_close.madvise_asked_bytes, s.last_close.madvise_gone_bytes);

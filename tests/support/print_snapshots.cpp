@@ -24,7 +24,7 @@ void print(char const* name, tslab::snapshot const& s) { std::printf("%s\t%s\n",
 /// labels and bad ones, more than are distinguished; a close, and an epoch that cannot drain.
 void print_busy()
 {
-    tslab::allocator heap{{.name = "busy \"heap\"", .epoch_count = 32, .slab_cache = 4}};
+    tslab::allocator heap{{.name = "busy \"heap\"", .epoch_count = 32, .slab_cache = 4, .cost_labels = 3}};
     std::vector<void*> mine;
     for (std::size_t i = 0; i < 2000; ++i)
         mine.push_back(heap.malloc(i % 1000));
@@ -83,7 +83,7 @@ template <class T> std::string type_name(bool derived)
         return "number";
     else if constexpr (std::is_same_v<T, std::string>)
         return "string";
-    else if constexpr (std::is_same_v<T, tslab::log2_histogram>)
+    else if constexpr (std::is_same_v<T, tslab::log2_histogram> || std::is_same_v<T, tslab::quarter_histogram>)
         return "array";
     else
         return type_name<typename optional_of<T>::type>(derived) + (derived ? " or null" : "?");
@@ -130,6 +130,7 @@ void print_table()
     table_printer{"thread"}.all(tslab::thread_stats{});
     table_printer{"sampled"}.all(tslab::sampling_stats{});
     table_printer{"label"}.all(tslab::label_stats{});
+    table_printer{"phase_cost"}.all(tslab::phase_cost_stats{});
     table_printer{"close"}.all(tslab::close_stats{});
     table_printer{"waterfall"}.all(tslab::waterfall_stats{});
 }

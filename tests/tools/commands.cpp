@@ -227,7 +227,8 @@ BOOST_AUTO_TEST_CASE(a_snapshot_cut_short_anywhere_is_refused)
 BOOST_AUTO_TEST_CASE(every_command_keeps_labels_off_the_terminal)
 {
     std::string const text = to_json(with_leak());
-    for (char const* const command : {"stats", "watch", "top", "epochs", "leaks", "pins", "waterfall", "doctor"}) {
+    for (char const* const command :
+         {"stats", "watch", "top", "epochs", "labels", "leaks", "pins", "waterfall", "doctor"}) {
         answer const a = tool({command, "--stdin"}, text);
         BOOST_TEST(a.code <= 1, command << ": " << a.err);
         BOOST_TEST(is_harmless(a.out), command);
@@ -384,8 +385,9 @@ BOOST_AUTO_TEST_CASE(a_saved_snapshot_has_no_map)
 BOOST_AUTO_TEST_CASE(help_of_every_command_has_an_example)
 {
     BOOST_TEST(tool({"--version"}).out.starts_with("tslab "));
-    for (char const* const command : {"ps", "stats", "watch", "top", "epochs", "leaks", "pins", "waterfall", "doctor",
-                                      "map", "diff", "export", "serve", "record", "report", "completion", "man"}) {
+    for (char const* const command :
+         {"ps", "stats", "watch", "top", "epochs", "labels", "leaks", "pins", "waterfall", "doctor", "map", "profile",
+          "diff", "export", "serve", "record", "report", "completion", "man"}) {
         answer const a = tool({command, "--help"});
         BOOST_TEST(a.code == 0, command);
         BOOST_TEST(contains(a.out, std::string{"Example: tslab "} + command), command);

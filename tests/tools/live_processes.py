@@ -122,6 +122,15 @@ class Live(unittest.TestCase):
                     self.assertEqual(answer.returncode, 4, answer.stderr)
                     self.assertIn(b"another version", answer.stderr)
                     self.assertEqual(answer.stderr.count(b"\n"), 1)
+                # Among others it is named, and hides none of them.
+                with live_heap("of this version") as good:
+                    listed = {one["pid"]: one for one in map(json.loads, run("ps", "--json").stdout.splitlines())}
+                    self.assertIn("another version", listed[pid]["error"])
+                    self.assertEqual(listed[good]["heaps"], 1)
+                    everyone = run("export", "prometheus", "--all")
+                    self.assertEqual(everyone.returncode, 0, everyone.stderr)
+                    self.assertRegex(everyone.stderr, f"tslab: process {pid} is left out: .* another version".encode())
+                    self.assertIn(b'heap="of this version"', everyone.stdout)
 
     def test_the_file_of_a_process_that_was_killed(self):
         with tempfile.TemporaryDirectory() as folder:

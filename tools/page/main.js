@@ -10,6 +10,7 @@
   const embedded = at('recorded');
   const charts = {
     memory: tslab.chart('memory', {stacked: true, format: tslab.bytes}),
+    costs: tslab.chart('cost-rate', {stacked: true, format: n => tslab.bytes(n) + '/s'}),
     slow: tslab.chart('slow', {stacked: true, format: tslab.rate}),
     contention: tslab.chart('contention', {stacked: false, format: tslab.rate}),
   };
@@ -55,6 +56,7 @@
     at('status-text').textContent = a.recording ? `Recording of ${a.recording.samples} samples` : state.paused ? 'Paused'
       : gone ? (last ? `Last seen ${tslab.clock(last.t_ms)}` : 'Gone') : a.live ? `Live, sampled every ${tslab.duration(a.interval_ms / 1000)}` : 'A saved snapshot';
     at('pause').hidden = !a.live;
+    at('profile-link').hidden = Boolean(a.recording);   // it is a page of the server
     at('about').textContent = a.recording && last ? `Recorded until ${new Date(last.t_ms).toLocaleString()}` : last ? `Last sample ${tslab.clock(last.t_ms)}` : '';
 
     const names = heapNames();
@@ -90,6 +92,11 @@
     guarded('contention', () => charts.contention.draw(named(tslab.contention), tslab.rates(samples, tslab.contention.map(f => f.value))));
     guarded('waterfall', () => tslab.drawWaterfall(heap));
     guarded('findings', () => tslab.drawFindings(heap));
+    guarded('cost-rate', () => {
+      const {labels, rows} = tslab.costSeries(samples);
+      charts.costs.draw(labels.map(name => ({name, color: tslab.labelColor(name)})), rows);
+    });
+    guarded('costs', () => tslab.drawCosts(heap));
     guarded('timeline', () => tslab.drawTimeline(samples, heap));
     guarded('latency', () => tslab.drawLatency(heap));
     guarded('map', () => tslab.drawMap(state.map, state.heap));

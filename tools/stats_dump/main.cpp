@@ -5,6 +5,7 @@
 // what tslab reads.
 #include "tslab/main_streams.hpp"
 #include "tslab/summary.hpp"
+#include <CLI/CLI.hpp>
 #include <iostream>
 import tslab;
 
@@ -35,7 +36,7 @@ void dump(options const& o, invocation& i)
 
 void add_options(CLI::App& app, options& o)
 {
-    o.from.add_to(app);
+    o.from.add_to(command_line{app});
     app.add_flag_callback("--json,--no-text", [&o] { o.text = false; }, "only JSON, on standard output");
     app.add_flag_callback("--text,--no-json", [&o] { o.json = false; }, "only text, on standard error");
     app.add_flag("--doctor", o.doctor, "what is wrong and what to do, on standard error");

@@ -3,12 +3,10 @@
 //
 // What every command shares: how it is registered, its options on the command line, how it ends.
 #pragma once
+#include "tslab/command_line.hpp"
 #include "tslab/source.hpp"
-#include <CLI/CLI.hpp>
-#include <concepts>
 #include <cstdint>
 #include <iosfwd>
-#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -58,38 +56,10 @@ struct target {
     std::string heap{};   ///< only the heap of this name; empty: all
     bool standard_input = false;
 
-    void add_to(CLI::App& command);
+    void add_to(command_line const& command);
     /// Throws failure, and what reading throws.
     [[nodiscard]] std::unique_ptr<source> open(invocation const& i) const;
 };
-
-/// A subcommand whose --help ends in an example.
-CLI::App& add_command(CLI::App& app, char const* name, char const* description, char const* example);
-
-/// The number in `text`; throws failure (usage), which says the range, for anything but digits of a number in it.
-[[nodiscard]] std::uint64_t number_of(std::string_view option, std::string const& text, std::uint64_t least,
-                                      std::uint64_t most);
-
-/// An option that takes a whole number from `least` to `most`, by default what `to` is.
-template <std::unsigned_integral T>
-CLI::Option* add_number(CLI::App& command, std::string const& names, T& to, T least, T most, std::string const& help)
-{
-    std::string const shown = names.substr(names.find("--"));
-    return command
-        .add_option_function<std::string>(
-            names,
-            [&to, shown, least, most](std::string const& text) {
-                to = static_cast<T>(number_of(shown, text, least, most));
-            },
-            help)
-        ->type_name("N")
-        ->default_str(std::to_string(to));
-}
-template <std::unsigned_integral T>
-CLI::Option* add_number(CLI::App& command, std::string const& names, T& to, T least, std::string const& help)
-{
-    return add_number(command, names, to, least, std::numeric_limits<T>::max(), help);
-}
 
 /// "500ms", "1s", "1.5", "2m", "3h", "1d" in seconds; throws failure (usage) for anything else.
 [[nodiscard]] double seconds_of(std::string const& text);
@@ -109,10 +79,12 @@ void add_completion(CLI::App& app, invocation& i);
 void add_diff(CLI::App& app, invocation& i);
 void add_doctor(CLI::App& app, invocation& i);
 void add_epochs(CLI::App& app, invocation& i);
+void add_labels(CLI::App& app, invocation& i);
 void add_leaks(CLI::App& app, invocation& i);
 void add_man(CLI::App& app, invocation& i);
 void add_map(CLI::App& app, invocation& i);
 void add_pins(CLI::App& app, invocation& i);
+void add_profile(CLI::App& app, invocation& i);
 void add_ps(CLI::App& app, invocation& i);
 void add_stats(CLI::App& app, invocation& i);
 void add_export(CLI::App& app, invocation& i);

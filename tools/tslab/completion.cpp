@@ -3,6 +3,7 @@
 //
 // Completion for shells, written from the definitions of the commands themselves.
 #include "tslab/command.hpp"
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <ostream>
@@ -194,10 +195,11 @@ void print_zsh(CLI::App const& app, std::ostream& out)
 
 void add_completion(CLI::App& app, invocation& i)
 {
-    CLI::App& command = add_command(app, "completion", "Completion for a shell, to be sourced or installed",
-                                    "tslab completion bash > ~/.local/share/bash-completion/completions/tslab");
+    command_line const command =
+        add_command(app, "completion", "Completion for a shell, to be sourced or installed",
+                    "tslab completion bash > ~/.local/share/bash-completion/completions/tslab");
     auto const shell = std::make_shared<std::string>();
-    command.add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    command.add_option("shell", *shell, "bash, zsh or fish").required().takes_one_of({"bash", "zsh", "fish"});
     command.callback([shell, &app, &i] {
         *shell == "bash" ? print_bash(app, i.out) : *shell == "zsh" ? print_zsh(app, i.out) : print_fish(app, i.out);
     });

@@ -192,38 +192,37 @@ void compare_files(diff_options o, invocation& i)
 
 void add_diff(CLI::App& app, invocation& i)
 {
-    CLI::App& command =
+    command_line const command =
         add_command(app, "diff", "What changed from A to B, and whether it is worse",
                     "tslab diff before.json after.json --fail-on regression --max-slow-path-growth 10%");
-    command.footer(
+    command.explain(
         "A and B are whatever other commands take as a target. Worse is: slow paths by allocation grew beyond "
         "the limit, madvise calls failed, more objects leaked, more misuses or failed allocations, and what the "
         "other limits say. When A and B are of one run, A the earlier, B's counters are those since A. Gone or new "
         "are heaps, classes that were allocated from, labels, open epochs (of two runs: labels with open epochs), and "
-        "figures that only one side knows, which are not compared.\n" +
-        command.get_footer());
+        "figures that only one side knows, which are not compared.");
     auto const o = std::make_shared<diff_options>();
-    command.add_option("a", o->a, "before")->required();
-    command.add_option("b", o->b, "after")->required();
-    command.add_option("--heap", o->heap, "only the heap of this name")->type_name("NAME");
+    command.add_option("a", o->a, "before").required();
+    command.add_option("b", o->b, "after").required();
+    command.add_option("--heap", o->heap, "only the heap of this name").type_name("NAME");
     command
         .add_option("--fail-on", o->fail_on,
                     "exit 1 on: never, regression; gone: also when something of A is not in B; change: also when "
                     "something is new")
-        ->check(CLI::IsMember({"never", "regression", "gone", "change"}))
-        ->type_name("WHAT")
-        ->capture_default_str();
+        .takes_one_of({"never", "regression", "gone", "change"})
+        .type_name("WHAT")
+        .shows_default();
     command.add_option("--max-slow-path-growth", o->slow_path_growth, "by how much the rate may grow")
-        ->type_name("PERCENT")
-        ->capture_default_str();
+        .type_name("PERCENT")
+        .shows_default();
     add_number<std::uint64_t>(command, "--min-allocations", o->limits.least_allocations, 0,
                               "the rate is judged from so many allocations on, on either side");
     add_number<std::uint64_t>(command, "--max-madvise-failures", o->limits.madvise_failures, 0,
                               "how many madvise calls may fail");
     add_number<std::uint64_t>(command, "--max-leaked-objects", o->limits.leaked_objects, 0,
                               "how many objects more may be live when their resource ends");
-    command.add_option("--max-live-growth", o->live_growth, "by how much live bytes may grow")->type_name("PERCENT");
-    command.add_option("--max-rss-growth", o->rss_growth, "by how much the process may grow")->type_name("PERCENT");
+    command.add_option("--max-live-growth", o->live_growth, "by how much live bytes may grow").type_name("PERCENT");
+    command.add_option("--max-rss-growth", o->rss_growth, "by how much the process may grow").type_name("PERCENT");
     command.add_flag("--json", o->json, "one object a heap");
     command.callback([o, &i] { compare_files(*o, i); });
 }

@@ -77,29 +77,28 @@ void examine(doctor_options const& o, invocation& i)
 
 void add_doctor(CLI::App& app, invocation& i)
 {
-    CLI::App& command =
+    command_line const command =
         add_command(app, "doctor", "What is wrong, by which figures, and what to do; exits 1 if anything is",
                     "tslab doctor 1234 --window 10s");
     auto const o = std::make_shared<doctor_options>();
     o->from.add_to(command);
     command.add_option("--window", o->window, "judge what happens from now on for so long, not since the start")
-        ->type_name("DURATION");
+        .type_name("DURATION");
     command.add_option("--before", o->before, "judge what happened since this snapshot of the same process")
-        ->type_name("FILE");
+        .type_name("FILE");
     command
         .add_option(
             "--older-than", o->older_than,
             "report every epoch that was entered and not left, or closed and still holds objects, so long ago: those "
             "that leaks lists")
-        ->type_name("DURATION");
+        .type_name("DURATION");
     command.add_option("--long-lived", o->long_lived, "a label of phases that are meant to last; may be given again")
-        ->type_name("LABEL")
-        ->allow_extra_args(false);
-    command.footer(
+        .type_name("LABEL")
+        .takes_one_at_a_time();
+    command.explain(
         "Of epochs it reports what tslab leaks lists with the same limit of 5 minutes, less closed epochs of one label "
         "that hold under 1 MiB together, and more: labels that hold 50 MiB or more after one minute already. "
-        "With --older-than both show the same epochs.\n" +
-        command.get_footer());
+        "With --older-than both show the same epochs.");
     command.add_flag("--json", o->json, "one object a line");
     command.callback([o, &i] { examine(*o, i); });
 }

@@ -65,7 +65,7 @@ void print_epochs(epochs_options const& o, invocation& i)
             if (o.all || e.lifecycle == lifecycle::active || e.lifecycle == lifecycle::closing)
                 some.push_back(&e);
         auto const pages = [](epoch_stats const* e) { return e->slab_pages + e->large_pages; };
-        std::sort(some.begin(), some.end(), [&](epoch_stats const* a, epoch_stats const* b) {
+        std::ranges::sort(some, [&](epoch_stats const* a, epoch_stats const* b) {
             return pages(a) != pages(b) ? pages(a) > pages(b) : a->index < b->index;
         });
         if (!o.json) {
@@ -85,7 +85,7 @@ void print_epochs(epochs_options const& o, invocation& i)
 
 void add_epochs(CLI::App& app, invocation& i)
 {
-    CLI::App& command =
+    command_line const command =
         add_command(app, "epochs", "Epochs that are open or closing, the most memory first", "tslab epochs 1234 --all");
     auto const o = std::make_shared<epochs_options>();
     o->from.add_to(command);

@@ -46,7 +46,7 @@ std::string in_quotes(std::string_view text) { return '"' + escaped(text) + '"';
 std::size_t columns_of(std::string_view text) noexcept
 {
     return static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 std::string xml_escaped(std::string_view text)

@@ -56,20 +56,20 @@ void export_prometheus(export_options const& o, invocation const& i)
 
 void add_export(CLI::App& app, invocation& i)
 {
-    CLI::App* const command =
-        &add_command(app, "export", "The figures for another program", "tslab export prometheus request_server");
-    command->require_subcommand(1);
-    CLI::App* const prometheus =
-        &add_command(*command, "prometheus", "Metrics in the text format of Prometheus",
-                     "tslab export prometheus --all --textfile /var/lib/prometheus/node-exporter");
+    command_line const command =
+        add_command(app, "export", "The figures for another program", "tslab export prometheus request_server");
+    command.needs_subcommand();
+    command_line const prometheus =
+        add_command(command.app(), "prometheus", "Metrics in the text format of Prometheus",
+                    "tslab export prometheus --all --textfile /var/lib/prometheus/node-exporter");
     auto const o = std::make_shared<export_options>();
-    o->from.add_to(*prometheus);
-    prometheus->add_flag("--all", o->all, "every process of this user that has a heap");
+    o->from.add_to(prometheus);
+    prometheus.add_flag("--all", o->all, "every process of this user that has a heap");
     prometheus
-        ->add_option("--textfile", o->directory,
-                     "replace DIR/tslab.prom, for node_exporter's textfile collector, instead of printing")
-        ->type_name("DIR");
-    prometheus->callback([o, &i] { export_prometheus(*o, i); });
+        .add_option("--textfile", o->directory,
+                    "replace DIR/tslab.prom, for node_exporter's textfile collector, instead of printing")
+        .type_name("DIR");
+    prometheus.callback([o, &i] { export_prometheus(*o, i); });
 }
 
 }

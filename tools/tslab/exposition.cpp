@@ -6,6 +6,7 @@
 #include "tslab/heaps.hpp"
 #include "tslab/metric_families.hpp"
 #include "tslab/metric_name.hpp"
+#include "tslab/phase_costs.hpp"
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -81,6 +82,7 @@ public:
                 if (l.last_close)
                     close("label_close", *l.last_close, of);
             }
+        phases();
         if (s_.last_close.timestamp_ns != 0)
             close("close", s_.last_close, base_);
         sampled();
@@ -234,6 +236,49 @@ private:
         return with(base_, {{"epoch", std::to_string(e.index)},
                             {"state", std::string{name_of(e.lifecycle)}},
                             {"label", label_of(e.label_id)}});
+    }
+
+    void phases()
+    {
+        chosen_costs const chosen = choose(s_.phase_costs);
+        to_.add_gauge("temporal_slab_phase_labels_omitted",
+                      "Labels without series of what their phases cost, since others allocated more", base_,
+                      static_cast<double>(chosen.omitted));
+        distinct once;   // for a damaged snapshot, and labels that are the same once they are printable
+        for (std::size_t const i : chosen.shown) {
+            phase_cost_stats const& c = s_.phase_costs[i];
+            metric_labels const of = with(base_, {{"label", once(printable(c.label))}});
+            plain("phase", c, of);
+            costs("objects", "Phases that ended, by the objects they allocated", c.objects, c.objects_sum, {0, 20}, 1,
+                  of);
+            costs("bytes", "Phases that ended, by the bytes they allocated", c.bytes, c.bytes_sum, {6, 34}, 1, of);
+            costs("peak_bytes", "Phases that ended, by an upper bound of the bytes that were live at once",
+                  c.peak_bytes, c.peak_bytes_sum, {6, 34}, 1, of);
+            costs("seconds", "Phases that ended, by their time", c.wall_ns, c.wall_ns_sum, {10, 36}, 1e-9, of);
+        }
+    }
+    /// Powers of two, the first and the last: a histogram with four times as many bounds would be series without end.
+    struct bounds {
+        unsigned first;
+        unsigned last;
+    };
+    void costs(std::string_view name, std::string_view help, quarter_histogram const& counts, std::uint64_t sum,
+               bounds within, double scale, metric_labels const& of)
+    {
+        prometheus::ClientMetric h;
+        h.label = of;
+        h.histogram.sample_sum = static_cast<double>(sum) * scale;
+        std::size_t b = 0;
+        for (unsigned power = within.first; power <= within.last; ++power) {
+            // The bound itself is the smallest amount of a bucket: what is below it is at most the bound less one.
+            for (std::size_t const behind = quarter_histogram::bucket_of(std::uint64_t{1} << power); b < behind; ++b)
+                h.histogram.sample_count += counts.buckets[b];
+            h.histogram.bucket.push_back({.cumulative_count = h.histogram.sample_count,
+                                          .upper_bound = static_cast<double>((std::uint64_t{1} << power) - 1) * scale});
+        }
+        for (; b < quarter_histogram::bucket_count; ++b)
+            h.histogram.sample_count += counts.buckets[b];
+        to_.add("temporal_slab_phase_" + std::string{name}, help, prometheus::MetricType::Histogram, std::move(h));
     }
 
     void lock_histograms(lock_histogram_stats const& of, lock_timing_stats const& sums)

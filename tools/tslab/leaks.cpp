@@ -111,19 +111,18 @@ void print_leaks(leaks_options const& o, invocation& i)
 
 void add_leaks(CLI::App& app, invocation& i)
 {
-    CLI::App& command = add_command(
+    command_line const command = add_command(
         app, "leaks",
         "Epochs that were entered and not left, and objects that outlive their closed epoch; exits 1 if any",
         "tslab leaks 1234 --older-than 30s");
-    command.footer(
+    command.explain(
         "The list goes by age alone. tslab doctor judges by what is held too, and tells what to do; with the same "
-        "--older-than both show the same epochs.\n" +
-        command.get_footer());
+        "--older-than both show the same epochs.");
     auto const o = std::make_shared<leaks_options>();
     o->from.add_to(command);
     command.add_option("--older-than", o->older_than, "leave out what is younger")
-        ->type_name("DURATION")
-        ->capture_default_str();
+        .type_name("DURATION")
+        .shows_default();
     command.add_flag("--json", o->json, "one object a line");
     command.callback([o, &i] { print_leaks(*o, i); });
 }

@@ -7,10 +7,10 @@
 #include "tslab/output.hpp"
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <fcntl.h>
 #include <initializer_list>
 #include <ostream>
+#include <system_error>
 #include <unistd.h>
 
 namespace tslab::tool {
@@ -41,7 +41,8 @@ struct main_streams {
         out.flush();
         if (buffer.error() == 0 || buffer.error() == EPIPE)
             return code;
-        i.err << program << ": cannot write to standard output: " << std::strerror(buffer.error()) << '\n';
+        i.err << program << ": cannot write to standard output: " << std::system_category().message(buffer.error())
+              << '\n';
         return static_cast<int>(outcome::usage);
     }
 };

@@ -3,6 +3,7 @@
 //
 // The manual page, written from the definitions of the commands themselves. The build makes tslab.1 of it.
 #include "tslab/command.hpp"
+#include <CLI/CLI.hpp>
 #include <cctype>
 #include <memory>
 #include <ostream>
@@ -116,8 +117,8 @@ void print_manual_page(CLI::App const& app, std::ostream& out)
 
 void add_man(CLI::App& app, invocation& i)
 {
-    CLI::App& command = add_command(app, "man", "The manual page in roff", "tslab man stats | man -l -");
-    command.group("");   // not listed
+    command_line const command = add_command(app, "man", "The manual page in roff", "tslab man stats | man -l -");
+    command.hide();
     auto const name = std::make_shared<std::string>();
     command.add_option("command", *name, "only this command");
     command.callback([name, &app, &i] {

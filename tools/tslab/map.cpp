@@ -2,15 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
+#include "tslab/output.hpp"
 #include "tslab/page_grid.hpp"
 #include "tslab/style.hpp"
 #include "tslab/terminal.hpp"
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <memory>
 #include <ostream>
-#include <system_error>
 #include <vector>
 import tslab;
 
@@ -127,14 +125,6 @@ void draw(invocation& i, heap_map const& map, map_by by)
     }
 }
 
-void write_file(std::string const& path, std::string const& text)
-{
-    errno = 0;
-    std::ofstream file{path, std::ios::binary};
-    if (!(file << text << std::flush))
-        throw failure{outcome::usage, "cannot write " + escaped(path) + ": " + std::system_category().message(errno)};
-}
-
 void show_maps(map_options const& o, invocation& i)
 {
     constexpr std::size_t columns = 128;
@@ -159,17 +149,17 @@ void show_maps(map_options const& o, invocation& i)
 
 void add_map(CLI::App& app, invocation& i)
 {
-    CLI::App& command =
+    command_line const command =
         add_command(app, "map", "The heap page by page; coloured, or in letters where there is no colour",
                     "tslab map 1234 --by fill --svg heap.svg");
     auto const o = std::make_shared<map_options>();
     o->from.add_to(command);
     command.add_option("--by", o->by, "what the colours distinguish: label, fill, class, use")
-        ->check(CLI::IsMember({"label", "fill", "class", "use"}))
-        ->type_name("WHAT")
-        ->capture_default_str();
-    command.add_option("--svg", o->svg, "write a picture with a legend instead")->type_name("FILE");
-    command.add_option("--png", o->png, "write a picture without a legend instead")->type_name("FILE");
+        .takes_one_of({"label", "fill", "class", "use"})
+        .type_name("WHAT")
+        .shows_default();
+    command.add_option("--svg", o->svg, "write a picture with a legend instead").type_name("FILE");
+    command.add_option("--png", o->png, "write a picture without a legend instead").type_name("FILE");
     command.add_flag("--json", o->json, "the runs of pages, one object a heap");
     command.callback([o, &i] { show_maps(*o, i); });
 }

@@ -21,6 +21,7 @@ constexpr std::array exceptions{
     exception{"snapshot", "page_size", "temporal_slab_page_size_bytes"},
     exception{"snapshot", "epoch_count", "temporal_slab_epoch_slots"},
     exception{"snapshot", "sampling", "temporal_slab_sampling"},
+    exception{"snapshot", "profile_interval_bytes", "temporal_slab_profile_interval_bytes"},
     exception{"snapshot", "rss_bytes_current", ""},   // process_resident_memory_bytes, once a process
     exception{"snapshot", "estimated_slab_rss_bytes", "temporal_slab_estimated_slab_rss_bytes"},
     exception{"snapshot", "total_lock_acquisitions", "temporal_slab_heap_lock_acquisitions_total"},
@@ -43,7 +44,15 @@ constexpr std::array exceptions{
     exception{"label_close", "timestamp_ns", "temporal_slab_label_last_close_timestamp_seconds"},
     exception{"label_close", "rss_before", "temporal_slab_label_last_close_rss_before_bytes"},
     exception{"label_close", "rss_after", "temporal_slab_label_last_close_rss_after_bytes"},
-    exception{"sampled", "alloc_wall_ns_sum", ""},   // the sums of histograms
+    exception{"phase", "phases", "temporal_slab_phases_total"},
+    exception{"phase", "empty_phases", "temporal_slab_phases_empty_total"},
+    exception{"phase", "objects_sum", ""},   // the sums of histograms
+    exception{"phase", "bytes_sum", ""},
+    exception{"phase", "peak_bytes_sum", ""},
+    exception{"phase", "wall_ns_sum", ""},
+    exception{"phase", "wall_ns_max", "temporal_slab_phase_seconds_max"},
+    exception{"phase", "largest_timestamp_ns", "temporal_slab_phase_largest_timestamp_seconds"},
+    exception{"sampled", "alloc_wall_ns_sum", ""},   // likewise
     exception{"sampled", "alloc_wait_ns_sum", ""},
     exception{"sampled", "free_wall_ns_sum", ""},
     exception{"sampled", "free_wait_ns_sum", ""},
@@ -71,6 +80,8 @@ std::string_view prefix_of(std::string_view object, std::string_view field)
         return "label_last_close_";
     if (object == "thread")
         return "thread_";
+    if (object == "phase")
+        return "phase_";
     if (object == "waterfall")
         return "waterfall_";
     return "";

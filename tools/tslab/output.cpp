@@ -1,11 +1,26 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/output.hpp"
+#include "tslab/command.hpp"
+#include "tslab/escape.hpp"
 #include <cerrno>
 #include <cstddef>
+#include <fstream>
+#include <system_error>
 #include <unistd.h>
 
 namespace tslab::tool {
+
+void write_file(std::string const& path, std::string_view text)
+{
+    errno = 0;
+    std::ofstream file{path, std::ios::binary | std::ios::trunc};
+    file << text;
+    file.close();
+    if (!file)
+        throw failure{outcome::usage, "cannot write " + escaped(path) + ": " +
+                                          std::generic_category().message(errno != 0 ? errno : EIO)};
+}
 
 bool descriptor_output::flush_buffer()
 {

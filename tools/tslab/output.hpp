@@ -5,8 +5,13 @@
 #pragma once
 #include <array>
 #include <streambuf>
+#include <string>
+#include <string_view>
 
 namespace tslab::tool {
+
+/// The whole of a file that a command writes. Throws failure (usage), which names the file and why it cannot be written.
+void write_file(std::string const& path, std::string_view text);
 
 class descriptor_output final : public std::streambuf {
 public:

@@ -78,7 +78,8 @@ void print_pins(pins_options const& o, invocation& i)
 
 void add_pins(CLI::App& app, invocation& i)
 {
-    CLI::App& command = add_command(app, "pins", "Closed epochs whose pages a few objects keep", "tslab pins 1234");
+    command_line const command =
+        add_command(app, "pins", "Closed epochs whose pages a few objects keep", "tslab pins 1234");
     auto const o = std::make_shared<pins_options>();
     o->from.add_to(command);
     command.add_flag("--json", o->json, "one object a line");

@@ -97,7 +97,7 @@ void list_processes(bool json, invocation& i)
 
 void add_ps(CLI::App& app, invocation& i)
 {
-    CLI::App& command = add_command(
+    command_line const command = add_command(
         app, "ps", "Processes that have heaps; leaks are exits missing for five minutes or longer", "tslab ps --json");
     auto const json = std::make_shared<bool>(false);
     command.add_flag("--json", *json, "one object a line");

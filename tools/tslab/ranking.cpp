@@ -23,6 +23,7 @@ template <class Visit> auto with_kind(record_kind kind, Visit&& visit)
     case record_kind::labels: return visit(label_stats{});
     case record_kind::epochs: return visit(epoch_stats{});
     case record_kind::classes: return visit(class_stats{});
+    case record_kind::phases: return visit(phase_cost_stats{});
     case record_kind::threads: break;
     }
     return visit(thread_stats{});
@@ -38,16 +39,22 @@ bool has_slow_paths(record_kind kind) { return kind == record_kind::classes || k
 std::vector<label_stats> const& records(snapshot const& s, label_stats const&) { return s.labels; }
 std::vector<epoch_stats> const& records(snapshot const& s, epoch_stats const&) { return s.epochs; }
 std::vector<class_stats> const& records(snapshot const& s, class_stats const&) { return s.classes; }
+std::vector<phase_cost_stats> const& records(snapshot const& s, phase_cost_stats const&) { return s.phase_costs; }
 std::vector<thread_stats> const& records(snapshot const& s, thread_stats const&) { return s.threads; }
 
 bool same(label_stats const& a, label_stats const& b) { return a.label_id == b.label_id && a.name == b.name; }
 bool same(epoch_stats const& a, epoch_stats const& b) { return a.index == b.index && a.era == b.era; }
 bool same(class_stats const& a, class_stats const& b) { return a.class_index == b.class_index; }
+bool same(phase_cost_stats const& a, phase_cost_stats const& b)
+{
+    return a.label_id == b.label_id && a.label == b.label;
+}
 bool same(thread_stats const& a, thread_stats const& b) { return a.thread_id == b.thread_id; }
 
 std::string identity_of(label_stats const& l) { return label_or_none(l.name); }
 std::string identity_of(epoch_stats const& e) { return std::to_string(e.index); }
 std::string identity_of(class_stats const& c) { return size_text(c); }
+std::string identity_of(phase_cost_stats const& c) { return label_or_none(c.label); }
 std::string identity_of(thread_stats const& t) { return std::to_string(t.thread_id) + (t.alive ? "" : " (ended)"); }
 
 bool is_shown(epoch_stats const& e) { return e.lifecycle == lifecycle::active || e.lifecycle == lifecycle::closing; }
@@ -117,7 +124,7 @@ std::vector<std::string_view> keys_of(record_kind kind)
     std::vector<std::string_view> keys;
     for (figure_of const& f : figures_of_kind(kind))
         keys.push_back(f.name);
-    if (kind != record_kind::threads)
+    if (kind != record_kind::threads && kind != record_kind::phases)
         keys.emplace_back("rss_bytes");
     if (has_slow_paths(kind))
         keys.push_back(slow_path_rate);
@@ -169,10 +176,13 @@ std::string figure_text(std::string_view name, std::optional<double> value)
     if (!value)
         return "-";
     double const v = *value;
-    if (v >= 0 && (name.ends_with("_bytes") || name.starts_with("rss_")))
+    bool const of_phase = name.starts_with("bytes_") || name.starts_with("peak_bytes_");
+    if (v >= 0 && (name.ends_with("_bytes") || name.starts_with("rss_") || of_phase))
         return bytes_text(static_cast<std::uint64_t>(std::min(v, 1e19)));
     if (name.ends_with("_sec"))
         return duration_text(v);
+    if (v >= 0 && name.starts_with("wall_ns_"))
+        return ns_text(static_cast<std::uint64_t>(std::min(v, 1e19)));
     if (v >= 0 && v < 1e19 && v == std::floor(v))
         return grouped(static_cast<std::uint64_t>(v));
     return decimal_text(v, std::fabs(v) < 1 ? 4 : 1);

@@ -13,7 +13,7 @@ import tslab.inspect;
 
 namespace tslab::tool {
 
-enum class record_kind : std::uint8_t { labels, epochs, classes, threads };
+enum class record_kind : std::uint8_t { labels, epochs, classes, threads, phases };
 
 /// One record of a heap: which one it is, and its figures.
 struct ranked {

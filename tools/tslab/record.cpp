@@ -142,17 +142,16 @@ void run(record_options const& o, invocation& i)
 
 void add_record(CLI::App& app, invocation& i)
 {
-    CLI::App* const command = &add_command(app, "record", "Writes the heaps over time into a file, for tslab report",
-                                           "tslab record request_server -o night.tslab --interval 10s --duration 8h");
+    command_line const command = add_command(app, "record", "Writes the heaps over time into a file, for tslab report",
+                                             "tslab record request_server -o night.tslab --interval 10s --duration 8h");
     auto const o = std::make_shared<record_options>();
-    o->from.add_to(*command);
-    command->add_option("-o,--out", o->out, "file to write")->required()->type_name("FILE");
-    add_duration(*command, "--interval", o->limits.interval, "time between two samples")->default_str("1s");
-    CLI::Option* const duration =
-        add_duration(*command, "--duration", o->limits.duration, "how long")->default_str("60s");
-    add_number<std::uint64_t>(*command, "--count", o->limits.count, 1, "how many samples instead")
-        ->default_str("")
-        ->excludes(duration);
-    command->callback([o, &i] { run(*o, i); });
+    o->from.add_to(command);
+    command.add_option("-o,--out", o->out, "file to write").required().type_name("FILE");
+    add_duration(command, "--interval", o->limits.interval, "time between two samples").shows_default("1s");
+    option const duration = add_duration(command, "--duration", o->limits.duration, "how long").shows_default("60s");
+    add_number<std::uint64_t>(command, "--count", o->limits.count, 1, "how many samples instead")
+        .shows_default("")
+        .excludes(duration);
+    command.callback([o, &i] { run(*o, i); });
 }
 }

@@ -66,9 +66,9 @@ std::optional<std::vector<snapshot>> snapshots_of(json::value const& list)
 
 }
 
-recording_writer::recording_writer(std::string const& path, recording_header const& header) : path_{path}
+recording_writer::recording_writer(std::string const& path, recording_header const& header)
+    : path_{path}, file_{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)}
 {
-    file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file_ < 0)
         cannot_write(path_, errno);
     try {

@@ -3,16 +3,15 @@
 //
 // tslab report: a recording as one page that needs nothing else.
 #include "tslab/command.hpp"
+#include "tslab/output.hpp"
 #include "tslab/record_file.hpp"
 #include "tslab/report_page.hpp"
 #include "tslab/serve_duration.hpp"
 #include "tslab/serve_frame.hpp"
-#include <cerrno>
 #include <fstream>
 #include <memory>
 #include <ostream>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -66,17 +65,6 @@ private:
     std::size_t step_ = 1;
 };
 
-void write_whole(std::string const& path, std::string const& text)
-{
-    errno = 0;
-    std::ofstream out{path, std::ios::binary | std::ios::trunc};
-    out << text;
-    out.close();
-    if (!out)
-        throw failure{outcome::usage, "cannot write " + printable(path) + ": " +
-                                          std::generic_category().message(errno != 0 ? errno : EIO)};
-}
-
 void report(report_options const& o, invocation& i)
 {
     std::ifstream in{o.from, std::ios::binary};
@@ -96,7 +84,7 @@ void report(report_options const& o, invocation& i)
     j.key("recording").open('{').member("samples", frames.seen()).member("cut", reader.cut()).close('}');
     j.key("map").raw(reader.maps().empty() ? "null" : reader.maps());
     j.key("frames").raw(frames.json()).close('}');
-    write_whole(o.out, report_page(j.text()));
+    write_file(o.out, report_page(j.text()));
 
     i.out << printable(o.out) << ": " << frames.seen() << (frames.seen() == 1 ? " sample" : " samples");
     if (frames.shown() < frames.seen())
@@ -110,16 +98,16 @@ void report(report_options const& o, invocation& i)
 
 void add_report(CLI::App& app, invocation& i)
 {
-    CLI::App* const command = &add_command(app, "report", "A recording as one page that needs no server",
-                                           "tslab report night.tslab -o night.html");
+    command_line const command = add_command(app, "report", "A recording as one page that needs no server",
+                                             "tslab report night.tslab -o night.html");
     auto const o = std::make_shared<report_options>();
-    command->add_option("recording", o->from, "what tslab record wrote")->required();
-    command->add_option("-o,--out", o->out, "page to write")->required()->type_name("FILE");
-    add_duration(*command, "--leak-after", o->leaks.seconds, "after which an open epoch counts as forgotten")
-        ->default_str("5m");
-    command->add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
-        ->allow_extra_args(false);
-    command->callback([o, &i] { report(*o, i); });
+    command.add_option("recording", o->from, "what tslab record wrote").required();
+    command.add_option("-o,--out", o->out, "page to write").required().type_name("FILE");
+    add_duration(command, "--leak-after", o->leaks.seconds, "after which an open epoch counts as forgotten")
+        .shows_default("5m");
+    command.add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
+        .takes_one_at_a_time();
+    command.callback([o, &i] { report(*o, i); });
 }
 
 }

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/report_page.hpp"
 #include "tslab/serve_assets.hpp"
-#include <array>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <utility>
@@ -41,14 +41,73 @@ std::string_view embedded(std::string_view path)
     return *body;
 }
 
-/// Puts `with` where `what` stands in `page`, which is once.
-void replace(std::string& page, std::string_view what, std::string const& with)
+/// Licences as the text of an element.
+std::string html_text(std::string_view text)
 {
-    auto const at = page.find(what);
-    if (at == std::string::npos)
-        throw std::logic_error{"the page has changed and its report has not"};
-    page.replace(at, what.size(), with);
+    std::string out;
+    for (char const c : text)
+        out += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
+    return out;
 }
+
+/// A page of the server with what it refers to inside. Its parts are looked for in the page alone, never in what was put into it.
+class page_in_one_file {
+public:
+    page_in_one_file(std::string_view page, std::string_view data) : rest_{page}, data_{data}, once_{nonce()} {}
+
+    std::string make()
+    {
+        put_before(R"(<meta charset="utf-8">)");
+        out_ += "<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+                "script-src 'nonce-" +
+                once_ + "'; style-src 'nonce-" + once_ +
+                "'; img-src data:; base-uri 'none'; "
+                "form-action 'none'\">";
+        put_before("href=\"icon.svg\"");
+        out_ += "href=\"data:image/svg+xml," + percent_encoded(embedded("icon.svg")) + "\"";
+        while (auto const path = next(R"(<link rel="stylesheet" href=")", R"(">)"))
+            out_ += "<style nonce=\"" + once_ + "\">" + std::string{embedded(*path)} + "</style>";
+        put_before("<a href=\"licenses\">Licences</a>");
+        out_ += "<details><summary>Licences</summary><pre id=\"licenses\">" + html_text(embedded("licenses")) +
+                "</pre></details>";
+        bool with_data = false;
+        while (auto const path = next("<script src=\"", "\"></script>")) {
+            if (!std::exchange(with_data, true))
+                out_ += R"(<script type="application/json" id="recorded">)" + json_for_html(data_) + "</script>\n";
+            out_ += "<script nonce=\"" + once_ + "\">" + std::string{embedded(*path)} + "</script>";
+        }
+        return out_.append(rest_);
+    }
+
+private:
+    /// Copies the page up to `what`, and leaves `what` out.
+    void put_before(std::string_view what)
+    {
+        auto const at = rest_.find(what);
+        if (at == std::string_view::npos)
+            throw std::logic_error{"the page has changed and its report has not"};
+        out_ += rest_.substr(0, at);
+        rest_.remove_prefix(at + what.size());
+    }
+    /// The same up to the next `begin`; what stands between it and `end`.
+    std::optional<std::string_view> next(std::string_view begin, std::string_view end)
+    {
+        if (rest_.find(begin) == std::string_view::npos)
+            return std::nullopt;
+        put_before(begin);
+        auto const size = rest_.find(end);
+        if (size == std::string_view::npos)
+            throw std::logic_error{"the page has changed and its report has not"};
+        std::string_view const path = rest_.substr(0, size);
+        rest_.remove_prefix(size + end.size());
+        return path;
+    }
+
+    std::string_view rest_;
+    std::string_view data_;
+    std::string once_;
+    std::string out_{};
+};
 
 }
 
@@ -72,37 +131,11 @@ std::string json_for_html(std::string_view json)
     return out;
 }
 
-std::string report_page(std::string_view data)
+std::string page_with_data(std::string_view page, std::string_view data)
 {
-    std::string page{embedded("index.html")};
-    std::string const once = nonce();
-    auto const style = [&](std::string_view path) {
-        return "<style nonce=\"" + once + "\">" + std::string{embedded(path)} + "</style>";
-    };
-    auto const script = [&](std::string_view path) {
-        return "<script nonce=\"" + once + "\">" + std::string{embedded(path)} + "</script>";
-    };
-    replace(page, "<meta charset=\"utf-8\">",
-            "<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-            "script-src 'nonce-" +
-                once + "'; style-src 'nonce-" + once +
-                "'; img-src data:; base-uri 'none'; "
-                "form-action 'none'\">");
-    replace(page, "href=\"icon.svg\"", "href=\"data:image/svg+xml," + percent_encoded(embedded("icon.svg")) + "\"");
-    replace(page, R"(<link rel="stylesheet" href="dygraph.css">)", style("dygraph.css"));
-    replace(page, R"(<link rel="stylesheet" href="page.css">)", style("page.css"));
-    replace(page, "<a href=\"licenses\">Licences</a>",
-            "<details><summary>Licences</summary><pre id=\"licenses\"></pre></details>");
-    replace(page, "<script src=\"dygraph.js\"></script>", script("dygraph.js"));
-    // Last, so that nothing in the data is taken for a place to put something.
-    std::string text;
-    for (char const c : embedded("licenses"))
-        text += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
-    replace(page, "<pre id=\"licenses\"></pre>", "<pre id=\"licenses\">" + text + "</pre>");
-    replace(page, "<script src=\"page.js\"></script>",
-            R"(<script type="application/json" id="recorded">)" + json_for_html(data) + "</script>\n" +
-                script("page.js"));
-    return page;
+    return page_in_one_file{embedded(page), data}.make();
 }
+
+std::string report_page(std::string_view data) { return page_with_data("index.html", data); }
 
 }

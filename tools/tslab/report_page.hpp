@@ -12,6 +12,9 @@ namespace tslab::tool {
 /// engine would take for something else.
 [[nodiscard]] std::string json_for_html(std::string_view json);
 
+/// A page of `tslab serve` as one file. `data` is a JSON object, which the page finds in the element `recorded`.
+[[nodiscard]] std::string page_with_data(std::string_view page, std::string_view data);
+
 /// `data` is a JSON object: a history, and what is known of the recording.
 [[nodiscard]] std::string report_page(std::string_view data);
 

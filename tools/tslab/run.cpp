@@ -5,6 +5,7 @@
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
 #include "tslab/suggestion.hpp"
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <new>
@@ -27,9 +28,11 @@ void add_commands(CLI::App& app, invocation& i)
     add_epochs(app, i);
     add_leaks(app, i);
     add_pins(app, i);
+    add_labels(app, i);
     add_waterfall(app, i);
     add_doctor(app, i);
     add_map(app, i);
+    add_profile(app, i);
     add_diff(app, i);
     add_export(app, i);
     add_serve(app, i);
@@ -41,7 +44,7 @@ void add_commands(CLI::App& app, invocation& i)
 
 void add_color(CLI::App& app, invocation& i)
 {
-    char const* const no_color = std::getenv("NO_COLOR");
+    char const* const no_color = ::secure_getenv("NO_COLOR");
     i.color = i.terminal && (no_color == nullptr || *no_color == '\0');
     app.add_option_function<std::string>(
            "--color",
@@ -59,13 +62,6 @@ outcome outcome_of(observe_fault f) noexcept
     return f == observe_fault::version ? outcome::other_version : outcome::no_target;
 }
 
-}
-
-CLI::App& add_command(CLI::App& app, char const* name, char const* description, char const* example)
-{
-    CLI::App* const command = app.add_subcommand(name, description);
-    command->footer(std::string{"Example: "} + example);
-    return *command;
 }
 
 outcome report_exception(invocation& i, char const* program)

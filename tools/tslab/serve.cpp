@@ -71,23 +71,23 @@ void serve(serve_options const& o, invocation& i)
 
 void add_serve(CLI::App& app, invocation& i)
 {
-    CLI::App* const command =
-        &add_command(app, "serve", "A page that shows the heaps over time, and metrics, over HTTP",
-                     "tslab serve request_server --port 2112 --interval 5s");
+    command_line const command =
+        add_command(app, "serve", "A page that shows the heaps over time, and metrics, over HTTP",
+                    "tslab serve request_server --port 2112 --interval 5s");
     auto const o = std::make_shared<serve_options>();
-    o->from.add_to(*command);
-    add_number<std::uint16_t>(*command, "--port", o->port, 0, "port to listen on; 0 picks one");
-    command->add_option("--listen", o->listen, "address to listen on; any client that reaches it may read everything")
-        ->capture_default_str();
-    command->add_option("--host", o->hosts, "further name the server may be called by, with or without a port")
-        ->allow_extra_args(false);
-    add_duration(*command, "--interval", o->interval, "time between two samples")->default_str("5s");
-    add_duration(*command, "--history", o->keep, "how far back the page goes")->default_str("15m");
-    add_duration(*command, "--leak-after", o->leaks.seconds, "after which an open epoch counts as forgotten")
-        ->default_str("5m");
-    command->add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
-        ->allow_extra_args(false);
-    command->callback([o, &i] { serve(*o, i); });
+    o->from.add_to(command);
+    add_number<std::uint16_t>(command, "--port", o->port, 0, "port to listen on; 0 picks one");
+    command.add_option("--listen", o->listen, "address to listen on; any client that reaches it may read everything")
+        .shows_default();
+    command.add_option("--host", o->hosts, "further name the server may be called by, with or without a port")
+        .takes_one_at_a_time();
+    add_duration(command, "--interval", o->interval, "time between two samples").shows_default("5s");
+    add_duration(command, "--history", o->keep, "how far back the page goes").shows_default("15m");
+    add_duration(command, "--leak-after", o->leaks.seconds, "after which an open epoch counts as forgotten")
+        .shows_default("5m");
+    command.add_option("--long-lived", o->leaks.long_lived, "label of a phase that is meant to last, which is no leak")
+        .takes_one_at_a_time();
+    command.callback([o, &i] { serve(*o, i); });
 }
 
 }

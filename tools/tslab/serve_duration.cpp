@@ -20,11 +20,11 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string const& text)
     }
 }
 
-CLI::Option* add_duration(CLI::App& command, std::string const& name, std::chrono::milliseconds& to,
-                          std::string const& help)
+option add_duration(command_line const& command, std::string const& name, std::chrono::milliseconds& to,
+                    std::string const& help)
 {
     return command
-        .add_option_function<std::string>(
+        .add_option(
             name,
             [&to, name](std::string const& text) {
                 auto const read = parse_duration(text);
@@ -35,13 +35,13 @@ CLI::Option* add_duration(CLI::App& command, std::string const& name, std::chron
                 to = *read;
             },
             help)
-        ->type_name("DURATION");
+        .type_name("DURATION");
 }
 
-CLI::Option* add_duration(CLI::App& command, std::string const& name, double& seconds, std::string const& help)
+option add_duration(command_line const& command, std::string const& name, double& seconds, std::string const& help)
 {
     return command
-        .add_option_function<std::string>(
+        .add_option(
             name,
             [&seconds, name](std::string const& text) {
                 try {
@@ -51,7 +51,7 @@ CLI::Option* add_duration(CLI::App& command, std::string const& name, double& se
                 }
             },
             help)
-        ->type_name("DURATION");
+        .type_name("DURATION");
 }
 
 }

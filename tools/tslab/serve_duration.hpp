@@ -3,7 +3,7 @@
 //
 // Durations on the command line: "500ms", "5s", "2m", "1h".
 #pragma once
-#include <CLI/CLI.hpp>
+#include "tslab/command_line.hpp"
 #include <chrono>
 #include <optional>
 #include <string>
@@ -14,9 +14,9 @@ namespace tslab::tool {
 [[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(std::string const& text);
 
 /// An option that takes a duration and refuses anything else.
-CLI::Option* add_duration(CLI::App& command, std::string const& name, std::chrono::milliseconds& to,
-                          std::string const& help);
+option add_duration(command_line const& command, std::string const& name, std::chrono::milliseconds& to,
+                    std::string const& help);
 /// The same for seconds, 0 included.
-CLI::Option* add_duration(CLI::App& command, std::string const& name, double& seconds, std::string const& help);
+option add_duration(command_line const& command, std::string const& name, double& seconds, std::string const& help);
 
 }

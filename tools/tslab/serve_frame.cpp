@@ -3,10 +3,13 @@
 #include "tslab/serve_frame.hpp"
 #include "tslab/figures.hpp"
 #include "tslab/heaps.hpp"
+#include "tslab/phase_costs.hpp"
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace tslab::tool {
@@ -67,6 +70,28 @@ void put_latency(json_writer& j, snapshot const& s)
     put_buckets(j, "wait_ns_log2", t.wait);
     j.member("p50", t.wall.quantile(0.5)).member("p99", t.wall.quantile(0.99));
     j.member("p999", t.wall.quantile(0.999)).member("wall_ns_max", t.wall_ns_max).close('}');
+}
+
+/// What phases cost, by label: of so many labels that a page can show.
+void put_costs(json_writer& j, snapshot const& s)
+{
+    chosen_costs const chosen = choose(s.phase_costs);
+    j.member("phase_labels_omitted", chosen.omitted).key("phase_costs").open('[');
+    for (std::size_t const i : chosen.shown) {
+        phase_cost_stats const& c = s.phase_costs[i];
+        j.open('{').member("label", printable(c.label));
+        for_each_figure(c, s.page_size, [&](field_info const& f, auto const& field) {
+            if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::uint64_t>)
+                if (f.kind == field_kind::counter || f.kind == field_kind::gauge || f.kind == field_kind::derived)
+                    j.member(f.name, field);
+        });
+        std::string_view file = c.largest_at.file;
+        file.remove_prefix(file.rfind('/') + 1);   // npos + 1 is 0
+        bool const known = c.largest_at != source_entry{};
+        j.member("largest_at", known ? printable(file) + ":" + std::to_string(c.largest_at.line) : std::string{});
+        j.member("largest_ms", milliseconds(c.largest_timestamp_ns)).close('}');
+    }
+    j.close(']');
 }
 
 void put_counters(json_writer& j, global_stats const& g)
@@ -132,6 +157,7 @@ void put_heap(json_writer& j, snapshot const& s, snapshot const* before, leak_ru
     j.member("committed_bytes", s.global.committed_bytes).member("empty_held_bytes", s.global.empty_held_bytes);
     put_counters(j, s.global);
     put_labels(j, s);
+    put_costs(j, s);
     put_epochs(j, s, leaks);
     j.key("leaks").list(leaks, [](leak const& l) { return l.sentence(); });
     put_latency(j, s);

@@ -187,6 +187,20 @@ std::string monitor::map_json()
     return map_;
 }
 
+// The names of another process, or of one that has loaded another library since, are looked for anew.
+std::vector<named_profile> monitor::read_profiles()
+{
+    std::vector<heap_profile> now = source_->profiles();
+    demand_samples(now, source_->name());
+    std::vector<profiled_mapping> mappings = mappings_of(now);
+    if (!symbols_ || !symbols_->is_of(mappings, source_->pid()))
+        symbols_ = std::make_unique<symbolizer>(std::move(mappings), source_->pid());
+    std::vector<named_profile> named;
+    for (heap_profile& p : now)
+        named.push_back(with_names(std::move(p), *symbols_));
+    return named;
+}
+
 monitor::condition monitor::health() const
 {
     std::lock_guard const lock{seen_};

@@ -4,6 +4,7 @@
 // Looks at a target every so often and remembers what it saw. Everything here may be called by any thread; the target is
 // read by one at a time, and no more often than is said below, however many clients ask.
 #pragma once
+#include "tslab/named_profile.hpp"
 #include "tslab/serve_frame.hpp"
 #include "tslab/serve_history.hpp"
 #include "tslab/source.hpp"
@@ -65,6 +66,14 @@ public:
     /// {"maps":[…]} or {"maps":null,"reason":…}; read at most once an interval.
     [[nodiscard]] std::string map_json();
     [[nodiscard]] condition health() const;
+    /// What `use` makes of the heap profiles, read now, and of what names their addresses; at most once at a time. Throws what
+    /// reading throws.
+    template <class Use> auto with_profiles(Use use)
+    {
+        std::lock_guard const one_reader{reading_};
+        std::vector<named_profile> const named = read_profiles();
+        return use(named, *symbols_);
+    }
     /// What is observed: "1234 (request_server)". It changes when the target is found again with another pid.
     [[nodiscard]] std::string target() const;
 
@@ -73,6 +82,7 @@ private:
     snapshots read_locked();
     std::vector<snapshot> read_or_reopen();
     void note(snapshots read);
+    std::vector<named_profile> read_profiles();
     void work(std::stop_token const& stop);
 
     monitor_options const options_;
@@ -84,6 +94,7 @@ private:
     clock::time_point last_read_{};
     clock::time_point last_map_{};
     std::string map_;
+    std::unique_ptr<symbolizer> symbols_;   // of the last profile: reading debug information takes long
 
     mutable std::mutex seen_;
     std::string name_;

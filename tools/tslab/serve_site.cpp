@@ -2,12 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/serve_site.hpp"
 #include "tslab/exposition.hpp"
+#include "tslab/flame.hpp"
+#include "tslab/pprof_writer.hpp"
+#include "tslab/profile_table.hpp"
 #include "tslab/serve_assets.hpp"
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <exception>
+#include <new>
 #include <optional>
 
 namespace tslab::tool {
@@ -27,6 +32,13 @@ constexpr std::array files{
     static_file{"/dygraph.css", "dygraph.css", "text/css; charset=utf-8"},
     static_file{"/icon.svg", "icon.svg", "image/svg+xml"},
     static_file{"/licenses", "licenses", "text/plain; charset=utf-8"},
+    static_file{"/flame", "flame.html", "text/html; charset=utf-8"},
+    static_file{"/flame.css", "flame.css", "text/css; charset=utf-8"},
+    static_file{"/flame.js", "flame.js", "text/javascript; charset=utf-8"},
+    static_file{"/format.js", "format.js", "text/javascript; charset=utf-8"},
+    static_file{"/d3-flamegraph.css", "d3-flamegraph.css", "text/css; charset=utf-8"},
+    static_file{"/d3-flamegraph.js", "d3-flamegraph.js", "text/javascript; charset=utf-8"},
+    static_file{"/d3-selection.js", "d3-selection.js", "text/javascript; charset=utf-8"},
 };
 constexpr std::string_view json_type = "application/json";
 
@@ -154,6 +166,39 @@ response site::find_target(std::string_view target) const
     return find(target.substr(0, question), target.substr(std::min(question + 1, target.size())));
 }
 
+/// The parameters that Go's servers take; a garbage collection is nothing to ask for here.
+response site::profile(std::string_view path, std::string_view query) const
+{
+    bool text = false;
+    for (std::string_view rest = query; !rest.empty();) {
+        std::string_view const one = rest.substr(0, rest.find('&'));
+        rest.remove_prefix(std::min(one.size() + 1, rest.size()));
+        std::string_view const name = one.substr(0, one.find('='));
+        auto const value = number(one.substr(std::min(name.size() + 1, one.size())));
+        if ((name != "debug" && name != "gc") || !value || path == "/flame.json")
+            return {.status = 400,
+                    .body = "The only parameters of a profile are debug=0, debug=1 and gc; tslab profile "
+                            "--since 10s tells what changes in 10 seconds.\n"};
+        text = text || (name == "debug" && *value != 0);
+    }
+    bool const allocations = path == "/debug/pprof/allocs";
+    try {
+        return monitor_.with_profiles([&](std::vector<named_profile> const& named, symbolizer const& by) -> response {
+            std::string const target = monitor_.target();
+            if (path == "/flame.json")
+                return {.type = std::string{json_type}, .body = flame_json(named, printable(target), by.notes())};
+            if (text)
+                return {.body = profile_text(named, by, profile_amount_kinds[allocations ? 2 : 0], printable(target))};
+            return {.type = "application/octet-stream",
+                    .body = pprof_of(named, by, allocations ? "alloc_space" : "inuse_space")};
+        });
+    } catch (std::bad_alloc const&) {
+        throw;
+    } catch (std::exception const& e) {
+        return {.status = 503, .body = printable(e.what()) + "\n"};
+    }
+}
+
 response site::find(std::string_view path, std::string_view query) const
 {
     for (static_file const& f : files)
@@ -182,6 +227,10 @@ response site::find(std::string_view path, std::string_view query) const
             return {.status = 400, .body = "The only parameter is since=<number of a frame>.\n"};
         return {.type = std::string{json_type}, .body = monitor_.history_json(*since)};
     }
+    if (path == "/flame")   // its files are not in this program, else it was found above
+        return {.status = 404, .body = why_no_flame_graphs() + "\n"};
+    if (path == "/flame.json" || path == "/debug/pprof/heap" || path == "/debug/pprof/allocs")
+        return profile(path, query);
     if (path == "/healthz") {
         monitor::condition const now = monitor_.health();
         if (now.fine)

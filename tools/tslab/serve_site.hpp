@@ -32,6 +32,7 @@ public:
 private:
     [[nodiscard]] response find_target(std::string_view target) const;
     [[nodiscard]] response find(std::string_view path, std::string_view query) const;
+    [[nodiscard]] response profile(std::string_view path, std::string_view query) const;
 
     monitor& monitor_;
     host_rule rule_;

@@ -3,6 +3,7 @@
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
 #include "tslab/heaps.hpp"
+#include "tslab/profile_file.hpp"
 #include "tslab/suggestion.hpp"
 #include <algorithm>
 #include <cctype>
@@ -37,6 +38,25 @@ private:
     std::vector<snapshot> all_;
 };
 
+class saved_profile final : public source {
+public:
+    saved_profile(std::string name, std::vector<heap_profile> all) : name_{std::move(name)}, all_{std::move(all)} {}
+    std::vector<snapshot> read(bool) override { fail(); }
+    std::vector<heap_map> maps() override { fail(); }
+    std::vector<heap_profile> profiles() override { return all_; }
+    std::string const& name() const noexcept override { return name_; }
+    bool live() const noexcept override { return false; }
+
+private:
+    [[noreturn]] void fail() const
+    {
+        throw failure{outcome::no_target, name_ + " is a saved heap profile and no snapshot; tslab profile shows it"};
+    }
+
+    std::string name_;
+    std::vector<heap_profile> all_;
+};
+
 class observed final : public source {
 public:
     observed(std::string name, std::string command, observer from)
@@ -45,6 +65,8 @@ public:
     }
     std::vector<snapshot> read(bool residency) override { return some(from_.read({.residency = residency})); }
     std::vector<heap_map> maps() override { return some(from_.maps()); }
+    std::vector<heap_profile> profiles() override { return some(from_.profiles()); }
+    pid_t pid() const noexcept override { return from_.pid(); }
     std::string const& name() const noexcept override { return name_; }
     bool live() const noexcept override { return from_.pid() != 0; }
     std::string command() const override { return command_; }
@@ -67,6 +89,8 @@ public:
     one_heap(std::unique_ptr<source> from, std::string heap) : from_{std::move(from)}, heap_{std::move(heap)} {}
     std::vector<snapshot> read(bool residency) override { return of_that_name(from_->read(residency)); }
     std::vector<heap_map> maps() override { return of_that_name(from_->maps()); }
+    std::vector<heap_profile> profiles() override;
+    pid_t pid() const noexcept override { return from_->pid(); }
     std::string const& name() const noexcept override { return from_->name(); }
     bool live() const noexcept override { return from_->live(); }
     std::string command() const override { return from_->command(); }
@@ -93,6 +117,19 @@ private:
     std::unique_ptr<source> from_;
     std::string heap_;
 };
+
+/// A profile knows its heap by the name that tells it apart, as `stats` shows it.
+std::vector<heap_profile> one_heap::profiles()
+{
+    std::vector<heap_profile> all = from_->profiles();
+    std::string names;
+    for (heap_profile const& p : all)
+        names += (names.empty() ? "" : ", ") + in_quotes(p.heap);
+    std::erase_if(all, [this](heap_profile const& p) { return p.heap != heap_ && escaped(p.heap) != heap_; });
+    if (all.empty())
+        throw failure{outcome::no_target, name() + " has no heap " + in_quotes(heap_) + ", but " + names};
+    return all;
+}
 
 bool is_space(char c) noexcept { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool begins_like_json(char c) noexcept { return c == '{' || c == '[' || is_space(c); }
@@ -222,6 +259,8 @@ std::unique_ptr<source> open_file(std::string const& path)
 
 }
 
+std::vector<heap_profile> source::profiles() { throw failure{outcome::no_target, name() + " has no heap profile"}; }
+
 std::string command_of(pid_t pid)
 {
     std::ifstream file{"/proc/" + std::to_string(pid) + "/comm"};
@@ -235,6 +274,8 @@ std::unique_ptr<source> open_saved(std::string name, std::istream& in)
 {
     name = escaped(name);
     std::string const text = text_of(name, in);
+    if (is_saved_profile(text))
+        return std::make_unique<saved_profile>(name, saved_profiles(name, text));
     try {
         return std::make_unique<saved>(name, snapshots_of(text));
     } catch (snapshot_error const& e) {

@@ -32,6 +32,11 @@ public:
     [[nodiscard]] virtual bool live() const noexcept = 0;
     /// The name of the process's program, not to be trusted; empty where no process is read.
     [[nodiscard]] virtual std::string command() const { return {}; }
+    /// Who allocates, one profile a heap; of saved profiles those. Throws as above; failure where a source has none (a saved
+    /// snapshot).
+    [[nodiscard]] virtual std::vector<tslab::heap_profile> profiles();
+    /// The process that lives and can be asked for what it executes; 0 if there is none.
+    [[nodiscard]] virtual pid_t pid() const noexcept { return 0; }
 };
 
 /// Files and standard input are read up to here and refused beyond.

@@ -35,8 +35,8 @@ void print_stats(stats_options const& o, invocation& i)
 
 void add_stats(CLI::App& app, invocation& i)
 {
-    CLI::App& command = add_command(app, "stats", "Summary of every heap: memory, speed, epochs, labels",
-                                    "tslab stats 1234 --json > before.json");
+    command_line const command = add_command(app, "stats", "Summary of every heap: memory, speed, epochs, labels",
+                                             "tslab stats 1234 --json > before.json");
     auto const o = std::make_shared<stats_options>();
     o->from.add_to(command);
     command.add_flag("--json", o->json, "the snapshots, one line a heap (docs/stats-reference.md)");

@@ -52,6 +52,7 @@ std::string rate_text(double per_second)
 void table::print(std::ostream& out, bool color, std::string_view indent) const
 {
     std::vector<std::size_t> widths;
+    widths.reserve(columns_.size());
     for (column const& c : columns_)
         widths.push_back(columns_of(c.title));
     for (auto const& row : rows_)
@@ -79,6 +80,18 @@ void table::print(std::ostream& out, bool color, std::string_view indent) const
     for (auto const& row : rows_)
         line([&](std::size_t c) -> std::string_view { return row[c].text; },
              [&](std::size_t c) { return row[c].color; });
+}
+
+/// A duration with two digits at least.
+std::string ns_text(std::uint64_t ns)
+{
+    auto const n = static_cast<double>(ns);
+    auto const in = [](double value, std::string_view unit) {
+        return decimal_text(value, value < 10 ? 1 : 0) + " " + std::string{unit};
+    };
+    if (ns < 1'000)
+        return grouped(ns) + " ns";
+    return ns < 1'000'000 ? in(n / 1e3, "us") : ns < 1'000'000'000 ? in(n / 1e6, "ms") : in(n / 1e9, "s");
 }
 
 }

@@ -49,18 +49,6 @@ std::string of(std::uint64_t part, std::uint64_t whole, std::string_view what)
     return share_text(part, whole) + " of " + grouped(whole) + " " + std::string{what};
 }
 
-/// A duration with two digits at least.
-std::string ns_text(std::uint64_t ns)
-{
-    auto const n = static_cast<double>(ns);
-    auto const in = [](double value, std::string_view unit) {
-        return decimal_text(value, value < 10 ? 1 : 0) + " " + std::string{unit};
-    };
-    if (ns < 1'000)
-        return grouped(ns) + " ns";
-    return ns < 1'000'000 ? in(n / 1e3, "us") : ns < 1'000'000'000 ? in(n / 1e6, "ms") : in(n / 1e9, "s");
-}
-
 std::string live_text(snapshot const& s, std::uint64_t bytes) { return s.live_known ? bytes_text(bytes) : "?"; }
 
 void print_memory(lines const& line, snapshot const& s)
@@ -158,8 +146,7 @@ template <class T, class Key> std::vector<T const*> largest(std::vector<T> const
     for (T const& one : all)
         if (key(one) != 0)
             some.push_back(&one);
-    std::sort(some.begin(), some.end(),
-              [&](T const* a, T const* b) { return key(*a) != key(*b) ? key(*a) > key(*b) : a < b; });
+    std::ranges::sort(some, [&](T const* a, T const* b) { return key(*a) != key(*b) ? key(*a) > key(*b) : a < b; });
     return some;
 }
 
@@ -221,7 +208,10 @@ void print_closes(std::ostream& out, bool color, snapshot const& s)
              {"gone"},
              {"RSS"}}};
     for (std::size_t n = 0; n < shown(some.size()); ++n) {
-        close_stats const& c = *some[n]->last_close;
+        auto const& last = some[n]->last_close;
+        if (!last)
+            continue;
+        close_stats const& c = *last;
         double const age = static_cast<double>(s.timestamp_ns - std::min(c.timestamp_ns, s.timestamp_ns)) * 1e-9;
         std::string rss = "-";
         if (c.rss_before != 0)

@@ -25,6 +25,7 @@ struct top_options {
     bool epochs = false;
     bool labels = false;
     bool threads = false;
+    bool phases = false;
     std::string by{};
     std::size_t most = 10;
     std::string window{};
@@ -36,6 +37,7 @@ struct top_options {
         return classes   ? record_kind::classes
                : epochs  ? record_kind::epochs
                : threads ? record_kind::threads
+               : phases  ? record_kind::phases
                          : record_kind::labels;
     }
     [[nodiscard]] std::string key() const
@@ -44,6 +46,7 @@ struct top_options {
                : classes   ? "allocations"
                : epochs    ? "estimated_rss_bytes"
                : threads   ? "allocations"
+               : phases    ? "bytes_sum"
                            : "held_bytes";
     }
 };
@@ -54,6 +57,7 @@ std::string_view title_of(record_kind kind) noexcept
     case record_kind::labels: return "label";
     case record_kind::epochs: return "epoch";
     case record_kind::classes: return "size";
+    case record_kind::phases: return "label";
     case record_kind::threads: break;
     }
     return "thread";
@@ -66,6 +70,7 @@ std::vector<std::string_view> context_of(record_kind kind)
     case record_kind::labels: return {"epochs", "refcount", "live_bytes", "held_bytes"};
     case record_kind::epochs: return {"age_sec", "refcount", "live_bytes", "estimated_rss_bytes"};
     case record_kind::classes: return {"allocations", "slow_path_hits", "live_bytes", "estimated_rss_bytes"};
+    case record_kind::phases: return {"phases", "bytes_p50", "bytes_p99", "peak_bytes_p99", "wall_ns_p99"};
     case record_kind::threads: break;
     }
     return {"allocations", "slow_path_hits", "bitmap_alloc_cas_retries", "lock_contended", "alloc_samples"};
@@ -108,8 +113,8 @@ std::string text_of(top_options const& o, invocation const& i, std::vector<ranke
             row.push_back({r.tid});
         if (kind == record_kind::epochs || kind == record_kind::threads)
             row.push_back({r.note});
-        bool const bytes = key.ends_with("_bytes");
-        row.push_back({rate && !bytes ? rate_text(*r.value) : figure_text(key, r.value), paint::bold});
+        bool const bytes = key.ends_with("_bytes") || key == "bytes_sum" || key == "peak_bytes_sum";
+        row.push_back({rate && !bytes ? rate_text(r.value.value_or(0)) : figure_text(key, r.value), paint::bold});
         for (std::string_view const name : context)
             row.push_back({figure_text(name, value_in(r, name))});
         if (heaps)
@@ -129,7 +134,7 @@ std::string json_of(top_options const& o, std::vector<ranked> const& all, bool w
     for (std::size_t n = 0; n < all.size(); ++n) {
         json_writer j;
         j.open('{').member("rank", n + 1).member("heap", all[n].heap).member("by", o.key());
-        j.member("value", *all[n].value).member("per_second", window && grows(o.kind(), o.key()));
+        j.member("value", all[n].value.value_or(0)).member("per_second", window && grows(o.kind(), o.key()));
         text.append(j.text()).append(",").append(all[n].json).append("}\n");
     }
     return text;
@@ -137,8 +142,8 @@ std::string json_of(top_options const& o, std::vector<ranked> const& all, bool w
 
 void check(top_options const& o)
 {
-    if (o.classes + o.epochs + o.labels + o.threads > 1)
-        throw failure{outcome::usage, "--classes, --epochs, --labels and --threads exclude each other"};
+    if (o.classes + o.epochs + o.labels + o.threads + o.phases > 1)
+        throw failure{outcome::usage, "--classes, --epochs, --labels, --phases and --threads exclude each other"};
     (void)field_behind(o.kind(), o.key());
 }
 
@@ -184,24 +189,25 @@ void top(top_options const& o, invocation& i)
 
 void add_top(CLI::App& app, invocation& i)
 {
-    CLI::App& command =
-        add_command(app, "top", "Labels, epochs, size classes or threads, ranked by any of their figures",
+    command_line const command =
+        add_command(app, "top", "Labels, epochs, size classes, phases or threads, ranked by any of their figures",
                     "tslab top 1234 --classes --by slow_path_rate --window 1s --n 5");
     auto const o = std::make_shared<top_options>();
     o->from.add_to(command);
     command.add_flag("--labels", o->labels, "rank labels (default)");
     command.add_flag("--epochs", o->epochs, "rank epochs that are open or closing");
     command.add_flag("--classes", o->classes, "rank size classes");
+    command.add_flag("--phases", o->phases, "rank labels by what their phases cost");
     command.add_flag("--threads", o->threads, "rank threads; tid and name are those of top -H");
     command
         .add_option(
             "--by", o->by,
             "name of a field in the snapshot's JSON; also rss_bytes, and slow_path_rate: slow paths a second with "
             "--window, by allocation without. An unknown one lists them")
-        ->type_name("KEY");
+        .type_name("KEY");
     add_number<std::size_t>(command, "-n,--n", o->most, 1, "how many");
     command.add_option("--window", o->window, "rank counters by what they grow a second, over so long")
-        ->type_name("DURATION");
+        .type_name("DURATION");
     command.add_flag("--once", o->once, "print once on a terminal too");
     command.add_flag("--json", o->json, "one object a line");
     command.callback([o, &i] { top(*o, i); });

@@ -197,13 +197,13 @@ void watch(watch_options const& o, invocation& i)
 
 void add_watch(CLI::App& app, invocation& i)
 {
-    CLI::App& command =
+    command_line const command =
         add_command(app, "watch", "What happens a second, step by step, until interrupted", "tslab watch 1234 0.5 10");
     auto const o = std::make_shared<watch_options>();
     o->from.add_to(command);
     command.add_option("interval,--interval", o->interval, "time between two steps, at least 10ms")
-        ->type_name("DURATION")
-        ->capture_default_str();
+        .type_name("DURATION")
+        .shows_default();
     add_number<std::uint64_t>(command, "count,--count", o->count, 0, "how many steps; 0: until interrupted");
     command.add_flag("--json", o->json, "one object a line: totals, growth, and rates");
     command.callback([o, &i] { watch(*o, i); });

@@ -47,9 +47,9 @@ void print_one(invocation& i, snapshot const& s, waterfall_stats const& w)
     i.out << painted(i.color, paint::bold, heap_text(s)) << ": where the resident memory of the process is\n";
     table t{{{"what", table::side::left}, {"bytes"}, {"of RSS"}, {"", table::side::left}}};
     double before = 0;
-    double const whole = static_cast<double>(w.rss_bytes);
+    auto const whole = static_cast<double>(w.rss_bytes);
     auto const row = [&](std::string_view what, std::int64_t bytes, paint p) {
-        double const part = static_cast<double>(bytes);
+        auto const part = static_cast<double>(bytes);
         t.add({{std::string{what}},
                {signed_bytes(bytes)},
                {percent_text(whole > 0 ? part / whole : 0)},
@@ -93,7 +93,7 @@ void print_waterfall(waterfall_options const& o, invocation& i)
 
 void add_waterfall(CLI::App& app, invocation& i)
 {
-    CLI::App& command =
+    command_line const command =
         add_command(app, "waterfall", "The resident memory of the process, taken apart", "tslab waterfall 1234");
     auto const o = std::make_shared<waterfall_options>();
     o->from.add_to(command);

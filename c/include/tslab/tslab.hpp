@@ -14,6 +14,7 @@
 #include <tslab/cpp/report.hpp>
 #include <tslab/cpp/resource.hpp>
 #include <tslab/cpp/snapshot.hpp>
+#include <tslab/cpp/stl_allocator.hpp>
 
 #if !defined(TSLAB_WITHOUT_NAMES)
 namespace tslab {
@@ -58,6 +59,7 @@ using v0::set_lock_timing;
 using v0::snapshot;
 using v0::snapshot_options;
 using v0::source_location;
+using v0::stl_allocator;
 using v0::this_thread_number;
 using v0::thread_stats;
 using v0::threading;

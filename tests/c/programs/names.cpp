@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <map>
+#include <memory>
 #include <memory_resource>
 #include <new>
 #include <stdexcept>
@@ -202,6 +204,50 @@ void with_designators()
 void with_designators() {}
 #endif
 
+template <class T> using from = tslab::stl_allocator<T>;
+
+void stl_allocators()
+{
+    tslab::allocator heap{named("stl")};
+    std::shared_ptr<int> kept;
+    {
+        tslab::epoch_scope scope{heap, "phase"};
+        std::vector<int, from<int>> rows{scope.resource()};
+        for (int i = 0; i < 1000; ++i)
+            rows.push_back(i);
+        CHECK(rows[999] == 999 && rows.get_allocator().resource() == scope.resource());
+        CHECK(rows.get_allocator() == from<long>{scope.resource()} && rows.get_allocator() != from<int>{heap});
+        std::map<int, int, std::less<>, from<std::pair<int const, int>>> names{from<int>{heap, scope.epoch()}};
+        names[7] = 8;
+        CHECK(&names.get_allocator().heap() == &heap && names.get_allocator().epoch() == scope.epoch());
+        std::vector<int, from<int>> others{from<int>{heap}};
+        others.swap(rows);
+        CHECK(others.size() == 1000 && rows.get_allocator() == from<int>{heap});
+        kept = std::allocate_shared<int>(from<int>{heap, heap.current_epoch()}, 5);
+        struct alignas(256) wide {
+            char c[256];
+        };
+        std::vector<wide, from<wide>> const aligned(3, scope.resource());
+        CHECK(reinterpret_cast<std::uintptr_t>(aligned.data()) % 256 == 0);
+        CHECK(heap.snapshot().global.live_objects == 4);
+    }
+    CHECK(*kept == 5);
+    bool refused = false;
+    try {
+        std::vector<int, from<int>> late(10, from<int>{heap, tslab::epoch_id{}});
+    } catch (tslab::epoch_closed const&) {
+        refused = true;
+    }
+    CHECK(refused);
+    try {
+        static_cast<void>(from<int>{heap}.allocate(~std::size_t{0}));
+        CHECK(false);
+    } catch (std::bad_array_new_length const&) {
+    }
+    kept.reset();
+    CHECK(heap.snapshot().global.live_objects == 0);
+}
+
 int reports = 0;
 tslab::misuse last{};
 void note(tslab::misuse_report const& r)
@@ -244,6 +290,7 @@ int main()
     domains();
     statistics();
     with_designators();
+    stl_allocators();
     misuse();
     if (failures == 0)
         std::puts("all as it should be");

@@ -22,6 +22,8 @@ struct script {
     std::atomic<std::uint64_t> reads{0};
     std::atomic<std::uint64_t> last_read{UINT64_MAX};   ///< the read after this one fails
     std::string heap_name = "orders";
+    std::vector<tslab::heap_profile> profiles{};
+    std::string no_profile = "4711 (shop) has no heap profile";   ///< why there are none
 };
 
 /// A snapshot that differs from every other by its time and its bytes.
@@ -65,6 +67,12 @@ public:
         m.runs.push_back(
             {.pages = 3, .use = tslab::page_use::slab, .class_index = 2, .era = 9, .slots = 63, .live = 5});
         return {m};
+    }
+    std::vector<tslab::heap_profile> profiles() override
+    {
+        if (script_->profiles.empty())
+            throw tslab::tool::failure{tslab::tool::outcome::no_target, script_->no_profile};
+        return script_->profiles;
     }
     std::string const& name() const noexcept override { return name_; }
     bool live() const noexcept override { return !script_->saved; }

@@ -11,6 +11,33 @@
 /* The value of a figure that was not asked for, or cannot be had. */
 #define TSLAB_UNKNOWN UINT64_MAX
 
+/* Durations counted by powers of two. Bucket 0 holds 0 ns, bucket b from 2^(b-1) to 2^b - 1; the last one holds all above. It is a member
+ * of others and does not grow. */
+#define TSLAB_HISTOGRAM_BUCKETS 40
+typedef struct tslab_histogram {
+    uint64_t buckets[TSLAB_HISTOGRAM_BUCKETS];
+} tslab_histogram;
+
+/* Timed events: by the clock (wall), of the processor (cpu), and the difference, in which the thread did not run (wait). It is a member
+ * of others and does not grow. */
+typedef struct tslab_timing_stats {
+    uint64_t samples;
+    uint64_t wall_ns_sum;
+    uint64_t cpu_ns_sum;
+    uint64_t wait_ns_sum;
+    uint64_t wall_ns_max;
+    uint64_t cpu_ns_max;
+    uint64_t wait_ns_max;
+    tslab_histogram wall;
+    tslab_histogram wait;
+} tslab_timing_stats;
+
+/* Timed acquisitions of locks by duration. */
+typedef struct tslab_lock_histograms {
+    tslab_histogram wait;
+    tslab_histogram hold;
+} tslab_lock_histograms;
+
 /* Contention between threads. It is a member of others and does not grow. */
 typedef struct tslab_contention_stats {
     uint64_t lock_fast_acquire; /* locks: Acquisitions that found the lock free, by the label of the epoch they were made for */
@@ -93,6 +120,14 @@ typedef struct tslab_global_stats {
     uint64_t misuses; /* reports: Misuses of every kind; each one is a bug of the program */
     uint64_t escapes; /* allocations: Allocations from the default resource inside a scope, while escape detection is on */
     uint64_t escaped_bytes; /* bytes: Bytes of allocations from the default resource inside a scope */
+    uint64_t profile_interval; /* bytes: Mean of the bytes between two allocations that the heap profile samples; 0: it is off */
+    uint64_t profile_samples; /* objects: Objects that the heap profile sampled */
+    uint64_t profile_samples_dropped; /* objects: Objects that the heap profile was to sample and had no place for */
+    uint64_t profile_stacks; /* stacks: Stacks in the table of the heap profile, by class and label */
+    uint64_t profile_stacks_dropped; /* stacks: Stacks for which the table of the heap profile had no place; at least so many */
+    uint64_t profile_stacks_cut; /* objects: Sampled objects whose stack was deeper than what is kept */
+    uint64_t phase_costs_dropped; /* phases: Ended phases whose cost found no memory, or whose end was on a thread without a record */
+    uint64_t cost_labels_in_overflow; /* labels: Times a label that costs should tell apart was counted as other, because cost_labels names were in use or memory was out */
     uint64_t limit_refusals; /* allocations: Allocations refused by a limit of a phase, a label or the heap */
     uint64_t soft_limits; /* phases: Phases that crossed their soft limit */
     uint64_t unlimited_scopes; /* scopes: Scopes with a limit that shared the current epoch, so that their limit holds for nothing */
@@ -261,5 +296,36 @@ typedef struct tslab_waterfall_stats {
     int64_t not_tslab_bytes; /* bytes: Resident memory of everything else in the process; below 0 if the process shrinks meanwhile */
     uint64_t untouched_bytes; /* bytes: Bytes of pages in use that are not resident; in no sum */
 } tslab_waterfall_stats;
+
+/* The part of one class in one epoch. */
+typedef struct tslab_class_share {
+    uint32_t class_index; /* The class; for large allocations the number of classes */
+    uint64_t slabs; /* slabs: Slabs of the class in the epoch; 0 for large allocations */
+    uint64_t pages; /* pages: Their pages, or those of the large allocations */
+    uint64_t live_objects; /* objects: Live objects of the class in the epoch */
+    uint64_t live_bytes; /* bytes: Their bytes */
+    uint64_t full_slabs; /* slabs: Slabs of the class in the epoch without a free slot */
+    uint64_t empty_slabs; /* slabs: Slabs of the class in the epoch without a live object */
+} tslab_class_share;
+
+/* Timed acquisitions of locks, of a class or of the heap. */
+typedef struct tslab_lock_timing_stats {
+    uint64_t samples; /* locks: Timed acquisitions of a lock for the class; absent while lock timing is off. HFT: off by default, reads clocks */
+    uint64_t wait_ns; /* ns: Time waited for locks of the class, of the timed acquisitions only. HFT: off by default, reads clocks */
+    uint64_t hold_ns; /* ns: Time locks of the class were held, of the timed acquisitions only. HFT: off by default, reads clocks */
+    uint64_t wait_ns_max; /* ns: The longest wait for a lock of the class that was timed so far */
+    uint64_t hold_ns_max; /* ns: The longest time a lock of the class was held, of those timed so far */
+} tslab_lock_timing_stats;
+
+/* What sampling found: one allocation in 1,024 while it was on, and every repair. */
+typedef struct tslab_sampling_stats {
+    tslab_timing_stats alloc; /* allocations */
+    tslab_timing_stats free; /* frees that leave the fast path */
+    tslab_timing_stats repair; /* repairs of slab lists */
+    uint64_t repair_count; /* slabs: Repairs of slab lists, timed or not */
+    uint64_t repair_reason_full_bitmap; /* slabs: Repairs because a slab listed with free slots had none */
+    uint64_t repair_reason_list_mismatch; /* slabs: Repairs because a listed slab was being reclaimed by another thread */
+    uint64_t repair_reason_other; /* slots: Repairs because two threads had freed one slot; a double free of the program */
+} tslab_sampling_stats;
 
 #endif

@@ -45,6 +45,7 @@ typedef struct tslab_heap_options {
     bool sampling;                 /* time one allocation in 1,024; false */
     bool huge_pages;               /* ask the kernel for transparent huge pages; false */
     bool publish;                  /* publish statistics to other processes of the user; true */
+    uint64_t cost_labels;          /* labels beyond 14 that costs of phases are told apart by, 1,024 at most; 0 */
     int64_t limit;                 /* most bytes that all epochs may hold, see tslab_set_limit; TSLAB_UNSET: no limit */
 } tslab_heap_options;
 
@@ -106,6 +107,10 @@ TSLAB_API tslab_epoch tslab_epoch_current(const tslab_heap* heap) TSLAB_NOEXCEPT
 /* Turns the current epoch CLOSING and makes the next free ring slot the current epoch, which is returned. If all slots are in use,
  * nothing changes, `ring_exhausted` is counted, and the current epoch is returned. No system call except at a slot's first use. */
 TSLAB_API tslab_epoch tslab_epoch_advance(tslab_heap* heap) TSLAB_NOEXCEPT;
+/* Opens an epoch that belongs to no domain, labelled `label` (null: no label), and sets `*e`. It is not the current one, and stays
+ * ACTIVE until tslab_epoch_close. Returns false if no ring slot is free, which is counted as `ring_exhausted`: then `*e` is the current
+ * epoch. A few stores under one lock; no system call except at a slot's first use. */
+TSLAB_API bool tslab_epoch_open(tslab_heap* heap, const char* label, tslab_epoch* e) TSLAB_NOEXCEPT;
 /* Turns `e` CLOSING and reclaims every empty slab of it, those in caches of idle threads included; live objects stay valid. Closing
  * the current epoch advances first. `report`: null, or where the first `size` bytes of the report go. Returns false if there is no
  * such epoch. Linear in the slabs of `e` and in the threads; system calls; waits a bounded time for threads in operations. */
@@ -118,6 +123,8 @@ TSLAB_API void tslab_heap_trim(tslab_heap* heap, tslab_close_report* report, siz
 TSLAB_API bool tslab_epoch_set_label(tslab_heap* heap, tslab_epoch e, const char* label) TSLAB_NOEXCEPT;
 /* Whether `e` serves allocations. */
 TSLAB_API bool tslab_epoch_is_active(const tslab_heap* heap, tslab_epoch e) TSLAB_NOEXCEPT;
+/* How many domains and holds are inside `e`; 0 if it is gone. Lock-free. */
+TSLAB_API uint32_t tslab_epoch_refcount(const tslab_heap* heap, tslab_epoch e) TSLAB_NOEXCEPT;
 
 /* Limits, in bytes, rounded down to whole pages; 0: nothing may be allocated. What is held above a new limit stays; further
  * allocations that need a slab, or are large, are refused until enough was freed. Refused allocations return null. */
@@ -150,6 +157,16 @@ TSLAB_API void* tslab_aligned_malloc_in(tslab_heap* heap, size_t alignment, size
 /* Frees memory of this heap, however it was allocated, on any thread, also after its epoch closed. Null is ignored; any other pointer
  * that is no live allocation of the heap is reported to the error handler and nothing changes. */
 TSLAB_API void tslab_free(tslab_heap* heap, void* pointer) TSLAB_NOEXCEPT;
+
+/* How a request is served. */
+typedef struct tslab_size_class {
+    uint32_t class_index;       /* place of the class in statistics; for pages of their own the number of classes */
+    uint32_t object_size;       /* bytes of its slot; 0 for pages of their own */
+    uint32_t objects_per_slab;  /* slots of one slab; 0 for pages of their own */
+    uint32_t pages_per_slab;    /* pages of one slab, of 4,096 bytes; 0 for pages of their own */
+} tslab_size_class;
+/* Tells what class serves `bytes` (0 counts as 1) by pointer, or with `by_handle` by handle. `out`: where the first `size` bytes go. */
+TSLAB_API void tslab_size_class_of(size_t bytes, bool by_handle, tslab_size_class* out, size_t size) TSLAB_NOEXCEPT;
 
 /* Memory by handle. */
 

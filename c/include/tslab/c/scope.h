@@ -55,12 +55,33 @@ TSLAB_API void tslab_domain_exit(tslab_domain* d) TSLAB_NOEXCEPT;
 TSLAB_API bool tslab_domain_force_close(tslab_domain* d, tslab_close_report* report, size_t size) TSLAB_NOEXCEPT;
 /* The domain that the calling thread entered last and has not left, also one of a scope or of C++ code; null outside of all. */
 TSLAB_API tslab_domain* tslab_domain_current(void) TSLAB_NOEXCEPT;
+/* Keeps a pointer of the caller's with a domain that it began and is inside of, until the last exit; for headers that build their own
+ * domains of this one. On another thread, and for a domain that is not entered, TSLAB_MISUSE_BAD_ARGUMENT is reported, without effect. */
+TSLAB_API void tslab_domain_set_context(tslab_domain* d, void* context) TSLAB_NOEXCEPT;
+/* That pointer of the calling thread's current domain. Null outside of all domains, and if the current one is of a resource, a scope or
+ * C++ code, or has no such pointer. Linear in the domains with one that the thread is inside. */
+TSLAB_API void* tslab_domain_current_context(void) TSLAB_NOEXCEPT;
 /* These are thread safe, except against the domain's own enter, exit and end. */
 TSLAB_API tslab_heap* tslab_domain_heap(const tslab_domain* d) TSLAB_NOEXCEPT;
 TSLAB_API tslab_epoch tslab_domain_epoch(const tslab_domain* d) TSLAB_NOEXCEPT;
 TSLAB_API uint32_t tslab_domain_depth(const tslab_domain* d) TSLAB_NOEXCEPT; /* enters without an exit */
 TSLAB_API bool tslab_domain_closes_epoch(const tslab_domain* d) TSLAB_NOEXCEPT;
 TSLAB_API bool tslab_domain_shares_epoch(const tslab_domain* d) TSLAB_NOEXCEPT;
+
+/* Holds: what a domain that is inside is for the epoch, but of no thread. */
+
+/* The storage is the caller's and may be moved; its content is the library's. All bytes zero: no hold. */
+typedef struct tslab_hold {
+    tslab_epoch epoch;
+    void* opaque[2];
+} tslab_hold;
+
+/* Holds `e` as a domain that has entered it does: it counts in `refcount`, appears in leak reports with the place `at`, and no domain's
+ * last exit closes the epoch. Sets `*hold`. Returns false, with no hold, if `e` is gone. Thread safe. */
+TSLAB_API bool tslab_epoch_hold(tslab_heap* heap, tslab_epoch e, tslab_hold* hold, const tslab_place* at) TSLAB_NOEXCEPT;
+/* Ends a hold, on any thread, and clears `*hold`; no hold is ignored. `close`: if no domain or other hold is left, the epoch closes.
+ * Requires: no other thread ends the same hold. */
+TSLAB_API void tslab_epoch_release(tslab_heap* heap, tslab_hold* hold, bool close) TSLAB_NOEXCEPT;
 
 /* Resources. */
 

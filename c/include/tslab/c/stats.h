@@ -55,6 +55,28 @@ TSLAB_API size_t tslab_snapshot_labels(const tslab_snapshot* s) TSLAB_NOEXCEPT;
 TSLAB_API bool tslab_snapshot_label(const tslab_snapshot* s, size_t index, tslab_label_stats* out, size_t size) TSLAB_NOEXCEPT;
 TSLAB_API size_t tslab_snapshot_threads(const tslab_snapshot* s) TSLAB_NOEXCEPT;
 TSLAB_API bool tslab_snapshot_thread(const tslab_snapshot* s, size_t index, tslab_thread_stats* out, size_t size) TSLAB_NOEXCEPT;
+/* Parts of these. Of epoch `epoch` in the list of epochs: the classes of which it holds anything. */
+TSLAB_API size_t tslab_snapshot_epoch_classes(const tslab_snapshot* s, size_t epoch) TSLAB_NOEXCEPT;
+TSLAB_API bool tslab_snapshot_epoch_class(const tslab_snapshot* s, size_t epoch, size_t index, tslab_class_share* out,
+                                          size_t size) TSLAB_NOEXCEPT;
+/* Contention for class `index` in epochs of the label with the number `label`. */
+TSLAB_API bool tslab_snapshot_class_label(const tslab_snapshot* s, size_t index, size_t label, tslab_contention_stats* out,
+                                          size_t size) TSLAB_NOEXCEPT;
+/* Timed acquisitions of the locks of class `index`; of all locks for a class or an epoch; and those by duration. Return false while lock
+ * timing is off. */
+TSLAB_API bool tslab_snapshot_class_lock_timing(const tslab_snapshot* s, size_t index, tslab_lock_timing_stats* out,
+                                                size_t size) TSLAB_NOEXCEPT;
+TSLAB_API bool tslab_snapshot_lock_timing(const tslab_snapshot* s, tslab_lock_timing_stats* out, size_t size) TSLAB_NOEXCEPT;
+TSLAB_API bool tslab_snapshot_lock_histograms(const tslab_snapshot* s, tslab_lock_histograms* out, size_t size) TSLAB_NOEXCEPT;
+/* The last close of the label at `index` that purged or that the program asked for; false if there was none. */
+TSLAB_API bool tslab_snapshot_label_last_close(const tslab_snapshot* s, size_t index, tslab_close_stats* out,
+                                               size_t size) TSLAB_NOEXCEPT;
+/* What sampling found: of all threads, those that ended included; and of the thread at `index`. */
+TSLAB_API bool tslab_snapshot_sampling(const tslab_snapshot* s, tslab_sampling_stats* out, size_t size) TSLAB_NOEXCEPT;
+TSLAB_API bool tslab_snapshot_thread_sampling(const tslab_snapshot* s, size_t index, tslab_sampling_stats* out,
+                                              size_t size) TSLAB_NOEXCEPT;
+/* An upper bound of the quantile `q`, 0 to 1, of the durations of `h`: at most twice the true value; 0 if there are none. */
+TSLAB_API uint64_t tslab_histogram_quantile(const tslab_histogram* h, double q) TSLAB_NOEXCEPT;
 /* The number of misuses of one kind. */
 TSLAB_API uint64_t tslab_snapshot_misuses(const tslab_snapshot* s, tslab_misuse kind) TSLAB_NOEXCEPT;
 
@@ -115,6 +137,8 @@ TSLAB_API uint64_t tslab_now_ns(void) TSLAB_NOEXCEPT;
 TSLAB_API uint64_t tslab_now_ns_coarse(void) TSLAB_NOEXCEPT;
 /* Resident bytes of the process; 0 if it cannot be read. */
 TSLAB_API uint64_t tslab_read_rss_bytes(void) TSLAB_NOEXCEPT;
+/* What sampling found of the calling thread's operations in all heaps that live. Takes a lock of the process. */
+TSLAB_API void tslab_this_thread_sampling(tslab_sampling_stats* out, size_t size) TSLAB_NOEXCEPT;
 /* The library's own number of the calling thread; never used again. */
 TSLAB_API uint64_t tslab_this_thread(void) TSLAB_NOEXCEPT;
 

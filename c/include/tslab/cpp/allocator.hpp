@@ -90,6 +90,7 @@ public:
         c.sampling = o.sampling;
         c.huge_pages = o.huge_pages;
         c.publish = o.publish;
+        c.cost_labels = o.cost_labels;
         set(c.limit, o.limit);
         tslab_failure why{};
         heap_ = tslab_heap_create(&c, &why);

@@ -78,6 +78,7 @@ struct allocator_options {
     std::optional<std::size_t> thread_cache{};
     std::optional<bool> background_purge{};
     bool purge_on_pressure = true;
+    std::uint32_t cost_labels = 0;
     bool strict = false;
     bool sampling = false;
     bool huge_pages = false;
