@@ -318,6 +318,7 @@ slab_meta* thread_cache::find_at_hand(unsigned bin, thread_record& me, class_cou
             return nullptr;
         s->partial = false;
         b.owned.push(*s);
+        note_held(bin, 1);
         return open_subslab(*s, bin, counts);
     };
     collect_empty();

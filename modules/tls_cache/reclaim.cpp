@@ -41,10 +41,8 @@ import tslab.slab;
 
 namespace tslab {
 
-// Modelled: tests/models/subslabs.pml, step flush_cache
-// Modelled: tests/models/claims.pml, step flush_cache
-// Modelled: tests/models/close.pml, step flush_cache
-// Modelled: tests/models/era.pml, step flush_cache
+// Modelled: tests/models/subslabs.pml, step flush_cache; tests/models/claims.pml, step flush_cache
+// Modelled: tests/models/close.pml, step flush_cache; tests/models/era.pml, step flush_cache
 // Modelled: tests/models/exclusive.pml, step flush_cache
 // Modelled: tests/models/retained.pml, step flush_cache; tests/models/serial.pml, step flush_cache
 bool epoch_slabs::flush_cache(thread_cache& l, thread_record* me, flush_mode mode, reclaim_result& done) noexcept
@@ -404,13 +402,12 @@ void heap_state::flush_revoked_cache(thread_cache& l, thread_record& me, bool on
     return_cache(l);
 }
 
-// Modelled: tests/models/era.pml, step flush_requested_caches
+// Modelled: tests/models/era.pml, step flush_requested_caches; tests/models/claims.pml, step flush_requested_caches
 [[gnu::noinline]] void thread_record::flush_requested_caches() noexcept
 {
     // An exchange rather than a store: a store that waits in the store buffer could overwrite the request of a second
     // closer, whose closed keys the loads below, and those of the next operation, would still see open. acquire: pairs
     // with revoke_caches.
-    // Modelled: tests/models/claims.pml, step flush_requested_caches
     flush_requested.exchange(false, std::memory_order_acq_rel);
     {
         fork_exclusion const section{this};

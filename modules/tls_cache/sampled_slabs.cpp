@@ -83,10 +83,16 @@ void* epoch_slabs::allocate_sampled(thread_cache const& l, unsigned bin, thread_
         if (void* const p = share_sampled(of, bin, at))
             return p;
     }
+    // As in next_counted. What a limit refuses here is not sampled; the allocation that follows says why it is refused.
+    bool const counted = count.on();
+    if (counted && reserve(bins[bin].pages)) [[unlikely]]
+        return nullptr;
     sampled_slots* const slots = heap->profiler().take_slots();
     slab_meta* const s =
         slots != nullptr ? heap->take_slab(bin, me, me.classes[c], label_id.load(std::memory_order_relaxed)) : nullptr;
     if (s == nullptr) {
+        if (counted)
+            give_counted(bins[bin].pages);
         if (slots != nullptr)
             heap->profiler().give_slots(*slots);
         return nullptr;
@@ -98,6 +104,10 @@ void* epoch_slabs::allocate_sampled(thread_cache const& l, unsigned bin, thread_
     slots->of[slot].store(&at, std::memory_order_relaxed);
     slots->cache = of;
     lock_guard const guard{lock, site(&me, c)};
+    if (counted)
+        look_at_soft_limit(me);
+    else if (count.on())   // begun meanwhile, without this slab, which was not listed yet
+        force(bins[bin].pages);
     s->home.store(this, std::memory_order_relaxed);
     s->partial = false;
     s->partly_purged = false;

@@ -369,7 +369,7 @@ private:
     atomic<void const*> freer_{nullptr};      // `home_`; of a serial resource's cache itself, which is no record
     bool exclusive_ = false;
     bool dropped_ = false;   // released since it was attached: then slabs that look carried over were used before
-    bool counted_ = false;            // every owned slab is in the epoch's count; else none is
+    bool counted_ = false;   // every owned slab is in the epoch's count; else none is
     std::uint32_t empty_pages_ = 0;   // pages of the empty slabs on all partial stacks
     std::uint64_t unpublished_ = 0;   // allocations that keep_used has published of the cache, not yet of the epoch
     std::array<slow_bin, bin_count> slow_bins_{};
