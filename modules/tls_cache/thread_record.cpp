@@ -277,17 +277,6 @@ lock_histograms* thread_lock_times::get(histogram_source& of) noexcept
     return made;
 }
 
-void thread_record::count_reclaimed(reclaim_result const& done) noexcept
-{
-    if (done.classes == 0)
-        return;
-    counts[heap_event::close_scanned].add(done.scanned());
-    counts[heap_event::close_recycled].add(done.recycled());
-    done.for_each_class([&](unsigned c) {
-        classes[c][class_event::close_scanned].add(done.scanned_of[c]);
-        classes[c][class_event::close_recycled].add(done.recycled_of[c]);
-    });
-}
 
 void thread_record::note_allocation(stopwatch::reading const& r) noexcept
 {
