@@ -277,7 +277,6 @@ lock_histograms* thread_lock_times::get(histogram_source& of) noexcept
     return made;
 }
 
-
 void thread_record::note_allocation(stopwatch::reading const& r) noexcept
 {
     if (timing_stats_page* const to = get_times())
