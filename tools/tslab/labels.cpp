@@ -146,12 +146,12 @@ void labels(labels_options const& o, invocation& i)
 {
     bool const window = o.watch || !o.window.empty();
     double const seconds = o.window.empty() ? 1 : seconds_of(o.window);
+    if (seconds < 0.01)
+        throw failure{outcome::usage, "--window is " + in_quotes(o.window) + ", but takes 10ms or more"};
     auto const from = o.from.open(i);
     if (window && !from->live())
         throw failure{outcome::usage, std::string{o.watch ? "--watch" : "--window"} +
                                           " needs a live process: one snapshot has no rates"};
-    if (seconds < 0.01)
-        throw failure{outcome::usage, "--window is " + in_quotes(o.window) + ", but takes 10ms or more"};
     interruption const until;
     std::vector<snapshot> before;
     if (window) {

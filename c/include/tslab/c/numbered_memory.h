@@ -14,7 +14,7 @@ static inline bool tslab_temporal_serves(SlabAllocator* a, EpochId epoch, tslab_
 }
 
 /* Allocates `size` bytes, 1 to 768, in an epoch, and sets `*out_handle`. Returns null, with the handle 0, for another size, a number above
- * 15, an epoch that is CLOSING (which is counted), and if memory is out. A null `out_handle` is reported. */
+ * 15, an epoch that is CLOSING (which is counted, but for the moment in which it closes), and if memory is out. A null `out_handle` is reported. */
 static inline void* alloc_obj_epoch(SlabAllocator* a, uint32_t size, EpochId epoch, SlabHandle* out_handle)
 {
     if (tslab_temporal_heap(a) == NULL)
