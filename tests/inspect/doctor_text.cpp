@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(names_from_data_cannot_command_a_terminal)
     for (int round = 0; round < 300; ++round) {   // whatever a file may hold, the doctor comes to an end
         snapshot wild = s;
         auto const number = [&] { return (std::uint64_t{random()} << 32 | random()) >> random() % 64; };
-        tslab::for_each_field(wild.global, [&](auto, auto, std::uint64_t& field) { field = number(); });
+        tslab::for_each_field(wild.global, [&](auto, auto, auto& field) { field = number(); });
         for (auto& one : wild.classes)
             tslab::for_each_field(one, [&](auto, auto, auto& field) {
                 if constexpr (std::is_same_v<decltype(field), std::uint64_t&>)
