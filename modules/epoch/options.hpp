@@ -30,12 +30,15 @@ public:
     over_limit(kind of, std::string_view label, std::string_view heap, std::uint64_t asked, std::uint64_t held,
                std::uint64_t limit, bool marked) noexcept;
 
+    /// What refused: the limit of the phase, of its label or of the heap.
     [[nodiscard]] kind of() const noexcept { return of_; }
     /// The label of the phase; "unlabeled" if it has none.
     [[nodiscard]] char const* label() const noexcept { return label_; }
+    /// What the allocation asked for.
     [[nodiscard]] std::uint64_t asked() const noexcept { return asked_; }
     /// What the phase, the label's phases or the heap's held when the allocation was refused.
     [[nodiscard]] std::uint64_t held() const noexcept { return held_; }
+    /// The limit that refused.
     [[nodiscard]] std::uint64_t limit() const noexcept { return limit_; }
     /// A sentence that has all of it. Nothing is allocated for it.
     [[nodiscard]] char const* what() const noexcept override { return text_; }

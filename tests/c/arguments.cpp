@@ -32,6 +32,11 @@ struct call {
             return !(function(__VA_ARGS__));                                                                           \
         }                                                                                                              \
     }
+#define TSLAB_INVALID_FROM(function, ...)                                                                              \
+    call                                                                                                               \
+    {                                                                                                                  \
+        #function, [](tslab_heap*) -> bool { return function(__VA_ARGS__) == TSLAB_INVALID; }                          \
+    }
 #define TSLAB_VOID(function, ...)                                                                                      \
     call                                                                                                               \
     {                                                                                                                  \
@@ -76,8 +81,8 @@ std::vector<call> const calls_with_null{
     TSLAB_NOTHING(tslab_epoch_trim, nullptr, no_epoch, nullptr, 0),
     TSLAB_VOID(tslab_heap_trim, nullptr, nullptr, 0),
     TSLAB_NOTHING(tslab_epoch_set_label, nullptr, no_epoch, "x"),
-    TSLAB_NOTHING(TSLAB_INVALID != tslab_epoch_set_limit, nullptr, no_epoch, 8),
-    TSLAB_NOTHING(TSLAB_INVALID != tslab_set_limit, nullptr, "x", 8),
+    TSLAB_INVALID_FROM(tslab_epoch_set_limit, nullptr, no_epoch, 8),
+    TSLAB_INVALID_FROM(tslab_set_limit, nullptr, "x", 8),
     TSLAB_NOTHING(tslab_epoch_is_active, nullptr, no_epoch),
     TSLAB_NOTHING(tslab_malloc, nullptr, 8),
     TSLAB_NOTHING(tslab_malloc_in, nullptr, 8, no_epoch),

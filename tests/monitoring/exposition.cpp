@@ -342,10 +342,11 @@ BOOST_AUTO_TEST_CASE(what_phases_cost_is_a_histogram_by_label)
         BOOST_TEST(has_line(text, line), line);
     BOOST_TEST(lines_with(text, "temporal_slab_phase_bytes_bucket") == 30u);
     BOOST_TEST(lines_with(text, "temporal_slab_phase_bytes_sum_total") == 0u);
-    s.phase_costs.push_back(c);   // a damaged snapshot
-    s.phase_costs.push_back(c);
+    tslab::phase_cost_stats const again = c;
+    s.phase_costs.push_back(again);   // a damaged snapshot
+    s.phase_costs.push_back(again);
     s.phase_costs.back().label = "GET /\x01";
-    s.phase_costs.push_back(c);
+    s.phase_costs.push_back(again);
     s.phase_costs.back().label = "GET /\x02";
     BOOST_TEST(lines_with(exposition({s}), "temporal_slab_phases_total") == 3u);
 }
