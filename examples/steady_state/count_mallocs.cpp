@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // To be preloaded (LD_PRELOAD): counts the calls of malloc and its kin in a process, on all of its threads, operator new included,
-// which calls them. The count is the first word of the file that COUNT_MALLOCS_FILE names, for whoever maps it. The second word is how many
+// which calls them. The count is the first word of the file that COUNT_MALLOCS_FILE names; a test maps it. The second word is how many
 // of the next calls are to be printed, with their callers.
 #include <atomic>
 #include <cerrno>

@@ -4,7 +4,7 @@
 // The heap profile of a heap: which stacks allocated what is sampled. Samples are points of a Poisson process over the
 // bytes that are allocated, so an object of s bytes is one with the probability 1 - exp(-s / interval), and each sample
 // counts for 1 / (1 - exp(-s / interval)) objects. A thread cache draws, for each bin, how many allocations are ahead of
-// the next sample: processes of several classes together are one of all bytes. Whoever samples has the stack first, and
+// the next sample: processes of several classes together are one of all bytes. A thread that samples walks its stack first, and
 // takes locks afterwards.
 #pragma once
 

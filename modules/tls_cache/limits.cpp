@@ -14,7 +14,7 @@
 //   uncounted -> the epoch's    a limit is set while the epoch is open   see begin_counting `counted_` of each cache
 //
 // A count is three additions: to the heap's account, to its label's account, to the epoch's word. The word names the account,
-// and whoever changes the word knows by that where the pages are. So the word is changed last where pages are reserved, and
+// and the thread that changes the word knows by that where the pages are. So the word is changed last where pages are reserved, and
 // first where they are given back: an account is never below the sum of its epochs. A thread that reserves and finds by the
 // last step that the epoch was moved to another account gives back and begins again; a thread that moves the epoch adds to
 // the new account before and takes from the old one afterwards. The order of additions does not matter, so no sum drifts.

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a phase costs: counted once, when its epoch stops serving allocations, exactly, whoever ends it.
+// What a phase costs: counted once and exactly, when its epoch stops serving allocations. Any thread may end it.
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
