@@ -26,7 +26,7 @@ std::vector<std::byte> good_segment()
     tslab::set_error_handler([](tslab::misuse_report const&) {});
     std::vector<std::byte> bytes;
     {
-        tslab::allocator heap{{.name = "fuzzed", .epoch_count = 8, .profile_interval = 1, .cost_labels = 4}};
+        tslab::allocator heap{{.name = "fuzzed", .epoch_count = 8, .cost_labels = 4, .profile_interval = 1}};
         for (int i = 0; i < 20; ++i) {
             tslab::epoch_scope ended{heap, "kind " + std::to_string(i)};
             ended.resource()->deallocate(ended.resource()->allocate(64), 64);
