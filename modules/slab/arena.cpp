@@ -53,12 +53,14 @@ bool arena::add_piece(std::size_t bytes) noexcept
     return true;
 }
 
-void* arena::allocate(std::size_t bytes, std::size_t alignment) noexcept
+void* arena::allocate(std::size_t bytes, std::size_t alignment, patience how_long) noexcept
 {
     constexpr std::size_t most = std::numeric_limits<std::size_t>::max() / 4;
     if (bytes > most || alignment > most)
         return nullptr;
-    lock_guard const guard{lock_};
+    if (!lock_.lock_within(how_long))
+        return nullptr;
+    lock_guard const guard{lock_, already_locked{}};
     for (bool again = true;; again = false) {
         arena_piece* const piece = pieces_.load(std::memory_order_relaxed);
         std::size_t const begin = (used_ + alignment - 1) & ~(alignment - 1);

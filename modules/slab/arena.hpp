@@ -24,14 +24,22 @@ public:
     arena(arena const&) = delete;
     arena& operator=(arena const&) = delete;
 
-    /// `bytes` zeroed bytes at `alignment` (a power of two, a page at most); null if there is no memory. Thread safe.
-    [[nodiscard]] void* allocate(std::size_t bytes, std::size_t alignment) noexcept;
+    /// `bytes` zeroed bytes at `alignment` (a power of two, a page at most); null if there is no memory, or if another thread
+    /// keeps the arena locked for longer than `how_long`. Thread safe.
+    [[nodiscard]] void* allocate(std::size_t bytes, std::size_t alignment,
+                                 patience how_long = patience::endless) noexcept;
 
     /// A new T, never destroyed; null if there is no memory. Thread safe.
     template <class T, class... Args> [[nodiscard]] inline T* make(Args&&... args) noexcept
     {
         void* const p = allocate(sizeof(T), alignof(T));
         return p != nullptr ? ::new (p) T(std::forward<Args>(args)...) : nullptr;
+    }
+    /// The same without waiting for an interrupted thread: null also if another one keeps this locked.
+    template <class T> [[nodiscard]] inline T* make_briefly() noexcept
+    {
+        void* const p = allocate(sizeof(T), alignof(T), patience::brief);
+        return p != nullptr ? ::new (p) T : nullptr;
     }
     template <class T> [[nodiscard]] inline T* make_array(std::size_t n) noexcept
     {

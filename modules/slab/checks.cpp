@@ -175,6 +175,12 @@ bool memory_checks::quarantine(slab_meta& pages, slab_meta*& out) noexcept
     return true;
 }
 
+std::uint32_t memory_checks::quarantined_pages() noexcept
+{
+    lock_guard const guard{lock_};
+    return static_cast<std::uint32_t>(kept_count_) * guarded_pages;
+}
+
 slab_meta* memory_checks::quarantined() noexcept
 {
     lock_guard const guard{lock_};

@@ -150,6 +150,8 @@ public:
     [[nodiscard]] bool quarantine(slab_meta& pages, slab_meta*& out) noexcept;
     /// Takes pages out of the quarantine early; null if there are none. Thread safe.
     [[nodiscard]] slab_meta* quarantined() noexcept;
+    /// The pages that it holds now. Thread safe.
+    [[nodiscard]] std::uint32_t quarantined_pages() noexcept;
 
     [[nodiscard]] inline mutex& lock_for_fork() noexcept { return lock_; }
 

@@ -61,6 +61,25 @@ long futex(atomic<std::uint32_t>& word, int operation, std::uint32_t value) noex
     }
 }
 
+[[gnu::cold, gnu::noinline]] bool mutex::lock_briefly() noexcept
+{
+    constexpr int spins = schedule::compiled_in ? 2 : 64;
+    constexpr int turns = 4;
+    for (int i = 0; i < spins + turns; ++i) {
+        if (state_.load(std::memory_order_relaxed) == reserved) {
+            wait();   // for the fork: see fork_gate::patience_ns
+            return true;
+        }
+        if (try_lock())
+            return true;
+        if (i < spins)
+            spin_pause();
+        else
+            ::sched_yield();
+    }
+    return false;
+}
+
 void set_lock_timing(std::uint32_t one_in) noexcept { mutex::timed_one_in.store(one_in, std::memory_order_relaxed); }
 std::uint32_t lock_timing() noexcept { return mutex::timed_one_in.load(std::memory_order_relaxed); }
 

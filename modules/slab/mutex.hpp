@@ -80,6 +80,12 @@ struct lock_site {
     histogram_source* by_duration = nullptr;   ///< used where `times` is
 };
 
+/// How long a caller waits for a lock.
+enum class patience : std::uint8_t {
+    endless,
+    brief   ///< a few tries, and a few turns for other threads: not for a holder that is interrupted
+};
+
 /// Not recursive, not fair. Waiters sleep in the kernel after a short spin.
 class [[clang::capability("mutex")]] mutex {
 public:
@@ -103,6 +109,17 @@ public:
         std::uint32_t expected = free;
         // acquire: as in acquire().
         return state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed);
+    }
+
+    /// Locks, if that takes no longer than `p` allows; returns whether it did. A brief wait is not timed; while a fork is under
+    /// way, it is for the fork too.
+    [[nodiscard]] inline bool lock_within(patience p) noexcept
+        __attribute__((try_acquire_capability(true), no_thread_safety_analysis))
+    {
+        if (p == patience::brief)
+            return try_lock() || lock_briefly();
+        lock();
+        return true;
     }
 
     /// Returns how long the lock was held, in nanoseconds, if this acquisition was timed; else 0.
@@ -162,6 +179,7 @@ private:
         return false;
     }
     bool lock_timed() noexcept;
+    bool lock_briefly() noexcept __attribute__((no_thread_safety_analysis));
     std::uint64_t unlock_rare() noexcept __attribute__((no_thread_safety_analysis));
     void wait() noexcept;
     void wake(int waiters) noexcept;
@@ -171,6 +189,9 @@ private:
     std::uint64_t since_ = 0;   // when the present holder acquired it; 0: not timed; or in_pass
     std::uint64_t waited_ = 0;
 };
+
+/// Says that the caller of a lock_guard has locked its mutex.
+struct already_locked {};
 
 /// Holds a mutex for a scope, and counts the acquisition in `site`.
 class [[clang::scoped_lockable]] lock_guard {
@@ -184,6 +205,8 @@ public:
         if (m.timed() && site.times != nullptr) [[unlikely]]
             note_wait(site, m.waited_ns());
     }
+    /// Holds a mutex that the caller has locked.
+    inline lock_guard(mutex& m, already_locked) noexcept __attribute__((requires_capability(m))) : mutex_{&m} {}
     inline ~lock_guard() __attribute__((release_capability()))
     {
         if (mutex_ != nullptr)
@@ -205,7 +228,7 @@ private:
 
     mutex* mutex_;
     lock_times* times_ = nullptr;
-    histogram_source* by_duration_;   // set if times_ is
+    histogram_source* by_duration_ = nullptr;
 };
 
 /// Hints to the processor that this is a spin loop.

@@ -241,9 +241,11 @@ bool segment::contains(void const* p) const noexcept
     return false;
 }
 
-std::byte* segment::take_chunk(std::uint32_t& first) noexcept
+std::optional<std::byte*> segment::take_chunk(std::uint32_t& first, patience how_long) noexcept
 {
-    lock_guard const guard{lock_};
+    if (!lock_.lock_within(how_long))
+        return std::nullopt;
+    lock_guard const guard{lock_, already_locked{}};
     std::uint32_t chunk = free_;
     if (chunk != no_chunk) {
         free_ = next_[chunk];

@@ -68,8 +68,9 @@ public:
     /// safe.
     void leave() noexcept;
 
-    /// A zeroed chunk, put before the chain that begins with `first`; null if there is none. Thread safe.
-    [[nodiscard]] std::byte* take_chunk(std::uint32_t& first) noexcept;
+    /// A zeroed chunk, put before the chain that begins with `first`; null if there is none; no value if another thread keeps
+    /// the segment locked for longer than `how_long`. Thread safe.
+    [[nodiscard]] std::optional<std::byte*> take_chunk(std::uint32_t& first, patience how_long) noexcept;
     /// Returns a whole chain, and clears it. Thread safe.
     void put_chunks(std::uint32_t first) noexcept;
     /// The bytes of the chain that are resident. Thread safe, except for the chain.
@@ -174,14 +175,23 @@ public:
     /// Returns every chunk.
     void close() noexcept;
 
-    /// `bytes` zeroed bytes at `alignment` (a power of two); null if there is no memory. Thread safe.
-    [[nodiscard]] void* allocate(std::size_t bytes, std::size_t alignment) noexcept;
+    /// `bytes` zeroed bytes at `alignment` (a power of two); null if there is no memory, or if another thread keeps the part or
+    /// the segment locked for longer than `how_long`. Thread safe.
+    [[nodiscard]] void* allocate(std::size_t bytes, std::size_t alignment,
+                                 patience how_long = patience::endless) noexcept;
     /// A new T, never destroyed; null if there is no memory. Thread safe.
     template <class T, class... Args> [[nodiscard]] inline T* make(Args&&... args) noexcept
     {
         static_assert(sizeof(T) + alignof(T) + sizeof(segment_chunk) <= segment_chunk::bytes);
         void* const p = allocate(sizeof(T), alignof(T));
         return p != nullptr ? ::new (p) T(std::forward<Args>(args)...) : nullptr;
+    }
+    /// The same without waiting for an interrupted thread: null also if another one keeps this locked.
+    template <class T> [[nodiscard]] inline T* make_briefly() noexcept
+    {
+        static_assert(sizeof(T) + alignof(T) + sizeof(segment_chunk) <= segment_chunk::bytes);
+        void* const p = allocate(sizeof(T), alignof(T), patience::brief);
+        return p != nullptr ? ::new (p) T : nullptr;
     }
     /// Whether other processes may read the record.
     [[nodiscard]] inline bool is_published(void const* record) const noexcept
@@ -214,9 +224,14 @@ private:
         std::byte* next = nullptr;
         std::byte* end = nullptr;
     };
-    [[nodiscard]] void* allocate_in(share& of, segment& from, std::size_t bytes, std::size_t alignment) noexcept
+    /// No value: the segment's lock is held for longer than `how_long`.
+    [[nodiscard]] std::optional<void*> allocate_in(share& of, segment& from, std::size_t bytes, std::size_t alignment,
+                                                   patience how_long) noexcept
         __attribute__((requires_capability(lock_)));
-    [[nodiscard]] bool take_chunk(share& of, segment& from) noexcept __attribute__((requires_capability(lock_)));
+    /// Whether there is one; no value as above.
+    [[nodiscard]] std::optional<bool> take_chunk(share& of, segment& from,
+                                                 patience how_long = patience::endless) noexcept
+        __attribute__((requires_capability(lock_)));
     static void leave(share& of, segment& from) noexcept;
 
     mutable mutex lock_;

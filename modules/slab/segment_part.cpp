@@ -8,6 +8,7 @@ module;
 #include <cstdint>
 #include <initializer_list>
 #include <new>
+#include <optional>
 module tslab.slab;
 
 import tslab.stats;
@@ -26,7 +27,7 @@ bool segment_part::open(bool publish, std::uint64_t layout) noexcept
     layout_ = layout;
     if (publish && published_segment().enter(layout)) {
         published_.in = true;
-        if (take_chunk(published_, published_segment())) {
+        if (take_chunk(published_, published_segment()).value_or(false)) {
             first_published_ = reinterpret_cast<segment_chunk*>(published_.next - sizeof(segment_chunk));
             return true;
         }
@@ -34,7 +35,7 @@ bool segment_part::open(bool publish, std::uint64_t layout) noexcept
         leave(published_, published_segment());
     }
     private_.in = private_segment().enter(layout);
-    if (private_.in && take_chunk(private_, private_segment()))
+    if (private_.in && take_chunk(private_, private_segment()).value_or(false))
         return true;
     leave(private_, private_segment());
     return false;
@@ -58,10 +59,13 @@ void segment_part::close() noexcept
     committed_.store(0, std::memory_order_relaxed);
 }
 
-bool segment_part::take_chunk(share& of, segment& from) noexcept
+std::optional<bool> segment_part::take_chunk(share& of, segment& from, patience how_long) noexcept
 {
     std::uint32_t chunks = of.chunks;
-    std::byte* const memory = from.take_chunk(chunks);
+    std::optional<std::byte*> const taken = from.take_chunk(chunks, how_long);
+    if (!taken)
+        return std::nullopt;
+    std::byte* const memory = *taken;
     if (memory == nullptr)
         return false;
     std::atomic_ref{of.chunks}.store(chunks, std::memory_order_release);   // see resident_bytes_now
@@ -76,7 +80,8 @@ bool segment_part::take_chunk(share& of, segment& from) noexcept
     return true;
 }
 
-void* segment_part::allocate_in(share& of, segment& from, std::size_t bytes, std::size_t alignment) noexcept
+std::optional<void*> segment_part::allocate_in(share& of, segment& from, std::size_t bytes, std::size_t alignment,
+                                               patience how_long) noexcept
 {
     for (bool const again : {false, true}) {
         auto const next = (reinterpret_cast<std::uintptr_t>(of.next) + alignment - 1) & ~(alignment - 1);
@@ -84,25 +89,31 @@ void* segment_part::allocate_in(share& of, segment& from, std::size_t bytes, std
             of.next = reinterpret_cast<std::byte*>(next + bytes);
             return reinterpret_cast<void*>(next);
         }
-        if (again || !take_chunk(of, from))
+        std::optional<bool> const more = again ? false : take_chunk(of, from, how_long);
+        if (!more)
+            return std::nullopt;
+        if (!*more)
             break;
     }
     return nullptr;
 }
 
-void* segment_part::allocate(std::size_t bytes, std::size_t alignment) noexcept
+void* segment_part::allocate(std::size_t bytes, std::size_t alignment, patience how_long) noexcept
 {
-    lock_guard const guard{lock_};
+    if (!lock_.lock_within(how_long))
+        return nullptr;
+    lock_guard const guard{lock_, already_locked{}};
     if (published_.in) {
-        if (void* const p = allocate_in(published_, published_segment(), bytes, alignment))
-            return p;
+        std::optional<void*> const p = allocate_in(published_, published_segment(), bytes, alignment, how_long);
+        if (!p || *p != nullptr)
+            return p.value_or(nullptr);
         published_segment().note_missing();
     }
     if (!private_.in)
         private_.in = private_segment().enter(layout_);
     if (!private_.in)
         return nullptr;
-    return allocate_in(private_, private_segment(), bytes, alignment);
+    return allocate_in(private_, private_segment(), bytes, alignment, how_long).value_or(nullptr);
 }
 
 std::uint64_t segment_part::resident_bytes_now() const noexcept

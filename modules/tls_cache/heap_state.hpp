@@ -295,8 +295,17 @@ public:
     /// all.
     template <class T> [[nodiscard]] T* make_stats_page() noexcept
     {
-        T* const made = published_.make<T>();
-        stats_.segment_bytes.store(published_.committed_bytes(), std::memory_order_relaxed);
+        return with_segment_bytes(published_.make<T>());
+    }
+    /// The same for a close: null also if another thread, which may be interrupted, keeps the memory locked.
+    template <class T> [[nodiscard]] T* make_stats_page_briefly() noexcept
+    {
+        return with_segment_bytes(published_.make_briefly<T>());
+    }
+    template <class T> [[nodiscard]] T* make_private_briefly() noexcept
+    {
+        T* const made = meta_.make_briefly<T>();
+        publish_arena();
         return made;
     }
     /// Memory for a record that lives as long as the heap; null if there is none.
@@ -395,6 +404,11 @@ private:
     [[nodiscard]] static heap_stats_page& make_heap_stats_page(segment_part& in);
     [[nodiscard]] thread_record* make_record() noexcept;
     void publish_arena() noexcept;
+    template <class T> [[nodiscard]] T* with_segment_bytes(T* made) noexcept
+    {
+        stats_.segment_bytes.store(published_.committed_bytes(), std::memory_order_relaxed);
+        return made;
+    }
 
     // First the members that every operation reads: they stay in the processor's cache.
     std::uint64_t number_;

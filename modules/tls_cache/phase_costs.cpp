@@ -71,7 +71,7 @@ void label_costs::note_largest(std::uint64_t bytes, std::uint32_t place) noexcep
 
 cost_buckets* label_costs::make_group(thread_record& me, cost c, std::size_t g) noexcept
 {
-    auto* const made = me.heap.make_stats_page<cost_buckets>();
+    auto* const made = me.heap.make_stats_page_briefly<cost_buckets>();
     if (made == nullptr)
         return nullptr;
     auto const of = static_cast<std::size_t>(c);
@@ -91,7 +91,7 @@ label_costs* thread_record::make_costs(std::uint32_t label) noexcept
         auto& group = costs.further[further / cost_table::group_size];
         cost_table::row_group* rows = group.load(std::memory_order_relaxed);
         if (rows == nullptr) {
-            rows = heap.make_private<cost_table::row_group>();
+            rows = heap.make_private_briefly<cost_table::row_group>();
             if (rows == nullptr)
                 return nullptr;
             group.store(rows, std::memory_order_release);   // release: as in make_group
@@ -100,8 +100,8 @@ label_costs* thread_record::make_costs(std::uint32_t label) noexcept
     }
     // The row is made last: see heap_state::make_record.
     if (costs.spare == nullptr)
-        costs.spare = heap.make_private<label_costs>();
-    auto* const row = costs.spare != nullptr ? heap.make_stats_page<cost_row>() : nullptr;
+        costs.spare = heap.make_private_briefly<label_costs>();
+    auto* const row = costs.spare != nullptr ? heap.make_stats_page_briefly<cost_row>() : nullptr;
     if (row == nullptr)
         return nullptr;
     row->label = label;

@@ -265,9 +265,11 @@ BOOST_AUTO_TEST_CASE(an_inner_container_gets_the_allocator_by_the_adaptor)
     using outer = std::vector<inner, std::scoped_allocator_adaptor<from<inner>>>;
     tslab::allocator heap;
     epoch_resource r{heap};
+    epoch_resource elsewhere{heap};
     {
         outer o{from<inner>{&r}};
-        o.emplace_back(10U, 7);
+        // Not from a size and a value: to see whether that compiles, libstdc++ 14 asks for a default allocator.
+        o.push_back(inner(10U, 7, from<int>{&elsewhere}));
         BOOST_TEST((o.front().get_allocator() == from<int>{&r}));
         BOOST_TEST(live_in(heap, r.epoch()) == 2U);
     }

@@ -343,7 +343,8 @@ inline std::string wrong_with(tslab::allocator& heap, tally const* done = nullpt
     std::uint64_t cached_pages = 0;
     for (tslab::class_stats const& c : s.classes)
         cached_pages += c.cached_slabs * c.pages_per_slab;
-    expect("pages accounted for", cached_pages + g.free_resident_pages + g.free_purged_pages,
+    expect("pages accounted for",
+           cached_pages + g.free_resident_pages + g.free_purged_pages + heap.state().checks().quarantined_pages(),
            heap.state().pages().used_pages());
     expect("slab_pages", g.slab_pages, 0);
     std::uint64_t refcounts = 0;

@@ -126,7 +126,7 @@ typedef struct tslab_global_stats {
     uint64_t profile_stacks; /* stacks: Stacks in the table of the heap profile, by class and label */
     uint64_t profile_stacks_dropped; /* stacks: Stacks for which the table of the heap profile had no place; at least so many */
     uint64_t profile_stacks_cut; /* objects: Sampled objects whose stack was deeper than what is kept */
-    uint64_t phase_costs_dropped; /* phases: Ended phases whose cost found no memory, or whose end was on a thread without a record */
+    uint64_t phase_costs_dropped; /* phases: Ended phases whose cost found no memory or found it locked, or whose end was on a thread without a record */
     uint64_t cost_labels_in_overflow; /* labels: Times a label that costs should tell apart was counted as other, because cost_labels names were in use or memory was out */
     uint64_t limit_refusals; /* allocations: Allocations refused by a limit of a phase, a label or the heap */
     uint64_t soft_limits; /* phases: Phases that crossed their soft limit */
