@@ -87,8 +87,8 @@ std::string_view without_result(std::string_view name) noexcept
     return name.substr(begin);
 }
 
-/// The scopes and the name in the symbol of an entity of a C++20 module, "_ZN5tslabW5tslabW3pmr14epoch_resource6refillEm", which the
-/// demangler of the C++ library does not know: W and a name stand for a part of the module's. What it is made of follows
+/// The scopes and the name in the symbol of an entity of a C++20 module, "_ZN5tslabW5tslabW3pmr14epoch_resource6refillEm": W and a name
+/// stand for a part of the module's. The demangler of the C++ library does not know it, or, from GCC 14 on, adds "@tslab.pmr". What it is made of follows
 /// https://itanium-cxx-abi.github.io/cxx-abi/abi.html#mangling. Arguments of templates become "<...>", and end it. Empty if it is something else.
 std::string name_in_module(std::string_view symbol)
 {
@@ -142,10 +142,11 @@ std::string demangled(std::string const& linkage)
     int status = 0;
     std::unique_ptr<char, void (*)(void*)> const text{abi::__cxa_demangle(linkage.c_str(), nullptr, nullptr, &status),
                                                       std::free};
-    if (status == 0 && text)
-        return text.get();
+    std::string const known = status == 0 && text ? text.get() : "";
+    if (!known.empty() && known.find('@') == std::string::npos)
+        return known;
     std::string const name = name_in_module(linkage);
-    return name.empty() ? linkage : name;
+    return !name.empty() ? name : !known.empty() ? known : linkage;
 }
 
 std::string without_signature(std::string_view name)
