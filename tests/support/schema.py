@@ -94,23 +94,36 @@ def small(document):
     return document
 
 
-def without_each_field(document, required):
-    """(what, document) for each required field of each object of a document."""
-    for name, fields in required.items():
-        for field in fields:
-            broken = copy.deepcopy(document)
-            del stats_documents.instances(broken, name)[0][field]
-            yield f"{name} without {field}", broken
+def without_each_field(found, required):
+    """(what, object) for each required field of an object."""
+    for field in required:
+        yield f"without {field}", {name: value for name, value in found.items() if name != field}
 
 
-def with_each_type_wrong(document):
-    """(what, document) for each field of each object, given a value of another type."""
+def with_each_type_wrong(found):
+    """(what, object) for each field of an object, given a value of another type."""
+    for field, value in found.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        yield f"with a wrong {field}", {**found, field: "text" if number else 1}
+
+
+def let_pass(schema, validator, document, required):
+    """What is wrong with an object of the document, and is not refused; and how much was tried. To validate the whole document for each
+    field of each object takes a minute: an object is held to its definition, and one of each kind to the schema where it stands."""
+    passed, tried = [], 0
     for name in stats_documents.OBJECTS:
-        for field, value in stats_documents.instances(document, name)[0].items():
-            broken = copy.deepcopy(document)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            stats_documents.instances(broken, name)[0][field] = "text" if number else 1
-            yield f"{name} with a wrong {field}", broken
+        whole = name == "snapshot"
+        of_object = validator if whole else validator.evolve(schema={"$ref": f"#/$defs/{name}", "$defs": schema["$defs"]})
+        found = stats_documents.instances(document, name)[0]
+        broken = [*without_each_field(found, required[name]), *with_each_type_wrong(found)]
+        passed += [f"{name} {what}" for what, wrong in broken if of_object.is_valid(wrong)]
+        tried += len(broken)
+        if not whole and required[name]:
+            in_place = copy.deepcopy(document)
+            del stats_documents.instances(in_place, name)[0][required[name][0]]
+            passed += [f"{name} without {required[name][0]}, where it stands"] if validator.is_valid(in_place) else []
+            tried += 1
+    return passed, tried
 
 
 def required_fields(schema):
@@ -142,16 +155,16 @@ def main():
         change(document)
         failures += [f"refused, and should not be: {what}: {e.json_path}: {e.message}" for e in validator.iter_errors(document)]
 
-    broken = list(without_each_field(filled, required_fields(schema))) + list(with_each_type_wrong(filled))
+    passed, tried = let_pass(schema, validator, filled, required_fields(schema))
     for what, change in BROKEN.items():
         document = copy.deepcopy(documents["filled"])
         change(document)
-        broken.append((what, document))
-    failures += [f"not refused: {what}" for what, document in broken if validator.is_valid(document)]
+        passed += [what] if validator.is_valid(document) else []
+    failures += [f"not refused: {what}" for what in passed]
 
     if failures:
         sys.exit("\n".join(failures))
-    print(f"{len(documents)} snapshots are valid, {len(ALLOWED)} variants too, {len(broken)} broken ones are refused")
+    print(f"{len(documents)} snapshots are valid, {len(ALLOWED)} variants too, {tried + len(BROKEN)} broken ones are refused")
 
 
 if __name__ == "__main__":
