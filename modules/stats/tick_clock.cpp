@@ -38,6 +38,28 @@ bool knows_even() noexcept
     return known == yes;
 }
 
+/// Both clocks at about one moment.
+struct reading {
+    std::uint64_t ticks = 0;
+    std::uint64_t ns = 0;
+    std::uint64_t took = ~std::uint64_t{0};   // ticks, for all of it
+};
+
+/// A thread may be interrupted between the two clocks, so it reads them some times, and the quickest counts.
+reading read_both() noexcept
+{
+    constexpr int tries = 8;
+    constexpr std::uint64_t quick = 1'000;
+    reading best;
+    for (int i = 0; i < tries && best.took > quick; ++i) {
+        std::uint64_t const ticks = __builtin_ia32_rdtsc();
+        std::uint64_t const ns = now_ns();
+        if (std::uint64_t const took = __builtin_ia32_rdtsc() - ticks; took < best.took)
+            best = {ticks, ns, took};
+    }
+    return best;
+}
+
 // The first reading of both clocks. `first_ns` is written last; 0: none yet.
 constinit std::atomic<std::uint64_t> first_ticks{0};
 constinit std::atomic<std::uint64_t> first_ns{0};
@@ -52,10 +74,9 @@ void tick_clock::try_to_calibrate() noexcept
         return;
     even_.store(true, std::memory_order_relaxed);
     constexpr std::uint64_t least_ns = 1'000'000;   // then an error of the readings, some ten nanoseconds, is 1 in 10^5
-    constexpr std::uint64_t most_ticks = 10'000;    // for a reading of the clock: more, and the thread was interrupted
-    std::uint64_t const ticks = __builtin_ia32_rdtsc();
-    std::uint64_t const ns = now_ns();
-    if (__builtin_ia32_rdtsc() - ticks > most_ticks)
+    constexpr std::uint64_t most_ticks = 10'000;    // for a reading: more, and the thread was interrupted each time
+    auto const [ticks, ns, took] = read_both();
+    if (took > most_ticks)
         return;   // the next call tries again
     std::uint64_t const since = first_ns.load(std::memory_order_acquire);
     if (since == 0) {
@@ -81,8 +102,9 @@ std::uint64_t tick_clock::ns_uncalibrated(std::uint64_t passed) noexcept
     if (even_.load(std::memory_order_relaxed)) {
         try_to_calibrate();
         std::uint64_t const since = first_ns.load(std::memory_order_acquire);
-        std::uint64_t const ticks = __builtin_ia32_rdtsc() - first_ticks.load(std::memory_order_relaxed);
-        std::uint64_t const ns = now_ns() - since;
+        reading const now = read_both();
+        std::uint64_t const ticks = now.ticks - first_ticks.load(std::memory_order_relaxed);
+        std::uint64_t const ns = now.ns - since;
         return since == 0 || ticks == 0
                    ? 0
                    : static_cast<std::uint64_t>(static_cast<double>(passed) * static_cast<double>(ns) /

@@ -13,8 +13,8 @@ from PIL import Image  # noqa: E402
 matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 
 MARKERS = {"tslab": ("D", "#c0392b"), "glibc": ("o", "#7f8c8d"), "jemalloc": ("s", "#2980b9"), "tcmalloc": ("^", "#27ae60"),
-           "mimalloc": ("v", "#8e44ad"), "unsynchronized": ("x", "#d35400"), "synchronized": ("+", "#d35400"),
-           "monotonic-stack": ("1", "#16a085"), "monotonic-heap": ("2", "#16a085"), "snmalloc": ("p", "#b7950b"),
+           "mimalloc": ("v", "#8e44ad"), "unsynchronized": ("x", "#d35400"), "synchronized": ("+", "#f0b27a"),
+           "monotonic-stack": ("1", "#16a085"), "monotonic-heap": ("2", "#73c6b6"), "snmalloc": ("p", "#b7950b"),
            "mimalloc3": ("d", "#e056a0")}
 OTHERS = [("P", "#2c3e50"), ("X", "#784212"), ("*", "#5d6d7e"), ("<", "#ca6f1e"), (">", "#117a65"), ("h", "#1b2631")]
 
@@ -129,8 +129,9 @@ OWN = (("locks_per_op", "locks", "#c0392b", "-"), ("cas_attempts_per_op", "claim
        ("cas_retries_per_op", "retries", "#2980b9", "--"), ("lost_races_per_op", "lost races", "#8e44ad", ":"))
 
 
-def curves(table, title, axis, curve, logarithmic):
-    """A small plot for each pattern with a curve over the number of threads; `curve(axes, pattern, threads)` draws it."""
+def curves(table, title, axis, curve, with_zero):
+    """A small plot for each pattern with a curve over the number of threads; `curve(axes, pattern, threads)` draws it. Both axes are
+    logarithmic; `with_zero`: below a millionth down to 0."""
     counts = {}
     for pattern, threads in table.cases:
         counts.setdefault(pattern, []).append(threads)
@@ -145,9 +146,13 @@ def curves(table, title, axis, curve, logarithmic):
         axes.set_xscale("log", base=2)
         axes.set_xticks(threads, [str(n) for n in threads])
         axes.minorticks_off()
-        if logarithmic:
+        if with_zero:
             axes.set_yscale("symlog", linthresh=1e-6)
-        axes.set_ylim(bottom=0)
+            axes.set_ylim(bottom=0)
+        else:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
         axes.grid(color="#e5e7e9", linewidth=0.6)
         axes.set_title(pattern, loc="left", fontsize=9)
     for axes in grid[:, 0]:
