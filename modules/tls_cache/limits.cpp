@@ -6,7 +6,7 @@
 //   pages                       event                                    by, under          made safe by
 //   nowhere -> the epoch's      a cache takes an empty slab              owner              reserved before it is taken (next_counted)
 //   nowhere -> the epoch's      a cache is attached with retained slabs  owner, lock        begin_counted, before its first use
-//   nowhere -> the epoch's      the heap profile takes a slab         any, then lock      reserved before it is taken (allocate_sampled)
+//   nowhere -> the epoch's      the heap profile takes a slab            any, then lock     reserved before it is taken (allocate_sampled)
 //   nowhere -> the epoch's      a large allocation                       any, lock          add_large
 //   cache's <-> a list          an orphan; a slab is acquired            any, lock          no count changes
 //   the epoch's -> nowhere      a slab is recycled                       whoever holds it   given back after it has left (recycle)

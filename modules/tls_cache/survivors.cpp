@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Purges the pages between live objects: in slabs of several pages, those that no live object touches go to the kernel.
-// A slab is claimed under its epoch's lock, purged without it, and released under it; see docs/architecture.md, "Pages
+// A slab is claimed under its epoch's lock, purged without it, and released under it; see docs/protocols.md, "Pages
 // between live objects".
 module;
 #include <array>

@@ -66,20 +66,18 @@ public:
             fail(std::string{key} + " is no text");
         to.assign(v.get_string().data(), v.get_string().size());
     }
-    void get(std::string_view key, double& to) const
+    template <class T>
+        requires std::is_arithmetic_v<T>
+    void get(std::string_view key, T& to) const
     {
-        json::error_code e;
-        to = at(key).to_number<double>(e);
-        if (e || !std::isfinite(to))
-            fail(std::string{key} + " is no number");
+        to = number<T>(key, at(key));
     }
-    template <std::integral T> void get(std::string_view key, T& to) const { to = whole<T>(key, at(key)); }
-    template <std::integral T> T whole(std::string_view key, json::value const& v) const
+    template <class T> T number(std::string_view key, json::value const& v) const
     {
         json::error_code e;
         T const n = v.to_number<T>(e);
-        if (e)
-            fail(std::string{key} + " is no whole number");
+        if (e || !std::isfinite(static_cast<double>(n)))
+            fail(std::string{key} + (std::integral<T> ? " is no whole number" : " is no number"));
         return n;
     }
     [[nodiscard]] json::array const& array(std::string_view key) const
@@ -100,7 +98,7 @@ profiled_stack stack_of(std::string const& name, json::value const& v)
     reader const r{name, v, "a stack"};
     profiled_stack s;
     for (json::value const& address : r.array("addresses"))
-        s.addresses.push_back(r.whole<std::uint64_t>("an address", address));
+        s.addresses.push_back(r.number<std::uint64_t>("an address", address));
     r.get("label", s.label);
     r.get("slot_bytes", s.slot_bytes);
     r.get("live_objects", s.live_objects);
