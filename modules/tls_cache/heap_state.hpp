@@ -113,7 +113,7 @@ public:
             decay_if_due(me, now_ns_coarse());
     }
     /// The same for a caller that knows the time, `now` of now_ns_coarse.
-    inline void decay_if_due(thread_record& me, std::uint64_t now) noexcept
+    [[gnu::always_inline]] inline void decay_if_due(thread_record& me, std::uint64_t now) noexcept
     {
         me.clock_ns = now;
         me.stats.clock_ns.store(now, std::memory_order_relaxed);
@@ -293,10 +293,7 @@ public:
     [[nodiscard]] inline segment_part const& published() const noexcept { return published_; }
     /// Makes a stats page in the segment; in private memory when the segment has no room; null if there is no memory at
     /// all.
-    template <class T> [[nodiscard]] T* make_stats_page() noexcept
-    {
-        return with_segment_bytes(published_.make<T>());
-    }
+    template <class T> [[nodiscard]] T* make_stats_page() noexcept { return with_segment_bytes(published_.make<T>()); }
     /// The same for a close: null also if another thread, which may be interrupted, keeps the memory locked.
     template <class T> [[nodiscard]] T* make_stats_page_briefly() noexcept
     {
