@@ -53,10 +53,10 @@ private:
 
 namespace {
 
-bool has_limits(resource_options const& o) noexcept { return o.limit.has_value() || o.soft_limit.has_value(); }
+inline bool has_limits(resource_options const& o) noexcept { return o.limit.has_value() || o.soft_limit.has_value(); }
 
 /// The map for fast frees. Throws what options with a limit may throw, before anything is begun.
-address_map const& map_for(allocator& heap, resource_options const& o)
+[[gnu::always_inline]] inline address_map const& map_for(allocator& heap, resource_options const& o)
 {
     if (has_limits(o) && o.share_epoch) [[unlikely]]
         throw std::invalid_argument{"tslab: a resource that shares its epoch has no limit of its own"};
@@ -199,13 +199,13 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
     return heap().allocate_slot(c, epoch(), why);
 }
 
-[[gnu::noinline]] void* epoch_resource::refill(thread_cache& l, std::size_t code)
+[[gnu::noinline]] void* epoch_resource::refill(std::size_t code, std::size_t /*alignment*/, thread_cache& l) const
 {
     // Not null: the cache is part of its thread's record.
     thread_record& me = *l.record();
     void* const p = l.refill(static_cast<unsigned>(code / bin_code_step), me);
     if (p == nullptr) [[unlikely]]
-        allocator::throw_refused(&me, *l.attached());   // its own thread's, and so attached
+        throw_refused();
     allocator::after_operation(me);
     return p;
 }
@@ -378,16 +378,27 @@ std::uint64_t epoch_resource::release() noexcept
 
 // Scopes. They are here so that the begin and the end of a resource are part of theirs.
 
-epoch_scope::epoch_scope(allocator& heap, std::string_view label, std::source_location at)
-    : own_{std::in_place, heap, resource_options{.label = label}, at}, resource_{&*own_}
+/// Begins to guard the own resource: its domain, which it has entered, becomes the thread's current one.
+[[gnu::always_inline]] void epoch_scope::push_own()
 {
-    resource_->domain().push();   // the resource has entered the domain; push makes it the thread's current one
+    resource_ = &own_;
+    try {
+        own_.domain().push();
+    } catch (...) {
+        own_.~epoch_resource();
+        throw;
+    }
 }
 
-epoch_scope::epoch_scope(allocator& heap, resource_options const& o, std::source_location at)
-    : own_{std::in_place, heap, o, at}, resource_{&*own_}
+epoch_scope::epoch_scope(allocator& heap, std::string_view label, std::source_location at)
+    : own_{heap, resource_options{.label = label}, at}
 {
-    resource_->domain().push();
+    push_own();
+}
+
+epoch_scope::epoch_scope(allocator& heap, resource_options const& o, std::source_location at) : own_{heap, o, at}
+{
+    push_own();
 }
 
 epoch_scope::epoch_scope(epoch_resource& resource, std::source_location at) : resource_{&resource}
@@ -399,7 +410,9 @@ epoch_scope::~epoch_scope()
 {
     epoch_domain& d = resource_->domain();
     bool const at_home = d.pop_at_end();
-    if (!own_.has_value() && at_home)
+    if (resource_ == &own_)
+        own_.~epoch_resource();
+    else if (at_home)
         d.leave();
 }
 

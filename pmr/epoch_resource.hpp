@@ -124,7 +124,7 @@ private:
         if (code != no_code && alignment <= fast_alignment) [[likely]] {
             if (void* const p = l.allocate_at(code)) [[likely]]
                 return p;
-            return refill(l, code);
+            return refill(code, alignment, l);
         }
         return allocate_slow(bytes, alignment);
     }
@@ -159,7 +159,8 @@ private:
     [[nodiscard]] bool is_interrupted() const noexcept;
 
     void set_limits(options const& o);
-    [[nodiscard]] static void* refill(thread_cache& l, std::size_t code);
+    // Its parameters are in the registers in which allocate has them: so that moves neither `this` nor anything else.
+    [[nodiscard]] void* refill(std::size_t code, std::size_t alignment, thread_cache& l) const;
     [[noreturn, gnu::cold]] void throw_refused() const;
     [[nodiscard]] void* allocate_visiting(std::size_t bytes, std::size_t alignment);
     void deallocate_visiting(void* p, std::size_t bytes, std::size_t code);

@@ -31,8 +31,12 @@ public:
     [[nodiscard]] inline epoch_domain& domain() const noexcept { return resource_->domain(); }
 
 private:
-    std::optional<epoch_resource> own_;
-    epoch_resource* resource_;
+    void push_own();
+
+    union {
+        epoch_resource own_;   // lives if `resource_` points at it. No optional, whose functions would be calls.
+    };
+    epoch_resource* resource_ = nullptr;
 };
 
 }

@@ -84,12 +84,16 @@ namespace {
     auto const [l, me] = enter_visited();
     if (me == nullptr) [[unlikely]]
         return allocate_slow(bytes, alignment);
-    if (l->has_key(epoch().era)) [[likely]]
-        if (void* const p = l->allocate_at(code)) [[likely]] {
+    if (l->has_key(epoch().era)) [[likely]] {
+        bool chosen = false;
+        if (void* const p = l->allocate_visiting(code, chosen)) [[likely]] {
+            if (chosen) [[unlikely]]
+                return l->choose_and_leave(code, p);
             if (me->left_by_kernel()) [[likely]]
                 return p;
             return flushed(*me, p);
         }
+    }
     return end_visit(bytes, alignment);
 }
 
@@ -100,7 +104,7 @@ namespace {
         return deallocate_slow(p, bytes, fast_alignment);   // up to that, the alignment makes no difference
     if (l->has_key(epoch().era)) [[likely]]
         switch (l->deallocate_visiting(code, *map_, p)) {
-        case cache_free::done: l->home().leave_by_kernel(); return;   // `me` would cost a register
+        case cache_free::done: me->leave_by_kernel(); return;
         case cache_free::left: return;
         case cache_free::not_mine:
         case cache_free::already_free: break;

@@ -247,6 +247,8 @@ public:
     /// thread in it, if one can be had.
     [[nodiscard]] opened open_epoch(std::string_view label, bool enter, std::source_location const& at,
                                     atomic<thread_cache*>* binding = nullptr) noexcept;
+    /// The current epoch, shared, and entered for one domain if `enter`.
+    [[nodiscard, gnu::cold]] opened share_current(bool enter, std::source_location const& at) noexcept;
     /// Enters an existing epoch for a domain; `first`: its first enter, which sets `holder`. Returns false if `e` is
     /// gone.
     bool enter_epoch(epoch_id e, bool first, std::source_location const& at, epoch_holder*& holder) noexcept;
@@ -390,6 +392,13 @@ private:
         return std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) < last_era;
     }
     template <class F> epoch_id begin_epoch(epoch_record& r, std::uint64_t now, F fill) noexcept;
+    struct looked_up;
+    void look_up(std::string_view label, looked_up& to) noexcept;
+    template <bool Retained>
+    [[nodiscard]] opened open_in(epoch_record& r, thread_record* me, std::string_view label, bool enter,
+                                 std::source_location const& at, atomic<thread_cache*>* binding) noexcept;
+    [[nodiscard]] opened open_elsewhere(thread_record* me, std::string_view label, bool enter,
+                                        std::source_location const& at, atomic<thread_cache*>* binding) noexcept;
     /// `closed_before`: the caller has closed the epoch just before.
     close_report reclaim_epoch(epoch_id e, bool closing, bool closed_before) noexcept;
 

@@ -48,17 +48,6 @@ epoch_domain::epoch_domain(allocator& heap, epoch_id e, options const& o) noexce
         heap.set_label(e, o.label);
 }
 
-/// Enters the heap's current epoch.
-void epoch_domain::enter_current(std::source_location const& at) noexcept
-{
-    shared_ = true;
-    auto_close_ = false;
-    do
-        epoch_ = heap_->current_epoch();
-    while (!heap_->enter_epoch(epoch_, true, at, holder_));   // another thread advanced: try the new epoch
-    label_id_ = heap_->label_id_of(epoch_);
-}
-
 /// The rest of the destructor.
 void epoch_domain::end() noexcept
 {

@@ -74,18 +74,9 @@ public:
     /// see allocator::open_epoch.
     inline epoch_domain(already_entered, allocator& heap, options const& o, bool share, std::source_location const& at,
                         atomic<thread_cache*>* binding = nullptr) noexcept
-        : heap_{&heap}, thread_{this_thread_number()}, depth_{1}, auto_close_{o.auto_close}, held_{true}
+        : epoch_domain{heap, o.auto_close,
+                       share ? heap.share_current(true, at) : heap.open_epoch(o.label, true, at, binding)}
     {
-        if (share) [[unlikely]] {
-            enter_current(at);
-            return;
-        }
-        allocator::opened const opened = heap.open_epoch(o.label, true, at, binding);
-        epoch_ = opened.epoch;
-        holder_ = opened.holder;
-        label_id_ = opened.label_id;
-        shared_ = opened.shared;
-        auto_close_ = auto_close_ && !opened.shared;
     }
     /// Makes this the calling thread's current domain without another enter. Throws std::bad_alloc.
     inline void push()
@@ -140,7 +131,19 @@ private:
     static void grow_scopes();
     [[gnu::noinline]] void end() noexcept;
     bool pop_in_disorder() noexcept;
-    void enter_current(std::source_location const& at) noexcept;
+    /// Inside `opened` from the start.
+    inline epoch_domain(allocator& heap, bool auto_close, allocator::opened const& opened) noexcept
+        : heap_{&heap},
+          epoch_{opened.epoch},
+          thread_{this_thread_number()},
+          holder_{opened.holder},
+          depth_{1},
+          label_id_{opened.label_id},
+          auto_close_{auto_close && !opened.shared},
+          held_{true},
+          shared_{opened.shared}
+    {
+    }
 
     allocator* heap_;
     epoch_id epoch_{};

@@ -75,7 +75,7 @@ epoch_record* allocator::claim_slot(std::uint32_t from) noexcept
 // Modelled: tests/models/era.pml, step begin_epoch
 // Modelled: tests/models/large.pml, step begin_epoch
 template <class F>
-inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t now, F fill) noexcept
+[[gnu::always_inline]] inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t now, F fill) noexcept
     __attribute__((no_thread_safety_analysis))
 {
     // Greater than every era of this slot and of earlier current epochs; another slot may have the same era.
@@ -110,74 +110,111 @@ inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t now, F fil
     return {r.index, era};
 }
 
+/// A label's numbers and words, for an epoch of a slot that had another one.
+struct allocator::looked_up {
+    shared_text::packed words;
+    std::uint32_t id;
+    std::uint32_t for_costs;
+};
+[[gnu::cold, gnu::noinline]] void allocator::look_up(std::string_view label, looked_up& to) noexcept
+{
+    to.words = shared_text::pack(label);
+    to.id = labels_.number_of(label, to.words);
+    to.for_costs = labels_.cost_number_of(to.id, to.words);
+}
+
+/// Opens an epoch in a claimed slot. `Retained`: `me` retained it, which is not null then. That is what most scopes do; the
+/// other way is a function of its own, so that this one has no lock and few registers to save.
 // Modelled: tests/models/era.pml, step open_epoch
-allocator::opened allocator::open_epoch(std::string_view label, bool enter, std::source_location const& at,
-                                        atomic<thread_cache*>* binding) noexcept
+template <bool Retained>
+[[gnu::always_inline]] inline allocator::opened
+allocator::open_in(epoch_record& r, thread_record* me, std::string_view label, bool enter,
+                   std::source_location const& at, atomic<thread_cache*>* binding) noexcept
     __attribute__((no_thread_safety_analysis))
 {
-    thread_record* const me = state_.record();
-    fork_exclusion const section{me};
-    auto* const retained = static_cast<epoch_record*>(me != nullptr ? me->take_retained_slot() : nullptr);
-    epoch_record* const claimed =
-        retained != nullptr && has_eras_left(*retained) ? retained : claim_slot(me != nullptr ? me->slot_hint : 0);
-    opened result;
-    if (claimed == nullptr) [[unlikely]] {
-        state_.count(me, heap_event::ring_exhausted);
-        result.shared = true;
-        do
-            result.epoch = current_epoch();
-        while (enter &&
-               !enter_epoch(result.epoch, true, at, result.holder));   // advanced away under us: the new one then
-        result.label_id = label_id_of(result.epoch);
-        return result;
-    }
-    epoch_record& r = *claimed;
-    // Further labels are counted at each use.
-    bool const had_label = r.had_label(label) && r.label_id.load(std::memory_order_relaxed) != label_registry::other;
-    shared_text::packed words;
-    std::uint32_t cost_label = 0;
-    if (!had_label) [[unlikely]] {
-        words = shared_text::pack(label);
-        result.label_id = labels_.number_of(label, words);
-        cost_label = labels_.cost_number_of(result.label_id, words);
-    } else {
-        result.label_id = r.label_id.load(std::memory_order_relaxed);
+    std::uint32_t label_id = r.label_id.load(std::memory_order_relaxed);
+    bool had_label = true;
+    looked_up other;
+    if (label_id == label_registry::other || !r.had_label(label))
+        [[unlikely]] {   // further labels are counted at each use
+        look_up(label, other);
+        label_id = other.id;
+        had_label = false;
     }
     std::uint32_t const place = enter ? state_.places().number_of(at, r.last_place) : source_places::unknown;
     thread_cache* const l = binding != nullptr && me != nullptr ? state_.take_cache(*me) : nullptr;
     std::uint64_t const now = now_ns_coarse();
-    std::optional<lock_guard> guard;
-    // A retained slot is opened without the lock: this thread closed its last epoch itself (end_alone), and no thread has
-    // had the slot since. A thread that has a name of the old epoch, or walks over the slots, finds no era under the lock
-    // before everything is in place.
-    if (claimed != retained) [[unlikely]]
-        guard.emplace(r.lock, me != nullptr ? me->site(no_class, result.label_id) : lock_site{});
-    result.epoch = begin_epoch(r, now, [&](std::uint64_t era) __attribute__((no_thread_safety_analysis)) {
-        if (!had_label) [[unlikely]]
-            r.set_label(words, result.label_id, cost_label);
-        if (l != nullptr) [[likely]]
-            r.link(*l, era, this_thread.key, binding);
-        if (enter) [[likely]]
-            result.holder = r.note_enter(true, place, now);
-    });
-    guard.reset();
-    if (claimed == retained)
+    epoch_holder* holder = nullptr;
+    epoch_id const epoch = [&]() __attribute__((always_inline, no_thread_safety_analysis)) {
+        std::optional<lock_guard> guard;
+        // A retained slot is opened without the lock: this thread closed its last epoch itself (end_alone), and no thread has
+        // had the slot since. A thread that has a name of the old epoch, or walks over the slots, finds no era under the lock
+        // before everything is in place.
+        if constexpr (!Retained)
+            guard.emplace(r.lock, me != nullptr ? me->site(no_class, label_id) : lock_site{});
+        return begin_epoch(r, now, [&](std::uint64_t era) __attribute__((always_inline, no_thread_safety_analysis)) {
+            if (!had_label) [[unlikely]]
+                r.set_label(other.words, label_id, other.for_costs);
+            if (l != nullptr) [[likely]]
+                r.link(*l, era, this_thread.key, binding);
+            if (enter) [[likely]]
+                holder = r.note_enter(true, place, now);
+        });
+    }();
+    if constexpr (Retained)
         light_barrier(me->activity);   // the era is visible before `counts` is read: see set_limit
-    if (state_.limits().counts(result.label_id)) [[unlikely]]
-        begin_counting(r, result.epoch.era, l, me);
-    if (me != nullptr) [[likely]] {
+    if (state_.limits().counts(label_id)) [[unlikely]]
+        begin_counting(r, epoch.era, l, me);
+    if (Retained || me != nullptr) [[likely]] {
         heap_counters& counts = me->counts;   // read once: see epoch_slabs::stats
         counts[heap_event::epoch_open].add();
         if (enter)
             counts[heap_event::domain_enter].add();
-        me->slot_hint = r.index;
+        me->slot_hint = epoch.index;
         me->clock_ns = now;
     } else {
         state_.count(nullptr, heap_event::epoch_open);
         if (enter)
             state_.count(nullptr, heap_event::domain_enter);
     }
+    return {.epoch = epoch, .shared = false, .holder = holder, .label_id = label_id};
+}
+
+/// The same without a slot that `me` retains, if there is a free one; else shares the current epoch.
+[[gnu::noinline]] allocator::opened allocator::open_elsewhere(thread_record* me, std::string_view label, bool enter,
+                                                              std::source_location const& at,
+                                                              atomic<thread_cache*>* binding) noexcept
+{
+    if (epoch_record* const claimed = claim_slot(me != nullptr ? me->slot_hint : 0); claimed != nullptr) [[likely]]
+        return open_in<false>(*claimed, me, label, enter, at, binding);
+    state_.count(me, heap_event::ring_exhausted);
+    return share_current(enter, at);
+}
+
+allocator::opened allocator::share_current(bool enter, std::source_location const& at) noexcept
+{
+    opened result;
+    result.shared = true;
+    do
+        result.epoch = current_epoch();
+    while (enter && !enter_epoch(result.epoch, true, at, result.holder));   // another thread advanced: the new one then
+    result.label_id = label_id_of(result.epoch);
     return result;
+}
+
+allocator::opened allocator::open_epoch(std::string_view label, bool enter, std::source_location const& at,
+                                        atomic<thread_cache*>* binding) noexcept
+{
+    thread_record* const me = state_.record();
+    fork_exclusion const section{me};
+    if (me != nullptr) [[likely]]
+        if (auto* const retained = static_cast<epoch_record*>(me->take_retained_slot());
+            retained != nullptr && has_eras_left(*retained)) [[likely]] {
+            if (enter && binding != nullptr) [[likely]]   // a resource's: a copy without the tests of both
+                return open_in<true>(*retained, me, label, true, at, binding);
+            return open_in<true>(*retained, me, label, enter, at, binding);
+        }
+    return open_elsewhere(me, label, enter, at, binding);
 }
 
 bool allocator::enter_epoch(epoch_id e, bool first, std::source_location const& at, epoch_holder*& holder) noexcept

@@ -98,19 +98,19 @@ std::uint32_t lock_timing() noexcept { return mutex::timed_one_in.load(std::memo
     return fast;
 }
 
-[[gnu::cold, gnu::noinline]] void lock_guard::note_wait(lock_site const& site, std::uint64_t ns) noexcept
+[[gnu::cold, gnu::noinline]] void lock_guard::note_wait(lock_times& times, histogram_source* by_duration,
+                                                        std::uint64_t ns) noexcept
 {
-    times_ = site.times;
-    by_duration_ = site.by_duration;
-    times_->note_wait(ns);
-    if (lock_histograms* const all = by_duration_ != nullptr ? by_duration_->histograms() : nullptr)
+    times.note_wait(ns);
+    if (lock_histograms* const all = by_duration != nullptr ? by_duration->histograms() : nullptr)
         all->wait.note(ns);
 }
 
-[[gnu::cold, gnu::noinline]] void lock_guard::note_hold(std::uint64_t ns) noexcept
+[[gnu::cold, gnu::noinline]] void lock_guard::note_hold(lock_times& times, histogram_source* by_duration,
+                                                        std::uint64_t ns) noexcept
 {
-    times_->note_hold(ns);
-    if (lock_histograms* const all = by_duration_ != nullptr ? by_duration_->histograms() : nullptr)
+    times.note_hold(ns);
+    if (lock_histograms* const all = by_duration != nullptr ? by_duration->histograms() : nullptr)
         all->hold.note(ns);
 }
 

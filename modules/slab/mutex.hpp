@@ -196,14 +196,18 @@ struct already_locked {};
 /// Holds a mutex for a scope, and counts the acquisition in `site`.
 class [[clang::scoped_lockable]] lock_guard {
 public:
-    inline explicit lock_guard(mutex& m, lock_site const& site = {}) noexcept __attribute__((acquire_capability(m)))
+    // `site` by value, and the functions below static: so a guard and its site have no address, and live in registers.
+    inline explicit lock_guard(mutex& m, lock_site site = {}) noexcept __attribute__((acquire_capability(m)))
         : mutex_{&m}
     {
         bool const fast = m.lock();
         if (site.counts != nullptr)
             (*site.counts)[fast ? contention_event::lock_fast : contention_event::lock_contended].add();
-        if (m.timed() && site.times != nullptr) [[unlikely]]
-            note_wait(site, m.waited_ns());
+        if (m.timed() && site.times != nullptr) [[unlikely]] {
+            times_ = site.times;
+            by_duration_ = site.by_duration;
+            note_wait(*times_, by_duration_, m.waited_ns());
+        }
     }
     /// Holds a mutex that the caller has locked.
     inline lock_guard(mutex& m, already_locked) noexcept __attribute__((requires_capability(m))) : mutex_{&m} {}
@@ -217,14 +221,14 @@ public:
     {
         std::uint64_t const held_ns = std::exchange(mutex_, nullptr)->unlock();
         if (times_ != nullptr) [[unlikely]]
-            note_hold(held_ns);
+            note_hold(*times_, by_duration_, held_ns);
     }
     lock_guard(lock_guard const&) = delete;
     lock_guard& operator=(lock_guard const&) = delete;
 
 private:
-    void note_wait(lock_site const& site, std::uint64_t ns) noexcept;
-    void note_hold(std::uint64_t ns) noexcept;
+    static void note_wait(lock_times& times, histogram_source* by_duration, std::uint64_t ns) noexcept;
+    static void note_hold(lock_times& times, histogram_source* by_duration, std::uint64_t ns) noexcept;
 
     mutex* mutex_;
     lock_times* times_ = nullptr;

@@ -17,11 +17,9 @@ struct quarter_histogram {
     /// The bucket that holds an amount of `n`.
     [[nodiscard]] static constexpr std::size_t bucket_of(std::uint64_t n) noexcept
     {
-        if (n < steps)
-            return static_cast<std::size_t>(n);
-        auto const power = static_cast<unsigned>(std::bit_width(n)) - 1;
-        return std::min<std::size_t>((std::size_t{power} - 1) * steps + (n >> (power - 2) & (steps - 1)),
-                                     bucket_count - 1);
+        // Shifted so far, `n` is its highest bit and the two below it, 4 to 7; what is below 4 stays.
+        unsigned const shift = (63U ^ static_cast<unsigned>(std::countl_zero(n | steps))) - 2;
+        return std::min<std::size_t>(std::size_t{shift} * steps + (n >> shift), bucket_count - 1);
     }
     /// The largest amount of a bucket; of the last one, of those that are not above all buckets.
     [[nodiscard]] static constexpr std::uint64_t upper_bound(std::size_t bucket) noexcept

@@ -21,6 +21,12 @@ struct alignas(64) cost_row {
     struct sum_and_max {
         counter sum;
         counter max;
+
+        inline void note(std::uint64_t amount) noexcept
+        {
+            sum.add(amount);
+            max.raise(amount);
+        }
     };
 
     atomic<cost_row*> next{nullptr};    ///< the thread's next older one

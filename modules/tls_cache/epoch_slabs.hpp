@@ -136,8 +136,8 @@ struct alignas(64) epoch_slabs {
     }
 
     /// What the phase cost, with `bytes` and `pages` of caches beside those in `use`, up to the moment `now`.
-    [[nodiscard]] inline phase_cost cost_with(std::uint64_t bytes, std::uint64_t pages,
-                                              std::uint64_t now) const noexcept
+    [[nodiscard, gnu::always_inline]] inline phase_cost cost_with(std::uint64_t bytes, std::uint64_t pages,
+                                                                  std::uint64_t now) const noexcept
         __attribute__((requires_capability(lock)))
     {
         bytes += use.bytes;

@@ -55,27 +55,25 @@ void reserve(mutex& m, fork_patience& patience) noexcept
 
 // Modelled: tests/models/reach.pml, step wait_outside
 // Modelled: tests/models/fork.pml, step wait_outside
-void fork_exclusion::wait_outside() noexcept
+std::uint32_t fork_exclusion::wait_outside(thread_record& me, std::uint32_t before) noexcept
 {
-    for (std::uint32_t const before = before_;;) {
-        me_->activity.store(before, std::memory_order_release);
+    for (;;) {
+        me.activity.store(before, std::memory_order_release);
         bool const passes = fork_gate::enter();
-        if (me_->reached.load(std::memory_order_relaxed))
-            me_->heap.wait_until_not_reached();
-        me_->activity.store(before | thread_record::changing_lists, std::memory_order_relaxed);
-        light_barrier(me_->activity);
-        if ((passes || fork_gate::is_open()) && !me_->reached.load(std::memory_order_acquire)) {
-            before_ = passes ? before | in_pass : before;
-            return;
-        }
+        if (me.reached.load(std::memory_order_relaxed))
+            me.heap.wait_until_not_reached();
+        me.activity.store(before | thread_record::changing_lists, std::memory_order_relaxed);
+        light_barrier(me.activity);
+        if ((passes || fork_gate::is_open()) && !me.reached.load(std::memory_order_acquire))
+            return passes ? before | in_pass : before;
         if (passes)
             fork_gate::leave();
     }
 }
 
-[[gnu::cold, gnu::noinline]] void fork_exclusion::end_pass() noexcept
+[[gnu::cold, gnu::noinline]] void fork_exclusion::end_pass(thread_record& me, std::uint32_t before) noexcept
 {
-    me_->activity.store(before_ & ~in_pass, std::memory_order_release);
+    me.activity.store(before & ~in_pass, std::memory_order_release);
     fork_gate::leave();
 }
 

@@ -25,14 +25,14 @@ public:
         light_barrier(me_->activity);   // the mark is visible before the loads below
         // acquire: pairs with reach_threads. What it did to this thread's lists is visible.
         if (!fork_gate::is_open() || me_->reached.load(std::memory_order_acquire)) [[unlikely]]
-            wait_outside();
+            before_ = wait_outside(*me_, before_);
     }
     inline ~fork_exclusion()
     {
         if (me_ == nullptr)
             return;
         if ((before_ & in_pass) != 0) [[unlikely]]
-            end_pass();
+            end_pass(*me_, before_);
         else
             me_->activity.store(before_, std::memory_order_release);   // as in leave()
     }
@@ -41,8 +41,9 @@ public:
 
 private:
     static constexpr std::uint32_t in_pass = std::uint32_t{1} << 31;   // of before_; never part of an activity
-    void wait_outside() noexcept;
-    void end_pass() noexcept;
+    // Static: so a section has no address, and lives in registers. `before`: before_, whose next value wait_outside returns.
+    [[nodiscard]] static std::uint32_t wait_outside(thread_record& me, std::uint32_t before) noexcept;
+    static void end_pass(thread_record& me, std::uint32_t before) noexcept;
 
     thread_record* me_;
     std::uint32_t before_;   // the activity to go back to

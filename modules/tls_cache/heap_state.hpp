@@ -113,7 +113,7 @@ public:
             decay_if_due(me, now_ns_coarse());
     }
     /// The same for a caller that knows the time, `now` of now_ns_coarse.
-    inline void decay_if_due(thread_record& me, std::uint64_t now) noexcept
+    [[gnu::always_inline]] inline void decay_if_due(thread_record& me, std::uint64_t now) noexcept
     {
         me.clock_ns = now;
         me.stats.clock_ns.store(now, std::memory_order_relaxed);

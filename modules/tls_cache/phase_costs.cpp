@@ -38,26 +38,29 @@ void epoch_slabs::end_phase(reclaim_result& done) const noexcept
     done.cost_label = cost_label;
 }
 
-bool label_costs::note_used(thread_record& me, phase_cost const& c, std::uint32_t place) noexcept
+bool label_costs::note_used(thread_record& me, std::uint32_t place, std::uint64_t objects, std::uint64_t bytes,
+                            std::uint64_t peak) noexcept
 {
-    constexpr std::array measures{cost::objects, cost::bytes, cost::peak};
-    std::array<counter*, measures.size()> buckets{};
-    for (std::size_t i = 0; i < measures.size(); ++i)
-        if ((buckets[i] = bucket_for(me, measures[i], of(c, measures[i]))) == nullptr)
-            return false;
-    for (std::size_t i = 0; i < measures.size(); ++i) {
-        std::uint64_t const amount = of(c, measures[i]);
-        cost_row::sum_and_max& figure = (*row_)[measures[i]];
-        figure.sum.add(amount);
-        figure.max.raise(amount);
-        buckets[i]->add();
-    }
-    if (of(c, cost::bytes) > row_->largest_bytes.load(std::memory_order_relaxed)) [[unlikely]]
-        note_largest(of(c, cost::bytes), place);
+    counter* of_objects = nullptr;
+    counter* of_bytes = nullptr;
+    counter* of_peak = nullptr;
+    if ((of_objects = bucket_for(me, cost::objects, objects)) == nullptr ||
+        (of_bytes = bucket_for(me, cost::bytes, bytes)) == nullptr ||
+        (of_peak = bucket_for(me, cost::peak, peak)) == nullptr) [[unlikely]]
+        return false;
+    of_objects->add();
+    of_bytes->add();
+    of_peak->add();
+    cost_row& r = *row_;
+    r[cost::objects].note(objects);
+    r[cost::bytes].note(bytes);
+    r[cost::peak].note(peak);
+    if (bytes > r.largest_bytes.load(std::memory_order_relaxed)) [[unlikely]]
+        note_largest(bytes, place);
     return true;
 }
 
-void label_costs::note_largest(std::uint64_t bytes, std::uint32_t place) noexcept
+[[clang::preserve_most]] void label_costs::note_largest(std::uint64_t bytes, std::uint32_t place) noexcept
 {
     cost_row& r = *row_;
     std::uint32_t const before = r.version.load(std::memory_order_relaxed);
@@ -69,7 +72,7 @@ void label_costs::note_largest(std::uint64_t bytes, std::uint32_t place) noexcep
     r.version.store(before + 2, std::memory_order_release);
 }
 
-cost_buckets* label_costs::make_group(thread_record& me, cost c, std::size_t g) noexcept
+[[clang::preserve_most]] cost_buckets* label_costs::make_group(thread_record& me, cost c, std::size_t g) noexcept
 {
     auto* const made = me.heap.make_stats_page_briefly<cost_buckets>();
     if (made == nullptr)

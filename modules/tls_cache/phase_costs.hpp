@@ -13,21 +13,20 @@ class label_costs {
 public:
     /// Counts a phase. `place`: where it was entered. Returns false, and counts nothing, if there is no memory for a bucket.
     /// Constant time; a phase without allocations touches two lines of counters.
-    [[nodiscard]] inline bool note(thread_record& me, phase_cost const& c, std::uint32_t place) noexcept
+    [[nodiscard, gnu::always_inline]] inline bool note(thread_record& me, phase_cost const& c,
+                                                       std::uint32_t place) noexcept
     {
         std::uint64_t const ns = of(c, cost::wall_ns);
         counter* const bucket = bucket_for(me, cost::wall_ns, ns);
         if (bucket == nullptr) [[unlikely]]
             return false;
         cost_row& r = *row_;
-        if (of(c, cost::objects) == 0)
+        if (std::uint64_t const objects = of(c, cost::objects); objects == 0)
             r.empty.add();
-        else if (!note_used(me, c, place)) [[unlikely]]
+        else if (!note_used(me, place, objects, of(c, cost::bytes), of(c, cost::peak))) [[unlikely]]
             return false;
         r.phases.add();
-        cost_row::sum_and_max& wall = r[cost::wall_ns];
-        wall.sum.add(ns);
-        wall.max.raise(ns);
+        r[cost::wall_ns].note(ns);
         bucket->add();
         return true;
     }
@@ -41,7 +40,8 @@ public:
 private:
     friend struct thread_record;
 
-    [[nodiscard]] inline counter* bucket_for(thread_record& me, cost c, std::uint64_t amount) noexcept
+    [[nodiscard, gnu::always_inline]] inline counter* bucket_for(thread_record& me, cost c,
+                                                                 std::uint64_t amount) noexcept
     {
         std::size_t const b = quarter_histogram::bucket_of(amount);
         std::size_t const g = b / cost_buckets::size;
@@ -50,9 +50,13 @@ private:
             there = make_group(me, c, g);
         return there != nullptr ? &there->counts[b % cost_buckets::size] : nullptr;
     }
-    [[nodiscard, gnu::noinline]] bool note_used(thread_record& me, phase_cost const& c, std::uint32_t place) noexcept;
-    [[gnu::cold]] void note_largest(std::uint64_t bytes, std::uint32_t place) noexcept;
-    [[nodiscard, gnu::cold]] cost_buckets* make_group(thread_record& me, cost c, std::size_t g) noexcept;
+    // By value: so a cost is in registers from the epoch to the counters.
+    [[nodiscard, gnu::noinline]] bool note_used(thread_record& me, std::uint32_t place, std::uint64_t objects,
+                                                std::uint64_t bytes, std::uint64_t peak) noexcept;
+    // preserve_most: these rare calls must not make their callers save registers.
+    [[gnu::cold, clang::preserve_most]] void note_largest(std::uint64_t bytes, std::uint32_t place) noexcept;
+    [[nodiscard, gnu::cold, clang::preserve_most]] cost_buckets* make_group(thread_record& me, cost c,
+                                                                            std::size_t g) noexcept;
 
     cost_row* row_ = nullptr;   // set before the object is published
     std::array<std::array<std::atomic<cost_buckets*>, cost_buckets::groups>, cost_count> groups_{};

@@ -53,41 +53,64 @@ inline void thread_cache::note_kept(thread_record& me) noexcept
     used_ns_ = me.clock_ns;
 }
 
-// Modelled: tests/models/retained.pml, step is_retained_whole
 inline bool thread_cache::keep_used(thread_record& me) noexcept
 {
     if (key() != this_thread.key || !admits_frees_of(&me))   // revoked, another thread's, or a serial resource's
         return false;
-    std::uint32_t carried = 0;   // pages of slabs that are retained from an earlier scope and were not used
-    cache_stats_page& published = *published_;
-    for (bin_set used = used_bins_; used != 0; used &= used - 1) {
-        auto const bin = static_cast<unsigned>(std::countr_zero(used));
-        slow_bin& of = slow_bins_[bin];
-        std::uint64_t const all = bins_[bin].bin.allocations.value();
-        std::uint64_t const n = all - of.flushed_allocations.value();
-        if (!is_retained_whole(bin) && !can_retain(bin)) [[unlikely]]
-            return false;
-        if (n == 0) {
-            carried += of.owned.size() * bins[bin].pages;
-            continue;   // the slabs were counted when the cache retained them
-        }
-        unpublished_ += n;
-        unpublished_bytes_ += n * bins_[bin].bin.size;
-        of.flushed_allocations.set(all);
-        published.allocations[bin].set(all);
-        class_counters& counts = me.classes[class_of_bin(bin)];
-        if (std::uint32_t const slabs = of.owned.size(); slabs == 1) [[likely]]
-            counts[class_event::close_retained].add();   // stands for four events, see there
-        else if (slabs != 0)
-            count_kept(counts, me, slabs);
-    }
-    if (carried != 0 && !dropped_)
-        peak_pages_.store(peak_pages_.load(std::memory_order_relaxed) - carried, std::memory_order_relaxed);
-    return true;
+    return used_bins_ == 0 || keep_used_bins(me);
 }
 
-inline void epoch_slabs::link(thread_cache& l, std::uint64_t for_era, std::uint64_t key,
-                              atomic<thread_cache*>* binding) noexcept
+/// Publishes the allocations of a bin of class `c`, whose slabs stay, and counts the slabs.
+inline void thread_cache::keep_bin(unsigned bin, unsigned c, thread_record& me, era_sums& sums) noexcept
+{
+    slow_bin& of = slow_bins_[bin];
+    fast_bin const& b = bins_[bin].bin;
+    std::uint64_t const all = b.allocations.value();
+    std::uint64_t const n = all - of.flushed_allocations.value();
+    if (n == 0) {   // the slabs were counted when the cache retained them
+        sums.carried += of.owned.size() * bins[bin].pages;
+        return;
+    }
+    sums.objects += n;
+    sums.bytes += n * b.size;
+    of.flushed_allocations.set(all);
+    published_->allocations[bin].set(all);
+    class_counters& counts = me.classes[c];
+    if (std::uint32_t const slabs = of.owned.size(); slabs == 1) [[likely]]
+        counts[class_event::close_retained].add();   // stands for four events, see there
+    else if (slabs != 0)
+        count_kept(counts, me, slabs);
+}
+
+/// keep_used of a cache that has used bins. The bins that most scopes use come first: there a bin is its class.
+// Modelled: tests/models/retained.pml, step is_retained_whole
+inline bool thread_cache::keep_used_bins(thread_record& me) noexcept
+{
+    era_sums sums;
+    bin_set used = used_bins_ & retainable_bins;
+    for (; used != 0; used &= used - 1) {
+        auto const bin = static_cast<unsigned>(std::countr_zero(used));
+        if (!is_whole(bin) && !can_retain(bin)) [[unlikely]]
+            break;
+        keep_bin(bin, bin, me, sums);
+    }
+    bool kept = used == 0;
+    if (kept)
+        for (used = used_bins_ & ~retainable_bins; used != 0; used &= used - 1) {
+            auto const bin = static_cast<unsigned>(std::countr_zero(used));
+            if (!(kept = can_retain(bin)))
+                break;
+            keep_bin(bin, class_of_bin(bin), me, sums);
+        }
+    unpublished_ += sums.objects;
+    unpublished_bytes_ += sums.bytes;
+    if (kept && sums.carried != 0 && !dropped_)
+        peak_pages_.store(peak_pages_.load(std::memory_order_relaxed) - sums.carried, std::memory_order_relaxed);
+    return kept;
+}
+
+[[gnu::always_inline]] inline void epoch_slabs::link(thread_cache& l, std::uint64_t for_era, std::uint64_t key,
+                                                     atomic<thread_cache*>* binding) noexcept
 {
     cache_stats_page& published = *l.published_;
     std::uint32_t const slot = index;
@@ -113,8 +136,8 @@ inline void epoch_slabs::link(thread_cache& l, std::uint64_t for_era, std::uint6
 }
 
 // Modelled: tests/models/era.pml, step end_alone
-inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me, std::uint64_t now,
-                                   phase_cost& cost) noexcept
+[[gnu::always_inline]] inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me,
+                                                          std::uint64_t now, phase_cost& cost) noexcept
 {
     if (era.load(std::memory_order_relaxed) != of_era || state.load(std::memory_order_relaxed) != lifecycle::active ||
         holds.load(std::memory_order_relaxed) != 1 || caches != l || (l != nullptr && l->next_ != nullptr) ||

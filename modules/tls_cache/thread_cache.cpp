@@ -277,6 +277,14 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
     return p;
 }
 
+[[gnu::cold, gnu::noinline]] void* thread_cache::choose_and_leave(std::size_t code, void* p) noexcept
+{
+    request_sample(bin_at(code));
+    home().leave_by_kernel();
+    asm("" : "+r"(p));   // else the compiler knows what is returned, and the caller keeps `p` on a stack
+    return p;
+}
+
 /// restock, and the end of the operation that was begun by enter_by_kernel.
 [[gnu::noinline]] void thread_cache::restock_and_leave(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept
 {

@@ -42,6 +42,14 @@ public:
     {
         return allocate_from(bin_at(code));
     }
+    /// The same for an operation that was begun by enter_by_kernel of `home()`. If the bin's next step is to be chosen, sets
+    /// `chosen` instead: then the caller ends the operation by choose_and_leave.
+    [[nodiscard, gnu::always_inline]] inline void* allocate_visiting(std::size_t code, bool& chosen) noexcept
+    {
+        return allocate_from(bin_at(code), [&chosen](fast_bin&) { chosen = true; });
+    }
+    /// Chooses the next step of the bin, and ends the operation. Returns `p`.
+    [[nodiscard]] void* choose_and_leave(std::size_t code, void* p) noexcept;
 
     /// Sees to it that the next allocation of `bin`, a bin for handles, gets no slot that is used up. Call it before
     /// each `allocate` of such a bin. Constant time, unless a slot is used up.
@@ -72,8 +80,9 @@ public:
     [[nodiscard, gnu::always_inline]] inline cache_free deallocate_visiting(std::size_t code, address_map const& map,
                                                                             void* p) noexcept
     {
-        return deallocate_at(code, map, p, [this](slab_meta& s, fast_bin& b, std::uint64_t after) {
-            restock_and_leave(s, b, after);
+        // By `self`, so that the caller needs no register for the cache.
+        return deallocate_at(code, map, p, [](slab_meta& s, fast_bin& b, std::uint64_t after) {
+            b.self->restock_and_leave(s, b, after);
             return cache_free::left;
         });
     }
@@ -87,7 +96,7 @@ public:
     /// Begins the end of the era: each bin publishes its allocations and, if its slabs are empty and may stay, counts
     /// them as scanned and recycled by a close. False at the first bin where that is not so, or if the cache is not open
     /// to the calling thread `me`: then flush_cache does the rest. Linear in the slabs at most. Takes no lock.
-    [[nodiscard]] inline bool keep_used(thread_record& me) noexcept;
+    [[nodiscard, gnu::always_inline]] inline bool keep_used(thread_record& me) noexcept;
 
     /// Frees every slot that the cache allocated, live or not; the cache stays attached, and empty slabs above its
     /// limit are recycled. Returns the number of objects that were live. `of`: the epoch that the cache is attached
@@ -205,10 +214,14 @@ private:
     // Modelled: tests/models/retained.pml, step is_retained_whole
     [[nodiscard]] inline bool is_retained_whole(unsigned bin) const noexcept
     {
+        return has_bin(retainable_bins, bin) && is_whole(bin);
+    }
+    // The same for a bin of retainable_bins.
+    [[nodiscard]] inline bool is_whole(unsigned bin) const noexcept
+    {
         slow_bin const& b = slow_bins_[bin];
         slab_meta const& s = *bins_[bin].bin.current;   // no_slab has no free slot, so the comparison fails
-        return b.empty + 1 == b.owned.size() && has_bin(retainable_bins, bin) &&
-               s.local_free.load(std::memory_order_relaxed) == bins[bin].full_mask &&
+        return b.empty + 1 == b.owned.size() && s.local_free.load(std::memory_order_relaxed) == bins[bin].full_mask &&
                s.remote_free.load(std::memory_order_relaxed) == 0;
     }
     /// Counts `n` more empty slabs on the bin's partial stack; modulo 2^32, so that a decrease can be counted.
@@ -241,6 +254,14 @@ private:
     void flush_empty() noexcept;
     [[gnu::cold]] static void count_kept(class_counters& counts, thread_record& me, std::uint32_t slabs) noexcept;
     inline void note_kept(thread_record& me) noexcept;
+    [[nodiscard, gnu::noinline]] inline bool keep_used_bins(thread_record& me) noexcept;
+    /// Amounts that keep_used adds up.
+    struct era_sums {
+        std::uint64_t objects = 0;
+        std::uint64_t bytes = 0;
+        std::uint32_t carried = 0;   // pages of slabs that are retained from an earlier scope and were not used
+    };
+    [[gnu::always_inline]] inline void keep_bin(unsigned bin, unsigned c, thread_record& me, era_sums& sums) noexcept;
     /// Publishes a bin's allocations and returns those since the last call.
     [[nodiscard]] inline std::uint64_t flush_alloc_count(unsigned bin) noexcept
     {
@@ -270,6 +291,11 @@ private:
     // Modelled: tests/models/words.pml, step allocate_from
     [[nodiscard, gnu::always_inline]] inline void* allocate_from(fast_bin& b) noexcept
     {
+        return allocate_from(b, [this](fast_bin& of) { request_sample(of); });
+    }
+    template <class F>
+    [[nodiscard, gnu::always_inline]] inline void* allocate_from(fast_bin& b, F const& chosen) noexcept
+    {
         slab_meta& s = *b.current;
         // relaxed: this thread is the word's only writer; statistics may read it.
         std::uint64_t const word = s.local_free.load(std::memory_order_relaxed);
@@ -281,7 +307,7 @@ private:
         __builtin_assume(s.base != nullptr);   // an owned slab has a base; saves the caller's test for null
         std::byte* const p = s.base + std::size_t{static_cast<unsigned>(std::countr_zero(word))} * b.size;
         if (b.allocations.add()) [[unlikely]]
-            request_sample(b);
+            chosen(b);
         return p;
     }
 

@@ -204,7 +204,8 @@ struct alignas(64) thread_record {
 
     /// Counts a phase that the thread ended, of the label with that number; `place`: the source place that entered it. In a
     /// fork-exclusion section. What finds no memory, or finds it locked by a thread that may be interrupted, is counted as dropped. Only for the record's thread.
-    inline void note_phase(std::uint32_t label, phase_cost const& c, std::uint32_t place) noexcept
+    [[gnu::always_inline]] inline void note_phase(std::uint32_t label, phase_cost const& c,
+                                                  std::uint32_t place) noexcept
     {
         if constexpr (!counting)
             return;
