@@ -65,7 +65,8 @@ public:
         e_ = heap.current_epoch();
         expect(heap.set_limit(e_, most * tslab::page_bytes), "the epoch takes no limit");
         first_ = take(sizes[0], e_);
-        heap.trim(e_);   // no thread's cache has its slab
+        heap.trim(e_);                                 // no thread's cache has its slab
+        attract(&heap.record_of(e_).count, "count");   // its first word has the pages
         attract(&heap.state().slab_at(first_.p)->owner, "owner");
         auto const work = [this](std::size_t begin) {
             fill(
@@ -103,19 +104,22 @@ private:
 
 /// Two threads, each in a phase of its own of one label, want more pages than the label may hold.
 class phases_of_a_label : public limited {
+    static constexpr std::uint32_t job = 1;   // the first name that a heap is told
+
 public:
     bodies threads() override
     {
         heap.set_limit("job", most * tslab::page_bytes);
+        attract(&account_of(job), "account");   // its first word is what it holds
         auto const work = [this](std::size_t begin) {
             tslab::epoch_resource r{heap, {.label = "job"}};
-            std::uint32_t const label =
-                heap.state().epoch_slabs_at(r.epoch().index).label_id.load(std::memory_order_relaxed);
+            expect(heap.state().epoch_slabs_at(r.epoch().index).label_id.load(std::memory_order_relaxed) == job,
+                   "the label has another number");
             fill(
                 begin, begin + 2,
                 [&](std::size_t bytes) {
                     object const o = take(bytes, r.epoch());
-                    expect_below(account_of(label).held(), "the label");
+                    expect_below(account_of(job).held(), "the label");
                     return o;
                 },
                 [this](object const& o) { give(o); });
@@ -137,6 +141,7 @@ public:
     bodies threads() override
     {
         e_ = heap.current_epoch();
+        kept_ = take(sizes[0], e_);
         auto const work = [this](std::size_t begin) {
             fill(
                 begin, begin + 2, [this](std::size_t bytes) { return take(bytes, e_); },
@@ -147,6 +152,10 @@ public:
     }
     void judge() override
     {
+        heap.trim(e_);   // no thread's cache has a slab that is not counted
+        std::uint64_t const pages = heap.record_of(e_).count.pages();
+        expect(pages == 1, "an object on one page, and " + std::to_string(pages) + " are counted");
+        give(kept_);
         heap.close(e_);
         expect_no_counts();
         expect_nothing_left();
@@ -154,6 +163,7 @@ public:
 
 private:
     tslab::epoch_id e_{};
+    object kept_{};
 };
 
 }
