@@ -215,6 +215,61 @@ def closing():
           {"label": "label", "heap": "heap"})
 
 
+def phase_quantile(quantile, figure, by="label"):
+    return f"histogram_quantile({quantile}, sum by ({by}, le) (rate(temporal_slab_phase_{figure}_bucket{{}}[R])))"
+
+
+def costs():
+    row("What phases cost")
+    for figure, title, text, unit in (
+            ("bytes", "Bytes Allocated", "The ten labels whose phases allocate most.", "bytes"),
+            ("peak_bytes", "Bytes Live at Once", "An upper bound, of the ten labels whose phases hold most.", "bytes"),
+            ("seconds", "Time", "The ten labels whose phases take longest.", "s")):
+        panel(f"{title} a Phase by Label", f"{text} Of phases that ended; right within a factor of two.",
+              *[(f"topk(10, {phase_quantile(q, figure)})", f"{{{{label}}}} {name}") for q, name in ((0.5, "p50"), (0.99, "p99"))],
+              unit=unit)
+    panel("Phases by Label", "Phases that ended, per second, the ten labels with most.",
+          ("topk(10, sum by (label) (rate(temporal_slab_phases_total{}[R])))", "{{label}}"), unit="ops")
+    panel("Allocation Rate by Label", "Bytes that phases had allocated when they ended, per second, the ten labels with most. A phase that "
+          "does not end is not in it.",
+          ("topk(10, sum by (label) (rate(temporal_slab_phase_bytes_sum{}[R])))", "{{label}}"), unit="Bps", stacked=True)
+    panel("Largest Phase by Label", "The most bytes that one phase allocated since the heap was made.",
+          ("topk(10, max by (label) (temporal_slab_phase_bytes_max{}))", "{{label}}"), kind="bargauge", unit="bytes", options=BARS,
+          instant=True)
+    by = "heap, label"
+    table("Cost of a Phase", "Of phases that ended.", {
+        "A": ("phases/s", f"sum by ({by}) (rate(temporal_slab_phases_total{{}}[R]))", "short"),
+        "B": ("bytes/s", f"sum by ({by}) (rate(temporal_slab_phase_bytes_sum{{}}[R]))", "Bps"),
+        "C": ("bytes, mean", f"sum by ({by}) (rate(temporal_slab_phase_bytes_sum{{}}[R])) / "
+              f"(sum by ({by}) (rate(temporal_slab_phase_bytes_count{{}}[R])) > 0)", "bytes"),
+        "D": ("bytes, p99", phase_quantile(0.99, "bytes", by), "bytes"),
+        "E": ("bytes, most", f"max by ({by}) (temporal_slab_phase_bytes_max{{}})", "bytes"),
+        "F": ("which ended ago", f"time() - max by ({by}) (temporal_slab_phase_largest_timestamp_seconds{{}} > 0)", "s"),
+        "G": ("live at once, p99", phase_quantile(0.99, "peak_bytes", by), "bytes"),
+        "H": ("took, p99", phase_quantile(0.99, "seconds", by), "s")}, {"label": "label", "heap": "heap"})
+
+
+def limits():
+    row("Limits")
+    panel("Nearest to Their Limit", "What the phases of a label hold, by what they may hold together: yellow from three quarters, red from "
+          "nine tenths.", ("topk(10, temporal_slab_label_limit_held_bytes{} / (temporal_slab_label_limit_bytes{} > 0))", "{{heap}} {{label}}"),
+          kind="bargauge", unit="percentunit", limits=(0.75, 0.9), maximum=1, options=BARS, instant=True)
+    panel("Limit of the Heap", "What all phases hold, by what they may hold together: yellow from three quarters, red from nine tenths.",
+          ("temporal_slab_limit_held_bytes{} / (temporal_slab_limit_bytes{} > 0)", "{{heap}}"), kind="gauge", unit="percentunit",
+          limits=(0.75, 0.9), maximum=1, options=GAUGE)
+    panel("Held and Limit by Label", "Labels with a limit.",
+          ("temporal_slab_label_limit_held_bytes{} and temporal_slab_label_limit_bytes{}", "{{heap}} {{label}} held"),
+          ("temporal_slab_label_limit_bytes{}", "{{heap}} {{label}} limit"), unit="bytes")
+    panel("Refusals by Limits", "Allocations that a limit refused, per second: of a phase, a label or the heap.",
+          ("sum by (heap) (rate(temporal_slab_limit_refusals_total{}[R]))", "{{heap}}"), unit="ops", limits=(0.001,))
+    panel("Refusals by Limits of Labels", "Of these, those that the label's own limit refused.",
+          ("sum by (label) (rate(temporal_slab_label_limit_refusals_total{}[R]))", "{{label}}"), unit="ops", limits=(0.001,))
+    panel("Soft Limits, and Scopes Without Theirs", "Per second: phases that crossed their soft limit, and scopes whose limit holds for nothing, "
+          "since the ring had no slot for them.",
+          ("sum by (heap) (rate(temporal_slab_soft_limits_total{}[R]))", "{{heap}} soft limits"),
+          ("sum by (heap) (rate(temporal_slab_unlimited_scopes_total{}[R]))", "{{heap}} scopes"), unit="ops")
+
+
 def slow_path():
     row("Slow path")
     panel("Slow Path by Cause", "Per second: all, those that needed a new page, and refusals in closed epochs (a bug).",
@@ -398,7 +453,7 @@ def dashboards():
         "temporal-slab-observability.json": dashboard(
             "temporal-slab-observability", "temporal-slab observability",
             "Heaps of tslab: whose memory it is, which phases do not end, what threads wait for.",
-            (overview, epochs, closing, slow_path, contention, program),
+            (overview, epochs, closing, costs, limits, slow_path, contention, program),
             [variable("job", "Job", "label_values(temporal_slab_heap_info, job)"),
              variable("instance", "Instance", 'label_values(temporal_slab_heap_info{job=~"$job"}, instance)'),
              variable("heap", "Heap", f"label_values(temporal_slab_heap_info{{{PROCESS}}}, heap)")]),

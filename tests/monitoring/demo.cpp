@@ -128,7 +128,8 @@ int main(int argc, char** argv)
     CLI11_PARSE(app, argc, argv);
 
     tslab::set_lock_timing(16);
-    tslab::allocator heap{{.name = "demo", .sampling = true}};
+    tslab::allocator heap{{.name = "demo", .limit = 4096 * mib, .sampling = true}};
+    heap.set_limit("request", 64 * mib);
     std::puts("ready");
     std::fflush(stdout);
     leave_stragglers(heap);

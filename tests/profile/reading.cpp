@@ -23,9 +23,13 @@
 using namespace support;
 using namespace profiled;
 
+// The linker's names for the begin and the end of a section: instrumented code may be of any size.
+extern "C" char const __start_tslab_allocates_here[];   // NOLINT(bugprone-reserved-identifier)
+extern "C" char const __stop_tslab_allocates_here[];    // NOLINT(bugprone-reserved-identifier)
+
 namespace {
 
-[[gnu::noinline]] void* allocate_here(tslab::epoch_resource& r, std::size_t bytes)
+[[gnu::noinline, gnu::section("tslab_allocates_here")]] void* allocate_here(tslab::epoch_resource& r, std::size_t bytes)
 {
     void* const p = r.allocate(bytes);
     asm volatile("" ::: "memory");   // no tail call: this function is on the stack
@@ -59,10 +63,11 @@ void* allocate_at(tslab::epoch_resource& r, unsigned path, unsigned depth)
     return p;
 }
 
-bool is_within(std::uint64_t address, void* (*function)(tslab::epoch_resource&, std::size_t))
+/// Whether a return address is one of allocate_here.
+bool is_here(std::uint64_t address)
 {
-    auto const begin = reinterpret_cast<std::uintptr_t>(function);
-    return address > begin && address < begin + 4096;   // a sanitizer makes it longer
+    return address > reinterpret_cast<std::uintptr_t>(__start_tslab_allocates_here) &&
+           address <= reinterpret_cast<std::uintptr_t>(__stop_tslab_allocates_here);
 }
 
 /// Whether a profile has the stack of allocate_here, and a mapping of the program with its build id around it.
@@ -81,7 +86,7 @@ void check_profile(tslab::heap_profile const& p)
     for (tslab::profiled_stack const& s : p.stacks) {
         if (s.label != "outside")
             continue;
-        auto const at = std::ranges::find_if(s.addresses, [](std::uint64_t a) { return is_within(a, &allocate_here); });
+        auto const at = std::ranges::find_if(s.addresses, &is_here);
         if (at == s.addresses.end())
             continue;
         any = true;

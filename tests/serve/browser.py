@@ -82,6 +82,32 @@ def text_of(driver, selector):
     return driver.execute_script("const e = document.querySelector(arguments[0]); return e ? e.innerText : ''", selector)
 
 
+def part_of_page(driver, selector, path):
+    driver.find_element(By.CSS_SELECTOR, selector).screenshot(str(path))
+
+
+def rows_of_costs(driver):
+    """What the table of costs shows, cell by cell."""
+    return driver.execute_script(
+        "return [...document.querySelectorAll('#costs tbody tr')].map(r => [...r.children].map(c => c.innerText.trim()))")
+
+
+def costs_are_shown(driver):
+    """What the demo's phases cost: a row for each kind that has ended, with the place of its largest one."""
+    rows = {row[0]: row[1:] for row in rows_of_costs(driver)}
+    assert {"GET /orders", "GET /users", "POST /cart", "search"} <= rows.keys(), rows.keys()
+    assert "session cache" not in rows, "a phase that goes on has no cost yet"
+    for name, (phases, _, *amounts, place) in rows.items():
+        assert phases not in ("", "0", "–"), f"{name}: {phases} phases"
+        assert len(amounts) == 9 and all(amounts), f"{name}: {amounts}"
+        assert place.startswith("demo_source.hpp:"), f"{name}: the largest was entered at {place}"
+    bars = driver.find_elements(By.CSS_SELECTOR, "#costs td.range svg")
+    assert len(bars) == len(rows), f"{len(bars)} bars for {len(rows)} labels"
+    assert driver.find_elements(By.CSS_SELECTOR, "#cost-rate canvas"), "the bytes a second are not drawn"
+    shown = driver.execute_script("return [...document.querySelectorAll('#cost-rate-legend li')].map(e => e.innerText)")
+    assert any("search" in one for one in shown), f"bytes a second are of {shown}"
+
+
 def every_panel_is_drawn(driver):
     for panel in ("memory", "slow", "contention"):
         assert driver.find_elements(By.CSS_SELECTOR, f"#{panel} canvas"), f"{panel} is not drawn"
@@ -106,6 +132,9 @@ def page(arguments, folder, say, url):
         until("three samples", lambda: samples(driver) >= 3)
         every_panel_is_drawn(driver)
         before, shown = text_of(driver, "#memory-legend"), samples(driver)
+        until("phases of every kind have ended", lambda: len(rows_of_costs(driver)) >= 4)
+        until("their bytes a second are drawn", lambda: driver.find_elements(By.CSS_SELECTOR, "#cost-rate-legend li"))
+        costs_are_shown(driver)
         until("the series move", lambda: samples(driver) > shown and text_of(driver, "#memory-legend") != before)
 
         assert text_of(driver, "#tiles div:last-child dd") == "0"
@@ -136,6 +165,7 @@ def page(arguments, folder, say, url):
             until("enough samples for a picture", lambda: samples(driver) >= 60, 120)
             driver.find_element(By.CSS_SELECTOR, "button[data-map=label]").click()
             whole_page(driver, folder / "page.png")
+            part_of_page(driver, "section[aria-labelledby=h-costs]", folder / "costs.png")
 
         say("gone")
         until("the page says so", lambda: "process 4711 has ended" in text_of(driver, "#notice"))
@@ -186,6 +216,7 @@ def report(arguments, folder):
         assert "1 line was cut short" in text_of(driver, "#notice")
         assert driver.find_elements(By.CSS_SELECTOR, "#timeline g.leaked"), "the leak is red in the report"
         assert label(arguments) in text_of(driver, "#leaks")
+        assert rows_of_costs(driver), "the report does not say what phases cost"
         if arguments.screenshots:
             whole_page(driver, folder / "report.png")
         driver.find_element(By.CSS_SELECTOR, "footer summary").click()
@@ -216,6 +247,40 @@ return {
 """
 
 
+COSTS = """
+const sample = (t, pid, ...costs) => ({t, heap: {pid, phase_costs: costs.map(([label, bytes_sum]) => ({label, bytes_sum}))}});
+// A label that comes later, a restart, and a label of which nothing was allocated.
+const series = tslab.costSeries([sample(0, 1, ['a', 100], ['idle', 0]), sample(2000, 1, ['a', 300], ['b', 50], ['idle', 0]),
+  sample(3000, 2, ['a', 10]), sample(4000, 2, ['a', 30])]);
+const cost = (label, bytes_sum, bytes_p50, bytes_p99, bytes_max, largest_at) => ({label, phases: 1234, bytes_sum, bytes_p50, bytes_p99, bytes_max,
+  peak_bytes_p99: 512, objects_p50: 10, objects_p99: 20, wall_ns_p50: 1000, wall_ns_p99: 2.5e6, wall_ns_max: 3e9, largest_at, largest_ms: 0});
+const many = Array.from({length: tslab.mostCostRows + 1}, (_, n) => cost('label ' + n, n, 1, 2, 3, ''));
+tslab.drawCosts({phase_costs: many, phase_labels_omitted: 2});
+const left = document.querySelector('#costs .detail').innerText, shown = document.querySelectorAll('#costs tbody tr').length;
+tslab.drawCosts({phase_costs: []});
+const none = document.querySelector('#costs').innerText;
+tslab.drawCosts({phase_costs: [cost('small', 1, 1024, 2048, 4096, 'shop.cpp:7'), cost('nothing', 0, 0, 0, 0, ''),
+  cost('<b>large</b>', 9, 2048, 1048576, 2097152, '<i>shop.cpp:8</i>')]});
+const bars = [...document.querySelectorAll('#costs .range')].map(cell => [...cell.querySelectorAll('rect')].map(r => Math.round(r.getAttribute('x'))));
+return {series: [series.labels, series.rows.map(r => r.slice(1))], left, shown, none, bars,
+  rows: [...document.querySelectorAll('#costs tbody tr')].map(r => [...r.children].map(c => c.innerText.trim().replace(/, .*:.*/, ''))),
+  elements: document.querySelectorAll('#costs b, #costs i').length};
+"""
+
+
+def costs_of_known_phases(driver):
+    got = driver.execute_script(COSTS)
+    figures = ["512 B", "10", "20", "1.0 µs", "2.5 ms", "3.0 s"]
+    assert got == {
+        "series": [["a", "b"], [[100, 25], [None, None], [20, 0]]], "left": "3 more labels have no place here; tslab labels shows them.",
+        "shown": 24, "none": "No phase has ended yet.", "bars": got["bars"], "elements": 0,
+        "rows": [["<b>large</b>", "1234", "", "2.0 KiB", "1.0 MiB", "2.0 MiB", *figures, "<i>shop.cpp:8</i>"],
+                 ["small", "1234", "", "1.0 KiB", "2.0 KiB", "4.0 KiB", *figures, "shop.cpp:7"],
+                 ["nothing", "1234", "", "0 B", "0 B", "0 B", *figures, "–"]]}, got
+    # A logarithmic scale of 148 pixels from the least median to the largest phase, 11 doublings: the line, the bar, the maximum.
+    assert got["bars"] == [[0, 15, 147], [0, 2, 28], []], got["bars"]
+
+
 def saved_snapshot(arguments, folder):
     """The command itself, over a file: one sample, no map, and an end by SIGTERM."""
     line = (folder / "recording.tslab").read_text().splitlines()[1]
@@ -237,6 +302,7 @@ def saved_snapshot(arguments, folder):
             "lanes": [["b", True, 1], ["a", False, 2], ["", False, 1]] + [["c", False, 1]] + 7 * [["", False, 1]], "hidden": 4,
             "bytes": ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "−2.0 KiB", "4.5 TiB"],
             "times": ["0 ns", "999 ns", "1.0 µs", "2.5 ms", "3.0 s"]}, got
+        costs_of_known_phases(driver)
         quiet_console(driver)
     finally:
         driver.quit()

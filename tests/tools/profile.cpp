@@ -115,6 +115,19 @@ BOOST_AUTO_TEST_CASE(rows_may_be_labels_and_classes)
     BOOST_TEST(profile(sample(), {"--by", "colour"}).code == 2);
 }
 
+BOOST_AUTO_TEST_CASE(one_label_may_be_looked_at_alone)
+{
+    for (std::string const label : {"login", "unlabeled"}) {
+        answer const a = profile(sample(), {"--label", label, "--by", "label", "--of", "allocated_bytes"});
+        BOOST_TEST(a.code == 0);
+        BOOST_TEST(row(a.out, "login").empty() == (label != "login"));
+        BOOST_TEST(row(a.out, "unlabeled").empty() == (label != "unlabeled"));
+    }
+    answer const none = profile(sample(), {"--label", "logout"});
+    BOOST_TEST(none.code == 3);
+    BOOST_TEST(contains(none.err, "no sample of label \"logout\", but of \"login\", \"unlabeled\""));
+}
+
 BOOST_AUTO_TEST_CASE(folded_stacks_begin_with_the_label_and_end_with_who_allocates)
 {
     answer const a = profile(sample(), {"--collapsed"});

@@ -19,8 +19,12 @@ programs = argparse.Namespace()
 SAMPLED = {"TSLAB_PROFILE_INTERVAL": "16384", "TSLAB_PROFILE_SEED": "7"}
 
 
+def tslab(*words):
+    return subprocess.run([programs.tslab, *words], capture_output=True, text=True, timeout=120)
+
+
 def profile(*words):
-    return subprocess.run([programs.tslab, "profile", *words], capture_output=True, text=True, timeout=120)
+    return tslab("profile", *words)
 
 
 @contextlib.contextmanager
@@ -57,11 +61,48 @@ class Live(unittest.TestCase):
             folded = profile(str(pid), "--collapsed").stdout
             self.assertIn(";main;(anonymous namespace)::log_in;shop::sessions::open_session;", folded)
 
+    def check_leak(self, answer, line):
+        self.assertEqual(answer.returncode, 1, answer.stderr)
+        about = answer.stdout.split("  login\n", 1)[1]
+        self.assertRegex(about, r"entered +\S*support/hold_leak\.cpp:\d+ in")
+        live = float(re.search(r"sampled +([\d.]+) MiB live of this label, by \d+ samples", about).group(1))
+        self.assertTrue(2.5 < live < 6, about)
+        # From who allocates to main, one call below the other.
+        self.assertRegex(about, r"session_cache::remember  support/session_library\.cpp:\d+\n"
+                                rf" +shop::sessions::open_session  support/session_library\.cpp:{line}\n"
+                                r" +\(anonymous namespace\)::log_in  support/hold_leak\.cpp:\d+\n"
+                                r" +main  support/hold_leak\.cpp:\d+\n")
+        self.assertNotIn("build_page", about)   # given back
+
+    def test_a_scope_that_is_never_left_is_shown_with_who_allocated_what_it_holds(self):
+        with leaking() as (pid, line):
+            self.check_leak(tslab("leaks", str(pid), "--older-than", "0s"), line)
+            record = json.loads(tslab("leaks", str(pid), "--older-than", "0s", "--json").stdout)
+            self.assertEqual(record["label"], "login")
+            stack = record["label_stacks"][0]
+            self.assertGreater(stack["live_samples"], 100)
+            self.assertEqual([frame["function"] for frame in stack["frames"]][1:],
+                             ["shop::sessions::open_session", "(anonymous namespace)::log_in", "main"])
+            self.assertEqual(stack["frames"][1]["line"], line)
+            self.check(profile(str(pid), "--label", "login"), line)
+            nobody = profile(str(pid), "--label", "logout")
+            self.assertEqual(nobody.returncode, 3)
+            self.assertIn('no sample of label "logout", but of "login"', nobody.stderr)
+
+    def test_a_leak_without_samples_is_shown_without_stacks(self):
+        with leaking({"TSLAB_PROFILE_INTERVAL": "0"}) as (pid, _):
+            answer = tslab("leaks", str(pid), "--older-than", "0s")
+            self.assertEqual(answer.returncode, 1, answer.stderr)
+            self.assertIn("login", answer.stdout)
+            self.assertNotIn("sampled", answer.stdout)
+            self.assertNotIn("label_stacks", tslab("leaks", str(pid), "--older-than", "0s", "--json").stdout)
+
     def test_a_process_that_is_stopped(self):
         with leaking() as (pid, line):
             os.kill(pid, signal.SIGSTOP)
             try:
                 self.check(profile(str(pid)), line)
+                self.check_leak(tslab("leaks", str(pid), "--older-than", "0s"), line)
             finally:
                 os.kill(pid, signal.SIGCONT)
 
@@ -71,6 +112,7 @@ class Live(unittest.TestCase):
             with leaking({**SAMPLED, "TSLAB_STATS_FILE": path}) as (pid, line):
                 os.kill(pid, signal.SIGKILL)
             self.check(profile(path), line)
+            self.check_leak(tslab("leaks", path, "--older-than", "0s"), line)
 
     @unittest.skipIf(os.geteuid() != 0 or shutil.which("unshare") is None, "only root can make a namespace")
     def test_a_process_in_a_container(self):

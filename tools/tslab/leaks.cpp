@@ -3,6 +3,7 @@
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
 #include "tslab/heaps.hpp"
+#include "tslab/label_stacks.hpp"
 #include "tslab/style.hpp"
 #include <memory>
 #include <ostream>
@@ -31,7 +32,7 @@ std::string place_of(source_entry const& at)
     return text;
 }
 
-std::string json_of(snapshot const& s, leak const& l)
+std::string json_of(snapshot const& s, leak const& l, label_stacks& stacks)
 {
     json_writer j;
     j.open('{').member("heap", s.name).member("epoch_id", l.epoch).member("epoch_era", l.era).member("label", l.label);
@@ -44,11 +45,14 @@ std::string json_of(snapshot const& s, leak const& l)
     j.member("missing_exits", l.missing_exits).member("live_objects", l.live_objects);
     j.member("live_bytes", l.live_bytes).member("held_bytes", l.held_bytes);
     j.key("entered_at").open('{').member("file", l.entered_at.file).member("line", l.entered_at.line);
-    j.member("function", l.entered_at.function).close('}').member("sentence", l.sentence()).close('}');
+    j.member("function", l.entered_at.function).close('}').member("sentence", l.sentence());
+    if (stacks.sampled(s))
+        put_stacks(j.key("label_stacks"), stacks.of(s, l.label_id));
+    j.close('}');
     return j.text();
 }
 
-void print_leak(invocation& i, leak const& l, bool live_known)
+void print_leak(invocation& i, snapshot const& s, leak const& l, label_stacks& stacks)
 {
     i.out << "  " << painted(i.color, paint::red, label_or_none(l.label)) << '\n';
     if (l.refcount != 0)
@@ -58,11 +62,13 @@ void print_leak(invocation& i, leak const& l, bool live_known)
     else
         i.out << "    inside    no domain, closed for " << duration_text(l.closing_seconds) << '\n';
     i.out << "    holds     " << bytes_text(l.held_bytes);
-    if (live_known)
+    if (s.live_known)
         i.out << ", " << bytes_text(l.live_bytes) << " live in " << grouped(l.live_objects) << " objects";
     i.out << '\n';
     if (std::string const place = place_of(l.entered_at); !place.empty())
         i.out << "    entered   " << place << '\n';
+    if (stacks.sampled(s))
+        print_stacks(i.out, i.color, stacks.of(s, l.label_id));
     i.out << "    epoch     " << l.epoch << ", era " << l.era << ", " << name_of(l.lifecycle) << ", open for "
           << duration_text(l.age_seconds) << '\n';
 }
@@ -84,13 +90,16 @@ void print_unknown(invocation& i, global_stats const& g)
 void print_leaks(leaks_options const& o, invocation& i)
 {
     double const seconds = seconds_of(o.older_than);
-    for (snapshot const& s : o.from.open(i)->read(false)) {
+    auto const from = o.from.open(i);
+    std::vector<snapshot> const heaps = from->read(false);
+    label_stacks stacks{*from, heaps};
+    for (snapshot const& s : heaps) {
         std::vector<leak> const found = find_leaks(s, seconds);
         if (!found.empty())
             i.result = outcome::findings;
         if (o.json) {
             for (leak const& l : found)
-                i.out << json_of(s, l) << '\n';
+                i.out << json_of(s, l, stacks) << '\n';
             continue;
         }
         i.out << painted(i.color, paint::bold, heap_text(s)) << ": ";
@@ -102,9 +111,12 @@ void print_leaks(leaks_options const& o, invocation& i)
             i.out << "; " << younger << " younger than " << duration_text(seconds) << " (--older-than 0s shows them)";
         i.out << '\n';
         for (leak const& l : found)
-            print_leak(i, l, s.live_known);
+            print_leak(i, s, l, stacks);
         print_unknown(i, s.global);
     }
+    if (!o.json)
+        for (std::string const& note : stacks.notes())
+            i.out << painted(i.color, paint::dim, "note: ") << note << '\n';
 }
 
 }
@@ -117,7 +129,8 @@ void add_leaks(CLI::App& app, invocation& i)
         "tslab leaks 1234 --older-than 30s");
     command.explain(
         "The list goes by age alone. tslab doctor judges by what is held too, and tells what to do; with the same "
-        "--older-than both show the same epochs.");
+        "--older-than both show the same epochs. Where the process samples its allocations (tslab profile), the stacks "
+        "that allocated what lives of a leak's label are shown with it.");
     auto const o = std::make_shared<leaks_options>();
     o->from.add_to(command);
     command.add_option("--older-than", o->older_than, "leave out what is younger")

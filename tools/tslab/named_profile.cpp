@@ -24,17 +24,6 @@ std::size_t self_of(std::vector<code_frame const*> const& frames)
     return 0;
 }
 
-/// The last two parts of a path: the folders above differ from machine to machine.
-std::string place_of(code_frame const& f)
-{
-    if (f.file.empty())
-        return {};
-    auto const last = f.file.rfind('/');
-    auto const before = last == std::string::npos || last == 0 ? std::string::npos : f.file.rfind('/', last - 1);
-    std::string const part = before == std::string::npos ? f.file : f.file.substr(before + 1);
-    return escaped(part) + (f.line != 0 ? ":" + std::to_string(f.line) : "");
-}
-
 /// A row that is being summed, and the share of each place of its function.
 struct sums {
     profile_row row{};
@@ -90,6 +79,17 @@ profile_amounts& profile_amounts::operator+=(profile_amounts const& other) noexc
 profile_amounts amounts_of(profiled_stack const& s) noexcept
 {
     return {s.live_bytes, s.live_objects, s.allocated_bytes, s.allocated_objects, s.live_samples, s.samples};
+}
+
+// The last two parts of a path: the folders above differ from machine to machine.
+std::string place_of(code_frame const& f)
+{
+    if (f.file.empty())
+        return {};
+    auto const last = f.file.rfind('/');
+    auto const before = last == std::string::npos || last == 0 ? std::string::npos : f.file.rfind('/', last - 1);
+    std::string const part = before == std::string::npos ? f.file : f.file.substr(before + 1);
+    return escaped(part) + (f.line != 0 ? ":" + std::to_string(f.line) : "");
 }
 
 std::vector<profiled_mapping> mappings_of(std::vector<heap_profile> const& all)

@@ -76,6 +76,9 @@ enum class profile_by : std::uint8_t { function, label, size_class };
 /// which there is nothing are left out.
 [[nodiscard]] std::vector<profile_row> rows_of(named_profile const& p, profile_by by, double profile_amounts::* of);
 
+/// "src/store.cpp:42", harmless; empty where the file is not known.
+[[nodiscard]] std::string place_of(code_frame const& f);
+
 /// What happened between two looks at one heap: `now` without what `before` has. Live amounts may be negative. Throws failure if
 /// the two are not of one heap of one process.
 [[nodiscard]] heap_profile difference(heap_profile now, heap_profile const& before);

@@ -5,6 +5,7 @@
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
 #include "tslab/flame.hpp"
+#include "tslab/heaps.hpp"
 #include "tslab/output.hpp"
 #include "tslab/pprof_writer.hpp"
 #include "tslab/profile_file.hpp"
@@ -16,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <ostream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,7 @@ struct profile_options {
     target from{};
     std::string by = "function";
     std::string of = "live_bytes";
+    std::string label{};
     std::string since{};
     std::string pprof{};
     std::string folded{};
@@ -120,6 +123,27 @@ std::optional<std::vector<heap_profile>> looked_at(profile_options const& o, sou
     return now;
 }
 
+/// Leaves the stacks of one label, as it is or as it is shown.
+void keep_label(std::vector<heap_profile>& all, std::string const& label, std::string const& name)
+{
+    std::set<std::string> others;
+    bool found = false;
+    for (heap_profile& p : all)
+        std::erase_if(p.stacks, [&](profiled_stack const& s) {
+            bool const wanted = s.label == label || label_or_none(s.label) == label;
+            if (!wanted)
+                others.insert(in_quotes(label_or_none(s.label)));
+            found |= wanted;
+            return !wanted;
+        });
+    if (found)
+        return;
+    std::string list;
+    for (std::string const& other : others)
+        list += (list.empty() ? ", but of " : ", ") + other;
+    throw failure{outcome::no_target, name + " has no sample of label " + in_quotes(label) + list};
+}
+
 void write_collapsed(profile_options const& o, invocation& i, std::vector<named_profile> const& named)
 {
     std::uint64_t left_out = 0;
@@ -144,6 +168,8 @@ void profile(profile_options const& o, invocation& i)
     auto now = looked_at(o, *from);
     if (!now)
         return;
+    if (!o.label.empty())
+        keep_label(*now, o.label, from->name());
     symbolizer names{mappings_of(*now), from->pid()};
     std::vector<named_profile> named;
     for (heap_profile& p : *now)
@@ -180,6 +206,8 @@ void add_profile(CLI::App& app, invocation& i)
         .takes_one_of({"function", "label", "class"})
         .type_name("WHAT")
         .shows_default();
+    command.add_option("--label", o->label, "only what phases of this label allocated; \"unlabeled\": of none")
+        .type_name("LABEL");
     command.add_option("--of", o->of, "what is ranked: live_bytes, live_objects, allocated_bytes, allocated_objects")
         .takes_one_of({"live_bytes", "live_objects", "allocated_bytes", "allocated_objects"})
         .type_name("AMOUNT")

@@ -27,17 +27,6 @@ std::string amount_text(double d, bool bytes, bool difference)
     return sign + (bytes ? bytes_text(magnitude(d)) : grouped(magnitude(d)));
 }
 
-std::string function_text(std::string const& name)
-{
-    std::string const text = escaped(with_short_templates(name));
-    if (columns_of(text) <= longest_name)
-        return text;
-    std::size_t cut = longest_name - 3;
-    while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80)
-        --cut;   // not within a character
-    return text.substr(0, cut) + "...";
-}
-
 profile_amounts total_of(named_profile const& p)
 {
     profile_amounts all;
@@ -51,8 +40,6 @@ std::string objects_text(double n, bool difference)
     std::string const text = amount_text(n, false, difference);
     return text + (text == "1" || text == "+1" || text == "-1" ? " object" : " objects");
 }
-
-std::string samples_text(std::uint64_t n) { return grouped(n) + (n == 1 ? " sample" : " samples"); }
 
 void print_head(std::ostream& out, bool color, heap_profile const& p, profile_amounts const& all, bool difference,
                 std::string const& name)
@@ -79,6 +66,19 @@ void print_head(std::ostream& out, bool color, heap_profile const& p, profile_am
 }
 
 }
+
+std::string function_text(std::string const& name)
+{
+    std::string const text = escaped(with_short_templates(name));
+    if (columns_of(text) <= longest_name)
+        return text;
+    std::size_t cut = longest_name - 3;
+    while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80)
+        --cut;   // not within a character
+    return text.substr(0, cut) + "...";
+}
+
+std::string samples_text(std::uint64_t n) { return grouped(n) + (n == 1 ? " sample" : " samples"); }
 
 void print_profile(std::ostream& out, bool color, named_profile const& p, table_options const& o,
                    std::string const& name)

@@ -5,6 +5,7 @@
 #pragma once
 #include "tslab/named_profile.hpp"
 #include <cstddef>
+#include <cstdint>
 #include <iosfwd>
 #include <string>
 #include <vector>
@@ -17,6 +18,11 @@ struct table_options {
     std::size_t most = 20;     ///< rows
     bool difference = false;   ///< of two looks: amounts have signs
 };
+
+/// A function's name, harmless, with long template arguments left out, and cut where it is longer than a row should be.
+[[nodiscard]] std::string function_text(std::string const& name);
+/// "1 sample", "1,234 samples".
+[[nodiscard]] std::string samples_text(std::uint64_t n);
 
 /// `name`: of what was looked at, harmless.
 void print_profile(std::ostream& out, bool color, named_profile const& p, table_options const& o,

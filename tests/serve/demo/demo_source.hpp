@@ -58,7 +58,8 @@ private:
                 forgotten.emplace(heap_, forgotten_label_, std::source_location::current());
                 fill(*forgotten->resource(), 6'000, round);
             }
-            open.push_back(std::make_unique<tslab::epoch_scope>(heap_, labels[round % labels.size()]));
+            open.push_back(std::make_unique<tslab::epoch_scope>(heap_, labels[round % labels.size()],
+                                                                std::source_location::current()));
             fill(*open.back()->resource(),
                  static_cast<std::size_t>(1'500 * (wave + 0.3) * static_cast<double>(1 + round % 4)), round);
             if (round % 16 == 0)
