@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <tslab/tslab.h>
+#include <type_traits>
 #include <vector>
 import tslab.epoch;
 import tslab.inspect;
@@ -25,19 +26,7 @@ import tslab.tls_cache;
 
 using namespace tslab::c;
 
-namespace {
-
-std::uint64_t plain(std::optional<std::uint64_t> const& v) noexcept { return v.value_or(TSLAB_UNKNOWN); }
-tslab_text plain(std::string const& v) noexcept { return of(std::string_view{v}); }
-template <class T> T plain(T const& v) noexcept { return v; }
-
-#define TSLAB_KEEP_FIGURE_MACROS
-#define TSLAB_FIGURE(type, member, name, kind, unit, help) to.member = plain(s.member);
-#define TSLAB_COUNTED(member, event, name, unit, help) to.member = s.member;
-#define TSLAB_SUMMED(member, name, unit, help, sum) to.member = s.member;
-#define TSLAB_CLASS_SUM(member, of_class, name, kind, unit, help) to.member = s.member;
-
-tslab_global_stats plain(tslab::global_stats const& s) noexcept
+tslab_global_stats tslab::c::plain(global_stats const& s) noexcept
 {
     tslab_global_stats to{};
 #define TSLAB_OF_HEAP
@@ -45,16 +34,16 @@ tslab_global_stats plain(tslab::global_stats const& s) noexcept
     return to;
 }
 
-tslab_class_stats plain(tslab::class_stats const& s) noexcept
+tslab_class_stats tslab::c::plain(class_stats const& s) noexcept
 {
     tslab_class_stats to{};
-    to.contention = contention_of(s.contention);
+    to.contention = plain(s.contention);
 #define TSLAB_OF_CLASS
 #include "../modules/stats/figures.def"
     return to;
 }
 
-tslab_epoch_stats plain(tslab::epoch_stats const& s) noexcept
+tslab_epoch_stats tslab::c::plain(epoch_stats const& s) noexcept
 {
     tslab_epoch_stats to{};
     to.state = static_cast<std::uint32_t>(s.state);
@@ -67,16 +56,16 @@ tslab_epoch_stats plain(tslab::epoch_stats const& s) noexcept
     return to;
 }
 
-tslab_label_stats plain(tslab::label_stats const& s) noexcept
+tslab_label_stats tslab::c::plain(label_stats const& s) noexcept
 {
     tslab_label_stats to{};
-    to.contention = contention_of(s.contention);
+    to.contention = plain(s.contention);
 #define TSLAB_OF_LABEL
 #include "../modules/stats/figures.def"
     return to;
 }
 
-tslab_thread_stats plain(tslab::thread_stats const& s) noexcept
+tslab_thread_stats tslab::c::plain(thread_stats const& s) noexcept
 {
     tslab_thread_stats to{};
 #define TSLAB_OF_THREAD
@@ -84,7 +73,7 @@ tslab_thread_stats plain(tslab::thread_stats const& s) noexcept
     return to;
 }
 
-tslab_close_stats plain(tslab::close_stats const& s) noexcept
+tslab_close_stats tslab::c::plain(close_stats const& s) noexcept
 {
     tslab_close_stats to{};
 #define TSLAB_OF_CLOSE
@@ -92,7 +81,7 @@ tslab_close_stats plain(tslab::close_stats const& s) noexcept
     return to;
 }
 
-tslab_waterfall_stats plain(tslab::waterfall_stats const& s) noexcept
+tslab_waterfall_stats tslab::c::plain(waterfall_stats const& s) noexcept
 {
     tslab_waterfall_stats to{};
 #undef TSLAB_KEEP_FIGURE_MACROS
@@ -101,20 +90,7 @@ tslab_waterfall_stats plain(tslab::waterfall_stats const& s) noexcept
     return to;
 }
 
-template <class List, class T>
-bool give(List const& all, std::size_t index, T* out, std::size_t size) noexcept
-{
-    if (index >= all.size())
-        return false;
-    copy_out(plain(all[index]), out, size);
-    return true;
-}
-
 static_assert(static_cast<int>(tslab::lifecycle::drained) == 3 && static_cast<int>(tslab::epoch_state::closing) == 1);
-
-}
-
-tslab_close_stats tslab::c::close_of(close_stats const& s) noexcept { return ::plain(s); }
 
 tslab_snapshot* tslab_snapshot_take(tslab_heap const* heap, bool residency) noexcept
 {
@@ -154,26 +130,18 @@ bool tslab_snapshot_about(tslab_snapshot const* s, tslab_snapshot_info* out, std
 
 bool tslab_snapshot_global(tslab_snapshot const* s, tslab_global_stats* out, std::size_t size) noexcept
 {
-    if (is_null(s, "tslab_snapshot_global: the snapshot is null"))
-        return false;
-    copy_out(plain(s->of.global), out, size);
-    return true;
+    return !is_null(s, "tslab_snapshot_global: the snapshot is null") && give(&s->of.global, out, size);
 }
 
 bool tslab_snapshot_last_close(tslab_snapshot const* s, tslab_close_stats* out, std::size_t size) noexcept
 {
-    if (is_null(s, "tslab_snapshot_last_close: the snapshot is null") || s->of.last_close.timestamp_ns == 0)
-        return false;
-    copy_out(plain(s->of.last_close), out, size);
-    return true;
+    return !is_null(s, "tslab_snapshot_last_close: the snapshot is null") && s->of.last_close.timestamp_ns != 0 &&
+           give(&s->of.last_close, out, size);
 }
 
 bool tslab_snapshot_waterfall(tslab_snapshot const* s, tslab_waterfall_stats* out, std::size_t size) noexcept
 {
-    if (is_null(s, "tslab_snapshot_waterfall: the snapshot is null") || !s->of.waterfall.has_value())
-        return false;
-    copy_out(plain(*s->of.waterfall), out, size);
-    return true;
+    return !is_null(s, "tslab_snapshot_waterfall: the snapshot is null") && give(at(s->of.waterfall), out, size);
 }
 
 std::size_t tslab_snapshot_classes(tslab_snapshot const* s) noexcept
@@ -183,7 +151,7 @@ std::size_t tslab_snapshot_classes(tslab_snapshot const* s) noexcept
 
 bool tslab_snapshot_class(tslab_snapshot const* s, std::size_t index, tslab_class_stats* out, std::size_t size) noexcept
 {
-    return !is_null(s, "tslab_snapshot_class: the snapshot is null") && give(s->of.classes, index, out, size);
+    return !is_null(s, "tslab_snapshot_class: the snapshot is null") && give(at(s->of.classes, index), out, size);
 }
 
 std::size_t tslab_snapshot_epochs(tslab_snapshot const* s) noexcept
@@ -193,7 +161,7 @@ std::size_t tslab_snapshot_epochs(tslab_snapshot const* s) noexcept
 
 bool tslab_snapshot_epoch(tslab_snapshot const* s, std::size_t index, tslab_epoch_stats* out, std::size_t size) noexcept
 {
-    return !is_null(s, "tslab_snapshot_epoch: the snapshot is null") && give(s->of.epochs, index, out, size);
+    return !is_null(s, "tslab_snapshot_epoch: the snapshot is null") && give(at(s->of.epochs, index), out, size);
 }
 
 std::size_t tslab_snapshot_labels(tslab_snapshot const* s) noexcept
@@ -203,7 +171,7 @@ std::size_t tslab_snapshot_labels(tslab_snapshot const* s) noexcept
 
 bool tslab_snapshot_label(tslab_snapshot const* s, std::size_t index, tslab_label_stats* out, std::size_t size) noexcept
 {
-    return !is_null(s, "tslab_snapshot_label: the snapshot is null") && give(s->of.labels, index, out, size);
+    return !is_null(s, "tslab_snapshot_label: the snapshot is null") && give(at(s->of.labels, index), out, size);
 }
 
 std::size_t tslab_snapshot_threads(tslab_snapshot const* s) noexcept
@@ -214,7 +182,7 @@ std::size_t tslab_snapshot_threads(tslab_snapshot const* s) noexcept
 bool tslab_snapshot_thread(tslab_snapshot const* s, std::size_t index, tslab_thread_stats* out,
                            std::size_t size) noexcept
 {
-    return !is_null(s, "tslab_snapshot_thread: the snapshot is null") && give(s->of.threads, index, out, size);
+    return !is_null(s, "tslab_snapshot_thread: the snapshot is null") && give(at(s->of.threads, index), out, size);
 }
 
 std::uint64_t tslab_snapshot_misuses(tslab_snapshot const* s, tslab_misuse kind) noexcept

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <tslab/tslab.h>
+#include <type_traits>
 #include <vector>
 import tslab.epoch;
 import tslab.inspect;
@@ -24,25 +25,6 @@ import tslab.tls_cache;
 using namespace tslab::c;
 
 namespace {
-
-#define TSLAB_KEEP_FIGURE_MACROS
-#define TSLAB_FIGURE(type, member, name, kind, unit, help) to.member = s.member;
-
-tslab_class_share plain(tslab::class_share const& s) noexcept
-{
-    tslab_class_share to{};
-#define TSLAB_OF_SHARE
-#include "../modules/stats/figures.def"
-    return to;
-}
-
-tslab_lock_timing_stats plain(tslab::lock_timing_stats const& s) noexcept
-{
-    tslab_lock_timing_stats to{};
-#define TSLAB_OF_LOCK_TIMES
-#include "../modules/stats/figures.def"
-    return to;
-}
 
 // Without the table, since these structures do not grow.
 tslab_histogram plain(tslab::log2_histogram const& s) noexcept
@@ -66,29 +48,39 @@ tslab_timing_stats plain(tslab::timing_stats const& s) noexcept
             .wait = plain(s.wait)};
 }
 
-tslab_close_stats plain(tslab::close_stats const& s) noexcept { return close_of(s); }
+}
 
-tslab_sampling_stats plain(tslab::sampling_stats const& s) noexcept
+tslab_class_share tslab::c::plain(class_share const& s) noexcept
 {
-    tslab_sampling_stats to{};
-    to.alloc = plain(s.alloc);
-    to.free = plain(s.free);
-    to.repair = plain(s.repair);
-#undef TSLAB_KEEP_FIGURE_MACROS
-#define TSLAB_OF_SAMPLING
+    tslab_class_share to{};
+#define TSLAB_OF_SHARE
 #include "../modules/stats/figures.def"
     return to;
 }
 
-/// Copies a record that may be absent; returns whether it is there.
-template <class T, class Out> bool give(std::optional<T> const& from, Out* out, std::size_t size) noexcept
+tslab_lock_timing_stats tslab::c::plain(lock_timing_stats const& s) noexcept
 {
-    if (!from.has_value())
-        return false;
-    copy_out(plain(*from), out, size);
-    return true;
+    tslab_lock_timing_stats to{};
+#define TSLAB_OF_LOCK_TIMES
+#include "../modules/stats/figures.def"
+    return to;
 }
 
+tslab_lock_histograms tslab::c::plain(lock_histogram_stats const& s) noexcept
+{
+    return {.wait = ::plain(s.wait), .hold = ::plain(s.hold)};
+}
+
+tslab_sampling_stats tslab::c::plain(sampling_stats const& s) noexcept
+{
+    tslab_sampling_stats to{};
+    to.alloc = ::plain(s.alloc);
+    to.free = ::plain(s.free);
+    to.repair = ::plain(s.repair);
+#undef TSLAB_KEEP_FIGURE_MACROS
+#define TSLAB_OF_SAMPLING
+#include "../modules/stats/figures.def"
+    return to;
 }
 
 std::size_t tslab_snapshot_epoch_classes(tslab_snapshot const* s, std::size_t epoch) noexcept
@@ -101,66 +93,58 @@ std::size_t tslab_snapshot_epoch_classes(tslab_snapshot const* s, std::size_t ep
 bool tslab_snapshot_epoch_class(tslab_snapshot const* s, std::size_t epoch, std::size_t index, tslab_class_share* out,
                                 std::size_t size) noexcept
 {
-    if (is_null(s, "tslab_snapshot_epoch_class: the snapshot is null") || epoch >= s->of.epochs.size() ||
-        index >= s->of.epochs[epoch].classes.size())
-        return false;
-    copy_out(plain(s->of.epochs[epoch].classes[index]), out, size);
-    return true;
+    tslab::epoch_stats const* const of =
+        is_null(s, "tslab_snapshot_epoch_class: the snapshot is null") ? nullptr : at(s->of.epochs, epoch);
+    return of != nullptr && give(at(of->classes, index), out, size);
 }
 
 bool tslab_snapshot_class_label(tslab_snapshot const* s, std::size_t index, std::size_t label,
                                 tslab_contention_stats* out, std::size_t size) noexcept
 {
-    if (is_null(s, "tslab_snapshot_class_label: the snapshot is null") || index >= s->of.classes.size() ||
-        label >= s->of.classes[index].by_label.size())
-        return false;
-    copy_out(contention_of(s->of.classes[index].by_label[label]), out, size);
-    return true;
+    tslab::class_stats const* const of =
+        is_null(s, "tslab_snapshot_class_label: the snapshot is null") ? nullptr : at(s->of.classes, index);
+    return of != nullptr && give(at(of->by_label, label), out, size);
 }
 
 bool tslab_snapshot_class_lock_timing(tslab_snapshot const* s, std::size_t index, tslab_lock_timing_stats* out,
                                       std::size_t size) noexcept
 {
-    return !is_null(s, "tslab_snapshot_class_lock_timing: the snapshot is null") && index < s->of.classes.size() &&
-           give(s->of.classes[index].lock_timing, out, size);
+    tslab::class_stats const* const of =
+        is_null(s, "tslab_snapshot_class_lock_timing: the snapshot is null") ? nullptr : at(s->of.classes, index);
+    return of != nullptr && give(at(of->lock_timing), out, size);
 }
 
 bool tslab_snapshot_lock_timing(tslab_snapshot const* s, tslab_lock_timing_stats* out, std::size_t size) noexcept
 {
-    return !is_null(s, "tslab_snapshot_lock_timing: the snapshot is null") && give(s->of.global.lock_timing, out, size);
+    return !is_null(s, "tslab_snapshot_lock_timing: the snapshot is null") &&
+           give(at(s->of.global.lock_timing), out, size);
 }
 
 bool tslab_snapshot_lock_histograms(tslab_snapshot const* s, tslab_lock_histograms* out, std::size_t size) noexcept
 {
-    if (is_null(s, "tslab_snapshot_lock_histograms: the snapshot is null") || !s->of.global.lock_histograms.has_value())
-        return false;
-    tslab::lock_histogram_stats const& of = *s->of.global.lock_histograms;
-    copy_out(tslab_lock_histograms{.wait = plain(of.wait), .hold = plain(of.hold)}, out, size);
-    return true;
+    return !is_null(s, "tslab_snapshot_lock_histograms: the snapshot is null") &&
+           give(at(s->of.global.lock_histograms), out, size);
 }
 
 bool tslab_snapshot_label_last_close(tslab_snapshot const* s, std::size_t index, tslab_close_stats* out,
                                      std::size_t size) noexcept
 {
-    return !is_null(s, "tslab_snapshot_label_last_close: the snapshot is null") && index < s->of.labels.size() &&
-           give(s->of.labels[index].last_close, out, size);
+    tslab::label_stats const* const of =
+        is_null(s, "tslab_snapshot_label_last_close: the snapshot is null") ? nullptr : at(s->of.labels, index);
+    return of != nullptr && give(at(of->last_close), out, size);
 }
 
 bool tslab_snapshot_sampling(tslab_snapshot const* s, tslab_sampling_stats* out, std::size_t size) noexcept
 {
-    if (is_null(s, "tslab_snapshot_sampling: the snapshot is null"))
-        return false;
-    copy_out(plain(s->of.sampled), out, size);
-    return true;
+    return !is_null(s, "tslab_snapshot_sampling: the snapshot is null") && give(&s->of.sampled, out, size);
 }
 
 bool tslab_snapshot_thread_sampling(tslab_snapshot const* s, std::size_t index, tslab_sampling_stats* out,
                                     std::size_t size) noexcept
 {
-    if (is_null(s, "tslab_snapshot_thread_sampling: the snapshot is null") || index >= s->of.threads.size())
-        return false;
-    copy_out(plain(s->of.threads[index].sampling), out, size);
-    return true;
+    tslab::thread_stats const* const of =
+        is_null(s, "tslab_snapshot_thread_sampling: the snapshot is null") ? nullptr : at(s->of.threads, index);
+    return of != nullptr && give(&of->sampling, out, size);
 }
 
 std::uint64_t tslab_histogram_quantile(tslab_histogram const* h, double q) noexcept

@@ -9,8 +9,11 @@
 #include <array>
 #include <chrono>
 #include <memory>
+#include <memory_resource>
 #include <new>
 #include <optional>
+#include <source_location>
+#include <tslab/asio.hpp>
 #include <tuple>
 
 #include "server.hpp"   // imports, so it goes last
@@ -18,24 +21,12 @@
 import tslab.boost;
 
 namespace request_server {
-
-constexpr std::size_t largest_header = 8 * 1024;
-
-/// What a connection keeps between requests: its socket, and bytes that have arrived already. It is no request's memory.
-struct connection {
-    boost::beast::tcp_stream stream;
-    boost::beast::flat_static_buffer<2 * largest_header> arrived{};
-
-    std::string_view text() const { return {static_cast<char const*>(arrived.cdata().data()), arrived.size()}; }
-};
-
 namespace {
 
 namespace net = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
 using boost::system::error_code;
-using net::ip::tcp;
 using namespace std::chrono_literals;
 
 // Header fields and bodies in a request's memory.
@@ -45,8 +36,32 @@ using request_parser = http::request_parser<scoped_body, byte_allocator>;
 using response = http::response<scoped_body, http::basic_fields<byte_allocator>>;
 
 constexpr auto request_time = 10s;
+constexpr std::size_t largest_header = 8 * 1024;
 
-auto into(error_code& error) { return net::redirect_error(net::use_awaitable, error); }
+/// What a connection keeps between requests: its socket, bytes that have arrived already, and the state of the operation
+/// that waits for more. It is no request's memory.
+struct connection {
+    std::pmr::unsynchronized_pool_resource memory{};
+    beast::basic_stream<tcp, executor> stream;
+    beast::flat_static_buffer<2 * largest_header> arrived{};
+
+    std::string_view text() const { return {static_cast<char const*>(arrived.cdata().data()), arrived.size()}; }
+
+    /// A request line that does not fit is left to the parser, which refuses it properly.
+    bool has_line() const { return text().find("\r\n") != std::string_view::npos || arrived.size() >= largest_header; }
+
+    route const& wanted() const
+    {
+        std::string_view line = text().substr(0, text().find("\r\n"));   // "GET /search?set=countries HTTP/1.1"
+        std::string_view const method = line.substr(0, line.find(' '));
+        line.remove_prefix(std::min(method.size() + 1, line.size()));
+        return find_route(method, line.substr(0, line.find(' ')));
+    }
+};
+
+/// For an operation that has its state in `memory`, and no coroutine frame of its own: it is awaited in that of its caller.
+/// Awaiting it gives a tuple, the error first.
+auto in(std::pmr::memory_resource& memory) { return tslab::bind_memory(&memory, net::as_tuple(net::deferred)); }
 
 /// A bug on purpose, for the leak report to find: state that a handler parks until some event arrives, with the memory
 /// that it lies in.
@@ -130,81 +145,66 @@ std::optional<reply> refusal_of(error_code const& error, std::pmr::memory_resour
 
 /// A connection that is closed with unread bytes is reset, and the peer may lose the response to the reset: says that no
 /// more is coming, then reads on for a moment.
-net::awaitable<void> linger(connection& peer)
+awaitable<void> linger(connection& peer)
 {
     error_code error;
     std::array<char, 4096> discarded;
     peer.stream.socket().shutdown(tcp::socket::shutdown_send, error);
     peer.stream.expires_after(1s);
-    for (std::size_t read = 0; !error && read < 2 * largest_body;)
-        read += co_await peer.stream.async_read_some(net::buffer(discarded), into(error));
+    for (std::size_t total = 0, read = 0; !error && total < 2 * largest_body; total += read)
+        std::tie(error, read) = co_await peer.stream.async_read_some(net::buffer(discarded), in(peer.memory));
 }
 
-/// Reads, handles and answers one request in `memory`. False if the connection must be closed after it.
-net::awaitable<bool> exchange(connection& peer, route const& target, catalog const& data, tslab::epoch_resource& memory,
-                              std::size_t limit)
-{
-    byte_allocator const allocator{&memory};
-    request_parser parser{std::piecewise_construct, std::make_tuple(allocator), std::make_tuple(allocator)};
-    error_code unreadable;
-    parser.header_limit(largest_header);
-    parser.body_limit(largest_body);
-    co_await http::async_read(peer.stream, peer.arrived, parser, into(unreadable));
-    std::optional<reply> answer =
-        unreadable ? refusal_of(unreadable, &memory) : handle(parser, target, data, memory, limit);
-    if (!answer)
-        co_return false;
-
-    // No route serves HEAD, and the refusal has a body, which is none in the eyes of the client: it must not read on.
-    bool const keep_alive = !unreadable && parser.get().keep_alive() && parser.get().method() != http::verb::head;
-    unsigned const version = unreadable ? 11 : parser.get().version();
-    response message{std::piecewise_construct, std::make_tuple(std::move(answer->body)),
-                     std::make_tuple(answer->status, version, allocator)};
-    message.set(http::field::server, "tslab request_server");
-    message.set(http::field::content_type, "application/json");
-    message.keep_alive(keep_alive);
-    message.prepare_payload();
-    peer.stream.expires_after(request_time);   // however long the handler took
-    error_code error;
-    co_await http::async_write(peer.stream, message, into(error));
-    if (unreadable)
-        co_await linger(peer);
-    co_return !error && keep_alive;
-}
-
-/// Waits for the request line, leaves it in the buffer, and finds its route; null if the peer closed the connection or
-/// sent none in time. Allocates nothing for the request: a label comes from this.
-net::awaitable<route const*> next_route(connection& peer)
-{
-    bool idle = peer.arrived.size() == 0;
-    peer.stream.expires_after(request_time);
-    // A request line that does not fit is left to the parser, which refuses it properly.
-    while (peer.text().find("\r\n") == std::string_view::npos && peer.arrived.size() < largest_header) {
-        error_code error;
-        if (idle)
-            peer.stream.expires_never();
-        peer.arrived.commit(co_await peer.stream.async_read_some(peer.arrived.prepare(largest_header), into(error)));
-        if (error)
-            co_return nullptr;
-        if (std::exchange(idle, false))
-            peer.stream.expires_after(request_time);
-    }
-    std::string_view line = peer.text().substr(0, peer.text().find("\r\n"));   // "GET /search?set=countries HTTP/1.1"
-    std::string_view const method = line.substr(0, line.find(' '));
-    line.remove_prefix(std::min(method.size() + 1, line.size()));
-    co_return &find_route(method, line.substr(0, line.find(' ')));
-}
-
-tcp::acceptor listen(net::io_context& io, std::uint16_t port)
+net::basic_socket_acceptor<tcp, executor> listen(net::io_context& io, std::uint16_t port)
 {
     try {
-        return tcp::acceptor{io, {net::ip::address_v4::loopback(), port}};
+        return {io, {net::ip::address_v4::loopback(), port}};
     } catch (boost::system::system_error const& refused) {
         throw usage_error{"cannot listen on 127.0.0.1:" + std::to_string(port) + ": " + refused.code().message()};
     }
 }
 
 }
+
+/// A request and its answer, in memory of its own. It is no coroutine, so it has no frame to allocate.
+struct exchange {
+    exchange(tslab::allocator& heap, route const& target, catalog const& data)
+        : session{target.parks_session ? std::make_unique<parked_session>(heap, target.label, data) : nullptr},
+          memory{session ? session->memory
+                         : own.emplace(heap, tslab::resource_options{.label = target.label},
+                                       std::source_location::current())},
+          parser{std::piecewise_construct, std::make_tuple(byte_allocator{&memory}),
+                 std::make_tuple(byte_allocator{&memory})}
+    {
+        parser.header_limit(largest_header);
+        parser.body_limit(largest_body);
+    }
+
+    /// Handles what was read, and writes the answer. False if there is nobody to answer.
+    bool handle(error_code const& unreadable, route const& target, catalog const& data, std::size_t limit)
+    {
+        std::optional<reply> said =
+            unreadable ? refusal_of(unreadable, &memory) : request_server::handle(parser, target, data, memory, limit);
+        if (!said)
+            return false;
+        // No route serves HEAD, and the refusal has a body, which is none in the eyes of the client: it must not read on.
+        bool const keep_alive = !unreadable && parser.get().keep_alive() && parser.get().method() != http::verb::head;
+        unsigned const version = unreadable ? 11 : parser.get().version();
+        answer.emplace(std::piecewise_construct, std::make_tuple(std::move(said->body)),
+                       std::make_tuple(said->status, version, byte_allocator{&memory}));
+        answer->set(http::field::server, "tslab request_server");
+        answer->set(http::field::content_type, "application/json");
+        answer->keep_alive(keep_alive);
+        answer->prepare_payload();
+        return true;
+    }
+
+    std::optional<tslab::epoch_resource> own{};
+    std::unique_ptr<parked_session> session;
+    tslab::epoch_resource& memory;   ///< one of the two
+    request_parser parser;
+    std::optional<response> answer{};
+};
 
 server::server(tslab::allocator& heap, catalog const& data, std::uint16_t port, unsigned workers,
                limits_by_label limits)
@@ -223,13 +223,12 @@ server::~server()
     threads_.clear();   // joins
 }
 
-net::awaitable<void> server::accept()
+awaitable<void> server::accept()
 {
     net::steady_timer retry{contexts_[0]};
     for (std::size_t next = 0;; next = (next + 1) % contexts_.size()) {
-        error_code error;
-        net::any_io_executor const worker = contexts_[next].get_executor();
-        tcp::socket socket = co_await acceptor_.async_accept(worker, into(error));
+        net::io_context& worker = contexts_[next];
+        auto [error, socket] = co_await acceptor_.async_accept(worker, net::as_tuple(net::deferred));
         if (!error) {
             try {
                 net::co_spawn(worker, serve(std::move(socket)), net::detached);
@@ -238,40 +237,64 @@ net::awaitable<void> server::accept()
             }
         } else {   // out of file descriptors, most likely: an immediate retry would only spin
             retry.expires_after(50ms);
-            co_await retry.async_wait(into(error));
+            co_await retry.async_wait(net::as_tuple(net::deferred));
         }
     }
 }
 
-net::awaitable<void> server::serve(tcp::socket socket)
+/// Serves a connection. This is its only coroutine frame until it lingers: one for each request would come from malloc.
+awaitable<void> server::serve(net::basic_stream_socket<tcp, executor> socket)
 {
     socket.set_option(tcp::no_delay{true});
-    connection peer{beast::tcp_stream{std::move(socket)}};
-    while (route const* const target = co_await next_route(peer)) {
-        if (!co_await serve_one(peer, *target))
-            co_return;
+    connection peer{.stream = beast::basic_stream<tcp, executor>{std::move(socket)}};
+    for (bool keep_alive = true; keep_alive;) {
+        // Waits for the request line and leaves it in the buffer: a label comes from it, before anything is allocated.
+        bool idle = peer.arrived.size() == 0;
+        peer.stream.expires_after(request_time);
+        while (!peer.has_line()) {
+            if (idle)
+                peer.stream.expires_never();
+            auto const [error, read] =
+                co_await peer.stream.async_read_some(peer.arrived.prepare(largest_header), in(peer.memory));
+            peer.arrived.commit(read);
+            if (error)   // the peer closed the connection, or sent no request in time
+                co_return;
+            if (std::exchange(idle, false))
+                peer.stream.expires_after(request_time);
+        }
+        route const& target = peer.wanted();
+        exchange one{heap_, target, data_};
+        auto const [unreadable, read] =
+            co_await http::async_read(peer.stream, peer.arrived, one.parser, in(one.memory));
+        keep_alive = one.handle(unreadable, target, data_, limit_of(target));
+        if (keep_alive) {
+            peer.stream.expires_after(request_time);   // however long the handler took
+            auto const [error, written] = co_await http::async_write(peer.stream, *one.answer, in(one.memory));
+            keep_alive = !error && one.answer->keep_alive();
+            if (unreadable)
+                co_await linger(peer);
+        }
+        if (one.session)
+            forget_if_asked(one);
     }
 }
 
-net::awaitable<bool> server::serve_one(connection& peer, route const& target)
+std::size_t server::limit_of(route const& target) const
 {
     auto const own = limits_.find(target.label);
-    std::size_t const limit = own != limits_.end() ? own->second : target.memory;
-    if (!target.parks_session) {
-        tslab::epoch_resource memory{heap_, {.label = target.label}};
-        co_return co_await exchange(peer, target, data_, memory, limit);
-    }
-    auto session = std::make_unique<parked_session>(heap_, target.label, data_);
-    bool const keep_alive = co_await exchange(peer, target, data_, session->memory, limit);
+    return own != limits_.end() ? own->second : target.memory;
+}
+
+void server::forget_if_asked(exchange& parked)
+{
     std::lock_guard const guard{forgetting_};
-    if (to_forget_ != 0) {
-        // The session waits for ever. As in a real program, something still points at it: no leak checker for the
-        // ordinary heap would see anything wrong with it.
-        static auto& waiting = *new std::vector<std::unique_ptr<parked_session>>;
-        waiting.push_back(std::move(session));
-        --to_forget_;
-    }
-    co_return keep_alive;
+    if (to_forget_ == 0)
+        return;
+    // The session waits for ever. As in a real program, something still points at it: no leak checker for the
+    // ordinary heap would see anything wrong with it.
+    static auto& waiting = *new std::vector<std::unique_ptr<parked_session>>;
+    waiting.push_back(std::move(parked.session));
+    --to_forget_;
 }
 
 void server::forget(unsigned count)

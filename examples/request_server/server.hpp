@@ -23,7 +23,12 @@ import tslab;
 
 namespace request_server {
 
-struct connection;
+// Executors and sockets by their own types: one that hides its type has no allocator for what is posted to it.
+using executor = boost::asio::io_context::executor_type;
+using tcp = boost::asio::ip::tcp;
+template <class Result> using awaitable = boost::asio::awaitable<Result, executor>;
+
+struct exchange;
 
 /// The most bytes that the handling of a request may take, by the label of its route.
 using limits_by_label = std::map<std::string_view, std::size_t>;
@@ -45,10 +50,10 @@ public:
     void forget(unsigned count);
 
 private:
-    template <class Result> using awaitable = boost::asio::awaitable<Result>;
     awaitable<void> accept();
-    awaitable<void> serve(boost::asio::ip::tcp::socket socket);
-    awaitable<bool> serve_one(connection& peer, route const& target);
+    awaitable<void> serve(boost::asio::basic_stream_socket<tcp, executor> socket);
+    std::size_t limit_of(route const& target) const;
+    void forget_if_asked(exchange& parked);
 
     tslab::allocator& heap_;
     catalog const& data_;
@@ -56,7 +61,7 @@ private:
     std::mutex forgetting_;
     unsigned to_forget_ = 0;
     std::deque<boost::asio::io_context> contexts_;   // one a worker
-    boost::asio::ip::tcp::acceptor acceptor_;
+    boost::asio::basic_socket_acceptor<tcp, executor> acceptor_;
     std::vector<std::jthread> threads_;
 };
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The tslab authors
 # SPDX-License-Identifier: Apache-2.0
-"""The ways in, by compiler and standard: each cell compiles a program of programs/ and runs it. A compiler that is not installed is
-named, and its cells are skipped. With --row one compiler's cells run: the exit status is 77 if it is not installed."""
+"""The ways in, by compiler and standard: each cell of the tables in docs/c.md compiles programs of programs/ and runs them. A compiler that
+is not installed is named, and its cells are skipped: the exit status is 77. Fails if the page shows other cells than are tried."""
 import argparse
 import pathlib
 import re
@@ -15,7 +15,7 @@ SKIPPED = 77
 C = {"gcc-12": "c11 c17 c2x", "gcc-14": "c11 c17 c23", "clang-14": "c11 c17 c2x", "clang-19": "c11 c17 c23"}
 CPP = {"g++-12": "c++17 c++20 c++23", "g++-14": "c++17 c++20 c++23", "clang++-14": "c++17 c++20 c++2b", "clang++-19": "c++17 c++20 c++23"}
 OF_BOTH = ["temporal.c", "temporal_stats.c"]   # texts of C that are texts of C++ too
-OF_C = ["interface.c", "parts.c", *OF_BOTH]
+OF_C = ["interface.c", "parts.c"]
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
@@ -48,42 +48,45 @@ class Matrix:
         self.library = pathlib.Path(args.shared)
         self.link = [f"-L{self.library.parent}", "-ltslab", f"-Wl,-rpath,{self.library.parent}", "-pthread"]
 
-    def program(self, compiler, flags, source, name, link=None):
-        program = self.out / name
+    def program(self, compiler, flags, source, link=None):
+        program = self.out / source.split(".")[0]
         run(compiler, *flags, *WARNINGS, "-O1", f"-I{self.args.include}", self.here / source, "-o", program,
             *(self.link if link is None else link))
         expect_ok(program)
 
+    def programs(self, compiler, flags, sources):
+        for source in sources:
+            self.program(compiler, flags, source)
+
     def cells(self, compiler):
-        """(name, what to do) of each cell of a compiler's row."""
+        """(way in, standard, what to do) of each cell of a compiler's column in docs/c.md."""
         if compiler in C:
             for standard in C[compiler].split():
-                for source in OF_C:
-                    yield f"{standard} {source}", lambda s=standard, f=source: self.program(compiler, [f"-std={s}"], f, f[:-2])
+                flags = [f"-std={standard}"]
+                yield "`<tslab/tslab.h>`, `libtslab.so`", standard, lambda f=flags: self.programs(compiler, f, OF_C)
+                yield "`<tslab/temporal_slab.h>`, `libtslab.so`", standard, lambda f=flags: self.programs(compiler, f, OF_BOTH)
             static = [self.args.static, "-lstdc++", "-lm", "-pthread"]
-            yield "c11 static", lambda: self.program(compiler, ["-std=c11"], "interface.c", "interface", static)
-            yield "c11 -static", lambda: self.wholly_static(compiler, static)
-            yield "another ABI", lambda: self.another_abi(compiler)
+            yield "`<tslab/tslab.h>`, `libtslab.a`", "c11", lambda: self.program(compiler, ["-std=c11"], "interface.c", static)
+            yield "the same, linked with `-static`", "c11", lambda: self.wholly_static(compiler, static)
+            yield "headers of another ABI: refused", "c11", lambda: self.another_abi(compiler)
             return
         for standard in CPP[compiler].split():
-            for more in ([], ["-fno-rtti"]):
-                yield " ".join([standard, *more]), lambda s=standard, m=more: self.program(
-                    compiler, [f"-std={s}", *m], "names.cpp", "names")
-            yield f"{standard} -fno-exceptions -fno-rtti", lambda s=standard: self.program(
-                compiler, [f"-std={s}", "-fno-exceptions", "-fno-rtti"], "quiet.cpp", "quiet")
-            for source in OF_BOTH:
-                yield f"{standard} {source}", lambda s=standard, f=source: self.program(
-                    compiler, [f"-std={s}", "-x", "c++"], f, f[:-2])
-            yield f"{standard} with the module", lambda s=standard: self.mixed(compiler, s)
-        yield "c++17 static", lambda: self.program(
-            compiler, ["-std=c++17"], "names.cpp", "names", [self.args.static, "-pthread"])
+            flags = [f"-std={standard}"]
+            yield "`<tslab/tslab.hpp>`, `libtslab.so`", standard, lambda f=flags: self.program(compiler, f, "names.cpp")
+            yield "the same with `-fno-rtti`", standard, lambda f=flags: self.program(compiler, [*f, "-fno-rtti"], "names.cpp")
+            yield "the same with `-fno-exceptions -fno-rtti`", standard, lambda f=flags: self.program(
+                compiler, [*f, "-fno-exceptions", "-fno-rtti"], "quiet.cpp")
+            yield "`<tslab/temporal_slab.h>`, `libtslab.so`", standard, lambda f=flags: self.programs(compiler, [*f, "-x", "c++"], OF_BOTH)
+            yield "`<tslab/tslab.hpp>`, linked with a file that imports the module", standard, lambda s=standard: self.mixed(compiler, s)
+        yield "`<tslab/tslab.hpp>`, `libtslab.a`", "c++17", lambda: self.program(
+            compiler, ["-std=c++17"], "names.cpp", [self.args.static, "-pthread"])
 
     def wholly_static(self, compiler, link):
         """Nothing shared. An archive cannot be linked against an older libstdc++ than the one it was compiled with."""
         theirs, ours = libstdcxx(compiler), libstdcxx(self.args.library_compiler)
         if theirs is None or theirs < ours:
             return f"left out: its libstdc++.a is GCC {theirs}'s, the library was compiled with GCC {ours}'s"
-        return self.program(compiler, ["-std=c11", "-static"], "interface.c", "interface", link)
+        return self.program(compiler, ["-std=c11", "-static"], "interface.c", link)
 
     def mixed(self, compiler, standard):
         """This compiler's file with the header, and the file with the module, linked by this compiler."""
@@ -114,9 +117,24 @@ class Matrix:
             raise Failure(f"said {said!r}")
 
 
+def column(page, compiler):
+    """A compiler's column of the tables in a page: standards by way in."""
+    found, index = {}, None
+    for line in page.splitlines():
+        fields = [field.strip() for field in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            index = None
+        elif compiler in fields:
+            index = fields.index(compiler)
+        elif index is not None and not fields[0].startswith("---"):
+            found[fields[0]] = fields[index]
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--row", required=True, help="the compiler")
+    parser.add_argument("--page", type=pathlib.Path, required=True, help="docs/c.md, whose tables have the cells")
     parser.add_argument("--library-compiler", required=True, help="the compiler of the library")
     parser.add_argument("--include", required=True)
     parser.add_argument("--shared", required=True)
@@ -124,17 +142,23 @@ def main():
     parser.add_argument("--module-object", nargs="+", required=True)
     parser.add_argument("--archives", nargs="+", required=True)
     args = parser.parse_args()
-    if shutil.which(args.row) is None:
-        print(f"skipped: {args.row} is not installed")
-        sys.exit(SKIPPED)
-    failed = 0
     with tempfile.TemporaryDirectory() as directory:
-        for name, cell in Matrix(args, pathlib.Path(directory)).cells(args.row):
+        cells = list(Matrix(args, pathlib.Path(directory)).cells(args.row))
+        ways = {}
+        for way, standard, _ in cells:
+            ways[way] = f"{ways.get(way, '')} {standard}".strip()
+        if (shown := column(args.page.read_text(encoding="utf-8"), args.row)) != ways:
+            sys.exit(f"{args.page} shows for {args.row}\n{shown}\nbut the test has\n{ways}")
+        if shutil.which(args.row) is None:
+            print(f"skipped: {args.row} is not installed")
+            sys.exit(SKIPPED)
+        failed = 0
+        for way, standard, cell in cells:
             try:
-                print(f"{args.row} {name}: {cell() or 'ran'}")
+                print(f"{args.row} {standard}, {way}: {cell() or 'ran'}")
             except Failure as e:
                 failed += 1
-                print(f"{args.row} {name}: FAILED\n{e}")
+                print(f"{args.row} {standard}, {way}: FAILED\n{e}")
     sys.exit(1 if failed else 0)
 
 

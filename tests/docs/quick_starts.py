@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 BLOCK = re.compile(r"^(?:## (?P<heading>[^\n]+)|```(?P<kind>\w+)\n(?P<text>.*?)^```)$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"^(?://|#|/\*) (?P<name>[\w./-]+\.\w+)(?: \*/)?\n")
+FILE = re.compile(r"^(?://|#|/\*) (?P<name>[\w./-]+\.\w+|Makefile)(?: \*/)?\n")
 NEEDS = {"Rust": "cargo", "Meson": "meson"}   # sections that are left out where there is no such program
 ELSEWHERE = {"Debian packages"}               # run by script/test-packages
 
