@@ -42,9 +42,11 @@ bool label_costs::note_used(thread_record& me, phase_cost const& c, std::uint32_
 {
     constexpr std::array measures{cost::objects, cost::bytes, cost::peak};
     std::array<counter*, measures.size()> buckets{};
-    for (std::size_t i = 0; i < measures.size(); ++i)
-        if ((buckets[i] = bucket_for(me, measures[i], of(c, measures[i]))) == nullptr)
+    for (std::size_t i = 0; i < measures.size(); ++i) {
+        buckets[i] = bucket_for(me, measures[i], of(c, measures[i]));
+        if (buckets[i] == nullptr)
             return false;
+    }
     for (std::size_t i = 0; i < measures.size(); ++i) {
         std::uint64_t const amount = of(c, measures[i]);
         cost_row::sum_and_max& figure = (*row_)[measures[i]];
