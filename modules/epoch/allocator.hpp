@@ -411,7 +411,7 @@ private:
     mutable atomic<std::uint64_t> frees_published_{0};   // the largest count that any snapshot returned
     bool strict_;
     void* self_ = this;
-    void* front_ = static_cast<void*>(&self_);
+    void* front_ = reinterpret_cast<void*>(&self_);
 };
 
 }

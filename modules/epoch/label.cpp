@@ -97,8 +97,10 @@ std::uint32_t label_registry::add_further(shared_text::packed const& words) noex
 {
     lock_guard const guard{lock_};
     further_names* all = further_.load(std::memory_order_relaxed);
-    if (all == nullptr && (all = heap_->make_private<further_names>()) != nullptr)
-        further_.store(all, std::memory_order_release);
+    if (all == nullptr) {
+        all = heap_->make_private<further_names>();
+        further_.store(all, std::memory_order_release);   // null, if there is no memory
+    }
     if (all != nullptr) {
         std::atomic<std::uint16_t>& slot = all->slot_of(words);
         if (std::uint32_t const n = slot.load(std::memory_order_relaxed); n != 0)

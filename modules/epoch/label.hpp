@@ -70,7 +70,7 @@ private:
 
     /// The further names, by number and by hash. Private: what is published is never read back.
     struct further_names {
-        static constexpr std::size_t slots = 2 * most_further_labels;
+        static constexpr std::size_t slots = std::size_t{2} * most_further_labels;
         static constexpr std::uint32_t block = label_page::capacity;
         using names = std::array<shared_text, block>;
 

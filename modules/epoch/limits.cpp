@@ -26,13 +26,12 @@ extern "C++" {
 
 over_limit::over_limit(kind of, std::string_view label, std::string_view heap, std::uint64_t asked, std::uint64_t held,
                        std::uint64_t limit, bool marked) noexcept
-    : of_{of}, asked_{asked}, held_{held}, limit_{limit}, label_{}, text_{}
+    : of_{of}, asked_{asked}, held_{held}, limit_{limit}
 {
     label = label.empty() ? "unlabeled" : label.substr(0, sizeof label_ - 1);
-    std::copy(label.begin(), label.end(), label_);
+    std::ranges::copy(label, label_);
     auto const bytes = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
-    // A heap's name may be longer than the text.
-    auto const name = static_cast<int>(std::min<std::size_t>(heap.size(), 63));
+    heap = heap.substr(0, 63);   // it may be longer than the text
     if (marked)
         std::snprintf(
             text_, sizeof text_,
@@ -51,7 +50,7 @@ over_limit::over_limit(kind of, std::string_view label, std::string_view heap, s
         std::snprintf(text_, sizeof text_,
                       "tslab: the phases of the heap \"%.*s\" hold %llu bytes, and %llu more for \"%s\" would exceed "
                       "its limit of %llu",
-                      name, heap.data(), bytes(held), bytes(asked), label_, bytes(limit));
+                      static_cast<int>(heap.size()), heap.data(), bytes(held), bytes(asked), label_, bytes(limit));
 }
 }
 

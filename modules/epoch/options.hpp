@@ -48,8 +48,8 @@ private:
     std::uint64_t asked_;
     std::uint64_t held_;
     std::uint64_t limit_;
-    char label_[32];
-    char text_[224];
+    char label_[32]{};
+    char text_[224]{};
 };
 }
 

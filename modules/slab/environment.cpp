@@ -88,7 +88,9 @@ std::optional<std::size_t> word_in_environment(variable v, std::array<std::strin
     if (at != words.end())
         return static_cast<std::size_t>(at - words.begin());
     std::array<char, 80> expected{};
-    std::snprintf(expected.data(), expected.size(), "%s, %s or %s", words[0].data(), words[1].data(), words[2].data());
+    auto const [a, b, c] = words;
+    std::snprintf(expected.data(), expected.size(), "%.*s, %.*s or %.*s", static_cast<int>(a.size()), a.data(),
+                  static_cast<int>(b.size()), b.data(), static_cast<int>(c.size()), c.data());
     refuse(v, value, expected.data());
     return std::nullopt;
 }

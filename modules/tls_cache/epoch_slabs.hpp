@@ -243,7 +243,7 @@ struct alignas(64) epoch_slabs {
     std::uint64_t drop_sampled(thread_record* me, thread_cache const* l) noexcept
         __attribute__((requires_capability(lock)));
     /// The cache `l` is exclusive no longer.
-    void disown_sampled(thread_cache const& l) noexcept __attribute__((requires_capability(lock)));
+    void disown_sampled(thread_cache const& l) const noexcept __attribute__((requires_capability(lock)));
 
     /// Recycles every listed slab and frees every large allocation, live or not. Returns the number of objects that
     /// were live. A slab that another thread has claimed is marked empty, and that thread recycles it.
@@ -325,7 +325,7 @@ private:
     /// Releases the lock and takes it again, so that a thread that waits for it can proceed. Returns the share of the
     /// patience that this used.
     [[nodiscard]] int wait_for_others() noexcept __attribute__((requires_capability(lock)));
-    [[nodiscard]] void* share_sampled(thread_cache const* of, unsigned bin, profiled_site& at) noexcept
+    [[nodiscard]] void* share_sampled(thread_cache const* of, unsigned bin, profiled_site& at) const noexcept
         __attribute__((requires_capability(lock)));
     [[nodiscard]] slab_meta* first_partial_for(unsigned bin, thread_record const& me) const noexcept
         __attribute__((requires_capability(lock)));

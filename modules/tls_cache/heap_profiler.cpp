@@ -49,7 +49,7 @@ double weight_of(std::uint64_t bytes, std::uint64_t interval) noexcept
 {
     return 1 / -std::expm1(-static_cast<double>(std::max<std::uint64_t>(bytes, 1)) / static_cast<double>(interval));
 }
-std::uint64_t rounded(double x) noexcept { return static_cast<std::uint64_t>(x + 0.5); }
+std::uint64_t rounded(double x) noexcept { return static_cast<std::uint64_t>(std::llround(x)); }
 
 }
 

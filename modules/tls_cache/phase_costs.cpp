@@ -41,12 +41,10 @@ void epoch_slabs::end_phase(reclaim_result& done) const noexcept
 bool label_costs::note_used(thread_record& me, std::uint32_t place, std::uint64_t objects, std::uint64_t bytes,
                             std::uint64_t peak) noexcept
 {
-    counter* of_objects = nullptr;
-    counter* of_bytes = nullptr;
-    counter* of_peak = nullptr;
-    if ((of_objects = bucket_for(me, cost::objects, objects)) == nullptr ||
-        (of_bytes = bucket_for(me, cost::bytes, bytes)) == nullptr ||
-        (of_peak = bucket_for(me, cost::peak, peak)) == nullptr) [[unlikely]]
+    counter* const of_objects = bucket_for(me, cost::objects, objects);
+    counter* const of_bytes = bucket_for(me, cost::bytes, bytes);
+    counter* const of_peak = bucket_for(me, cost::peak, peak);
+    if (of_objects == nullptr || of_bytes == nullptr || of_peak == nullptr) [[unlikely]]
         return false;
     of_objects->add();
     of_bytes->add();

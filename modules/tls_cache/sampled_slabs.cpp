@@ -45,7 +45,7 @@ std::byte* address_of(slab_meta const& subslab, unsigned bin, unsigned slot) noe
 
 /// Allocates a slot of a slab that has sampled objects already.
 // Modelled: tests/models/sampled.pml, step share_sampled
-void* epoch_slabs::share_sampled(thread_cache const* of, unsigned bin, profiled_site& at) noexcept
+void* epoch_slabs::share_sampled(thread_cache const* of, unsigned bin, profiled_site& at) const noexcept
 {
     constexpr int most = 16;   // slabs to look at
     int left = most;
@@ -136,7 +136,7 @@ live_count epoch_slabs::live_sampled_of(thread_cache const& l) const noexcept
     return all;
 }
 
-void epoch_slabs::disown_sampled(thread_cache const& l) noexcept
+void epoch_slabs::disown_sampled(thread_cache const& l) const noexcept
 {
     for (slab_meta const* s = sampled.front(); s != nullptr; s = s->next)
         if (sampled_slots* const slots = heap->profiler().slots_of(*s); slots->cache == &l)
