@@ -203,7 +203,8 @@ struct alignas(64) thread_record {
     void count_reclaimed(reclaim_result const& done) noexcept;
 
     /// Counts a phase that the thread ended, of the label with that number; `place`: the source place that entered it. In a
-    /// fork-exclusion section. What finds no memory, or finds it locked by a thread that may be interrupted, is counted as dropped. Only for the record's thread.
+    /// fork-exclusion section. A phase for which there is no memory, or which finds it locked by a thread that may be
+    /// interrupted, is counted as dropped. Only for the record's thread.
     [[gnu::always_inline]] inline void note_phase(std::uint32_t label, phase_cost const& c,
                                                   std::uint32_t place) noexcept
     {
