@@ -124,7 +124,7 @@ void find_epoch_leaks(examination& x, std::vector<leak> const& leaks)
               evidence_of(reported),
               "Look at the place that entered: every epoch_domain::enter needs its exit on every way out, and an "
               "epoch_scope or "
-              "epoch_resource has to end. If the phase is meant to last, name its label in "
+              "epoch_resource has to end. If the phase is meant to last, name its label by --long-lived, or in "
               "doctor_thresholds::long_lived.");
     }
 }

@@ -107,9 +107,10 @@ void examine_holdings(examination& x)
                    " of live ", "objects: ", g.slabs_cached, " cached slabs, ", g.free_resident_pages,
                    " free pages, and empty slabs of open "
                    "epochs."),
-            "Call allocator::trim after a peak, or allocator::close on the phase that caused it. With "
-            "reclaim_policy::eager every "
-            "close gives pages back, with reclaim_policy::never none does.");
+            "Call allocator::trim after a peak, or, for a heap that falls idle, set "
+            "allocator_options::background_purge "
+            "(TSLAB_BACKGROUND_PURGE=1): while threads use the heap, what they do not need goes by itself. With "
+            "reclaim_policy::eager every close gives pages back, with reclaim_policy::never none does.");
     std::uint64_t const heap = g.committed_bytes + g.metadata_bytes;
     std::uint64_t const rest = g.rss_bytes - std::min(g.rss_bytes, heap);
     if (heap >= x.limits.rss_heap_floor && rest >= x.limits.rss_rest_floor &&

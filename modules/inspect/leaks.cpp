@@ -20,6 +20,8 @@ std::string holding_text(leak const& l)
 {
     if (l.held_bytes == 0)
         return "holds nothing";
+    if (!l.live_known)
+        return joined("holds ", bytes_text(l.held_bytes));
     if (l.live_objects == 0)
         return joined("holds ", bytes_text(l.held_bytes), " without a live object");
     return joined("holds ", bytes_text(l.held_bytes), " with ", counted(l.live_objects, "live object", "live objects"));
@@ -28,7 +30,7 @@ std::string holding_text(leak const& l)
 // A duration from a file may be any number; a NaN must not break the order.
 double sane(double seconds) noexcept { return seconds >= 0 ? seconds : 0; }
 
-leak leak_of(epoch_stats const& e, std::uint64_t page_size)
+leak leak_of(epoch_stats const& e, snapshot const& s)
 {
     leak l;
     l.epoch = e.index;
@@ -48,7 +50,8 @@ leak leak_of(epoch_stats const& e, std::uint64_t page_size)
         l.missing_exits = std::max<std::uint64_t>(e.enters > e.exits ? e.enters - e.exits : 0, e.refcount);
     l.live_objects = e.live_objects;
     l.live_bytes = e.live_bytes;
-    l.held_bytes = held_by(e, page_size);
+    l.live_known = s.live_known;
+    l.held_bytes = held_by(e, s.page_size);
     l.entered_at = e.opened_at;
     return l;
 }
@@ -141,7 +144,7 @@ std::vector<leak> find_leaks(snapshot const& s, double older_than_seconds)
         bool const remains = e.lifecycle == lifecycle::closing && e.refcount == 0 && e.live_objects != 0 &&
                              e.closing_seconds >= older_than_seconds;
         if (held || remains)
-            found.push_back(leak_of(e, s.page_size));
+            found.push_back(leak_of(e, s));
     }
     std::ranges::sort(found, [](leak const& a, leak const& b) {
         return std::tie(b.held_bytes, b.age_seconds, a.epoch) < std::tie(a.held_bytes, a.age_seconds, b.epoch);

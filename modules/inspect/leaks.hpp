@@ -27,6 +27,7 @@ struct leak {
     std::uint64_t live_bytes = 0;
     std::uint64_t held_bytes = 0;   ///< of its slabs and large pages
     source_entry entered_at;        ///< the place of the oldest enter without an exit
+    bool live_known = true;         ///< false: live_objects and live_bytes are 0 because they are not known
 
     /// For how long a domain has been inside: entered_seconds; in a snapshot without that figure, age_seconds.
     [[nodiscard]] double inside_seconds() const noexcept { return entered_seconds > 0 ? entered_seconds : age_seconds; }

@@ -265,8 +265,14 @@ BOOST_AUTO_TEST_CASE(leaks_and_findings_end_with_1)
     BOOST_TEST(contains(tool({"leaks", "--stdin"}, to_json(quiet())).out, "1 younger"));
     answer const a = tool({"leaks", "--stdin"}, to_json(with_leak()));
     BOOST_TEST(a.code == 1);
-    for (char const* const part : {"refcount 1", "1 exit missing for 16 min", "saved.hpp:"})
+    for (char const* const part : {"refcount 1", "1 exit missing for 16 min", "saved.hpp:", "ages are up to "})
         BOOST_TEST(contains(a.out, part), a.out);
+    tslab::snapshot unknown = with_leak();   // as of a process that is gone
+    BOOST_TEST(contains(tool({"leaks", "--stdin", "--json"}, to_json(unknown)).out, "live object"));
+    unknown.live_known = false;
+    std::string const said = tool({"leaks", "--stdin", "--json"}, to_json(unknown)).out;
+    BOOST_TEST(contains(said, R"("live_known":false)"), said);
+    BOOST_TEST(!contains(said, "live object"), said);
     BOOST_TEST(tool({"leaks", "--stdin", "--older-than", "1h"}, to_json(with_leak())).code == 0);
     BOOST_TEST(tool({"leaks", "--stdin", "--older-than", "soon"}, to_json(with_leak())).code == 2);
     BOOST_TEST(tool({"doctor", "--stdin"}, to_json(quiet())).code == 0);

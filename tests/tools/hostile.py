@@ -147,6 +147,31 @@ class Identity(unittest.TestCase):
             self.assertEqual(answer.returncode, 3)
             self.assertEqual(answer.stderr, "tslab: no such process or file: order-service; did you mean orders-service?\n")
 
+    def test_a_file_that_cannot_be_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            answer = run("stats", folder)
+            self.assertEqual((answer.returncode, answer.stderr), (3, f"tslab: {folder} is a directory\n"))
+            if ROOT:
+                os.chmod(folder, 0o755)
+                path = os.path.join(folder, "private.stats")
+                with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii"):
+                    pass
+                program = shutil.copy(programs.tslab, folder)   # where the other user may run it
+                os.chmod(program, 0o755)
+                answer = subprocess.run([program, "stats", path], capture_output=True, timeout=60, text=True, check=False, user=65534, group=65534,
+                                        extra_groups=[])
+                self.assertEqual((answer.returncode, answer.stderr), (3, f"tslab: {path}: Permission denied\n"))
+
+    def test_earlier_snapshots_of_another_process(self):
+        with Holder("one") as one, Holder("two") as two, tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "before.json")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(run("stats", str(one.pid), "--json").stdout)
+            self.assertIn(run("doctor", str(one.pid), "--before", path).returncode, (0, 1))
+            answer = run("doctor", str(two.pid), "--before", path)
+            self.assertEqual(answer.returncode, 2)
+            self.assertIn("has no heap of this process", answer.stderr)
+
     def test_looking_opens_no_pipe(self):
         """A reader more would keep a writer from noticing that all of them went."""
         with tempfile.TemporaryDirectory() as folder:

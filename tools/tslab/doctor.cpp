@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
+#include "tslab/escape.hpp"
 #include "tslab/heaps.hpp"
 #include "tslab/style.hpp"
 #include <algorithm>
@@ -55,6 +56,14 @@ void examine(doctor_options const& o, invocation& i)
     auto const from = o.from.open(i);
     std::vector<snapshot> const before = earlier(o, *from);
     std::vector<snapshot> const now = from->read(true);
+    if (!o.before.empty()) {
+        bool any = false;
+        for (std::size_t n = 0; n < now.size(); ++n)
+            any = any || same_heap(before, now, n) != nullptr;
+        if (!any)
+            throw failure{outcome::usage, escaped(o.before) + " has no heap of this process: --before takes an earlier "
+                                                              "snapshot of the same one"};
+    }
     doctor_thresholds limits;
     limits.long_lived = o.long_lived;
     if (!o.older_than.empty()) {

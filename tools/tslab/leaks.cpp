@@ -43,7 +43,7 @@ std::string json_of(snapshot const& s, leak const& l, label_stacks& stacks)
         .member("domain_enters", l.enters)
         .member("domain_exits", l.exits);
     j.member("missing_exits", l.missing_exits).member("live_objects", l.live_objects);
-    j.member("live_bytes", l.live_bytes).member("held_bytes", l.held_bytes);
+    j.member("live_known", l.live_known).member("live_bytes", l.live_bytes).member("held_bytes", l.held_bytes);
     j.key("entered_at").open('{').member("file", l.entered_at.file).member("line", l.entered_at.line);
     j.member("function", l.entered_at.function).close('}').member("sentence", l.sentence());
     if (stacks.sampled(s))
@@ -110,6 +110,9 @@ void print_leaks(leaks_options const& o, invocation& i)
         if (std::size_t const younger = find_leaks(s, 0).size() - found.size(); younger != 0)
             i.out << "; " << younger << " younger than " << duration_text(seconds) << " (--older-than 0s shows them)";
         i.out << '\n';
+        if (!from->live())
+            i.out << "  ages are up to " << clock_text(s.timestamp_ns)
+                  << ", when this was taken or the process last gave a sign of life\n";
         for (leak const& l : found)
             print_leak(i, s, l, stacks);
         print_unknown(i, s.global);

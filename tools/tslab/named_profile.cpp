@@ -106,7 +106,9 @@ void demand_samples(std::vector<heap_profile> const& all, std::string const& nam
     for (heap_profile const& p : all)
         if (p.interval_bytes != 0 || !p.stacks.empty())
             return;
-    throw failure{outcome::no_target, name + " takes no samples of allocations: sampling is off"};
+    throw failure{outcome::no_target, name +
+                                          " takes no samples of allocations: sampling is off. Start it with "
+                                          "TSLAB_PROFILE_INTERVAL=524288, or set allocator_options::profile_interval"};
 }
 
 named_profile with_names(heap_profile profile, symbolizer& by)

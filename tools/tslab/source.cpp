@@ -7,7 +7,9 @@
 #include "tslab/suggestion.hpp"
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <istream>
@@ -246,7 +248,12 @@ std::unique_ptr<source> open_number(std::string const& what)
 
 std::unique_ptr<source> open_file(std::string const& path)
 {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored))
+        throw failure{outcome::no_target, escaped(path) + " is a directory"};
     std::ifstream file{path, std::ios::binary};
+    if (!file && errno != ENOENT)
+        throw failure{outcome::no_target, escaped(path) + ": " + std::strerror(errno)};
     if (!file)
         throw failure{outcome::no_target, "no such process or file: " + escaped(path)};
     int const first = file.peek();

@@ -3,8 +3,10 @@
 #include "tslab/style.hpp"
 #include "tslab/escape.hpp"
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
+#include <ctime>
 #include <ostream>
 import tslab;
 
@@ -41,6 +43,15 @@ std::string grouped(std::uint64_t n)
     for (std::size_t i = digits.size(); i > 3;)
         digits.insert(i -= 3, 1, ',');
     return digits;
+}
+
+std::string clock_text(std::uint64_t timestamp_ns)
+{
+    auto const seconds = static_cast<std::time_t>(timestamp_ns / 1'000'000'000);
+    std::tm broken_down{};
+    std::array<char, 16> text{};
+    localtime_r(&seconds, &broken_down);
+    return {text.data(), std::strftime(text.data(), text.size(), "%H:%M:%S", &broken_down)};
 }
 
 std::string rate_text(double per_second)

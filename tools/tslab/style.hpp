@@ -23,6 +23,9 @@ enum class paint : std::uint8_t { none, bold, dim, red, yellow, green, cyan };
 /// "850 ns", "12.3 us", "4.0 ms", "1.5 s": as the summary has it.
 [[nodiscard]] std::string ns_text(std::uint64_t ns);
 
+/// "16:21:31", the local time of a moment in nanoseconds since 1970.
+[[nodiscard]] std::string clock_text(std::uint64_t timestamp_ns);
+
 /// "1,234" from 1,000 on, "12.3" below.
 [[nodiscard]] std::string rate_text(double per_second);
 

@@ -6,7 +6,6 @@
 #include "tslab/style.hpp"
 #include "tslab/terminal.hpp"
 #include <array>
-#include <ctime>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -56,15 +55,6 @@ step step_of(snapshot const* before, snapshot const& now)
     s.closes = gained(b.epoch_closes, a.epoch_closes);
     s.madvise_bytes = gained(b.madvise_bytes, a.madvise_bytes);
     return s;
-}
-
-std::string clock_text(std::uint64_t timestamp_ns)
-{
-    auto const seconds = static_cast<std::time_t>(timestamp_ns / 1'000'000'000);
-    std::tm broken_down{};
-    std::array<char, 16> text{};
-    localtime_r(&seconds, &broken_down);
-    return {text.data(), std::strftime(text.data(), text.size(), "%H:%M:%S", &broken_down)};
 }
 
 std::string json_of(step const& s)
