@@ -55,6 +55,8 @@ check_text 'C++ by make and pkg-config' '^in C\+\+: 4900 letters in a phase, .*:
 check_text 'the program links the package' 'libtslab\.so\.0 => /(usr/)?lib/[^ ]*libtslab\.so\.0' ldd program
 check 'C by make and pkg-config' make -s program_c
 check_text 'the C program' '^in C: 100 live objects, then 0' ./program_c
+check 'C by the names of the original' make -s temporal
+check_text 'that program' "^by the specification's names: 100 live objects, then 0" ./temporal
 check 'C, statically' make -s -B program_c PKG_CONFIG_FLAGS=--static LDFLAGS=-static
 check_text 'the static C program' '^in C: 100 live objects, then 0' ./program_c
 check_text 'pkg-config knows the version' "^$(dpkg-query -W -f '${Version}' libtslab-dev | sed 's/-.*//')\$" pkg-config --modversion tslab
