@@ -293,10 +293,7 @@ public:
     [[nodiscard]] inline segment_part const& published() const noexcept { return published_; }
     /// Makes a stats page in the segment; in private memory when the segment has no room; null if there is no memory at
     /// all.
-    template <class T> [[nodiscard]] T* make_stats_page() noexcept
-    {
-        return with_segment_bytes(published_.make<T>());
-    }
+    template <class T> [[nodiscard]] T* make_stats_page() noexcept { return with_segment_bytes(published_.make<T>()); }
     /// The same for a close: null also if another thread, which may be interrupted, keeps the memory locked.
     template <class T> [[nodiscard]] T* make_stats_page_briefly() noexcept
     {
