@@ -3,6 +3,7 @@
 //
 // Interleavings around limits: threads that reserve the last pages below one, frees that give pages back, a close, and a limit that is
 // set meanwhile. A count is never above a limit, and in the end every count is 0.
+#include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
