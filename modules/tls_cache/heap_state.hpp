@@ -291,8 +291,7 @@ public:
     [[nodiscard]] inline heap_stats_page& stats() const noexcept { return stats_; }
     [[nodiscard]] inline segment_part& published() noexcept { return published_; }
     [[nodiscard]] inline segment_part const& published() const noexcept { return published_; }
-    /// Makes a stats page in the segment; in private memory when the segment has no room; null if there is no memory at
-    /// all.
+    /// Makes a stats page in the segment, or in private memory when that has no room; null if there is no memory.
     template <class T> [[nodiscard]] T* make_stats_page() noexcept { return with_segment_bytes(published_.make<T>()); }
     /// The same for a close: null also if another thread, which may be interrupted, keeps the memory locked.
     template <class T> [[nodiscard]] T* make_stats_page_briefly() noexcept
