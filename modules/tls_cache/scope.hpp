@@ -98,7 +98,8 @@ inline bool thread_cache::keep_used_bins(thread_record& me) noexcept
     if (kept)
         for (used = used_bins_ & ~retainable_bins; used != 0; used &= used - 1) {
             auto const bin = static_cast<unsigned>(std::countr_zero(used));
-            if (!(kept = can_retain(bin)))
+            kept = can_retain(bin);
+            if (!kept)
                 break;
             keep_bin(bin, class_of_bin(bin), me, sums);
         }
