@@ -378,12 +378,13 @@ std::uint64_t epoch_resource::release() noexcept
 
 // Scopes. They are here so that the begin and the end of a resource are part of theirs.
 
-// The own resource is made by a placement, and not by an initializer of its own: compilers differ in whether they end a member of a
-// union that an initializer has made when the constructor throws.
+// The own resource is made in the constructors' bodies: compilers differ in whether a member of a union that an initializer has
+// made is ended when the constructor throws.
 
-/// Makes the own resource's domain, which it has entered, the thread's current one; ends the resource if that throws.
+/// Guards the own resource: makes its domain, which it has entered, the thread's current one. Ends it if that throws.
 [[gnu::always_inline]] void epoch_scope::push_own()
 {
+    resource_ = &own_;
     try {
         own_.domain().push();
     } catch (...) {
@@ -393,14 +394,14 @@ std::uint64_t epoch_resource::release() noexcept
 }
 
 epoch_scope::epoch_scope(allocator& heap, std::string_view label, std::source_location at)
-    : resource_{::new(&own_) epoch_resource{heap, resource_options{.label = label}, at}}
 {
+    ::new (&own_) epoch_resource{heap, resource_options{.label = label}, at};
     push_own();
 }
 
 epoch_scope::epoch_scope(allocator& heap, resource_options const& o, std::source_location at)
-    : resource_{::new(&own_) epoch_resource{heap, o, at}}
 {
+    ::new (&own_) epoch_resource{heap, o, at};
     push_own();
 }
 
