@@ -22,6 +22,8 @@
 
 using support::fill;
 using support::free_all;
+using support::kib;
+using support::mib;
 using support::on_other_thread;
 using tslab::epoch_resource;
 using tslab::epoch_scope;
@@ -29,9 +31,6 @@ using tslab::over_limit;
 using tslab::page_bytes;
 
 namespace {
-
-constexpr std::size_t kib = 1024;
-constexpr std::size_t mib = 1024 * kib;
 
 std::uint64_t held_by(tslab::allocator& heap, tslab::epoch_id e)
 {

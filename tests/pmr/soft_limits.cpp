@@ -18,14 +18,13 @@
 
 using support::fill;
 using support::free_all;
+using support::kib;
+using support::mib;
 using support::on_other_thread;
 using tslab::epoch_scope;
 using tslab::over_limit;
 
 namespace {
-
-constexpr std::size_t kib = 1024;
-constexpr std::size_t mib = 1024 * kib;
 
 struct told {
     tslab::allocator* heap = nullptr;

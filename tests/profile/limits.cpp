@@ -16,19 +16,18 @@
 #include <unistd.h>
 #include <vector>
 
-#include "../pmr/fill.hpp"
 #include "counted_pages.hpp"
+#include "fill.hpp"
 #include "profiled.hpp"
 
 using namespace profiled;
 using support::fill;
 using support::free_all;
+using support::kib;
+using support::mib;
 using tslab::epoch_scope;
 
 namespace {
-
-constexpr std::size_t kib = 1024;
-constexpr std::size_t mib = 1024 * kib;
 
 /// A heap with a limit, of which one object in `interval` bytes is sampled, and what must be true of it.
 struct limited {

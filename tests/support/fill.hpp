@@ -12,6 +12,9 @@
 
 namespace support {
 
+inline constexpr std::size_t kib = 1024;
+inline constexpr std::size_t mib = 1024 * kib;
+
 /// Allocates objects of `bytes` until a limit refuses one; returns how many there were.
 inline std::vector<void*> fill(std::pmr::memory_resource& r, std::size_t bytes,
                                std::optional<tslab::over_limit>* why = nullptr)
