@@ -123,8 +123,22 @@ public:
     std::atomic<stages> stage{running};    ///< moving, held: requests do not end but stay where they have most memory
     std::atomic<std::uint64_t> still{0};   ///< requests that are held,
     std::array<std::atomic<std::uint64_t>, routes.size()> objects{};   ///< and what those hold, by their own count
+    std::atomic<std::uint64_t> connections{
+        0};   ///< being served; a client has its answer before its request is destroyed
 
 private:
+    /// Counts itself for as long as it lives.
+    class counted {
+    public:
+        explicit counted(std::atomic<std::uint64_t>& count) : count_{count} { ++count_; }
+        ~counted() { --count_; }
+        counted(counted const&) = delete;
+        counted& operator=(counted const&) = delete;
+
+    private:
+        std::atomic<std::uint64_t>& count_;
+    };
+
     awaitable<void> accept()
     {
         for (;;)
@@ -135,6 +149,7 @@ private:
     /// connection, the answer and its operation in the request's.
     awaitable<void> talk(socket peer)
     {
+        counted const connection{connections};
         std::pmr::unsynchronized_pool_resource own;
         std::pmr::string line{&own};
         auto const in_own_memory = [&own] { return tslab::bind_memory(&own, asio::deferred); };
@@ -223,6 +238,14 @@ bool attribution_is_right(tslab::allocator const& heap, server const& of, std::s
     return right;
 }
 
+/// Ends the clients, and waits until the server has ended their requests too.
+void end(std::vector<std::jthread>& clients, server const& of)
+{
+    clients.clear();
+    while (of.connections != 0)
+        std::this_thread::sleep_for(1ms);
+}
+
 /// Drives the server, holds one request of each client, and lets them end. Returns whether all was as it should be.
 bool load(server& s, tslab::allocator const* heap, settings const& with)
 {
@@ -236,7 +259,7 @@ bool load(server& s, tslab::allocator const* heap, settings const& with)
                 heap != nullptr ? "tslab" : "malloc", static_cast<double>(served) / with.load,
                 static_cast<double>(s.moved) * 100 / static_cast<double>(std::max<std::uint64_t>(served, 1)));
     stop = true;
-    clients.clear();
+    end(clients, s);
     if (heap == nullptr)
         return true;
     // Now one request of each client, at rest after it has been on several threads.
@@ -251,7 +274,7 @@ bool load(server& s, tslab::allocator const* heap, settings const& with)
         std::this_thread::sleep_for(1ms);
     bool right = attribution_is_right(*heap, s, with.clients) && (with.threads == 1 || s.moved != 0);
     s.stage = server::running;
-    clients.clear();
+    end(clients, s);
     right = right && heap->snapshot().global.live_objects == 0 && heap->leaks(0s).empty();
     std::puts(right ? "and nothing is left" : "WRONG");
     return right;
