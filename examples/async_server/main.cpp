@@ -123,8 +123,7 @@ public:
     std::atomic<stages> stage{running};    ///< moving, held: requests do not end but stay where they have most memory
     std::atomic<std::uint64_t> still{0};   ///< requests that are held,
     std::array<std::atomic<std::uint64_t>, routes.size()> objects{};   ///< and what those hold, by their own count
-    std::atomic<std::uint64_t> connections{
-        0};   ///< being served; a client has its answer before its request is destroyed
+    std::atomic<std::uint64_t> connections{0};   ///< that it serves; a client has its answer before its request ends
 
 private:
     /// Counts itself for as long as it lives.
