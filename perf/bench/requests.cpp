@@ -80,6 +80,26 @@ private:
     place& memory_;
 };
 
+/// A scope around nothing, an operation each.
+class empty_scope_worker final : public worker {
+public:
+    empty_scope_worker(setting const&, std::string_view, place& memory, unsigned) : memory_{memory} {}
+
+    std::uint64_t turn() override
+    {
+        for (unsigned i = 0; i < scopes; ++i) {
+            opaque(memory_.enter(false));
+            memory_.leave();
+        }
+        return scopes;
+    }
+
+private:
+    static constexpr unsigned scopes = 256;
+
+    place& memory_;
+};
+
 constexpr pattern patterns[] = {
     {.name = "request",
      .about = "a scope around 200 objects of 8 to 768 bytes, freed one by one",
@@ -95,6 +115,7 @@ constexpr pattern patterns[] = {
      .about = "a scope around eight objects of eight sizes, freed one by one",
      .make = make_alike<scope_worker>,
      .phases = true},
+    {.name = "scope_empty", .about = "a scope around nothing", .make = make_alike<empty_scope_worker>, .phases = true},
 };
 
 }

@@ -5,8 +5,15 @@ import dataclasses
 
 from . import figures
 
-SPECIAL = {"fifo_100k": 0.60, "request": 0.80, "server": 0.80}   # with one thread
-AGAINST_MONOTONIC = ("request_windout", "scope_8")
+# The time of a pattern, at most so many times that of the best peer, by whether the peer checks what is freed.
+CROSSING = ("scatter", "larson", "cross_thread_free", "producer_consumer")
+PLAIN = ("pair", "lifo_1k", "fifo_1k", "random_1k", "locality", "hotspot", "kernel")
+MOST_PLAIN, WORST_PLAIN, MOST_CROSSING, MOST_OF_OTHERS = 1.15, 1.25, 1.3, 1.0
+MOST_CROSSING_CHECKED, MOST_CHECKED = 1.0, 0.7
+SPECIAL = {"fifo_100k": 0.60}   # with one thread
+AGAINST_MONOTONIC = {"request_windout": 1.0, "scope_8": 0.7}
+EMPTY_SCOPE, MOST_PAIRS = ("scope_empty", 1), 8
+WORST_TAIL, MOST_LONGER_TAILS = 2.0, 14 / 84
 OWN_LATENCY = ("fifo_1m_touched", 1)
 MOST_P50, MOST_P99 = 8, 24   # nanoseconds
 MOST_CAS_RETRIES, MOST_LOCK_CONTENTION = 0.0037, 0.075
@@ -34,35 +41,75 @@ def title(case):
     return f"{case[0]} x{case[1]}"
 
 
-def speed(table):
+def is_plain(pattern):
+    return pattern in PLAIN or pattern.startswith("sizes/")
+
+
+def most_time(case):
+    """Against peers that check nothing."""
+    if case[1] == 1 and case[0] in SPECIAL:
+        return SPECIAL[case[0]]
+    return MOST_PLAIN if is_plain(case[0]) else MOST_CROSSING if case[0] in CROSSING else MOST_OF_OTHERS
+
+
+def compared(table, among):
+    """(case, ratio, detail) of each case with 1, 2 or 16 threads that tslab and one of these peers can run."""
     for case in table.cases:
-        if case[1] not in (1, 2, 16):
-            continue
-        most = SPECIAL.get(case[0], 1.0) if case[1] == 1 else 1.0
-        best, value = table.best_peer(case, "ns_per_op_median")
         ours = table.value(case, "tslab", "ns_per_op_median")
-        if ours is None:
+        if case[1] not in (1, 2, 16) or case[0] == EMPTY_SCOPE[0] or ours is None:
             continue
+        best, value = table.best_peer(case, "ns_per_op_median", among=among)
         detail = f"{ours:.1f} ns" + (f" against {value:.1f} ns of {best}" if best else "")
-        yield Bar(f"time of {title(case)}", table.ratio(case), most, detail)
+        yield case, table.ratio(case, among=among), detail
 
 
-def monotonic(table):
-    for case in table.cases:
-        if case[0] in AGAINST_MONOTONIC and case[1] == 1:
-            ours, theirs = (table.value(case, n, "ns_per_op_median") for n in ("tslab", "monotonic-heap"))
-            detail = f"{ours:.1f} ns against {theirs:.1f} ns" if ours and theirs else ""
-            yield Bar(f"time of {title(case)} against monotonic-heap", figures.ratio(ours, theirs), 1.0, detail)
+def speed(table):
+    plain = []
+    for case, ratio, detail in compared(table, table.general):
+        if case[0] == "scope_8":   # what it is against is a buffer of its own, not a malloc without scopes
+            continue
+        yield Bar(f"time of {title(case)}", ratio, most_time(case), detail)
+        if is_plain(case[0]) and ratio is not None:
+            plain.append((ratio, title(case)))
+    if plain:
+        yield Bar("time of the slowest plain row", max(plain)[0], WORST_PLAIN, max(plain)[1])
+
+
+def protected(table):
+    if not table.checking:
+        return
+    for case, ratio, detail in compared(table, table.checking):
+        most = MOST_CROSSING_CHECKED if case[0] in CROSSING else MOST_CHECKED
+        yield Bar(f"time of {title(case)} against those that check frees", ratio, most, detail)
+
+
+def scopes(table):
+    for pattern, most in AGAINST_MONOTONIC.items():
+        case = (pattern, 1)
+        if case not in table.cases:
+            continue
+        ours, theirs = (table.value(case, n, "ns_per_op_median") for n in ("tslab", "monotonic-heap"))
+        detail = f"{ours:.1f} ns against {theirs:.1f} ns" if ours and theirs else ""
+        yield Bar(f"time of {title(case)} against monotonic-heap", figures.ratio(ours, theirs), most, detail)
+    empty, pair = (table.value(case, "tslab", "ns_per_op_median") for case in (EMPTY_SCOPE, ("pair", 1)))
+    if empty is not None and pair is not None:
+        yield Bar("time of an empty scope in pairs", figures.ratio(empty, pair), MOST_PAIRS, f"{empty:.1f} ns and {pair:.1f} ns")
 
 
 def tails(table):
+    rows = longer = 0
     for case in table.cases:
         ours = table.value(case, "tslab", "p999_ns")
         if case[1] not in (1, 16) or ours is None:
             continue
         best, value = table.best_peer(case, "p999_ns")
+        ratio = table.ratio(case, "p999_ns")
         detail = f"{ours:.0f} ns" + (f" against {value:.0f} ns of {best}" if best else "")
-        yield Bar(f"p99.9 of {title(case)}", table.ratio(case, "p999_ns"), 1.0, detail)
+        yield Bar(f"p99.9 of {title(case)}", ratio, WORST_TAIL, detail)
+        rows += ratio is not None
+        longer += ratio is not None and ratio > 1
+    if rows:
+        yield Bar("rows whose p99.9 is longer than the best peer's", longer / rows, MOST_LONGER_TAILS, f"{longer} of {rows}")
 
 
 def above_base(row):
@@ -108,7 +155,7 @@ def absolute(table):
 
 
 def judge(table):
-    return [bar for part in (speed, monotonic, tails, memory, absolute) for bar in part(table)]
+    return [bar for part in (speed, protected, scopes, tails, memory, absolute) for bar in part(table)]
 
 
 def as_line(bar):

@@ -125,26 +125,27 @@ def make_rows(results):
 
 
 class Table:
-    """Rows by pattern, threads and contender, and who the general-purpose peers are."""
+    """Rows by pattern, threads and contender, and who the general-purpose peers are: those that check what is freed stand apart."""
 
-    def __init__(self, rows, general):
+    def __init__(self, rows, general, checking=()):
         self.rows = {(r["pattern"], r["threads"], r["contender"]): r for r in rows}
         self.general = list(general)
+        self.checking = list(checking)
         self.cases = list(dict.fromkeys((r["pattern"], r["threads"]) for r in rows))
 
     def value(self, case, contender, field):
         return self.rows.get((*case, contender), {}).get(field)
 
-    def best_peer(self, case, field, of=None):
-        """(name, value) of the general-purpose peer with the least value, (None, None) if there is none. `of` makes the
-        value of a row, where it is no field."""
+    def best_peer(self, case, field, of=None, among=None):
+        """(name, value) of the peer with the least value among those given, or else of those that check nothing; (None, None) if there
+        is none. `of` makes the value of a row, where it is no field."""
         values = []
-        for name in self.general:
+        for name in self.general if among is None else among:
             row = self.rows.get((*case, name))
             value = None if row is None else of(row) if of else row.get(field)
             if value is not None:
                 values.append((value, name))
         return (min(values)[1], min(values)[0]) if values else (None, None)
 
-    def ratio(self, case, field="ns_per_op_median"):
-        return ratio(self.value(case, "tslab", field), self.best_peer(case, field)[1])
+    def ratio(self, case, field="ns_per_op_median", among=None):
+        return ratio(self.value(case, "tslab", field), self.best_peer(case, field, among=among)[1])

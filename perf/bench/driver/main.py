@@ -54,7 +54,7 @@ def main(arguments, root):
             return fail(f"plots need matplotlib, which is not there ({error}): script/bootstrap installs it")
     others = machine.Others()
     try:
-        everyone, notes = contenders.all_contenders(chosen.peer)
+        everyone, notes = contenders.all_contenders(chosen.peer, protected=chosen.protected_peer if chosen.protected else None)
         everyone = choose(everyone, chosen.contenders)
         run = runner.Runner(program, chosen)
         patterns = run.patterns()
@@ -64,7 +64,7 @@ def main(arguments, root):
     everyone = [c for c in everyone if c.name not in run.out]
     names = [c.name for c in everyone]
     rows = figures.make_rows(results)
-    made = figures.Table(rows, [c.name for c in everyone if c.general])
+    made = figures.Table(rows, [c.name for c in everyone if c.general], [c.name for c in everyone if c.checks])
     about = machine.describe(everyone, chosen, arguments, others.share())
     notes += run.notes + left_out(patterns, everyone)
 

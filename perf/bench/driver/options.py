@@ -52,7 +52,7 @@ def peer(text):
     try:
         return contenders.parse_peer(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error).removeprefix("--peer ")) from None
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def parse(arguments):
@@ -73,6 +73,10 @@ def parse(arguments):
     p.add_argument("--seconds", type=between(0.001, 3600, float), metavar="S", help="a throughput run [0.1; 0.03 with --quick]")
     p.add_argument("--peer", type=peer, action="append", default=[], metavar="NAME=PATH",
                    help="another malloc, a shared library; may be given several times")
+    p.add_argument("--protected", action="store_true",
+                   help="also against allocators that check what is freed: scudo, and those of --protected-peer")
+    p.add_argument("--protected-peer", type=peer, action="append", default=[], metavar="NAME=PATH",
+                   help="such a malloc, a shared library; may be given several times; says --protected too")
     p.add_argument("--json", metavar="FILE", help="write all figures")
     p.add_argument("--markdown", metavar="FILE", help="write the table")
     p.add_argument("--plots", metavar="DIR", help="draw plots, PNG")
@@ -88,6 +92,7 @@ def parse(arguments):
         p.error(f"no such kind: {', '.join(unknown)}")
     if chosen.contention and "throughput" not in chosen.kinds:
         p.error("--contention is about throughput: --kinds must have it")
+    chosen.protected = chosen.protected or bool(chosen.protected_peer)
     chosen.threads = chosen.threads or (list(CONTENTION_THREADS) if chosen.contention else [1, 16] if chosen.quick else [1, 2, 16])
     chosen.rounds = chosen.rounds or (1 if chosen.tiny else 3 if chosen.quick else 5)
     chosen.seconds = chosen.seconds or (0.001 if chosen.tiny else 0.03 if chosen.quick else 0.1)

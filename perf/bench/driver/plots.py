@@ -15,7 +15,8 @@ matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spin
 MARKERS = {"tslab": ("D", "#c0392b"), "glibc": ("o", "#7f8c8d"), "jemalloc": ("s", "#2980b9"), "tcmalloc": ("^", "#27ae60"),
            "mimalloc": ("v", "#8e44ad"), "unsynchronized": ("x", "#d35400"), "synchronized": ("+", "#f0b27a"),
            "monotonic-stack": ("1", "#16a085"), "monotonic-heap": ("2", "#73c6b6"), "snmalloc": ("p", "#b7950b"),
-           "mimalloc3": ("d", "#e056a0")}
+           "mimalloc3": ("d", "#e056a0"), "scudo": ("s", "#2980b9"), "snmalloc-checks": ("p", "#b7950b"),
+           "mimalloc3-secure": ("d", "#e056a0")}
 OTHERS = [("P", "#2c3e50"), ("X", "#784212"), ("*", "#5d6d7e"), ("<", "#ca6f1e"), (">", "#117a65"), ("h", "#1b2631")]
 
 
@@ -108,6 +109,8 @@ def memory(table, names, threads):
 
 
 def draw(table, names, folder):
+    safe = [name for name in names if name == "tslab" or name in table.checking]
+    names = [name for name in names if name not in table.checking]
     for threads in sorted({case[1] for case in table.cases}):
         cases = [case for case in table.cases if case[1] == threads]
         what = {
@@ -120,6 +123,13 @@ def draw(table, names, folder):
             figure = dots(table, names, cases, field, title, axis, lambda case, f=field: table.best_peer(case, f)[1])
             if figure is not None:
                 save(figure, folder, f"{kind}-{threads}")
+        if table.checking:
+            field = "ns_per_op_median"
+            figure = dots(table, safe, cases, field, f"Time of an operation with checked frees, {counted(threads)}",
+                          "relative to the best other allocator that checks frees; left is faster",
+                          lambda case: table.best_peer(case, field, among=table.checking)[1])
+            if figure is not None:
+                save(figure, folder, f"protected-{threads}")
         figure = memory(table, names, threads)
         if figure is not None:
             save(figure, folder, f"memory-{threads}")

@@ -26,13 +26,23 @@ def mebibytes(value):
 
 def throughput(table, names):
     """(header, lines): ns per operation of every contender, and tslab's ratio."""
-    header = ["pattern", "threads", *names, "spread", "best peer", "ratio"]
+    return against(table, names, table.general, "best peer")
+
+
+def protected(table, names):
+    """The same of tslab and those that check what is freed; no line without one of them."""
+    header, lines = against(table, [n for n in names if n == "tslab" or n in table.checking], table.checking, "best of them")
+    return header, [line for line in lines if line[-1] != "-"]
+
+
+def against(table, names, among, title):
+    header = ["pattern", "threads", *names, "spread", title, "ratio"]
     lines = []
     for case in table.cases:
         row = table.rows.get((*case, "tslab"))
-        best, _ = table.best_peer(case, "ns_per_op_median")
+        best, _ = table.best_peer(case, "ns_per_op_median", among=among)
         lines.append([case[0], str(case[1]), *(number(table.value(case, n, "ns_per_op_median")) for n in names),
-                      percent(figures.spread(row)) if row else "-", best or "-", times(table.ratio(case))])
+                      percent(figures.spread(row)) if row else "-", best or "-", times(table.ratio(case, among=among))])
     return header, lines
 
 
@@ -94,7 +104,10 @@ def by_pattern(table):
 
 def parts(table, names, contended=False):
     """(title, header, lines) of each table that has something to say; `contended` adds the one of contention."""
-    made = [("Nanoseconds of processor time for one operation, median of the rounds", *throughput(table, names)),
+    unchecked = [n for n in names if n not in table.checking]
+    made = [("Against allocators that check what is freed: nanoseconds of processor time for one operation, median of the rounds",
+             *protected(table, names)),
+            ("Nanoseconds of processor time for one operation, median of the rounds", *throughput(table, unchecked)),
             ("Latency of a single allocation or deallocation of tslab, nanoseconds", *latency(table)),
             ("Resident memory, MiB", *memory(table, names))]
     if contended:

@@ -32,31 +32,57 @@ def tell(judged):
 
 
 class Bars(unittest.TestCase):
-    def test_a_row_must_not_be_slower_than_the_best_peer(self):
-        self.assertTrue(speeds("pair", 1, 10, 10)["time of pair x1"])
-        self.assertFalse(speeds("pair", 1, 10.1, 10)["time of pair x1"])
-        self.assertTrue(speeds("pair", 16, 10, 10)["time of pair x16"])
+    def test_a_bar_of_time_is_that_of_the_kind_of_pattern(self):
+        for pattern, threads, most in (("pair", 1, 11.5), ("sizes/64K", 16, 11.5), ("larson", 2, 13), ("server", 1, 10),
+                                       ("fifo_100k", 1, 6), ("fifo_100k", 2, 10)):
+            name = f"time of {pattern} x{threads}"
+            self.assertTrue(speeds(pattern, threads, most, 10)[name])
+            self.assertFalse(speeds(pattern, threads, most + 0.1, 10)[name])
 
-    def test_some_patterns_have_a_higher_bar_with_one_thread(self):
-        self.assertTrue(speeds("fifo_100k", 1, 6, 10)["time of fifo_100k x1"])
-        self.assertFalse(speeds("fifo_100k", 1, 6.1, 10)["time of fifo_100k x1"])
-        self.assertFalse(speeds("server", 1, 8.1, 10)["time of server x1"])
-        self.assertTrue(speeds("server", 2, 9.9, 10)["time of server x2"])
+    def test_no_plain_row_may_be_much_slower(self):
+        found = speeds("pair", 1, 10, 10, rows=[row("kernel", 2, "tslab", ns_per_op_median=13),
+                                                row("kernel", 2, "glibc", ns_per_op_median=10)])
+        self.assertFalse(found["time of the slowest plain row"])
+        self.assertTrue(speeds("pair", 1, 12.5, 10)["time of the slowest plain row"])
+        self.assertNotIn("time of the slowest plain row", speeds("server", 1, 10, 10))
 
-    def test_scopes_are_also_held_against_a_monotonic_buffer(self):
-        other = row("scope_8", 1, "monotonic-heap", ns_per_op_median=5)
+    def test_those_that_check_frees_have_bars_of_their_own(self):
+        def against(pattern, ours):
+            rows = [row(pattern, 1, name, ns_per_op_median=value) for name, value in (("tslab", ours), ("glibc", 1), ("scudo", 10))]
+            judged = bars.judge(figures.Table(rows, ["glibc"], ["scudo"]))
+            return {bar.name: bar.met for bar in judged}[f"time of {pattern} x1 against those that check frees"]
+        self.assertTrue(against("pair", 7))
+        self.assertFalse(against("pair", 7.1))
+        self.assertTrue(against("larson", 10))
+        self.assertFalse(against("larson", 10.1))
+        self.assertFalse(any("check frees" in name for name in speeds("pair", 1, 1, 10)))
+
+    def test_scopes_are_also_held_against_a_monotonic_buffer_and_pairs(self):
+        other = row("scope_8", 1, "monotonic-heap", ns_per_op_median=8)
         found = speeds("scope_8", 1, 6, 10, rows=[other])
-        self.assertTrue(found["time of scope_8 x1"])
+        self.assertNotIn("time of scope_8 x1", found)
         self.assertFalse(found["time of scope_8 x1 against monotonic-heap"])
+        for ours, met in ((80, True), (81, False)):
+            found = judge(row("scope_empty", 1, "tslab", ns_per_op_median=ours), row("pair", 1, "tslab", ns_per_op_median=10))
+            self.assertEqual(found["time of an empty scope in pairs"], met)
+            self.assertNotIn("time of scope_empty x1", found)
 
     def test_without_a_peer_there_is_no_verdict(self):
         self.assertIsNone(judge(row("pair", 1, "tslab", ns_per_op_median=5))["time of pair x1"])
 
     def test_tails_are_judged_with_1_and_16_threads(self):
         for threads, judged in ((1, True), (2, False), (16, True)):
-            found = judge(row("pair", threads, "tslab", p999_ns=50), row("pair", threads, "glibc", p999_ns=40))
+            found = judge(row("pair", threads, "tslab", p999_ns=81), row("pair", threads, "glibc", p999_ns=40))
             self.assertEqual(f"p99.9 of pair x{threads}" in found, judged)
             self.assertFalse(found.get(f"p99.9 of pair x{threads}"))
+
+    def test_one_tail_in_six_may_be_longer(self):
+        def found(longer):
+            return judge(*(row(f"sizes/{i}", 1, name, p999_ns=50 if name == "glibc" else 51 if i < longer else 50)
+                           for i in range(6) for name in ("tslab", "glibc")))
+        self.assertTrue(found(1)["rows whose p99.9 is longer than the best peer's"])
+        self.assertFalse(found(2)["rows whose p99.9 is longer than the best peer's"])
+        self.assertTrue(found(2)["p99.9 of sizes/0 x1"])
 
     def test_what_stays_after_the_drain_is_counted_above_the_start(self):
         def drained(ours, theirs):

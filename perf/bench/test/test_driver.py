@@ -44,6 +44,7 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(["--rounds", "0"], "--rounds")
         self.assert_refused(["--peer", "nothing"], "NAME=PATH")
         self.assert_refused(["--peer", "a b=/x"], "letters")
+        self.assert_refused(["--protected-peer", "nothing"], "NAME=PATH")
         self.assert_refused(["--kinds", "speed"], "speed")
         self.assert_refused(["--patterns", ","], "--patterns")
         self.assert_refused(["--json", "/no/such/folder/x.json"], "cannot write")
@@ -84,6 +85,23 @@ class Contenders(unittest.TestCase):
             with self.assertRaises(ValueError):
                 contenders.all_contenders([("glibc", library.name)], folders=())
 
+    def test_peers_that_check_frees_stand_apart_and_only_when_asked_for(self):
+        self.assertFalse(options.parse([]).protected)
+        with tempfile.TemporaryDirectory() as folder:
+            old, new = (pathlib.Path(folder, f"llvm-{n}.so") for n in (9, 19))
+            old.touch()
+            new.touch()
+            self.assertTrue(options.parse(["--protected-peer", f"safe={old}"]).protected)
+            scudo = f"{folder}/llvm-*.so"
+            found, _ = contenders.all_contenders([], (), [("safe", str(old))], scudo)
+            self.assertEqual([(c.name, c.preload) for c in found if c.checks], [("scudo", str(new)), ("safe", str(old))])
+            self.assertEqual([c.name for c in found if c.general], ["glibc"])
+            self.assertFalse(any(c.checks for c in contenders.all_contenders([], ())[0]))
+            _, missing = contenders.all_contenders([], (), [], f"{folder}/none-*.so")
+            self.assertIn("libclang-rt-19-dev", missing[-1])
+            with self.assertRaises(ValueError):
+                contenders.all_contenders([], (), [("scudo", str(old))], scudo)
+
     def test_the_version_of_a_built_library_is_that_of_its_sources(self):
         with tempfile.TemporaryDirectory() as folder:
             sources, build = pathlib.Path(folder, "sources"), pathlib.Path(folder, "build")
@@ -106,6 +124,8 @@ class Contenders(unittest.TestCase):
         self.assertIn("given back", contenders.why_not(everyone["monotonic-stack"], PLAIN))
         self.assertIn("other", contenders.why_not(everyone["unsynchronized"], CROSSING))
         self.assertIsNone(contenders.why_not(everyone["synchronized"], CROSSING))
+        self.assertIn("no scopes", contenders.why_not(everyone["glibc"], PHASES | {"name": "scope_empty"}))
+        self.assertIsNone(contenders.why_not(everyone["monotonic-heap"], PHASES | {"name": "scope_empty"}))
 
 
 class FakeRunner(runner.Runner):
@@ -168,6 +188,17 @@ class Tables(unittest.TestCase):
         self.assertEqual(lines, [["pair", "1", "2.0", "2.0", "-", "±50%", "glibc", "1.00"]])
         self.assertIn("| pair | 1 |", table.as_markdown(header, lines))
         self.assertEqual(len(table.as_text(header, lines).splitlines()), 2)
+
+
+    def test_those_that_check_frees_have_a_table_of_their_own(self):
+        rows = [{"pattern": pattern, "threads": 1, "contender": name, **dict.fromkeys(figures.FIELDS), "ns_per_op_median": value,
+                 "ns_per_op_min": value, "ns_per_op_max": value}
+                for pattern, name, value in (("pair", "tslab", 2.0), ("pair", "glibc", 4.0), ("pair", "scudo", 8.0), ("json", "tslab", 1.0))]
+        safe, plain = table.parts(figures.Table(rows, ["glibc"], ["scudo"]), ["tslab", "glibc", "scudo"])
+        self.assertEqual(safe[1:], (["pattern", "threads", "tslab", "scudo", "spread", "best of them", "ratio"],
+                                    [["pair", "1", "2.0", "8.0", "±0%", "scudo", "0.25"]]))
+        self.assertEqual([line[-1] for line in plain[2]], ["0.50", "-"])
+        self.assertNotIn("scudo", plain[1])
 
 
 def measured(threads, contender, **own):
