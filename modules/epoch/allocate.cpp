@@ -71,8 +71,14 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
     thread_record* const me = state_.record();
     profiled_site* const site = me != nullptr && state_.profiler().on() ? choose_profiled(*me, bytes, e) : nullptr;
     std::uint32_t const one_in = me != nullptr ? state_.sample_one_in() : 0;
+    // Here no operation ends whose end would look. A resource looks itself, when it has counted the object.
+    auto const looked = [me, owner](void* p) {
+        if (me != nullptr && owner == nullptr)
+            after_operation(*me);
+        return p;
+    };
     if (one_in == 0)
-        return take_large(bytes, alignment, e, owner, me, why, by_handle, site);
+        return looked(take_large(bytes, alignment, e, owner, me, why, by_handle, site));
     // A countdown that began at another rate, or while sampling was off, is cut to what this rate can choose.
     me->large_to_sample = std::min(me->large_to_sample, 2 * one_in - 1);
     if (--me->large_to_sample != 0)
@@ -83,7 +89,7 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
     timer.expect_wait();
     void* const p = take_large(bytes, alignment, e, owner, me, why, by_handle, site);
     me->note_allocation(timer.read());
-    return p;
+    return looked(p);
 }
 
 /// Counts a large allocation down to the next one that the heap profile samples. Returns the entry of the calling thread's

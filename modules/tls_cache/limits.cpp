@@ -161,8 +161,12 @@ void epoch_slabs::begin_counting(thread_cache* own) noexcept
         if (pages != 0)
             force(pages);
     }
-    if (own != nullptr && own->attached() == this && !own->counted_)
+    if (own == nullptr || own->attached() != this)
+        return;
+    if (!own->counted_)
         own->begin_counted(*this, false);
+    else if (count.pages() > count.limit() || count.pages() >= count.soft_limit())
+        own->flush_empty();   // what it retained was counted for the label or the heap, before the phase had this limit
 }
 
 void epoch_slabs::end_counting(thread_cache* l) noexcept
@@ -202,18 +206,6 @@ void epoch_slabs::set_limit(std::uint64_t pages) noexcept
 {
     count.limit_.store(pages, std::memory_order_relaxed);
     stats.limit_bytes.store(pages == no_limit ? 0 : (pages << page_shift) + 1, std::memory_order_relaxed);
-}
-
-void epoch_slabs::set_soft_limit(std::uint64_t pages) noexcept { count.soft_.store(pages, std::memory_order_relaxed); }
-
-void epoch_slabs::look_at_soft_limit(thread_record& me) noexcept
-{
-    if (count.pages() < count.soft_limit() || count.told_.load(std::memory_order_relaxed) ||
-        count.told_.exchange(true, std::memory_order_relaxed)) [[likely]]
-        return;
-    me.apart.soft_of = this;
-    me.apart.soft_era = era.load(std::memory_order_relaxed);
-    me.flush_requested.store(true, std::memory_order_relaxed);   // leave() looks at this; the thread's own store
 }
 
 void epoch_slabs::note_refused(limit_refusal const& why, thread_record* me) noexcept
@@ -269,12 +261,13 @@ std::uint64_t thread_cache::owned_pages() const noexcept
 }
 
 /// Adds the owned slabs to the count of `home`: those that it retained, or took before the epoch was counted. `whatever`: even
-/// above a limit; else the empty ones go first where a limit would be exceeded.
+/// above a limit; else the empty ones go first where a limit would be exceeded or the soft limit reached, for whoever crosses
+/// that is to be told of it.
 void thread_cache::begin_counted(epoch_slabs& home, bool whatever) noexcept
 {
     counted_ = true;
     std::uint64_t const pages = owned_pages();
-    if (pages == 0 || (!whatever && !home.reserve(pages)))
+    if (pages == 0 || (!whatever && home.count.pages() + pages < home.count.soft_limit() && !home.reserve(pages)))
         return;
     if (!whatever) {
         counted_ = false;   // flush_empty gives nothing back that was not counted
@@ -368,52 +361,6 @@ slab_meta* thread_cache::find_at_hand(unsigned bin, thread_record& me, class_cou
     take_ownership(*s, bin);
     home.look_at_soft_limit(me);
     return first_subslab(*s, bin);
-}
-
-void thread_record::call_soft_limit_handler() noexcept
-{
-    epoch_slabs* const of = std::exchange(apart.soft_of, nullptr);
-    if (of == nullptr)
-        return;
-    heap_limits& limits = heap.limits();
-    soft_limit_event event;
-    shared_text::copy label;
-    soft_limit_handler handler = nullptr;
-    void* context = nullptr;
-    {
-        lock_guard const guard{limits.lock};
-        handler = limits.handler;
-        context = limits.context;
-    }
-    std::uint64_t const its_era = apart.soft_era;   // the handler may cross the limit of another phase
-    {
-        fork_exclusion const section{this};
-        lock_guard const guard{of->lock, of->site(this, no_class)};
-        if (!of->is_open(its_era) || !of->count.on())
-            return;
-        label = of->stats.label.read();
-        std::uint64_t const limit = of->count.limit();
-        event = {.heap = heap.name(),
-                 .label = label.view(),
-                 .index = of->index,
-                 .era = its_era,
-                 .held = of->count.pages() << page_shift,
-                 .soft_limit = of->count.soft_limit() << page_shift,
-                 .limit = limit != no_limit ? std::optional<std::size_t>{limit << page_shift} : std::nullopt};
-    }
-    counts[heap_event::soft_limit].add();
-    if (handler == nullptr)
-        return;
-    std::optional<std::size_t> const before = event.limit;
-    handler(event, context);
-    fork_exclusion const section{this};
-    lock_guard const guard{of->lock, of->site(this, no_class)};
-    if (!of->is_open(its_era) || !of->count.on())
-        return;
-    if (event.limit != before)
-        of->set_limit(limit_pages_of(event.limit));
-    if (event.fail)
-        of->mark_to_fail();
 }
 
 bool heap_limits::make_table(heap_state& of) noexcept

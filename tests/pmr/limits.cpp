@@ -56,6 +56,33 @@ std::uint64_t bytes_of(tslab::allocator& heap, tslab::epoch_id e)
 
 }
 
+BOOST_AUTO_TEST_CASE(slabs_retained_from_the_phase_before_are_within_the_limit)
+{
+    using way = void (*)(tslab::allocator&);
+    for (way const limit_more :
+         {way{[](tslab::allocator&) {}}, way{[](tslab::allocator& h) { h.set_limit("GET /join", 512 * mib); }}})
+        for (std::size_t const limit : {std::size_t{0}, 32 * kib})
+            for (std::optional<std::size_t> const of_heap :
+                 {std::optional<std::size_t>{}, std::optional<std::size_t>{1024 * mib}}) {
+                tslab::allocator heap{{.limit = of_heap}};
+                limit_more(heap);
+                {
+                    epoch_scope const scope{heap, {.label = "GET /join"}};
+                    std::vector<void*> all;
+                    for (int i = 0; i < 1100; ++i)
+                        all.push_back(scope.resource()->allocate(200));
+                    free_all(*scope.resource(), all, 200);
+                }
+                epoch_scope const scope{heap, {.label = "GET /join", .limit = limit}};
+                BOOST_TEST(held_by(heap, scope.epoch()) <= limit);
+                auto all = fill(*scope.resource(), 200);
+                BOOST_TEST(all.size() * 200 <= limit);
+                BOOST_TEST(held_by(heap, scope.epoch()) <= limit);
+                BOOST_TEST(held_by(heap, scope.epoch()) == bytes_of(heap, scope.epoch()));
+                free_all(*scope.resource(), all, 200);
+            }
+}
+
 BOOST_AUTO_TEST_CASE(a_phase_holds_its_limit_and_no_page_more)
 {
     tslab::allocator heap{{.name = "orders"}};

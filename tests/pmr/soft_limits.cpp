@@ -96,6 +96,54 @@ BOOST_AUTO_TEST_CASE(a_soft_limit_calls_its_handler_once_a_phase)
     BOOST_TEST(heap.snapshot().global.soft_limits == 5u);
 }
 
+BOOST_AUTO_TEST_CASE(slabs_retained_from_the_phase_before_do_not_put_the_call_off)
+{
+    for (std::optional<std::size_t> const of_heap :
+         {std::optional<std::size_t>{}, std::optional<std::size_t>{1024 * mib}}) {
+        tslab::allocator heap{{.limit = of_heap}};
+        told t{.heap = &heap};
+        heap.set_soft_limit_handler(&note, &t);
+        for (int i = 1; i <= 2; ++i) {
+            epoch_scope const scope{heap, {.label = "soft", .soft_limit = 8 * kib}};
+            std::vector<void*> all;
+            while (t.times < i && all.size() < 1100)
+                all.push_back(scope.resource()->allocate(200));
+            BOOST_TEST(t.times == i);
+            BOOST_TEST(all.size() * 200 <= 8 * kib);
+            while (all.size() < 1100)   // for the next phase to find
+                all.push_back(scope.resource()->allocate(200));
+            free_all(*scope.resource(), all, 200);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_large_allocation_calls_the_handler_however_it_is_made)
+{
+    tslab::allocator heap;
+    told t{.heap = &heap};
+    heap.set_soft_limit_handler(&note, &t);
+    {
+        epoch_scope const scope{heap, {.label = "malloc", .soft_limit = 64 * kib}};
+        void* const p = heap.malloc(300'000, scope.epoch());
+        BOOST_TEST(t.times == 1);
+        heap.free(p);
+    }
+    {
+        epoch_scope const scope{heap, {.label = "handle", .soft_limit = 64 * kib}};
+        tslab::handle h;
+        BOOST_TEST(heap.allocate(300'000, scope.epoch(), h) != nullptr);
+        BOOST_TEST(t.times == 2);
+        BOOST_TEST((heap.free(h) == tslab::free_result::ok));
+    }
+    {
+        epoch_scope const scope{heap, {.label = "resource", .soft_limit = 64 * kib}};
+        void* const p = scope.resource()->allocate(300'000);
+        BOOST_TEST(t.times == 3);
+        scope.resource()->deallocate(p, 300'000);
+    }
+    BOOST_TEST(heap.snapshot().global.soft_limits == 3u);
+}
+
 BOOST_AUTO_TEST_CASE(the_handler_raises_the_limit_or_has_the_phase_fail)
 {
     tslab::allocator heap;
