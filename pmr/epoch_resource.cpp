@@ -186,8 +186,8 @@ void* epoch_resource::allocate_class(unsigned c, refusal& why) noexcept
     thread_record* const me = heap().state().record();
     if (me != nullptr && (serial_ ? take_over() : domain_.on_own_thread())) {
         thread_cache* l = cache_.load(std::memory_order_relaxed);
-        if (l->key() != this_thread.key)
-            l = usable_cache(*me);
+        if (l->key() != this_thread.key)   // a signal handler is refused by the shared path
+            l = me->activity.load(std::memory_order_relaxed) == 0 ? usable_cache(*me) : nullptr;
         if (l != nullptr) {
             void* p = l->allocate(c);
             if (p == nullptr)
@@ -319,7 +319,7 @@ epoch_resource::allocate_elsewhere(std::size_t code) noexcept
 
 [[gnu::noinline]] void epoch_resource::deallocate_rare(void* p, std::size_t bytes, std::size_t alignment)
 {
-    bool const at_home = serial_ ? take_over() : domain_.on_own_thread();
+    bool at_home = serial_ ? take_over() : domain_.on_own_thread();
     thread_cache& l = *cache_.load(std::memory_order_relaxed);
     if (map_ == &empty_map) {
         if (at_home && &l != &no_cache)
@@ -328,8 +328,12 @@ epoch_resource::allocate_elsewhere(std::size_t code) noexcept
             heap().count_free();
         return;
     }
-    if (at_home && &l != &no_cache && l.key() == closed_key)
-        heap().flush_cache(epoch(), cache_);   // a closer revoked it
+    if (at_home && &l != &no_cache && l.key() == closed_key) {   // a closer revoked it
+        // In a signal handler the thread may be about to flush it itself, with the lock.
+        at_home = l.record()->activity.load(std::memory_order_relaxed) == 0;
+        if (at_home)
+            heap().flush_cache(epoch(), cache_);
+    }
     bool const holds_cache = at_home && cache_.load(std::memory_order_relaxed) == &l && &l != &no_cache;
     unsigned const c = std::has_single_bit(alignment) ? class_of(bytes, alignment) : large_class;
     if (c != large_class) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <set>
 
 #include "recorder.hpp"
@@ -31,6 +32,13 @@ void use_own()
     void* const p = of_handler->allocate(size);
     std::memset(p, 0x5a, size);
     of_handler->deallocate(p, size);
+}
+void use_own_if_admitted()
+{
+    try {
+        use_own();
+    } catch (std::bad_alloc const&) {   // and reported
+    }
 }
 [[maybe_unused]] void allocate_too() { given = shared_with_handler->allocate(size); }
 [[maybe_unused]] void free_too() { shared_with_handler->deallocate(given, size); }
@@ -63,6 +71,31 @@ BOOST_AUTO_TEST_CASE(a_handler_may_use_a_resource_of_its_own_after_every_instruc
     BOOST_TEST(live(heap) == 1U);
     BOOST_TEST(r.release() == 1U);
     BOOST_TEST(seen.count() == 0U);
+}
+
+// The thread leaves an operation during which another thread has trimmed the heap: it flushes its revoked caches, under the locks
+// of their epochs, the handler's among them.
+BOOST_AUTO_TEST_CASE(a_handler_whose_resource_is_being_flushed_is_refused_and_does_not_wait)
+{
+    recorder const seen;
+    tslab::allocator heap{{.name = "interrupted"}};
+    tslab::epoch_resource own{heap, {.label = "handler"}};
+    of_handler = &own;
+    void* const kept = own.allocate(size);
+    tslab::thread_record& me = *heap.state().record();
+    std::size_t n = 1;
+    for (bool interrupted = true; interrupted; n += 3 * stride) {
+        own.deallocate(own.allocate(size), size);
+        heap.free(heap.malloc(size, own.epoch()));   // a cache whose flush is asked for, in the same epoch
+        BOOST_REQUIRE(me.enter());
+        support::on_other_thread([&] { heap.trim(own.epoch()); });
+        interrupted = support::interrupted_after(n, use_own_if_admitted, [&] { me.leave(); });
+    }
+    BOOST_TEST(n > 100 * stride);
+    BOOST_TEST(seen.count() > 10U);
+    BOOST_TEST(seen.count() == seen.count(tslab::misuse::reentry));
+    own.deallocate(kept, size);
+    BOOST_TEST(live(heap) == 0U);
 }
 
 // What a sanitizer or a counter of lines adds is in the ways too.
