@@ -62,10 +62,10 @@ template <class Heap> std::vector<std::string> cost_label_names(Heap const& heap
     std::uint32_t const further =
         std::min(heap.stats().further_labels_used.load(std::memory_order_acquire), most_further_labels);
     names.resize(label_buckets + further);
-    heap.for_each_label_page([&](label_page const& page) {
-        for (std::uint32_t i = 0; i < label_page::capacity; ++i)
-            if (std::uint64_t const n = std::uint64_t{page.first} + i; n < further)
-                names[label_buckets + n] = page.names[i].read().view();
+    heap.for_each_further_names([&](std::uint32_t first, further_label_names const& of) {
+        for (std::uint32_t i = 0; i < of.size(); ++i)
+            if (std::uint64_t const n = std::uint64_t{first} + i; n < further)
+                names[label_buckets + n] = of[i].read().view();
     });
     return names;
 }

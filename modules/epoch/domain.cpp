@@ -101,6 +101,8 @@ void epoch_domain::exit()
 {
     if (!on_own_thread())
         return report_misuse(misuse::wrong_thread);
+    if (owned_ && depth_ == 1)
+        return report_misuse(misuse::not_entered);
     epoch_domain const* const innermost = current();
     switch (pop(false)) {
     case order::absent: report_misuse(misuse::not_entered); return;
@@ -119,7 +121,7 @@ void epoch_domain::exit()
     }
     epoch_domain const* const innermost = current();
     switch (pop(true)) {
-    case order::absent: report_misuse(misuse::not_entered); break;
+    case order::absent: report_misuse(misuse::not_entered); return false;
     case order::broken: report_misuse(misuse::scope_order, heap_->label_of(innermost->epoch_).view()); break;
     case order::kept: break;
     }

@@ -86,8 +86,8 @@ public:
         thread_details& mine = *this_thread.more;
         mine.scopes[mine.scope_count++] = {this, heap_->state().number(), label_id_};
     }
-    /// Undoes push at the end of a guard. A wrong order is reported, and corrected. Returns whether the calling thread
-    /// made the domain.
+    /// Undoes push at the end of a guard. A wrong order is reported, and corrected. Returns whether the exit is to be carried
+    /// out: the calling thread made the domain, and the guard's enter was not left by an exit of its own.
     inline bool pop_at_end() noexcept
     {
         if (this_thread.id() != thread_ || current() != this) [[unlikely]]
@@ -141,7 +141,8 @@ private:
           label_id_{opened.label_id},
           auto_close_{auto_close && !opened.shared},
           held_{true},
-          shared_{opened.shared}
+          shared_{opened.shared},
+          owned_{true}
     {
     }
 
@@ -155,6 +156,7 @@ private:
     bool held_ = false;        // the first enter found the epoch, so exits are carried out
     bool unentered_ = false;   // has opened an epoch and was never entered
     bool shared_ = false;
+    bool owned_ = false;   // the first enter is a resource's, whose end is its exit
 };
 
 }

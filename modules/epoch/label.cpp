@@ -76,9 +76,9 @@ bool label_registry::keep_further(further_names& all, std::uint32_t n, shared_te
         names = heap_->make_private<further_names::names>();
         if (names == nullptr)
             return false;
-        block.store(names, std::memory_order_relaxed);   // released with the first number in it
+        block.store(names, std::memory_order_release);   // a reader sees the zeroes
     }
-    if (further_page_ == nullptr || n - further_page_->first == label_page::capacity) {
+    if (n % label_page::capacity == 0) {
         auto* const page = heap_->make_stats_page<label_page>();
         if (page == nullptr || (heap_->published().is_published() && !heap_->published().is_published(page)))
             return false;
@@ -89,7 +89,7 @@ bool label_registry::keep_further(further_names& all, std::uint32_t n, shared_te
                                          std::memory_order_release);   // release: a reader sees `first` and `next`
     }
     (*names)[n % further_names::block].assign(words);
-    further_page_->names[n - further_page_->first].assign(words);
+    further_page_->names[n % label_page::capacity].assign(words);
     return true;
 }
 

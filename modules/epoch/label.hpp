@@ -58,6 +58,15 @@ public:
     /// The name of a number. Thread safe.
     [[nodiscard]] shared_text::copy name_of(std::uint32_t number) const noexcept;
 
+    /// Calls `visit(first, names)` for each block of further names, those of the numbers `count + first` and on. Thread safe.
+    template <class F> void for_each_further(F visit) const
+    {
+        further_names const* const all = further_.load(std::memory_order_acquire);   // pairs with add_further
+        for (std::uint32_t i = 0; all != nullptr && i < all->blocks.size(); ++i)
+            if (further_names::names const* const of = all->blocks[i].load(std::memory_order_acquire))
+                visit(i * further_names::block, *of);
+    }
+
     /// How often a new label had to share `other`, and how often a label was cut to 31 bytes.
     [[nodiscard]] inline std::uint64_t overflows() const noexcept { return overflows_.value(); }
     [[nodiscard]] inline std::uint64_t cut() const noexcept { return cut_.value(); }
@@ -72,7 +81,7 @@ private:
     struct further_names {
         static constexpr std::size_t slots = std::size_t{2} * most_further_labels;
         static constexpr std::uint32_t block = label_page::capacity;
-        using names = std::array<shared_text, block>;
+        using names = further_label_names;
 
         std::array<std::atomic<std::uint16_t>, slots> index{};   ///< number + 1 from 0; 0: none. Open addressing
         std::array<std::atomic<names*>, most_further_labels / block> blocks{};

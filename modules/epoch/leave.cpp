@@ -127,7 +127,7 @@ bool allocator::end_alone(epoch_id e, epoch_holder* holder, atomic<thread_cache*
     if (!state_.slabs().decays() || !state_.retains_slabs() ||
         me.retaining.load(std::memory_order_relaxed) >= thread_record::retaining_limit ||
         (counting && me.counts[heap_event::epoch_close].value() % stepping_counter::period == 0) ||
-        r.stats.large_count.load(std::memory_order_relaxed) != 0 || (l != nullptr && !l->keep_used(me)))
+        r.large_count.load(std::memory_order_relaxed) != 0 || (l != nullptr && !l->keep_used(me)))
         return false;
     std::uint64_t const now = tick_clock::stamp();
     phase_cost cost;
@@ -172,10 +172,10 @@ live_count allocator::end_resource(epoch_id e, epoch_holder* holder, bool close,
         leave_locked(r, me, holder, close, what == leftovers::leaked, under.done);
         if (r.era.load(std::memory_order_relaxed) == e.era) {   // leave_locked may have released the lock in between
             if (what == leftovers::dropped) {
-                if (r.slab_count != 0 || r.large_count != 0)
+                if (r.slab_count != 0 || r.large_count.load(std::memory_order_relaxed) != 0)
                     under.done.begin_work();
                 dropped += r.drop_all(me);
-            } else if (r.slab_count != 0 || r.large_count != 0) {
+            } else if (r.slab_count != 0 || r.large_count.load(std::memory_order_relaxed) != 0) {
                 leaked += r.live();
             }
         }

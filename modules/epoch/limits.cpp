@@ -71,19 +71,13 @@ template <class F> bool allocator::with_count(epoch_id e, F change)
     thread_record* const me = state_.record();
     fork_exclusion const section{me};
     epoch_record& r = record_of(e);
-    // A resource's own cache, if this is its thread; the slabs that it retained are counted before it uses them.
-    thread_cache* own = nullptr;
-    if (me != nullptr)
-        state_.for_each_cache(*me, [&](thread_cache& l) {
-            if (l.attached() == &r && l.key() == this_thread.key)
-                own = &l;
-        });
     lock_guard const guard{r.lock, r.site(me, no_class)};
     if (!r.is_open(e.era))
         return false;
     r.begin_counting(nullptr);
     change.operator()(r);
-    r.begin_counting(own);   // within the limit, if what the cache has is empty
+    if (me != nullptr)
+        r.begin_counting_caches_of(*me);
     return true;
 }
 

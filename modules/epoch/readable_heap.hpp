@@ -30,8 +30,9 @@ struct cache_visitor {
 struct cost_visitor {
     template <class Group> void operator()(cost_row const&, Group) const;
 };
-struct label_page_visitor {
-    void operator()(label_page const&) const;
+/// A visitor of `for_each_further_names`: the number of the first name, and the names.
+struct further_names_visitor {
+    void operator()(std::uint32_t first, further_label_names const&) const;
 };
 
 /// A heap that a snapshot or a map can be made of. What it returns may change from call to call while the heap is used, and need not be
@@ -50,7 +51,7 @@ concept readable_heap =
         h.for_each_thread(thread_visitor{});
         h.for_each_cache_at_work(cache_visitor{});
         h.for_each_cost_row(cost_visitor{});
-        h.for_each_label_page(label_page_visitor{});
+        h.for_each_further_names(further_names_visitor{});
         {
             h.thread_name(i)
         } -> std::same_as<std::string>;   // of the thread with that number in the system; may be empty

@@ -42,8 +42,8 @@ std::uint64_t largest_published(atomic<std::uint64_t>& published, std::uint64_t 
 /// A heap of this process, as `assemble` reads it.
 class own_heap {
 public:
-    own_heap(heap_state const& state, atomic<std::uint64_t>& frees_published)
-        : state_{state}, pins_{state}, frees_published_{frees_published}
+    own_heap(heap_state const& state, label_registry const& labels, atomic<std::uint64_t>& frees_published)
+        : state_{state}, labels_{labels}, pins_{state}, frees_published_{frees_published}
     {
         state.pages().for_each_run([this](unit_run r) { order_.add(r); });
     }
@@ -88,12 +88,7 @@ public:
                 visit(of.row(), [&of](cost c, std::size_t g) { return of.group(c, g); });
             });
     }
-    template <class F> void for_each_label_page(F visit) const
-    {
-        for (label_page const* p = stats().further_labels.load(std::memory_order_acquire); p != nullptr;
-             p = p->next.load(std::memory_order_relaxed))
-            visit(*p);
-    }
+    template <class F> void for_each_further_names(F visit) const { labels_.for_each_further(visit); }
 
     [[nodiscard]] std::string thread_name(std::uint32_t tid) const { return read_thread_name(::getpid(), tid); }
 
@@ -171,6 +166,7 @@ public:
 
 private:
     heap_state const& state_;
+    label_registry const& labels_;
     heap_state::pinned_units const pins_;   // the heap returns no units during the walk
     page_order order_;
     atomic<std::uint64_t>& frees_published_;
@@ -181,13 +177,13 @@ static_assert(readable_heap<own_heap>);
 
 tslab::snapshot allocator::snapshot(snapshot_options const& o) const
 {
-    own_heap heap{state_, frees_published_};
+    own_heap heap{state_, labels_, frees_published_};
     return assemble(heap, o);
 }
 
 heap_map allocator::map() const
 {
-    own_heap heap{state_, frees_published_};
+    own_heap heap{state_, labels_, frees_published_};
     return assemble_map(heap);
 }
 

@@ -82,12 +82,12 @@ public:
                     return copy_.at(row->buckets[static_cast<std::size_t>(c)][g].load(std::memory_order_relaxed));
                 });
     }
-    template <class F> void for_each_label_page(F visit) const
+    template <class F> void for_each_further_names(F visit) const
     {
         std::size_t left = copy_.bytes_used() / sizeof(label_page);
         for (label_page const* p = copy_.at(stats().further_labels.load(std::memory_order_relaxed));
              p != nullptr && left-- != 0; p = copy_.at(p->next.load(std::memory_order_relaxed)))
-            visit(*p);
+            visit(p->first, p->names);
     }
 
     [[nodiscard]] std::string thread_name(std::uint32_t tid) const

@@ -271,7 +271,7 @@ bool epoch_slabs::add_large(slab_meta& s, std::uint64_t for_era, thread_record* 
 bool epoch_slabs::try_drain() noexcept
 {
     if (state.load(std::memory_order_relaxed) != lifecycle::closing || caches != nullptr || slab_count != 0 ||
-        large_count != 0 || holds.load(std::memory_order_relaxed) != 0) {
+        large_count.load(std::memory_order_relaxed) != 0 || holds.load(std::memory_order_relaxed) != 0) {
         if (state.load(std::memory_order_relaxed) == lifecycle::closing &&
             closing_ns.load(std::memory_order_relaxed) == 0)
             set_closing_ns(now_ns_coarse());

@@ -70,10 +70,10 @@ struct alignas(64) epoch_slabs {
     // Guarded by lock; before the epoch is open, by the claim of the ring slot.
     thread_cache* caches = nullptr;   ///< attached caches, linked by next_ and prev_
     std::uint32_t cache_count = 0;
-    std::uint32_t slab_count = 0;   ///< on the lists below
-    std::uint32_t large_count = 0;
-    std::uint32_t being_purged = 0;   ///< listed slabs that purge_unused has claimed
-    std::uint32_t cost_label = 0;     ///< number of the label that costs are counted under
+    std::uint32_t slab_count = 0;           ///< on the lists below
+    atomic<std::uint32_t> large_count{0};   // changed under the lock
+    std::uint32_t being_purged = 0;         ///< listed slabs that purge_unused has claimed
+    std::uint32_t cost_label = 0;           ///< number of the label that costs are counted under
     phase_use use{};
     /// When the epoch was first seen CLOSING and not drained; 0: not yet. Written under the lock.
     atomic<std::uint64_t> closing_ns{0};
@@ -262,9 +262,11 @@ struct alignas(64) epoch_slabs {
     /// Gives back pages that the epoch holds no more.
     void give_counted(std::uint64_t pages) noexcept;
     /// Counts the epoch from now on: what it holds on its lists at once, what its caches hold when their threads next
-    /// take a slab, or when they are flushed; that of `own`, a cache of the calling thread or null, at once. No effect if
-    /// it is counted. Requires: the heap has a limit_table.
+    /// take a slab, or when they are flushed; that of `own`, a cache of the calling thread or null, at once: its empty slabs go
+    /// where they would exceed a limit. No effect else if it is counted. Requires: the heap has a limit_table.
     void begin_counting(thread_cache* own) noexcept __attribute__((requires_capability(lock)));
+    /// The same for all caches that the calling thread, whose record is `me`, uses: of its resource, and by raw calls.
+    void begin_counting_caches_of(thread_record& me) noexcept __attribute__((requires_capability(lock)));
     /// Ends the count of an epoch that holds nothing but the slabs of `l`, which is detached; null: nothing.
     [[gnu::cold]] void end_counting(thread_cache* l) noexcept;
     /// Moves the count to the account of the epoch's label.
@@ -301,12 +303,12 @@ struct alignas(64) epoch_slabs {
     /// Counts a large allocation that is added (1) or removed (-1).
     void note_large(int by, std::uint32_t pages) noexcept __attribute__((requires_capability(lock)))
     {
-        large_count += static_cast<std::uint32_t>(by);
+        std::uint32_t const count_now = large_count.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(by);
+        large_count.store(count_now, std::memory_order_relaxed);
         use.large_pages += by > 0 ? pages : 0U - pages;
         use.large_peak = std::max(use.large_peak, use.large_pages);
-        std::uint64_t const before = stats.large_pages.load(std::memory_order_relaxed);
-        stats.large_pages.store(by > 0 ? before + pages : before - pages, std::memory_order_relaxed);
-        stats.large_count.store(large_count, std::memory_order_relaxed);
+        stats.large_pages.store(use.large_pages, std::memory_order_relaxed);
+        stats.large_count.store(count_now, std::memory_order_relaxed);
     }
     /// Counts a slab that is removed from the lists.
     void unlist(unsigned bin) noexcept __attribute__((requires_capability(lock)))

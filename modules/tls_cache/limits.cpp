@@ -153,7 +153,7 @@ void epoch_slabs::give_counted(std::uint64_t pages) noexcept
 void epoch_slabs::begin_counting(thread_cache* own) noexcept
 {
     if (!count.on()) {
-        std::uint64_t pages = stats.large_pages.load(std::memory_order_relaxed);
+        std::uint64_t pages = use.large_pages;
         for (unsigned bin = 0; slab_count != 0 && bin < bin_count; ++bin)
             pages += std::uint64_t{listed[bin]} * bins[bin].pages;
         std::uint32_t const account = heap->limits().account_of(label_id.load(std::memory_order_relaxed));
@@ -167,6 +167,13 @@ void epoch_slabs::begin_counting(thread_cache* own) noexcept
         own->begin_counted(*this, false);
     else if (count.pages() > count.limit() || count.pages() >= count.soft_limit())
         own->flush_empty();   // what it retained was counted for the label or the heap, before the phase had this limit
+}
+
+void epoch_slabs::begin_counting_caches_of(thread_record& me) noexcept
+{
+    for (thread_cache* l = me.all_caches.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_)
+        if (l->record() == &me && (l->key() == this_thread.key || l->key() == era.load(std::memory_order_relaxed)))
+            begin_counting(l);   // else it is revoked, or lent to another thread's use of a serial resource
 }
 
 void epoch_slabs::end_counting(thread_cache* l) noexcept

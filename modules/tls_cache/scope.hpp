@@ -142,7 +142,7 @@ inline bool thread_cache::keep_used_bins(thread_record& me) noexcept
 {
     if (era.load(std::memory_order_relaxed) != of_era || state.load(std::memory_order_relaxed) != lifecycle::active ||
         holds.load(std::memory_order_relaxed) != 1 || caches != l || (l != nullptr && l->next_ != nullptr) ||
-        slab_count != 0 || large_count != 0)
+        slab_count != 0 || large_count.load(std::memory_order_relaxed) != 0)
         return false;
     if (count.on()) [[unlikely]]
         end_counting(l);

@@ -78,12 +78,13 @@ private:
 static_assert(sizeof(shared_text::packed) > shared_text::capacity);
 
 /// Names of labels that have no bucket, with successive numbers: costs alone tell them apart.
+using further_label_names = std::array<shared_text, 64>;
 struct label_page {
-    static constexpr std::uint32_t capacity = 64;
+    static constexpr std::uint32_t capacity = std::tuple_size_v<further_label_names>;
 
     atomic<label_page*> next{nullptr};   ///< made before this one
     std::uint32_t first = 0;             ///< number of the first name
-    std::array<shared_text, capacity> names;
+    further_label_names names;
 };
 
 /// The stats page of a thread cache. The figures of its bins are those of its last slow path.

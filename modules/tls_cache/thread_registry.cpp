@@ -84,8 +84,12 @@ void heavy_barrier() noexcept
         for (int tries = 0;
              !granted(os_call::barrier) || ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0;
              ++tries) {
-            if (tries == most_tries)
+            if (tries == most_tries) {
+                static constexpr std::string_view why = "tslab: the kernel refuses membarrier, which it granted when "
+                                                        "the first heap was made; going on would not be safe\n";
+                [[maybe_unused]] auto const written = ::write(STDERR_FILENO, why.data(), why.size());
                 std::abort();
+            }
             ::sched_yield();
         }
         return;

@@ -120,6 +120,42 @@ BOOST_AUTO_TEST_CASE(rule_07_domains_nest_beyond_32_re_enter_and_move_the_refcou
     BOOST_TEST(tslab::epoch_domain::current() == nullptr);
 }
 
+BOOST_AUTO_TEST_CASE(rule_07_an_exit_of_what_a_scope_or_a_resource_has_entered_is_one_too_many)
+{
+    recorder const seen;
+    tslab::allocator heap;
+    auto const refcount_of = [&heap](tslab::epoch_id e) { return stats_of(heap, e).refcount; };
+    {
+        tslab::epoch_scope const scope{heap, "own"};
+        tslab::epoch_id const e = scope.epoch();
+        scope.domain().exit();
+        BOOST_TEST(seen.count(misuse::not_entered) == 1U);
+        BOOST_TEST(refcount_of(e) == 1U);
+        BOOST_TEST(heap.is_active(e));
+        scope.resource()->deallocate(scope.resource()->allocate(100), 100);
+    }
+    BOOST_TEST(seen.count() == 1U);
+    tslab::epoch_resource r{heap, {.label = "shared"}};
+    r.domain().exit();
+    BOOST_TEST(seen.count(misuse::not_entered) == 2U);
+    {
+        tslab::epoch_scope const scope{r};
+        BOOST_TEST(r.domain().depth() == 2U);
+        r.domain().exit();   // the scope's enter: its end finds that
+        BOOST_TEST(r.domain().depth() == 1U);
+        r.domain().exit();
+        BOOST_TEST(seen.count(misuse::not_entered) == 3U);
+    }
+    BOOST_TEST(seen.count(misuse::not_entered) == 4U);
+    BOOST_TEST(seen.count() == 4U);
+    BOOST_TEST(r.domain().depth() == 1U);
+    BOOST_TEST(refcount_of(r.epoch()) == 1U);
+    BOOST_TEST(tslab::epoch_domain::current() == nullptr);
+    r.deallocate(r.allocate(100), 100);
+    for (auto const& e : heap.snapshot().epochs)
+        BOOST_TEST(e.refcount <= 1U);
+}
+
 BOOST_AUTO_TEST_CASE(rule_07_every_misuse_of_a_domain_is_reported_and_changes_nothing)
 {
     recorder seen;

@@ -6,6 +6,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <thread>
 #include <vector>
@@ -116,4 +118,22 @@ BOOST_AUTO_TEST_CASE(a_gone_epoch_is_not_labelled)
     BOOST_TEST(!heap.set_label(e, "x"));
     for (auto const& one : heap.snapshot().epochs)
         BOOST_TEST(one.label == "");
+}
+
+// Another process may write into the segment. It spoils figures, and nothing else.
+BOOST_AUTO_TEST_CASE(what_is_published_of_labels_is_not_read_back)
+{
+    tslab::allocator heap{{.cost_labels = 200}};
+    auto const phase = [&heap](int i) { tslab::epoch_scope const scope{heap, "label " + std::to_string(i)}; };
+    for (int i = 0; i < 20; ++i)
+        phase(i);
+    tslab::heap_stats_page& published = heap.state().stats();
+    published.further_labels.load()->first = 0x0100'0000;
+    published.further_labels.store(reinterpret_cast<tslab::label_page*>(std::uintptr_t{8}));
+    for (int i = 0; i < 150; ++i)   // more than a page of them
+        phase(i);
+    std::size_t found = 0;
+    for (tslab::phase_cost_stats const& of : heap.snapshot().phase_costs)
+        found += of.label.starts_with("label ") ? 1 : 0;
+    BOOST_TEST(found == 150U);
 }

@@ -5,9 +5,11 @@
 #define BOOST_TEST_MODULE malloc
 #include <boost/test/unit_test.hpp>
 
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <vector>
@@ -187,5 +189,28 @@ BOOST_AUTO_TEST_CASE(more_heaps_than_a_thread_remembers_work_side_by_side)
         heap->free(heap->malloc(100));
         BOOST_TEST(heap->snapshot().threads.size() == 1u);
         BOOST_TEST(heap->snapshot().global.live_objects == 0u);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_limit_set_on_an_open_epoch_holds_for_what_the_thread_has_retained_by_raw_calls)
+{
+    constexpr std::size_t size = 200;
+    constexpr std::size_t limit = 32 * 1024;
+    for (std::optional<std::size_t> const of_heap :
+         {std::optional<std::size_t>{}, std::optional{std::size_t{1} << 30U}}) {
+        tslab::allocator heap{{.limit = of_heap}};
+        tslab::epoch_scope const scope{heap, "GET /join"};
+        std::vector<void*> all(1100);
+        for (void*& p : all)
+            p = heap.malloc(size, scope.epoch());
+        for (void* const p : all)
+            heap.free(p);
+        BOOST_REQUIRE(heap.set_limit(scope.epoch(), limit));
+        std::size_t n = 0;
+        while (heap.malloc(size, scope.epoch()) != nullptr)
+            ++n;
+        BOOST_TEST(n * size <= limit);
+        BOOST_TEST(n > limit / size / 2);
+        scope.resource()->release();
     }
 }
