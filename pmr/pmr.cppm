@@ -28,3 +28,23 @@ import tslab.tls_cache;
 #include "escape.hpp"
 #include "stl_allocator.hpp"
 // clang-format on
+
+// What their signatures speak of and is defined below, so that `import tslab.pmr;` alone can name it.
+export namespace tslab {
+using tslab::check_mode;
+using tslab::error_handler;
+using tslab::free_result;
+using tslab::handle;
+using tslab::limit_kind;
+using tslab::live_count;
+using tslab::misuse;
+using tslab::misuse_report;
+using tslab::page_bytes;
+using tslab::reclaim_policy;
+using tslab::set_error_handler;
+using tslab::snapshot;
+using tslab::snapshot_options;
+using tslab::soft_limit_event;
+using tslab::soft_limit_handler;
+using tslab::stack_walk;
+}

@@ -95,7 +95,7 @@ public:
 
     /// Allocates `bytes` (0 counts as 1) in epoch `e`, aligned for any fundamental type. Returns null if the epoch is
     /// not ACTIVE or memory is out; the snapshot's counters distinguish the two. Constant time; no atomic
-    /// read-modify-write on the fast path.
+    /// read-modify-write on the fast path. A large allocation for which the heap grows is linear in its pages.
     [[nodiscard]] inline void* malloc(std::size_t bytes, epoch_id e) noexcept
     {
         refusal why{};

@@ -195,23 +195,29 @@ class open_files {
 public:
     open_files(pid_t pid, pid_t task) : folder_{folder_of(pid, task)}, mounts_{folder_} {}
 
-    /// Opens every file that may be a segment, and calls visit(descriptor). Returns the error if the files cannot be listed.
+    /// Opens every file that may be a segment, and calls visit(descriptor). Returns the error if the files cannot be listed, or one was
+    /// not opened since this process has too many.
     template <class F> int visit_candidates(F visit)
     {
+        int lacking = 0;
         bool const read = for_each_entry(folder_ + "/fd", [&](char const* name) {
             if (!number_in<unsigned>(name) || !may_be_segment(name))
                 return;
             // O_PATH does not open the file: opening a device may start it, and a pipe would gain a reader. The file is
             // examined and opened by this descriptor: the process may give its number to another file meanwhile.
             descriptor const place{::open((folder_ + "/fd/" + name).c_str(), O_PATH | O_CLOEXEC)};
+            if (place.number() < 0 && (errno == EMFILE || errno == ENFILE))
+                lacking = errno;
             if (place.number() < 0 || !is_local(place.number()) || !is_regular(place.number()))
                 return;
             // O_NONBLOCK: a lease on the file is not waited for.
             std::string const again = "/proc/self/fd/" + std::to_string(place.number());
             if (descriptor file{::open(again.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}; file.number() >= 0)
                 visit(std::move(file));
+            else if (errno == EMFILE || errno == ENFILE)
+                lacking = errno;
         });
-        return read ? 0 : errno;
+        return read ? lacking : errno;
     }
 
 private:

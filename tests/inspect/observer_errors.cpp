@@ -167,3 +167,27 @@ BOOST_AUTO_TEST_CASE(without_a_descriptor_to_spare_nothing_can_be_looked_into)
     BOOST_TEST((said == observe_fault::system));
     BOOST_TEST(text.starts_with("process " + std::to_string(::getpid()) + " cannot be looked into: "));
 }
+
+// With a few more it lists the files, and cannot open them: that is no process without a heap.
+BOOST_AUTO_TEST_CASE(with_too_few_descriptors_no_process_is_said_to_have_no_heap)
+{
+    tslab::allocator const heap{{.name = "there"}};
+    rlimit before{};
+    BOOST_REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    std::vector<observe_fault> said;
+    bool seen = false;
+    for (rlim_t most = 3; most < before.rlim_cur && !seen; ++most) {
+        rlimit const few{most, before.rlim_max};
+        BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+        try {
+            seen = !tslab::observer{::getpid()}.read().empty();
+        } catch (tslab::observe_error const& e) {
+            said.push_back(e.fault());
+        }
+        ::setrlimit(RLIMIT_NOFILE, &before);
+    }
+    BOOST_TEST(seen);
+    BOOST_TEST(said.size() >= 2U);
+    for (observe_fault const f : said)
+        BOOST_TEST((f == observe_fault::system));
+}

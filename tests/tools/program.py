@@ -7,6 +7,7 @@ import os
 import pty
 import random
 import re
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -54,6 +55,17 @@ class Saved(unittest.TestCase):
                 answer = subprocess.run([programs.tslab, *words], stdout=full, stderr=subprocess.PIPE, timeout=60)
                 self.one_error_line(answer, 2)
                 self.assertIn(b"No space left", answer.stderr)
+
+    def test_what_may_not_be_written(self):
+        for words in (["stats", self.busy, "--json"], ["report", self.busy, "--out", "FILE"]):
+            with tempfile.TemporaryDirectory() as folder:
+                to = os.path.join(folder, "out")
+                with open(to, "wb") as out:
+                    answer = subprocess.run([programs.tslab, *[to if word == "FILE" else word for word in words]], stdout=out,
+                                            stderr=subprocess.PIPE, timeout=60,
+                                            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)))
+                self.one_error_line(answer, 2)
+                self.assertIn(b"File too large", answer.stderr)
 
     def test_a_reader_that_went_away(self):
         for words in (["stats", self.busy, "--json"], ["man"]):

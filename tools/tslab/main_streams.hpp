@@ -31,6 +31,7 @@ struct main_streams {
     main_streams()
     {
         std::signal(SIGPIPE, SIG_IGN);
+        std::signal(SIGXFSZ, SIG_IGN);   // a file above its limit is an error that is said, as on a full disk
         keep_streams_taken();
     }
     [[nodiscard]] bool terminal() const noexcept { return isatty(STDOUT_FILENO) != 0; }

@@ -147,7 +147,8 @@ typedef enum tslab_refusal {
 } tslab_refusal;
 
 /* Allocates `bytes` (0 counts as 1) in the current epoch, aligned for any fundamental type. Returns null only if memory is out.
- * Constant time; no atomic read-modify-write on the fast path. */
+ * Constant time; no atomic read-modify-write on the fast path. A large allocation, above 65,536 bytes, for which the heap grows is
+ * linear in its size: 64 bytes are written for each page of 4 KiB. */
 TSLAB_API void* tslab_malloc(tslab_heap* heap, size_t bytes) TSLAB_NOEXCEPT;
 /* The same in epoch `e`. Returns null if the epoch is not ACTIVE or memory is out. */
 TSLAB_API void* tslab_malloc_in(tslab_heap* heap, size_t bytes, tslab_epoch e) TSLAB_NOEXCEPT;
