@@ -123,6 +123,7 @@ allocator::allocator(options const& o)
 {
     if (o.program_checks && !with_checks)
         note_unchecked();
+    report_misspelled_variables();
     state_.reserve_in_fork({&advance_lock_, &prepare_lock_, &labels_.lock_for_fork()});
     set_sampling(o.sampling);
     tick_clock::calibrate();
