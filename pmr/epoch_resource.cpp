@@ -118,19 +118,13 @@ inline bool has_limits(resource_options const& o) noexcept { return o.limit.has_
 
 void epoch_resource::report_leak(live_count const& leaked, std::uint32_t place) const noexcept
 {
-    // The heap's copy of the name: the library that made the resource may have been unloaded.
-    published_place const* const made_at = heap().state().places().text_of(place);
-    std::array<char, sizeof(published_place::file)> file{};
-    if (made_at != nullptr)
-        std::copy(made_at->file.begin(), made_at->file.end() - 1, file.begin());
     shared_text::copy const label = heap().label_of(epoch());
     heap().state().misused({.kind = misuse::leak,
                             .fatal = heap().strict(),
                             .epoch_label = label.view(),
                             .objects = leaked.objects,
-                            .bytes = leaked.bytes,
-                            .file = made_at != nullptr ? file.data() : nullptr,
-                            .line = made_at != nullptr ? made_at->line : 0});
+                            .bytes = leaked.bytes},
+                           place);
 }
 
 void epoch_resource::report_overlap(std::uint64_t other) const noexcept
@@ -303,7 +297,7 @@ epoch_resource::allocate_elsewhere(std::size_t code) noexcept
         return p;
     }
     if (why == refusal::closed)
-        throw epoch_closed{};
+        heap().throw_closed(epoch());
     throw_refused();
 }
 

@@ -113,7 +113,7 @@ private:
             if (e.era != 0 && why != refusal::closed)
                 throw std::bad_alloc{};
             if (epoch_ != whichever)
-                throw epoch_closed{};
+                heap.throw_closed(e);
         }   // another thread has advanced: try the new epoch
     }
 

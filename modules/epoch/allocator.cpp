@@ -123,6 +123,7 @@ allocator::allocator(options const& o)
 {
     if (o.program_checks && !with_checks)
         note_unchecked();
+    report_misspelled_variables();
     state_.reserve_in_fork({&advance_lock_, &prepare_lock_, &labels_.lock_for_fork()});
     set_sampling(o.sampling);
     tick_clock::calibrate();
@@ -146,13 +147,33 @@ allocator::~allocator()
         for (std::uint32_t page = r.first * unit_pages; page < (r.first + r.count) * unit_pages; ++page)
             account_for_end(page_heap::at(page), live);
     });
-    std::uint64_t open = 0;
-    for (std::uint32_t i = 0; i < state_.prepared_slots(); ++i)
-        open += state_.epoch_slabs_at(i).holds.load(std::memory_order_relaxed);
-    if (open != 0)
-        state_.misused({.kind = misuse::heap_open, .fatal = strict_, .objects = open});
+    report_open_scopes();
     if (live.objects != 0)
         state_.misused({.kind = misuse::heap_live, .fatal = strict_, .objects = live.objects, .bytes = live.bytes});
+}
+
+/// Reports the scopes and resources that are open as the heap ends, with the label and the place of the oldest one.
+void allocator::report_open_scopes() noexcept
+{
+    std::uint64_t open = 0;
+    std::uint64_t oldest = ~std::uint64_t{0};
+    std::uint32_t place = source_places::unknown;
+    shared_text::copy label;
+    for (std::uint32_t i = 0; i < state_.prepared_slots(); ++i) {
+        epoch_record const& r = record_of({i, 0});
+        open += r.holds.load(std::memory_order_relaxed);
+        r.for_each_holder([&](published_holder const& h) {
+            std::uint64_t const entered = h.entered_ns.load(std::memory_order_relaxed);
+            if (entered == 0 || entered >= oldest)
+                return;
+            oldest = entered;
+            place = h.place.load(std::memory_order_relaxed);
+            label = r.stats.label.read();
+        });
+    }
+    if (open != 0)
+        state_.misused({.kind = misuse::heap_open, .fatal = strict_, .epoch_label = label.view(), .objects = open},
+                       place);
 }
 
 /// Adds the live objects of a page of a heap that ends to `live`, and checks them.

@@ -78,6 +78,8 @@ public:
     /// Throws what a refused allocation of a resource in the epoch `e` is to throw: over_limit, or std::bad_alloc if no limit
     /// refused it. `me`: the calling thread's record, or null.
     [[noreturn, gnu::cold]] static void throw_refused(thread_record* me, epoch_slabs const& e);
+    /// Throws epoch_closed with the label of the epoch `e`.
+    [[noreturn, gnu::cold]] void throw_closed(epoch_id e) const;
     /// Calls the handler of a soft limit, if the calling thread's last operation crossed one.
     static inline void after_operation(thread_record& me) noexcept
     {
@@ -367,6 +369,7 @@ private:
     [[gnu::cold]] void report_resolved(resolved const& at, void const* p) noexcept;
     [[nodiscard]] bool inside_operation() noexcept;
     [[nodiscard]] bool retire_generation(slab_meta const& s, unsigned slot) noexcept;
+    void report_open_scopes() noexcept;
     void account_for_end(slab_meta& s, live_count& live) noexcept;
     void leave_locked(epoch_record& r, thread_record* me, epoch_holder* holder, bool close, bool reclaim,
                       reclaim_result& done) noexcept __attribute__((requires_capability(r.lock)));

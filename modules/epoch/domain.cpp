@@ -106,7 +106,7 @@ void epoch_domain::exit()
     epoch_domain const* const innermost = current();
     switch (pop(false)) {
     case order::absent: report_misuse(misuse::not_entered); return;
-    case order::broken: report_misuse(misuse::scope_order, heap_->label_of(innermost->epoch_).view()); return;
+    case order::broken: report_misuse(misuse::scope_order, innermost); return;
     case order::kept: break;
     }
     leave();
@@ -122,7 +122,7 @@ void epoch_domain::exit()
     epoch_domain const* const innermost = current();
     switch (pop(true)) {
     case order::absent: report_misuse(misuse::not_entered); return false;
-    case order::broken: report_misuse(misuse::scope_order, heap_->label_of(innermost->epoch_).view()); break;
+    case order::broken: report_misuse(misuse::scope_order, innermost); break;
     case order::kept: break;
     }
     return true;
@@ -142,10 +142,12 @@ void epoch_domain::leave() noexcept
         heap_->exit_domain(epoch_, holder_, last, last && auto_close_);
 }
 
-void epoch_domain::report_misuse(misuse kind, std::string_view other) noexcept
+void epoch_domain::report_misuse(misuse kind, epoch_domain const* other) noexcept
 {
     shared_text::copy const label = heap_->label_of(epoch_);
-    heap_->state().misused({.kind = kind, .epoch_label = label.view(), .other = other});
+    shared_text::copy const others = other != nullptr ? other->heap_->label_of(other->epoch_) : shared_text::copy{};
+    heap_->state().misused({.kind = kind, .epoch_label = label.view(), .other = others.view()},
+                           other != nullptr && other->heap_ == heap_ ? other->place() : source_places::unknown);
 }
 
 }

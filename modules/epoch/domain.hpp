@@ -118,8 +118,8 @@ public:
     {
         return holder_ != nullptr ? holder_->stats->place.load(std::memory_order_relaxed) : source_places::unknown;
     }
-    /// Counts and reports a misuse of this domain. `other`: the label of another domain that is involved. Thread safe.
-    void report_misuse(misuse kind, std::string_view other = {}) noexcept;
+    /// Counts and reports a misuse of this domain. `other`: another domain that is involved, inside. Thread safe.
+    void report_misuse(misuse kind, epoch_domain const* other = nullptr) noexcept;
     /// Whether the calling thread made the domain. Gives the thread a number if it has none. Thread safe.
     [[nodiscard]] inline bool on_own_thread() const noexcept { return this_thread_number() == thread_; }
     /// The same without giving the thread a number; false for a thread without one. Thread safe.

@@ -24,6 +24,13 @@ namespace tslab {
 
 extern "C++" {
 
+epoch_closed::epoch_closed(std::string_view label) noexcept
+{
+    if (!label.empty())
+        std::snprintf(text_, sizeof text_, "tslab: allocation in the closed epoch \"%.*s\"",
+                      static_cast<int>(label.size()), label.data());
+}
+
 over_limit::over_limit(kind of, std::string_view label, std::string_view heap, std::uint64_t asked, std::uint64_t held,
                        std::uint64_t limit, bool marked) noexcept
     : of_{of}, asked_{asked}, held_{held}, limit_{limit}
@@ -101,7 +108,8 @@ void allocator::set_limit(std::string_view label, std::optional<std::size_t> byt
     fork_exclusion const section{me};
     std::uint32_t const id = labels_.number_of(label, shared_text::pack(label));
     if (id == label_registry::other)
-        throw std::length_error{"tslab: a limit needs a label with a number of its own, and 14 others have one"};
+        throw std::length_error{"tslab: the limit of \"" + std::string{label.substr(0, 31)} +
+                                "\" needs a label with a number of its own, and 14 others have one"};
     state_.limits().limit_label(id, limit_pages_of(bytes));
     // A thread that opens an epoch publishes its era, passes the light half of the barrier and looks whether the label is
     // counted. This thread has said so, passes the heavy half and looks at the era. One of them sees the other.
@@ -124,6 +132,8 @@ void allocator::set_soft_limit_handler(soft_limit_handler handler, void* context
     limits.handler = handler;
     limits.context = context;
 }
+
+void allocator::throw_closed(epoch_id e) const { throw epoch_closed{label_of(e).view()}; }
 
 void allocator::throw_refused(thread_record* me, epoch_slabs const& e)
 {

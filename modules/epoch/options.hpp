@@ -13,7 +13,15 @@ extern "C++" {
 /// Thrown by a resource whose epoch is closed. A std::bad_alloc, so that generic callers handle it.
 class epoch_closed : public std::bad_alloc {
 public:
-    [[nodiscard]] char const* what() const noexcept override { return "tslab: allocation in a closed epoch"; }
+    epoch_closed() = default;
+    /// For the library. `label`: of the phase; empty if it has none.
+    explicit epoch_closed(std::string_view label) noexcept;
+
+    /// A sentence, with the label if it is known. Nothing is allocated for it.
+    [[nodiscard]] char const* what() const noexcept override { return text_; }
+
+private:
+    char text_[80] = "tslab: allocation in a closed epoch";
 };
 }
 

@@ -11,8 +11,10 @@ module;
 #include <cstdlib>
 #include <optional>
 #include <string_view>
+#include <sys/auxv.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 module tslab.slab;
 
 import tslab.stats;
@@ -34,6 +36,54 @@ constexpr std::array<variable_range, variable_count> ranges{{{"TSLAB_DECAY_MS", 
                                                              {"TSLAB_CHECKS", 0, 0}}};
 constinit std::array<atomic<bool>, variable_count> refused{};
 
+constexpr std::string_view variables_begin = "TSLAB_";
+constexpr std::size_t longest_variable = 40;
+
+/// Writes what snprintf made of a line.
+void write_line(std::array<char, 256> const& line, int length) noexcept
+{
+    if (length > 0) [[maybe_unused]]
+        auto const written = ::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length));
+}
+
+/// The least number of characters to insert, remove or replace that makes `b` of `a`. Requires: `b` is no longer than longest_variable.
+std::size_t edit_distance(std::string_view a, std::string_view b) noexcept
+{
+    std::array<std::size_t, longest_variable + 1> row{};
+    for (std::size_t j = 0; j <= b.size(); ++j)
+        row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = std::exchange(row[0], i);
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            std::size_t const replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+        }
+    }
+    return row[b.size()];
+}
+
+/// The variable that `name`, both without TSLAB_, is probably meant to be: of those that differ in two characters or begin with the
+/// same word, the nearest. Empty if there is none, or `name` is one.
+std::string_view meant_by(std::string_view name) noexcept
+{
+    auto const first_word = [](std::string_view text) { return text.substr(0, text.find('_')); };
+    std::string_view best;
+    std::size_t fewest = longest_variable;
+    auto const consider = [&](std::string_view known) {
+        known.remove_prefix(variables_begin.size());
+        std::size_t const edits = edit_distance(name, known);
+        if (edits < fewest && (edits <= 2 || first_word(name) == first_word(known))) {
+            fewest = edits;
+            best = known;
+        }
+    };
+    for (variable_range const& r : ranges)
+        consider(r.name);
+    consider("TSLAB_STATS_FILE");
+    return fewest == 0 ? std::string_view{} : best;
+}
+
 /// Reports once, in one line, that the value is ignored.
 void refuse(variable v, std::string_view value, char const* expected) noexcept
 {
@@ -46,10 +96,31 @@ void refuse(variable v, std::string_view value, char const* expected) noexcept
     std::array<char, 256> line{};
     int const length = std::snprintf(line.data(), line.size(), "tslab: %s=\"%s\" is ignored: %s is expected\n",
                                      range_of(v).name, shown.data(), expected);
-    if (length > 0) [[maybe_unused]]
-        auto const written = ::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length));
+    write_line(line, length);
 }
 
+}
+
+void report_misspelled_variables() noexcept
+{
+    static constinit atomic<bool> done{false};
+    if (done.exchange(true, std::memory_order_relaxed) || ::getauxval(AT_SECURE) != 0 || ::environ == nullptr)
+        return;
+    for (char const* const* entry = ::environ; *entry != nullptr; ++entry) {
+        std::string_view name{*entry};
+        name = name.substr(0, name.find('='));
+        if (!name.starts_with(variables_begin) || name.size() > longest_variable)
+            continue;
+        std::string_view const meant = meant_by(name.substr(variables_begin.size()));
+        bool const shown = std::ranges::all_of(name, [](char c) { return c > 0x20 && c < 0x7f; });
+        if (meant.empty() || !shown)
+            continue;
+        std::array<char, 256> line{};
+        write_line(line, std::snprintf(line.data(), line.size(),
+                                       "tslab: %.*s is no variable that tslab reads; did you mean TSLAB_%.*s?\n",
+                                       static_cast<int>(name.size()), name.data(), static_cast<int>(meant.size()),
+                                       meant.data()));
+    }
 }
 
 variable_range range_of(variable v) noexcept { return ranges[static_cast<std::size_t>(v)]; }

@@ -39,4 +39,9 @@ struct variable_range {
 [[nodiscard]] std::optional<std::size_t> word_in_environment(variable v,
                                                              std::array<std::string_view, 3> const& words) noexcept;
 
+/// Reports, once for the process and on stderr, a variable whose name is nearly one that the library reads. Others that
+/// begin with TSLAB_ are nobody's business: scripts and programs have such. Does not allocate. Thread safe while no thread
+/// changes the environment.
+void report_misspelled_variables() noexcept;
+
 }

@@ -89,6 +89,12 @@ private:
     std::size_t left_;
 };
 
+void place(line_writer& w, std::string_view before, misuse_report const& r) noexcept
+{
+    if (r.file != nullptr)
+        w.text(before).text(r.file).text(":").number(r.line);
+}
+
 void describe(line_writer& w, misuse_report const& r) noexcept
 {
     switch (r.kind) {
@@ -108,6 +114,7 @@ void describe(line_writer& w, misuse_report const& r) noexcept
         break;
     case misuse::scope_order:
         w.text("scope left out of order: ").name(r.other).text(" was entered later and is open");
+        place(w, ", entered at ", r);
         break;
     case misuse::wrong_thread: w.text("domain used on a thread that did not create it"); break;
     case misuse::not_entered: w.text("domain left that was not entered"); break;
@@ -115,13 +122,15 @@ void describe(line_writer& w, misuse_report const& r) noexcept
     case misuse::reentry: w.text("call from inside a tslab operation (a signal handler?)"); break;
     case misuse::leak:
         w.text("leak: resource ended with ").number(r.objects).text(" live objects, ").number(r.bytes).text(" bytes");
-        if (r.file != nullptr)
-            w.text(", made at ").text(r.file).text(":").number(r.line);
+        place(w, ", made at ", r);
         break;
     case misuse::heap_live:
         w.text("heap destroyed with ").number(r.objects).text(" live objects, ").number(r.bytes).text(" bytes");
         break;
-    case misuse::heap_open: w.text("heap destroyed with ").number(r.objects).text(" open scopes or resources"); break;
+    case misuse::heap_open:
+        w.text("heap destroyed with ").number(r.objects).text(" open scopes or resources");
+        place(w, r.objects == 1 ? ", made at " : ", the oldest made at ", r);
+        break;
     case misuse::overflow: w.text("write past the end of ").address(r.address); break;
     case misuse::write_after_free: w.text("write to ").address(r.address).text(" after it was freed"); break;
     case misuse::wrong_alignment:

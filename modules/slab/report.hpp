@@ -50,7 +50,8 @@ struct misuse_report {
     std::size_t given = 0;            ///< wrong_size, wrong_alignment: size or alignment it was deallocated with
     std::uint64_t objects = 0;        ///< leak, heap_live, heap_open: how many
     std::uint64_t bytes = 0;          ///< leak, heap_live: how much
-    char const* file = nullptr;       ///< leak: where the resource was made
+    char const* file =
+        nullptr;   ///< leak: where the resource was made; heap_open: the oldest one; scope_order: `other`
     std::uint32_t line = 0;
     /// wrong_size: the least alignment at which `given` bytes would be memory of that size class, so that the alignment
     /// may be what is wrong; 0: there is none, the size is wrong.

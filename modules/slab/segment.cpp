@@ -108,8 +108,10 @@ bool segment::open_file() noexcept
     std::optional<file_path> name;
     if (said != nullptr) {
         append_name(name.emplace(), said);
-        if (!*name)
+        if (!*name) {
+            refuse_file(said, "cannot be made: its name is too long, or there is no memory for it");
             return false;
+        }
     }
     int const opened = name ? create_file(*name) : create_memfd();
     int const descriptor = above_streams(opened);
@@ -117,6 +119,8 @@ bool segment::open_file() noexcept
     if (descriptor < 0 || !set_size(descriptor, bytes_) || !examine(descriptor, made) ||
         !reserve_space(descriptor, 0, segment_step) || !map_over(extents_[0].base, bytes_, descriptor, 0) ||
         (!name && !seal(descriptor))) {
+        if (name)
+            refuse_file_by_errno(name->text());
         if (descriptor >= 0)
             ::close(descriptor);
         if (opened >= 0 && name)

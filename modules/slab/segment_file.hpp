@@ -154,8 +154,8 @@ inline found_file look_at(char const* name) noexcept
                : found_file::segment;
 }
 
-/// Says once that nothing is published, since the name is that of a file of others.
-inline void refuse_file(char const* name) noexcept
+/// Says once that nothing is published, and why.
+inline void refuse_file(char const* name, char const* why, char const* reason = "") noexcept
 {
     static constinit atomic<bool> said{false};
     if (said.exchange(true, std::memory_order_relaxed))
@@ -165,12 +165,20 @@ inline void refuse_file(char const* name) noexcept
     std::ranges::transform(fitting, shown.begin(),
                            [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c; });
     std::array<char, 512> line{};
-    int const length = std::snprintf(line.data(), line.size(),
-                                     "tslab: TSLAB_STATS_FILE: \"%s\" is not a statistics file and is left alone; "
-                                     "no statistics are published\n",
-                                     shown.data());
+    int const length =
+        std::snprintf(line.data(), line.size(), "tslab: TSLAB_STATS_FILE: \"%s\" %s%s; no statistics are published\n",
+                      shown.data(), why, reason);
     if (length > 0) [[maybe_unused]]
         auto const written = ::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length));
+}
+
+inline constexpr char const* no_file_of_ours = "is not a statistics file and is left alone";
+
+/// Says that the file cannot be made, for the reason that errno has.
+inline void refuse_file_by_errno(char const* name) noexcept
+{
+    char const* const reason = ::strerrordesc_np(errno);   // allocates nothing
+    refuse_file(name, "cannot be made: ", reason != nullptr ? reason : "unknown error");
 }
 
 /// Creates a file. An existing segment, of a process that may have died, is renamed, unless it is this process's: then
@@ -190,7 +198,7 @@ inline int create_file(file_path& name) noexcept
             name.cut(plain);
             name.append(".").append(std::int64_t{copy});
             continue;
-        case found_file::other: refuse_file(name.text()); return -1;
+        case found_file::other: refuse_file(name.text(), no_file_of_ours); return -1;
         case found_file::segment: break;
         }
         file_path kept;
@@ -198,7 +206,7 @@ inline int create_file(file_path& name) noexcept
         if (!kept)
             return -1;
         if (look_at(kept.text()) == found_file::other) {
-            refuse_file(kept.text());
+            refuse_file(kept.text(), no_file_of_ours);
             return -1;
         }
         if (!granted(os_call::rename_file) || ::rename(name.text(), kept.text()) != 0)

@@ -193,10 +193,17 @@ bool heap_state::make_room(thread_record* me) noexcept
     return any;
 }
 
-void heap_state::misused(misuse_report r) noexcept
+void heap_state::misused(misuse_report r, std::uint32_t place) noexcept
 {
     stats_.misuses[static_cast<std::size_t>(r.kind)].add_shared();
     r.heap = name_;
+    // The heap's copy of the name: the library that entered there may have been unloaded.
+    std::array<char, sizeof(published_place::file)> file{};
+    if (published_place const* const at = places().text_of(place); at != nullptr) {
+        std::copy(at->file.begin(), at->file.end() - 1, file.begin());
+        r.file = file.data();
+        r.line = at->line;
+    }
     report(r);
 }
 

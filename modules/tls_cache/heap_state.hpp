@@ -227,8 +227,8 @@ public:
     /// Reports frees that arrived after a slab was recycled. The caller owns the page, which is no slab now; the bits
     /// are those of its last bin.
     void report_late_frees(slab_meta& s) noexcept;
-    /// Counts misuse of an address or epoch of this heap and passes it to the error handler.
-    void misused(misuse_report r) noexcept;
+    /// Counts misuse of an address or epoch of this heap and passes it to the error handler, with the source place of that number.
+    void misused(misuse_report r, std::uint32_t place = source_places::unknown) noexcept;
     [[nodiscard]] inline std::uint64_t misuses(misuse kind) const noexcept
     {
         return stats_.misuses[static_cast<std::size_t>(kind)].value();

@@ -24,6 +24,13 @@ std::string leak(std::string const& what, std::source_location const& at, std::s
            std::to_string(at.line()) + " (heap \"h\", epoch \"" + label + "\")";
 }
 
+std::string still_open(std::string const& count, std::string const& made, std::source_location const& at,
+                       std::string const& label)
+{
+    return "tslab: heap destroyed with " + count + " open scopes or resources, " + made + " at " + at.file_name() +
+           ":" + std::to_string(at.line()) + " (heap \"h\", epoch \"" + label + "\")";
+}
+
 }
 
 BOOST_AUTO_TEST_CASE(a_resource_that_ends_empty_says_nothing)
@@ -149,19 +156,22 @@ BOOST_AUTO_TEST_CASE(a_heap_with_live_objects)
 
 BOOST_AUTO_TEST_CASE(a_heap_with_an_open_resource)
 {
-    TSLAB_SURVIVES("tslab: heap destroyed with 1 open scopes or resources (heap \"h\")", [](death::notes&) {
+    auto const at = std::source_location::current();
+    TSLAB_SURVIVES(still_open("1", "made", at, "forgotten"), [at](death::notes&) {
         tslab::allocator heap{{.name = "h"}};
-        static_cast<void>(new tslab::epoch_resource{heap, {.label = "forgotten"}});
+        tslab::epoch_scope const ended{heap, "ended"};
+        static_cast<void>(new tslab::epoch_resource{heap, {.label = "forgotten"}, at});
     });
 }
 
 BOOST_AUTO_TEST_CASE(a_heap_with_an_open_resource_and_its_objects)
 {
-    TSLAB_SURVIVES("tslab: heap destroyed with 2 open scopes or resources (heap \"h\")\n"
-                   "tslab: heap destroyed with 1 live objects, 64 bytes (heap \"h\")",
-                   [](death::notes&) {
+    auto const at = std::source_location::current();
+    TSLAB_SURVIVES(still_open("2", "the oldest made", at, "forgotten") +
+                       "\ntslab: heap destroyed with 1 live objects, 64 bytes (heap \"h\")",
+                   [at](death::notes&) {
                        tslab::allocator heap{{.name = "h"}};
-                       auto* const r = new tslab::epoch_resource{heap, {.label = "forgotten"}};
+                       auto* const r = new tslab::epoch_resource{heap, {.label = "forgotten"}, at};
                        static_cast<void>(new tslab::epoch_resource{heap, {.label = "forgotten too"}});
                        static_cast<void>(r->allocate(64));
                    });
@@ -177,8 +187,9 @@ BOOST_AUTO_TEST_CASE(a_strict_heap_with_live_objects_aborts)
 
 BOOST_AUTO_TEST_CASE(a_strict_heap_with_an_open_resource_aborts)
 {
-    TSLAB_ABORTS("tslab: heap destroyed with 1 open scopes or resources (heap \"h\")", [](death::notes&) {
+    auto const at = std::source_location::current();
+    TSLAB_ABORTS(still_open("1", "made", at, "forgotten"), [at](death::notes&) {
         tslab::allocator heap{{.name = "h", .strict = true}};
-        static_cast<void>(new tslab::epoch_resource{heap, {.label = "forgotten"}});
+        static_cast<void>(new tslab::epoch_resource{heap, {.label = "forgotten"}, at});
     });
 }

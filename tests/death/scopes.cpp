@@ -10,6 +10,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -38,6 +39,12 @@ tslab::map_result map_and_call(void* begin, std::size_t bytes) noexcept
     return real_calls.map_at(begin, bytes);
 }
 
+std::string out_of_order(std::string const& inner, std::source_location const& at, std::string const& outer)
+{
+    return "tslab: scope left out of order: \"" + inner + "\" was entered later and is open, entered at " +
+           at.file_name() + ":" + std::to_string(at.line()) + " (heap \"h\", epoch \"" + outer + "\")";
+}
+
 tslab::allocator* the_heap = nullptr;
 void* the_object = nullptr;
 
@@ -61,36 +68,45 @@ void interrupt_an_allocation(death::notes& note, void (*call)(), std::size_t byt
 
 BOOST_AUTO_TEST_CASE(the_outer_scope_destroyed_before_the_inner)
 {
-    TSLAB_ABORTS(
-        "tslab: scope left out of order: \"inner\" was entered later and is open (heap \"h\", epoch \"outer\")",
-        [](death::notes&) {
-            tslab::allocator heap{{.name = "h"}};
-            auto outer = std::make_unique<tslab::epoch_scope>(heap, "outer");
-            auto const inner = std::make_unique<tslab::epoch_scope>(heap, "inner");
-            outer.reset();
-        });
+    auto const at = std::source_location::current();
+    TSLAB_ABORTS(out_of_order("inner", at, "outer"), [at](death::notes&) {
+        tslab::allocator heap{{.name = "h"}};
+        auto outer = std::make_unique<tslab::epoch_scope>(heap, "outer");
+        auto const inner = std::make_unique<tslab::epoch_scope>(heap, "inner", at);
+        outer.reset();
+    });
 }
 
 BOOST_AUTO_TEST_CASE(an_entered_resource_left_out_of_order)
 {
-    TSLAB_ABORTS(
-        "tslab: scope left out of order: \"inner\" was entered later and is open (heap \"h\", epoch \"session\")",
-        [](death::notes&) {
-            tslab::allocator heap{{.name = "h"}};
-            tslab::epoch_resource session{heap, {.label = "session"}};
-            auto again = std::make_unique<tslab::epoch_scope>(session);
-            auto const inner = std::make_unique<tslab::epoch_scope>(heap, "inner");
-            again.reset();
-        });
+    auto const at = std::source_location::current();
+    TSLAB_ABORTS(out_of_order("inner", at, "session"), [at](death::notes&) {
+        tslab::allocator heap{{.name = "h"}};
+        tslab::epoch_resource session{heap, {.label = "session"}};
+        auto again = std::make_unique<tslab::epoch_scope>(session);
+        auto const inner = std::make_unique<tslab::epoch_scope>(heap, "inner", at);
+        again.reset();
+    });
 }
 
 BOOST_AUTO_TEST_CASE(a_domain_left_out_of_order)
 {
+    auto const at = std::source_location::current();
+    TSLAB_ABORTS(out_of_order("b", at, "a"), [at](death::notes&) {
+        tslab::allocator heap{{.name = "h"}};
+        tslab::epoch_domain a{heap, {.label = "a"}};
+        tslab::epoch_domain b{heap, {.label = "b"}};
+        a.enter();
+        b.enter(at);
+        a.exit();
+    });
+    // Of another heap the label is said; its source places are numbers of that heap.
     TSLAB_ABORTS("tslab: scope left out of order: \"b\" was entered later and is open (heap \"h\", epoch \"a\")",
                  [](death::notes&) {
                      tslab::allocator heap{{.name = "h"}};
+                     tslab::allocator other{{.name = "other"}};
                      tslab::epoch_domain a{heap, {.label = "a"}};
-                     tslab::epoch_domain b{heap, {.label = "b"}};
+                     tslab::epoch_domain b{other, {.label = "b"}};
                      a.enter();
                      b.enter();
                      a.exit();

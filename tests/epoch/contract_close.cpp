@@ -69,8 +69,11 @@ BOOST_AUTO_TEST_CASE(rule_01_a_resource_of_a_closed_epoch_throws_epoch_closed_wh
     tslab::epoch_resource r{heap, {.label = "phase"}};
     void* const p = r.allocate(100);
     heap.close(r.epoch());
-    BOOST_CHECK_THROW((void)r.allocate(100), tslab::epoch_closed);
-    BOOST_CHECK_THROW((void)r.allocate(100'000), tslab::epoch_closed);
+    auto const names_the_phase = [](tslab::epoch_closed const& e) {
+        return std::string_view{e.what()} == "tslab: allocation in the closed epoch \"phase\"";
+    };
+    BOOST_CHECK_EXCEPTION((void)r.allocate(100), tslab::epoch_closed, names_the_phase);
+    BOOST_CHECK_EXCEPTION((void)r.allocate(100'000), tslab::epoch_closed, names_the_phase);
     std::pmr::memory_resource& base = r;
     BOOST_CHECK_THROW((void)base.allocate(8), std::bad_alloc);
     on_other_thread([&] { BOOST_CHECK_THROW((void)r.allocate(100), tslab::epoch_closed); });

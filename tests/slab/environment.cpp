@@ -89,6 +89,54 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_used_is_said_once_and_ignored)
     BOOST_TEST(end.end == "exit 0");
 }
 
+BOOST_AUTO_TEST_CASE(a_misspelled_variable_is_said_once_and_others_are_nobodys_business)
+{
+    death::outcome const end = death::of([](death::notes&) {
+        ::clearenv();
+        ::setenv("TSLAB_DECAY_SECONDS", "1", 1);      // the first word of one
+        ::setenv("TSLAB_STAT_FILE", "/nowhere", 1);   // a letter too few
+        ::setenv("TSLAB_PROFILE", "1", 1);
+        ::setenv("TSLAB_PBULISH", "0", 1);
+        for (char const* const silent : {"TSLAB_STRESS_SECONDS", "TSLAB_TEST_SEED", "TSLAB_BUILD_TESTS", "TSLAB_",
+                                         "TSLAB", "MY_TSLAB_DECAY_MSS", "TSLAB_DECAY_MS", "TSLAB_DECAY_\x1b[2J"})
+            ::setenv(silent, "1", 1);
+        ::setenv(("TSLAB_DECAY_" + std::string(1000, 'X')).c_str(), "1", 1);
+        tslab::allocator one;
+        tslab::allocator another;
+    });
+    auto const line = [](std::string const& said, std::string const& meant) {
+        return "tslab: TSLAB_" + said + " is no variable that tslab reads; did you mean TSLAB_" + meant + "?\n";
+    };
+    BOOST_TEST(end.text == line("DECAY_SECONDS", "DECAY_MS") + line("STAT_FILE", "STATS_FILE") +
+                               line("PROFILE", "PROFILE_SEED") + line("PBULISH", "PUBLISH"));
+    BOOST_TEST(end.end == "exit 0");
+}
+
+BOOST_AUTO_TEST_CASE(a_statistics_file_that_cannot_be_made_is_said_once_and_everything_else_works)
+{
+    auto const said_of = [](std::string const& file) {
+        death::outcome const end = death::of([&file](death::notes&) {
+            ::setenv("TSLAB_STATS_FILE", file.c_str(), 1);
+            for (int i = 0; i < 2; ++i) {
+                tslab::allocator heap;
+                heap.free(heap.malloc(100));
+                must(!heap.state().published().is_published(), "not published");
+            }
+        });
+        BOOST_TEST(end.end == "exit 0");
+        return end.text;
+    };
+    std::string const begin = "tslab: TSLAB_STATS_FILE: \"";
+    std::string const end = "; no statistics are published\n";
+    BOOST_TEST(said_of("/nowhere/at/all") ==
+               begin + "/nowhere/at/all\" cannot be made: No such file or directory" + end);
+    BOOST_TEST(said_of("/dev/null/file") == begin + "/dev/null/file\" cannot be made: Not a directory" + end);
+    BOOST_TEST(said_of("/dev/null") == begin + "/dev/null\" is not a statistics file and is left alone" + end);
+    std::string const long_name = "/" + std::string(5000, 'x');
+    BOOST_TEST(said_of(long_name) == begin + long_name.substr(0, 255) +
+                                         "\" cannot be made: its name is too long, or there is no memory for it" + end);
+}
+
 BOOST_AUTO_TEST_CASE(whether_to_publish_is_a_number_too)
 {
     death::outcome const end = death::of([](death::notes&) {

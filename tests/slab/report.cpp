@@ -44,6 +44,11 @@ BOOST_AUTO_TEST_CASE(every_kind_has_its_line)
                "tslab: free of 0xabc040 through the wrong resource \"o\" (heap \"h\", epoch \"e\")\n");
     BOOST_TEST(line({.kind = misuse::scope_order, .heap = "h", .epoch_label = "e", .other = "o"}) ==
                "tslab: scope left out of order: \"o\" was entered later and is open (heap \"h\", epoch \"e\")\n");
+    BOOST_TEST(
+        line(
+            {.kind = misuse::scope_order, .heap = "h", .epoch_label = "e", .other = "o", .file = "f.cpp", .line = 7}) ==
+        "tslab: scope left out of order: \"o\" was entered later and is open, entered at f.cpp:7 (heap \"h\", "
+        "epoch \"e\")\n");
     BOOST_TEST(line({.kind = misuse::wrong_thread, .heap = "h", .epoch_label = "e"}) ==
                "tslab: domain used on a thread that did not create it (heap \"h\", epoch \"e\")\n");
     BOOST_TEST(line({.kind = misuse::not_entered, .heap = "h"}) ==
@@ -67,6 +72,10 @@ BOOST_AUTO_TEST_CASE(every_kind_has_its_line)
                "tslab: heap destroyed with 3 live objects, 400 bytes (heap \"h\")\n");
     BOOST_TEST(line({.kind = misuse::heap_open, .heap = "h", .objects = 2}) ==
                "tslab: heap destroyed with 2 open scopes or resources (heap \"h\")\n");
+    BOOST_TEST(
+        line({.kind = misuse::heap_open, .heap = "h", .epoch_label = "e", .objects = 2, .file = "f.cpp", .line = 7}) ==
+        "tslab: heap destroyed with 2 open scopes or resources, the oldest made at f.cpp:7 (heap \"h\", epoch "
+        "\"e\")\n");
     BOOST_TEST(line({.kind = misuse::overflow, .address = p, .heap = "h", .size_class = 64}) ==
                "tslab: write past the end of 0xabc040 (heap \"h\", class 64)\n");
     BOOST_TEST(line({.kind = misuse::write_after_free, .address = p, .heap = "h", .size_class = 64}) ==

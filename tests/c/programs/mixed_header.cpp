@@ -54,7 +54,7 @@ int main()
     try {
         static_cast<void>(theirs->allocate(64));
     } catch (tslab::epoch_closed const& e) {
-        caught = std::strcmp(e.what(), "tslab: allocation in a closed epoch") == 0;
+        caught = std::strcmp(e.what(), "tslab: allocation in the closed epoch \"closed\"") == 0;
     }
     CHECK(caught);
     module_in_a_scope(&inside);

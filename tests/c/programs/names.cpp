@@ -83,7 +83,7 @@ void scopes_and_resources()
     try {
         static_cast<void>(session.allocate(64));
     } catch (tslab::epoch_closed const& e) {
-        refused = std::string_view{e.what()} == "tslab: allocation in a closed epoch";
+        refused = std::string_view{e.what()} == "tslab: allocation in the closed epoch \"session\"";
     }
     CHECK(refused);
     bool absurd = false;

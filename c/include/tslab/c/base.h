@@ -12,6 +12,10 @@
 #ifndef TSLAB_C_BASE_H
 #define TSLAB_C_BASE_H
 
+#if defined(__cplusplus) && __cplusplus < 201703L
+#error "tslab's headers need C++17 or later: compile with -std=c++17"
+#endif
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -134,7 +138,7 @@ typedef struct tslab_misuse_report {
     size_t given;              /* wrong size or alignment: the one it was deallocated with */
     uint64_t objects;          /* leak, heap_live, heap_open: how many */
     uint64_t bytes;            /* leak, heap_live: how much */
-    const char* file;          /* leak: where the resource was made; null: not known */
+    const char* file;          /* leak: where the resource was made; heap_open: the oldest; scope_order: `other`; null: not known */
     uint32_t line;
     size_t fitting_alignment;  /* wrong size: the alignment at which the size would be right; 0: none */
     uint64_t other_thread;     /* overlapping use: the number of the thread whose use is under way */

@@ -10,7 +10,11 @@ namespace tslab {
 /// Thrown by a resource whose epoch is closed. A std::bad_alloc, so that generic callers handle it.
 class epoch_closed : public std::bad_alloc {
 public:
-    [[nodiscard]] char const* what() const noexcept override { return "tslab: allocation in a closed epoch"; }
+    /// A sentence, with the label of the phase if it is known.
+    [[nodiscard]] char const* what() const noexcept override { return text_; }
+
+private:
+    char text_[80] = "tslab: allocation in a closed epoch";
 };
 
 }
