@@ -32,12 +32,12 @@ constexpr std::array<variable_range, variable_count> ranges{{{"TSLAB_DECAY_MS", 
                                                              {"TSLAB_PUBLISH", 0, 1},
                                                              {"TSLAB_GUARD_SAMPLING", 0, (1ULL << 32) - 1},
                                                              {"TSLAB_CHECKS", 0, 0}}};
-constinit std::array<atomic<bool>, variable_count> refused{};
+constinit std::array<atomic<bool>, variable_count> refused_variables{};
 
 /// Reports once, in one line, that the value is ignored.
 void refuse(variable v, std::string_view value, char const* expected) noexcept
 {
-    if (refused[static_cast<std::size_t>(v)].exchange(true, std::memory_order_relaxed))
+    if (refused_variables[static_cast<std::size_t>(v)].exchange(true, std::memory_order_relaxed))
         return;
     // Control characters must not reach a terminal.
     std::array<char, 40> shown{};
