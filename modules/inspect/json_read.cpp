@@ -366,7 +366,7 @@ snapshot from_json(std::string_view text)
         read_fields(o, s.global.lock_histograms.emplace());
     read_classes(o, s.classes);
     read_records(o, "epochs", s.epochs, most_epochs);
-    read_records(o, "threads", s.threads, most_threads);
+    read_records(o, "threads", s.threads, most_json_threads);
     read_records(o, "labels", s.labels, label_buckets);
     read_records(o, "phase_costs", s.phase_costs, most_phase_costs);
     o.with("misuses", [&](json::value const& v, place const& at) { read_misuses(v, s.misuses, at); });

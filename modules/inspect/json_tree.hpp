@@ -11,7 +11,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t most_text = std::size_t{1} << 29U;   // bytes; enough for 65,536 epochs and as many threads
-constexpr std::size_t most_threads = 1U << 20U;
+constexpr std::size_t most_json_threads = 1U << 20U;
 constexpr std::size_t most_depth = 16;
 
 /// The place of a value in the document; converted to text only for an error.
@@ -48,7 +48,7 @@ private:
 /// differ in the last bit.
 struct tree_builder {
     static constexpr std::size_t max_object_size = 1U << 16U;
-    static constexpr std::size_t max_array_size = most_threads;
+    static constexpr std::size_t max_array_size = most_json_threads;
     static constexpr std::size_t max_key_size = 1U << 16U;
     static constexpr std::size_t max_string_size = 1U << 20U;
 

@@ -34,7 +34,7 @@ constexpr std::array<variable_range, variable_count> ranges{{{"TSLAB_DECAY_MS", 
                                                              {"TSLAB_PUBLISH", 0, 1},
                                                              {"TSLAB_GUARD_SAMPLING", 0, (1ULL << 32) - 1},
                                                              {"TSLAB_CHECKS", 0, 0}}};
-constinit std::array<atomic<bool>, variable_count> refused{};
+constinit std::array<atomic<bool>, variable_count> refused_variables{};
 
 constexpr std::string_view variables_begin = "TSLAB_";
 constexpr std::size_t longest_variable = 40;
@@ -87,7 +87,7 @@ std::string_view meant_by(std::string_view name) noexcept
 /// Reports once, in one line, that the value is ignored.
 void refuse(variable v, std::string_view value, char const* expected) noexcept
 {
-    if (refused[static_cast<std::size_t>(v)].exchange(true, std::memory_order_relaxed))
+    if (refused_variables[static_cast<std::size_t>(v)].exchange(true, std::memory_order_relaxed))
         return;
     // Control characters must not reach a terminal.
     std::array<char, 40> shown{};

@@ -150,7 +150,7 @@ struct report_count {
     std::atomic<std::uint64_t> key{0};   // 0: no entry
     std::atomic<std::uint64_t> reports{0};
 };
-constinit std::array<report_count, most_report_places> counts{};
+constinit std::array<report_count, most_report_places> place_counts{};
 constinit std::array<std::atomic<std::uint64_t>, misuse_count> other_counts{};   // by kind: places without an entry
 
 /// FNV-1a, G. Fowler, L. C. Noll, K.-P. Vo.
@@ -174,8 +174,8 @@ std::uint64_t key_of(misuse_report const& r) noexcept
 std::atomic<std::uint64_t>& count_of(misuse_report const& r, bool& shared) noexcept
 {
     std::uint64_t const key = key_of(r);
-    for (std::size_t n = 0; n < counts.size(); ++n) {
-        report_count& entry = counts[(key / 2 + n) % counts.size()];
+    for (std::size_t n = 0; n < place_counts.size(); ++n) {
+        report_count& entry = place_counts[(key / 2 + n) % place_counts.size()];
         std::uint64_t there = 0;
         if (entry.key.compare_exchange_strong(there, key, std::memory_order_relaxed) || there == key)
             return entry.reports;
@@ -218,7 +218,7 @@ void print_and_abort(misuse_report const& r)
     w.cut_behind_character(line.data());
     w.add_room(room_for_number);
     if (shared)
-        w.text("; number ").number(n).text(" of this kind at places beyond the first ").number(counts.size());
+        w.text("; number ").number(n).text(" of this kind at places beyond the first ").number(place_counts.size());
     else if (n != 1)
         w.text("; number ").number(n).text(" of this kind and place");
     std::size_t const length = w.finish(line.data());

@@ -7,9 +7,8 @@ usage: tidy.py BUILD_DIRECTORY FILE...
 
 clang-tidy visits the standard library's headers anew in every translation unit, and in every compiled module interface that it
 imports: 10 to 40 seconds for a file of 100 lines. So files of one top folder that are compiled with the same flags become one unit.
-Each is copied to BUILD_DIRECTORY/tidy, line for line, without its #includes, imports and module declaration, which stand at the head
-of the unit. A file that opens no namespace but unnamed ones is put into a namespace of its own there, so that helpers may share a
-name. Files that do not compile together are looked at in smaller units.
+Each is copied to BUILD_DIRECTORY/tidy, line for line, without what stands at the head of the unit: units.py. Files that do not compile
+together are looked at in smaller units.
 
 A header is looked at in the first unit that includes it. A unit without findings is not looked at again until one of its files, any
 header or interface unit, its flags or .clang-tidy change. A file that the build directory does not compile gets the flags of another
@@ -26,40 +25,12 @@ import shlex
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import units
+from units import ROOT, Source
+
 FILES_IN_UNIT = 40
 FINDING = re.compile(r"^(\S+?):\d+:\d+: (?:error|warning|fatal error): ")
 COMPILER_ERROR = "[clang-diagnostic-error"
-
-
-class Source:
-    """A file: the lines that must stand at the head of a unit, and the rest."""
-
-    def __init__(self, path):
-        self.path = path
-        self.is_interface = path.endswith(".cppm")
-        self.module = None
-        self.includes, self.imports, self.fragments = [], [], []   # a fragment belongs to the module's purview
-        body, conditions = [], 0
-        text = (ROOT / path).read_text()
-        for line in text.splitlines():
-            conditions += bool(re.match(r"\s*#\s*if", line)) - bool(re.match(r"\s*#\s*endif", line))
-            include = re.match(r'#include (<[^>]+>|"([^"]+)")', line)
-            if include and conditions == 0:
-                beside = (ROOT / path).parent / (include[2] or "")
-                name = f'"{beside.resolve()}"' if include[2] and beside.exists() else include[1]
-                (self.fragments if self.module else self.includes).append(f"#include {name}")
-            elif declaration := re.match(r"module (tslab[\w.]*);", line):
-                self.module = declaration[1]
-            elif imported := re.match(r"import [\w.]+;", line):
-                self.imports.append(imported[0])
-            elif line != "module;":
-                body.append(line)
-                continue
-            body.append("")
-        self.body = "\n".join(body) + "\n"
-        self.can_be_wrapped = not self.module and not re.search(
-            r'^(inline )?namespace \w|^template <>|^extern "C|^(\[\[.*\]\] )?void\*? operator ', text, re.MULTILINE)
 
 
 class Unit:
@@ -71,20 +42,14 @@ class Unit:
         if len(self.sources) == 1:
             return ROOT / self.sources[0].path
 
-        def lines(of):
-            return list(dict.fromkeys(line for source in self.sources for line in of(source)))
-
-        module = self.sources[0].module
-        text = [*(["module;"] if module else []), *lines(lambda source: source.includes), *([f"module {module};"] if module else []),
-                *lines(lambda source: source.imports), *lines(lambda source: source.fragments)]
-        for i, source in enumerate(self.sources):
+        def copied(source):
             copy = directory / source.path
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(source.body)
-            include = f'#include "{copy}"'
-            text += [f"namespace unit_{i} {{", include, "}"] if source.can_be_wrapped else [include]
+            return f'#include "{copy}"'
+
         path = directory / f"{self.name}.cpp"
-        path.write_text("\n".join(text) + "\n")
+        path.write_text(units.text_of_unit(self.sources, copied))
         return path
 
     def parts(self, at_fault):
@@ -170,12 +135,12 @@ def units_of(files, database):
         if flags:
             source = Source(path)
             groups[path.split("/")[0], source.module, flags, path if source.is_interface else ""].append(source)
-    units = []
+    found = []
     for (folder, _, flags, _), sources in groups.items():
         count = -(-len(sources) // FILES_IN_UNIT)
         for i in range(count):
-            units.append(Unit(f"{folder}_{len(units)}", flags, sources[i::count]))
-    return sorted(units, key=lambda unit: -sum(len(source.body) for source in unit.sources))   # the longest first
+            found.append(Unit(f"{folder}_{len(found)}", flags, sources[i::count]))
+    return sorted(found, key=lambda unit: -sum(len(source.body) for source in unit.sources))   # the longest first
 
 
 def findings(unit, directory):
@@ -207,7 +172,8 @@ def each_once(texts):
 
 def digest_of_headers():
     """Of everything that is not a source and changes what is found in one."""
-    names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.hpp", "*.cppm", "*.def", ".clang-tidy", "script/support/tidy.py"],
+    names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.hpp", "*.cppm", "*.def", ".clang-tidy", "script/support/tidy.py",
+                            "script/support/units.py"],
                            cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     state = hashlib.sha256()
     for name in sorted(filter(None, names)):
@@ -224,8 +190,8 @@ def main():
     passed.mkdir(parents=True, exist_ok=True)
     database = Database(build)
     headers = digest_of_headers()
-    units = units_of(sys.argv[2:], database)
-    left = [unit for unit in units if not (passed / unit.digest(headers)).exists()]
+    wanted = units_of(sys.argv[2:], database)
+    left = [unit for unit in wanted if not (passed / unit.digest(headers)).exists()]
     if left:
         objects = [database.interfaces[key][1] for key in sorted(database.used)]
         built = subprocess.run(["ninja", "-C", build, *objects], capture_output=True, text=True, check=False)
@@ -243,8 +209,8 @@ def main():
         for line in each_once(text for of_unit in pool.map(examine, left) for text in of_unit):
             print(line, flush=True)
             found = True
-    files = sum(len(unit.sources) for unit in units)
-    print(f"{files} files in {len(units)} units, {len(units) - len(left)} of them unchanged since they passed", file=sys.stderr)
+    files = sum(len(unit.sources) for unit in wanted)
+    print(f"{files} files in {len(wanted)} units, {len(wanted) - len(left)} of them unchanged since they passed", file=sys.stderr)
     sys.exit(1 if found else 0)
 
 

@@ -22,7 +22,7 @@ struct leaks_options {
     bool json = false;
 };
 
-std::string place_of(source_entry const& at)
+std::string entry_place(source_entry const& at)
 {
     std::string text = escaped(at.file);
     if (!at.file.empty() && at.line != 0)
@@ -65,7 +65,7 @@ void print_leak(invocation& i, snapshot const& s, leak const& l, label_stacks& s
     if (s.live_known)
         i.out << ", " << bytes_text(l.live_bytes) << " live in " << grouped(l.live_objects) << " objects";
     i.out << '\n';
-    if (std::string const place = place_of(l.entered_at); !place.empty())
+    if (std::string const place = entry_place(l.entered_at); !place.empty())
         i.out << "    entered   " << place << '\n';
     if (stacks.sampled(s))
         print_stacks(i.out, i.color, stacks.of(s, l.label_id));

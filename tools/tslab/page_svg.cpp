@@ -11,7 +11,7 @@ namespace tslab::tool {
 namespace {
 
 constexpr std::size_t cell = 8;
-constexpr std::size_t line = 20;
+constexpr std::size_t line_height = 20;
 constexpr std::size_t margin = 16;
 
 std::string rect(std::size_t x, std::size_t y, std::size_t width, std::size_t height, colour c)
@@ -35,10 +35,10 @@ std::string words(std::size_t x, std::size_t y, std::string const& text)
 
 std::string svg_of(heap_map const& map, page_grid const& grid)
 {
-    std::size_t const top = margin + line;
-    std::size_t const legend = top + grid.rows() * cell + line;
+    std::size_t const top = margin + line_height;
+    std::size_t const legend = top + grid.rows() * cell + line_height;
     std::size_t const width = std::max<std::size_t>(grid.columns * cell, 480) + 2 * margin;
-    std::size_t const height = legend + (grid.kinds.size() + 1) * line;
+    std::size_t const height = legend + (grid.kinds.size() + 1) * line_height;
     std::string svg = R"(<svg xmlns="http://www.w3.org/2000/svg" width=")" + std::to_string(width) + "\" height=\"" +
                       std::to_string(height) + "\" font-family=\"sans-serif\" font-size=\"13\">\n";
     svg += "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
@@ -55,8 +55,8 @@ std::string svg_of(heap_map const& map, page_grid const& grid)
         begin = end;
     }
     for (std::size_t k = 0; k < grid.kinds.size(); ++k) {
-        svg += rect(margin, legend + k * line, 12, 12, grid.kinds[k].tint);
-        svg += words(margin + 20, legend + k * line + 11,
+        svg += rect(margin, legend + k * line_height, 12, 12, grid.kinds[k].tint);
+        svg += words(margin + 20, legend + k * line_height + 11,
                      grid.kinds[k].name + ": " + bytes_text(grid.kinds[k].pages * map.page_size));
     }
     return svg + "</svg>\n";

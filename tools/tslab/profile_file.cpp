@@ -15,7 +15,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::string_view format_name = "tslab-heap-profile";
-constexpr std::uint64_t version = 1;
+constexpr std::uint64_t format_version = 1;
 
 void put_symbols(json_writer& j, named_profile const& p)
 {
@@ -131,9 +131,9 @@ heap_profile profile_of(std::string const& name, json::value const& v)
     if (format != format_name)
         r.fail("its format is " + in_quotes(format));
     r.get("version", of_version);
-    if (of_version != version)
+    if (of_version != format_version)
         throw failure{outcome::other_version, name + " is a heap profile of version " + std::to_string(of_version) +
-                                                  ", and this program reads version " + std::to_string(version)};
+                                                  ", and this program reads version " + std::to_string(format_version)};
     heap_profile p;
     r.get("heap", p.heap);
     r.get("pid", p.pid);
@@ -163,7 +163,11 @@ std::string json_of(named_profile const& named)
 {
     heap_profile const& p = named.profile;
     json_writer j;
-    j.open('{').member("format", format_name).member("version", version).member("heap", p.heap).member("pid", p.pid);
+    j.open('{')
+        .member("format", format_name)
+        .member("version", format_version)
+        .member("heap", p.heap)
+        .member("pid", p.pid);
     j.member("interval_bytes", p.interval_bytes).member("time_ns", p.time_ns).member("begin_ns", p.begin_ns);
     j.member("samples_dropped", p.samples_dropped).member("stacks_dropped", p.stacks_dropped);
     j.member("stacks_cut", p.stacks_cut).key("mappings").open('[');

@@ -82,7 +82,7 @@ std::vector<snapshot> next_sample(source& from, std::string& why)
     }
 }
 
-std::string samples_text(std::uint64_t n) { return std::to_string(n) + (n == 1 ? " sample" : " samples"); }
+std::string count_of_samples(std::uint64_t n) { return std::to_string(n) + (n == 1 ? " sample" : " samples"); }
 
 }
 
@@ -119,7 +119,8 @@ recorded record(source& from, std::string const& path, record_limits const& o)
         }
         file.finish();
     } catch (failure const& f) {
-        throw failure{f.code(), std::string{f.what()} + "; " + samples_text(done.samples) + " before that are kept"};
+        throw failure{f.code(),
+                      std::string{f.what()} + "; " + count_of_samples(done.samples) + " before that are kept"};
     }
     return done;
 }
@@ -135,7 +136,7 @@ struct record_options {
 void run(record_options const& o, invocation& i)
 {
     recorded const done = record(*o.from.open(i), o.out, o.limits);
-    i.out << samples_text(done.samples) << " in " << printable(o.out) << ": " << done.end << '\n';
+    i.out << count_of_samples(done.samples) << " in " << printable(o.out) << ": " << done.end << '\n';
 }
 
 }

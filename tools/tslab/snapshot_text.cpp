@@ -12,7 +12,7 @@ namespace tslab::tool {
 
 namespace {
 
-bool is_space(char c) noexcept { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool is_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 /// Cuts off the first object of `text`, which begins with its brace; what has no end is taken whole, for the reader to refuse.
 std::string_view take_object(std::string_view& text)
@@ -39,7 +39,7 @@ std::string_view take_object(std::string_view& text)
 
 void skip_space(std::string_view& text)
 {
-    while (!text.empty() && is_space(text.front()))
+    while (!text.empty() && is_blank(text.front()))
         text.remove_prefix(1);
 }
 

@@ -21,9 +21,10 @@ namespace {
 
 constexpr std::string_view deleted = " (deleted)";
 
-class open_file {
+class opened_file {
 public:
-    explicit open_file(std::string const& path) noexcept : fd_{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}
+    explicit opened_file(std::string const& path) noexcept
+        : fd_{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}
     {
         struct stat s{};
         if (fd_ < 0 || ::fstat(fd_, &s) != 0)
@@ -31,13 +32,13 @@ public:
         else if (!S_ISREG(s.st_mode))
             error_ = S_ISDIR(s.st_mode) ? EISDIR : EINVAL;
     }
-    ~open_file()
+    ~opened_file()
     {
         if (fd_ >= 0)
             ::close(fd_);
     }
-    open_file(open_file const&) = delete;
-    open_file& operator=(open_file const&) = delete;
+    opened_file(opened_file const&) = delete;
+    opened_file& operator=(opened_file const&) = delete;
     [[nodiscard]] int number() const noexcept { return fd_; }
     [[nodiscard]] int error() const noexcept { return error_; }
     [[nodiscard]] bool is_regular() const noexcept { return error_ == 0; }
@@ -191,11 +192,11 @@ void symbolizer::open(binary& b, profiled_mapping const& m) const
     std::string const root = pid_ != 0 ? folder + "/root" : "";
     if (mapped) {   // what is mapped itself, whatever its path names now; the kernel lets root open it
         std::string const path = folder + "/map_files/" + hexadecimal(live->begin) + "-" + hexadecimal(live->end);
-        if (open_file const file{path}; file.is_regular() && use(b, file.number(), path, root))
+        if (opened_file const file{path}; file.is_regular() && use(b, file.number(), path, root))
             return;
     }
     std::string const path = root + b.file;
-    open_file const file{path};
+    opened_file const file{path};
     if (!file.is_regular())
         b.why_not = gone ? "was deleted" : "cannot be read: " + std::generic_category().message(file.error());
     else if (gone && b.build_id.empty())

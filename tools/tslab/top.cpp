@@ -86,25 +86,24 @@ std::optional<double> value_in(ranked const& r, std::string_view name)
 
 std::string text_of(top_options const& o, invocation const& i, std::vector<ranked> const& all, bool heaps, bool window)
 {
-    using side = table::side;
     record_kind const kind = o.kind();
     std::string const key = o.key();
     bool const rate = window && grows(kind, key);
     std::vector<std::string_view> context = context_of(kind);
     if (!rate)
         std::erase(context, field_behind(kind, key));
-    std::vector<table::column> columns{{"rank"}, {std::string{title_of(kind)}, side::left}};
+    std::vector<table::column> columns{{"rank"}, {std::string{title_of(kind)}, table::side::left}};
     if (kind == record_kind::epochs)
-        columns.push_back({"label", side::left});
+        columns.push_back({"label", table::side::left});
     if (kind == record_kind::threads) {
         columns.push_back({"tid"});
-        columns.push_back({"name", side::left});
+        columns.push_back({"name", table::side::left});
     }
     columns.push_back({rate && key != "slow_path_rate" ? key + "/s" : key});
     for (std::string_view const name : context)
         columns.push_back({std::string{name}});
     if (heaps)
-        columns.push_back({"heap", side::left});
+        columns.push_back({"heap", table::side::left});
     table t{std::move(columns)};
     for (std::size_t n = 0; n < all.size(); ++n) {
         ranked const& r = all[n];
