@@ -181,7 +181,7 @@ def wait_for_alert(prometheus, name, since, seconds):
 
 
 @contextlib.contextmanager
-def scraping(arguments, where, scratch, interval=SCRAPE):
+def scraping(arguments, where, scratch, interval=SCRAPE, options=()):
     """A Prometheus with the rules as they are shipped and the quick one, that has scraped once."""
     rules = arguments.source / "monitoring/rules"
     host, _, path = where.partition("/")
@@ -195,7 +195,7 @@ def scraping(arguments, where, scratch, interval=SCRAPE):
     (directory / "prometheus.yml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
     port = free_port()
     with running([arguments.prometheus, f"--config.file={scratch}/prometheus.yml", f"--storage.tsdb.path={scratch}/data",
-                  f"--web.listen-address=127.0.0.1:{port}"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
+                  f"--web.listen-address=127.0.0.1:{port}", *options], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
         prometheus = Prometheus(port)
         prometheus.wait("the first scrape", lambda: 1.0 in prometheus.samples('up{job="demo"} == 1')[1])
         yield prometheus

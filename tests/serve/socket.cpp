@@ -29,6 +29,8 @@ struct running {
             server.run([](request const& r) -> response {
                 if (r.target == "/throw")
                     throw std::runtime_error{"inside"};
+                if (r.target == "/accept")
+                    return {.body = r.accept + "\n"};
                 return {.body = r.method + " " + r.target + " " + r.host + "\n"};
             });
         }};
@@ -84,6 +86,17 @@ BOOST_AUTO_TEST_CASE(an_answer_carries_what_keeps_a_browser_safe)
     BOOST_TEST(has(r, "Cache-Control: no-store\r\n"));
     BOOST_TEST(!has(r, "Access-Control-Allow-Origin"));
     BOOST_TEST(r.ends_with("\r\n\r\nGET /x?y localhost\n"));
+}
+
+BOOST_AUTO_TEST_CASE(the_formats_that_a_client_takes_are_one_list)
+{
+    running const s;
+    std::string const begin = "GET /accept HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAccept-Encoding: gzip\r\n";
+    BOOST_TEST(ask(s.server, begin + "\r\n").ends_with("\r\n\r\n\n"));
+    BOOST_TEST(ask(s.server, begin + "Accept: a/b;q=0.5\r\n\r\n").ends_with("\r\n\r\na/b;q=0.5\n"));
+    std::string const r = ask(s.server, begin + "Accept: a/b,c/d\r\nX: y\r\naccept: e/f\r\nACCEPT:\r\n\r\n");
+    BOOST_TEST(r.ends_with("\r\n\r\na/b,c/d, e/f, \n"));
+    BOOST_TEST(!has(r, "Content-Encoding"));   // whatever the client would take
 }
 
 BOOST_AUTO_TEST_CASE(head_has_the_length_and_no_body)

@@ -1,73 +1,23 @@
 # SPDX-FileCopyrightText: 2026 The tslab authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What `tslab profile --pprof` writes, read by others: by a decoder of the wire format of protocol buffers that is written here from its
-# documentation (https://protobuf.dev/programming-guides/encoding/), and by `go tool pprof` where Go is installed.
+# What `tslab profile --pprof` writes, read by others: by a decoder of the wire format of protocol buffers (support/wire.py), and
+# by `go tool pprof` where Go is installed.
 import argparse
 import gzip
 import json
 import os
+import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from wire import all_of, one_of, packed  # noqa: E402
+
 programs = argparse.Namespace()
-
-
-def fields(message):
-    """(number, value) of each field: an int, or bytes."""
-    at = 0
-
-    def varint():
-        nonlocal at
-        shift = value = 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while at < len(message):
-        key = varint()
-        if key & 7 == 0:
-            yield key >> 3, varint()
-        elif key & 7 == 2:
-            size = varint()
-            if at + size > len(message):
-                raise ValueError("a field ends behind its message")
-            yield key >> 3, message[at:at + size]
-            at += size
-        else:
-            raise ValueError(f"wire type {key & 7}")
-
-
-def all_of(message, number):
-    return [value for field, value in fields(message) if field == number]
-
-
-def one_of(message, number, default=0):
-    values = all_of(message, number)
-    assert len(values) <= 1, (number, values)
-    return values[0] if values else default
-
-
-def packed(value):
-    return list(ints(value))
-
-
-def ints(value):
-    at = shift = number = 0
-    while at < len(value):
-        number |= (value[at] & 0x7F) << shift
-        shift += 7
-        if value[at] < 0x80:
-            yield number - (1 << 64) if number >= 1 << 63 else number
-            shift = number = 0
-        at += 1
-    assert shift == 0, "a number is cut short"
 
 
 class Decoded:

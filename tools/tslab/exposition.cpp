@@ -6,6 +6,8 @@
 #include "tslab/heaps.hpp"
 #include "tslab/metric_families.hpp"
 #include "tslab/metric_name.hpp"
+#include "tslab/metric_protobuf.hpp"
+#include "tslab/native_histogram.hpp"
 #include "tslab/phase_costs.hpp"
 #include <algorithm>
 #include <map>
@@ -278,7 +280,8 @@ private:
         }
         for (; b < quarter_histogram::bucket_count; ++b)
             h.histogram.sample_count += counts.buckets[b];
-        to_.add("temporal_slab_phase_" + std::string{name}, help, prometheus::MetricType::Histogram, std::move(h));
+        to_.add("temporal_slab_phase_" + std::string{name}, help, prometheus::MetricType::Histogram, std::move(h),
+                native_histogram_of(counts, scale));
     }
 
     void lock_histograms(lock_histogram_stats const& of, lock_timing_stats const& sums)
@@ -324,9 +327,7 @@ private:
     std::map<std::uint32_t, std::string> names_{};   // of labels, by number
 };
 
-}
-
-std::string exposition(std::vector<snapshot> const& heaps, pid_label pids)
+metric_families families_of(std::vector<snapshot> const& heaps, pid_label pids)
 {
     std::map<std::int64_t, std::uint64_t> rss;
     for (snapshot const& s : heaps)
@@ -347,9 +348,21 @@ std::string exposition(std::vector<snapshot> const& heaps, pid_label pids)
     std::map<std::int64_t, distinct> heap_names;
     for (snapshot const& s : heaps)
         heap_writer{all, s, with(process(s.pid), {{"heap", heap_names[s.pid](printable(unique_name(s)))}})}.write();
-    return prometheus::TextSerializer{}.Serialize(all.all());
+    return all;
+}
+
+}
+
+std::string exposition(std::vector<snapshot> const& heaps, pid_label pids)
+{
+    return prometheus::TextSerializer{}.Serialize(families_of(heaps, pids).all());
 }
 
 std::string exposition(std::vector<snapshot> const& heaps) { return exposition(heaps, pid_label::when_several); }
+
+std::string protobuf_exposition(std::vector<snapshot> const& heaps)
+{
+    return protobuf_of(families_of(heaps, pid_label::when_several));
+}
 
 }

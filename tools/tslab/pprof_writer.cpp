@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/pprof_writer.hpp"
 #include "tslab/heaps.hpp"
+#include "tslab/protobuf.hpp"
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -14,42 +15,7 @@ namespace tslab::tool {
 
 namespace {
 
-/// A message of protocol buffers. Fields that are 0 are left out, as the format's readers expect.
-class message {
-public:
-    void number(unsigned field, std::uint64_t n)
-    {
-        if (n == 0)
-            return;
-        varint(field << 3U);
-        varint(n);
-    }
-    void bytes(unsigned field, std::string_view text)
-    {
-        varint(field << 3U | 2U);
-        varint(text.size());
-        bytes_ += text;
-    }
-    void part(unsigned field, message const& m) { bytes(field, m.bytes_); }
-    /// A repeated field of numbers.
-    void numbers(unsigned field, std::vector<std::uint64_t> const& all)
-    {
-        message packed;
-        for (std::uint64_t const n : all)
-            packed.varint(n);
-        part(field, packed);
-    }
-    [[nodiscard]] std::string const& text() const noexcept { return bytes_; }
-
-private:
-    void varint(std::uint64_t n)
-    {
-        for (; n >= 0x80; n >>= 7)
-            bytes_ += static_cast<char>(n | 0x80);
-        bytes_ += static_cast<char>(n);
-    }
-    std::string bytes_{};
-};
+using message = protobuf_message;
 
 // The numbers of the fields.
 namespace profile_field {
@@ -148,6 +114,7 @@ private:
         profiled_stack const& s = p.profile.stacks[n];
         message m;
         std::vector<std::uint64_t> ids;
+        ids.reserve(s.addresses.size());
         for (std::size_t k = 0; k < s.addresses.size(); ++k)
             ids.push_back(location(s.addresses[k], *p.stacks[n].places[k]));
         m.numbers(sample_field::location_id, ids);

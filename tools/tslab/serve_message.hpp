@@ -13,6 +13,7 @@ struct request {
     std::string target{};    ///< as it was sent, query included
     std::string host{};      ///< empty: there was no such header
     unsigned version = 11;   ///< of HTTP: 10, 11
+    std::string accept{};    ///< the formats that the client takes, as one list; empty: it does not say
 };
 
 struct response {

@@ -27,6 +27,16 @@ constexpr std::chrono::milliseconds drain_time{1'000};
 
 std::string text(beast::string_view s) { return {s.data(), s.size()}; }
 
+/// Several headers of one name are one list (RFC 9110, 5.3).
+std::string list(http::fields const& header, http::field name)
+{
+    std::string all;
+    auto const [first, last] = header.equal_range(name);
+    for (auto one = first; one != last; ++one)
+        (all += one == first ? "" : ", ") += text(one->value());
+    return all;
+}
+
 beast::string_view contents(beast::flat_buffer const& b)
 {
     return {static_cast<char const*>(b.data().data()), b.size()};
@@ -176,8 +186,9 @@ void session::answer()
         return write({.status = 400, .body = "There is no Host header.\n"}, keep);
     response answer;
     try {
-        answer = common_.handle({text(message.method_string()), text(message.target()),
-                                 text(message[http::field::host]), message.version()});
+        answer =
+            common_.handle({text(message.method_string()), text(message.target()), text(message[http::field::host]),
+                            message.version(), list(message, http::field::accept)});
     } catch (std::exception const&) {
         answer = {.status = 500, .body = "The request could not be answered.\n"};
     }

@@ -3,8 +3,10 @@
 #include "tslab/serve_site.hpp"
 #include "tslab/exposition.hpp"
 #include "tslab/flame.hpp"
+#include "tslab/letter_case.hpp"
 #include "tslab/pprof_writer.hpp"
 #include "tslab/profile_table.hpp"
+#include "tslab/serve_accept.hpp"
 #include "tslab/serve_assets.hpp"
 #include <algorithm>
 #include <arpa/inet.h>
@@ -41,12 +43,6 @@ constexpr std::array files{
     static_file{"/d3-selection.js", "d3-selection.js", "text/javascript; charset=utf-8"},
 };
 constexpr std::string_view json_type = "application/json";
-
-bool same(std::string_view a, std::string_view b)
-{
-    return std::ranges::equal(a, b,
-                              [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
 
 std::optional<std::uint64_t> number(std::string_view s)
 {
@@ -157,13 +153,23 @@ response site::handle(request const& r) const
     if ((absolute || !host.empty()) && !rule_.allows(host))
         return {.status = 403, .body = "This server does not go by that name. --host adds one.\n"};
     std::string const target = absolute ? std::string{absolute->path_prefix}.append(absolute->rest) : r.target;
-    return find_target(target);
+    return find_target(target, r.accept);
 }
 
-response site::find_target(std::string_view target) const
+response site::find_target(std::string_view target, std::string_view accept) const
 {
     auto const question = std::min(target.find('?'), target.size());
-    return find(target.substr(0, question), target.substr(std::min(question + 1, target.size())));
+    return find(target.substr(0, question), target.substr(std::min(question + 1, target.size())), accept);
+}
+
+response site::metrics(std::string_view accept) const
+{
+    monitor::reading const now = monitor_.current();
+    if (!now.seen)   // else a scraper would take the last figures of a process that is gone for those of now
+        return {.status = 503, .body = now.reason + "\n"};
+    if (prefers_protobuf(accept))
+        return {.type = std::string{protobuf_content_type}, .body = protobuf_exposition(*now.seen)};
+    return {.type = std::string{exposition_content_type}, .body = exposition(*now.seen)};
 }
 
 /// The parameters that Go's servers take; a garbage collection is nothing to ask for here.
@@ -199,18 +205,14 @@ response site::profile(std::string_view path, std::string_view query) const
     }
 }
 
-response site::find(std::string_view path, std::string_view query) const
+response site::find(std::string_view path, std::string_view query, std::string_view accept) const
 {
     for (static_file const& f : files)
         if (f.path == path)
             if (auto const body = asset(f.asset))
                 return {.type = std::string{f.type}, .body = std::string{*body}};
-    if (path == "/metrics") {
-        monitor::reading const now = monitor_.current();
-        if (!now.seen)   // else a scraper would take the last figures of a process that is gone for those of now
-            return {.status = 503, .body = now.reason + "\n"};
-        return {.type = std::string{exposition_content_type}, .body = exposition(*now.seen)};
-    }
+    if (path == "/metrics")
+        return metrics(accept);
     if (path == "/stats.json") {
         std::string body = "[";
         for (snapshot const& s : *monitor_.latest())

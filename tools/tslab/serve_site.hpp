@@ -30,8 +30,9 @@ public:
     [[nodiscard]] response handle(request const& r) const;
 
 private:
-    [[nodiscard]] response find_target(std::string_view target) const;
-    [[nodiscard]] response find(std::string_view path, std::string_view query) const;
+    [[nodiscard]] response find_target(std::string_view target, std::string_view accept) const;
+    [[nodiscard]] response find(std::string_view path, std::string_view query, std::string_view accept) const;
+    [[nodiscard]] response metrics(std::string_view accept) const;
     [[nodiscard]] response profile(std::string_view path, std::string_view query) const;
 
     monitor& monitor_;
