@@ -102,6 +102,13 @@ inline bool has_limits(resource_options const& o) noexcept { return o.limit.has_
     if constexpr (finds_overlaps)
         if (serial_)
             last_use.emplace(*this);
+    if (map_ == &empty_map || !domain_.end_alone(cache_)) [[unlikely]]
+        end();
+}
+
+/// The end of a resource that leaves something, or is used otherwise than most scopes' ones.
+[[gnu::noinline]] void epoch_resource::end() noexcept
+{
     bool const count_only = map_ == &empty_map;
     if (domain_.depth() > 1) {
         domain_.report_misuse(misuse::destroyed_entered);
@@ -317,7 +324,7 @@ epoch_resource::allocate_elsewhere(std::size_t code) noexcept
     thread_cache& l = *cache_.load(std::memory_order_relaxed);
     if (map_ == &empty_map) {
         if (at_home && &l != &no_cache)
-            l.counted_frees.add();
+            l.count_free();
         else
             heap().count_free();
         return;

@@ -159,6 +159,7 @@ private:
     [[nodiscard]] bool is_interrupted() const noexcept;
 
     void set_limits(options const& o);
+    void end() noexcept;
     // Its parameters are in the registers in which allocate has them: so that moves neither `this` nor anything else.
     [[nodiscard]] void* refill(std::size_t code, std::size_t alignment, thread_cache& l) const;
     [[noreturn, gnu::cold]] void throw_refused() const;

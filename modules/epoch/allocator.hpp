@@ -239,10 +239,10 @@ public:
 
     /// The epoch that a domain is in.
     struct opened {
-        epoch_id epoch;                                       ///< of its own, or shared
-        bool shared = false;                                  ///< no ring slot was free: this is the current epoch
+        epoch_id epoch{};                                     ///< of its own, or shared
         epoch_holder* holder = nullptr;                       ///< of the enter: see epoch_record::note_enter
         std::uint32_t label_id = label_registry::unlabeled;   ///< of the epoch
+        bool shared = false;                                  ///< no ring slot was free: this is the current epoch
     };
     /// Opens an epoch with `label` and, if `enter`, enters it for one domain. If no ring slot is free, the result names
     /// the current epoch, shared. `binding`: if not null and the epoch is new, it is set to a cache of the calling
@@ -390,16 +390,26 @@ private:
     [[gnu::cold]] void begin_counting(epoch_record& r, std::uint64_t era, thread_cache* own,
                                       thread_record* me) noexcept;
     template <class F> bool with_count(epoch_id e, F change);
-    [[nodiscard]] inline bool has_eras_left(epoch_record const& r) const noexcept
+    /// The greatest era of the slot, and of current epochs, so far. Another slot may have a greater one.
+    [[nodiscard]] inline std::uint64_t last_era_of(epoch_record const& r) const noexcept
     {
-        return std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) < last_era;
+        return std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed));
     }
-    template <class F> epoch_id begin_epoch(epoch_record& r, std::uint64_t now, F fill) noexcept;
+    [[nodiscard]] inline bool has_eras_left(epoch_record const& r) const noexcept { return last_era_of(r) < last_era; }
+    template <class F>
+    epoch_id begin_epoch(epoch_record& r, std::uint64_t era, std::uint64_t now, F fill) noexcept;
     struct looked_up;
     void look_up(std::string_view label, looked_up& to) noexcept;
-    template <bool Retained>
+    /// Whose slot an epoch is opened in: the one that the thread retained, for a resource with the label of the epoch before;
+    /// the one that the thread retained, otherwise; another one.
+    enum class opening : std::uint8_t { usual, retained, elsewhere };
+    [[nodiscard]] static bool has_usual_label(epoch_record const& r, std::string_view label) noexcept;
+    template <opening How>
     [[nodiscard]] opened open_in(epoch_record& r, thread_record* me, std::string_view label, bool enter,
-                                 std::source_location const& at, atomic<thread_cache*>* binding) noexcept;
+                                 std::source_location const& at, atomic<thread_cache*>* binding,
+                                 std::uint64_t last = 0) noexcept;
+    [[nodiscard]] opened open_retained(epoch_record& r, thread_record& me, std::string_view label, bool enter,
+                                       std::source_location const& at, atomic<thread_cache*>* binding) noexcept;
     [[nodiscard]] opened open_elsewhere(thread_record* me, std::string_view label, bool enter,
                                         std::source_location const& at, atomic<thread_cache*>* binding) noexcept;
     /// `closed_before`: the caller has closed the epoch just before.

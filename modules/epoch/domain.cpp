@@ -32,17 +32,16 @@ void epoch_domain::grow_scopes()
 }
 
 epoch_domain::epoch_domain(allocator& heap, options const& o, std::source_location at) noexcept
-    : heap_{&heap}, thread_{this_thread_number()}, auto_close_{o.auto_close}
+    : heap_{&heap},
+      opened_{heap.open_epoch(o.label, false, at)},
+      thread_{this_thread_number()},
+      auto_close_{o.auto_close && !opened_.shared},
+      unentered_{!opened_.shared}
 {
-    allocator::opened const opened = heap.open_epoch(o.label, false, at);
-    epoch_ = opened.epoch;
-    shared_ = opened.shared;
-    unentered_ = !opened.shared;
-    auto_close_ = auto_close_ && !opened.shared;
 }
 
 epoch_domain::epoch_domain(allocator& heap, epoch_id e, options const& o) noexcept
-    : heap_{&heap}, epoch_{e}, thread_{this_thread_number()}, auto_close_{o.auto_close}, shared_{true}
+    : heap_{&heap}, opened_{.epoch = e, .shared = true}, thread_{this_thread_number()}, auto_close_{o.auto_close}
 {
     if (!o.label.empty())
         heap.set_label(e, o.label);
@@ -59,7 +58,7 @@ void epoch_domain::end() noexcept
         return;
     }
     if (unentered_ && auto_close_)
-        heap_->close(epoch_);
+        heap_->close(opened_.epoch);
 }
 
 /// Removes the innermost entry of this domain from the thread's list; only from the list's end, unless
@@ -89,10 +88,10 @@ void epoch_domain::enter(std::source_location at)
 {
     if (!on_own_thread())
         return report_misuse(misuse::wrong_thread);
-    label_id_ = heap_->label_id_of(epoch_);
+    opened_.label_id = heap_->label_id_of(opened_.epoch);
     push();
     unentered_ = false;
-    bool const there = heap_->enter_epoch(epoch_, depth_ == 0, at, holder_);
+    bool const there = heap_->enter_epoch(opened_.epoch, depth_ == 0, at, opened_.holder);
     if (depth_++ == 0)
         held_ = there;
 }
@@ -139,13 +138,14 @@ void epoch_domain::leave() noexcept
 {
     bool const last = --depth_ == 0;
     if (held_)
-        heap_->exit_domain(epoch_, holder_, last, last && auto_close_);
+        heap_->exit_domain(opened_.epoch, opened_.holder, last, last && auto_close_);
 }
 
 void epoch_domain::report_misuse(misuse kind, epoch_domain const* other) noexcept
 {
-    shared_text::copy const label = heap_->label_of(epoch_);
-    shared_text::copy const others = other != nullptr ? other->heap_->label_of(other->epoch_) : shared_text::copy{};
+    shared_text::copy const label = heap_->label_of(opened_.epoch);
+    shared_text::copy const others =
+        other != nullptr ? other->heap_->label_of(other->opened_.epoch) : shared_text::copy{};
     heap_->state().misused({.kind = kind, .epoch_label = label.view(), .other = others.view()},
                            other != nullptr && other->heap_ == heap_ ? other->place() : source_places::unknown);
 }

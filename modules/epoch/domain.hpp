@@ -45,7 +45,7 @@ public:
     /// entered, another domain entered since) is reported and has no effect.
     void exit();
     /// Closes the epoch now, even if other domains hold it: see allocator::close. Thread safe.
-    close_report force_close() noexcept { return heap_->close(epoch_); }
+    close_report force_close() noexcept { return heap_->close(opened_.epoch); }
 
     /// The domain that the calling thread entered last and has not left; null outside of all domains.
     [[nodiscard]] static inline epoch_domain* current() noexcept
@@ -58,13 +58,13 @@ public:
     /// The heap and the epoch that the domain was made for, how many enters have no exit yet, and whether there are any. Only the
     /// first two may be read on any thread.
     [[nodiscard]] inline allocator& heap() const noexcept { return *heap_; }
-    [[nodiscard]] inline epoch_id epoch() const noexcept { return epoch_; }
+    [[nodiscard]] inline epoch_id epoch() const noexcept { return opened_.epoch; }
     [[nodiscard]] inline std::uint32_t depth() const noexcept { return depth_; }
     [[nodiscard]] inline bool entered() const noexcept { return depth_ != 0; }
     /// Whether its last exit closes the epoch if no other domain holds it.
     [[nodiscard]] inline bool closes_epoch() const noexcept { return auto_close_; }
     /// Whether it holds an epoch that was not opened for it alone.
-    [[nodiscard]] inline bool shares_epoch() const noexcept { return shared_; }
+    [[nodiscard]] inline bool shares_epoch() const noexcept { return opened_.shared; }
 
     // For resources, which hold a domain without being in a thread's list of scopes, and for guards.
 
@@ -74,8 +74,13 @@ public:
     /// see allocator::open_epoch.
     inline epoch_domain(already_entered, allocator& heap, options const& o, bool share, std::source_location const& at,
                         atomic<thread_cache*>* binding = nullptr) noexcept
-        : epoch_domain{heap, o.auto_close,
-                       share ? heap.share_current(true, at) : heap.open_epoch(o.label, true, at, binding)}
+        : heap_{&heap},
+          opened_{share ? heap.share_current(true, at) : heap.open_epoch(o.label, true, at, binding)},
+          thread_{this_thread_number()},
+          depth_{1},
+          auto_close_{o.auto_close && !opened_.shared},
+          held_{true},
+          owned_{true}
     {
     }
     /// Makes this the calling thread's current domain without another enter. Throws std::bad_alloc.
@@ -84,7 +89,7 @@ public:
         if (this_thread.more->scope_count == this_thread.more->scope_capacity) [[unlikely]]
             grow_scopes();
         thread_details& mine = *this_thread.more;
-        mine.scopes[mine.scope_count++] = {this, heap_->state().number(), label_id_};
+        mine.scopes[mine.scope_count++] = {this, heap_->state().number(), opened_.label_id};
     }
     /// Undoes push at the end of a guard. A wrong order is reported, and corrected. Returns whether the exit is to be carried
     /// out: the calling thread made the domain, and the guard's enter was not left by an exit of its own.
@@ -99,24 +104,32 @@ public:
     void forget() noexcept;
     /// Carries out one exit. Requires: entered.
     void leave() noexcept;
-    /// Carries out the exit of the resource `owner`, which ends and whose cache `binding` names; see
-    /// allocator::end_resource.
+    /// Carries out the exit of a resource that ends, whose cache `binding` names, if it leaves nothing; see
+    /// allocator::end_alone. Else returns false, without effect: then end_resource does it. Requires: what the resource
+    /// leaves counts as leaked.
+    [[nodiscard, gnu::always_inline]] inline bool end_alone(atomic<thread_cache*>& binding) noexcept
+    {
+        if (depth_ > 1 || !held_ || !auto_close_ || opened_.shared ||
+            !heap_->end_alone(opened_.epoch, opened_.holder, binding)) [[unlikely]]
+            return false;
+        depth_ = 0;
+        return true;
+    }
+    /// The same of any resource, `owner`; see allocator::end_resource.
     inline live_count end_resource(atomic<thread_cache*>& binding, void const* owner,
                                    allocator::leftovers what) noexcept
     {
         depth_ = 0;
         if (!held_) [[unlikely]]
             return {};
-        if (auto_close_ && !shared_ && what == allocator::leftovers::leaked &&
-            heap_->end_alone(epoch_, holder_, binding)) [[likely]]
-            return {};
-        return shared_ ? heap_->end_sharing_resource(epoch_, holder_, binding, owner, what)
-                       : heap_->end_resource(epoch_, holder_, auto_close_, binding, what);
+        return opened_.shared ? heap_->end_sharing_resource(opened_.epoch, opened_.holder, binding, owner, what)
+                              : heap_->end_resource(opened_.epoch, opened_.holder, auto_close_, binding, what);
     }
     /// The number of the source place that entered first, while the domain is inside: see heap_state::places.
     [[nodiscard]] inline std::uint32_t place() const noexcept
     {
-        return holder_ != nullptr ? holder_->stats->place.load(std::memory_order_relaxed) : source_places::unknown;
+        return opened_.holder != nullptr ? opened_.holder->stats->place.load(std::memory_order_relaxed)
+                                         : source_places::unknown;
     }
     /// Counts and reports a misuse of this domain. `other`: another domain that is involved, inside. Thread safe.
     void report_misuse(misuse kind, epoch_domain const* other = nullptr) noexcept;
@@ -131,32 +144,16 @@ private:
     static void grow_scopes();
     [[gnu::noinline]] void end() noexcept;
     bool pop_in_disorder() noexcept;
-    /// Inside `opened` from the start.
-    inline epoch_domain(allocator& heap, bool auto_close, allocator::opened const& opened) noexcept
-        : heap_{&heap},
-          epoch_{opened.epoch},
-          thread_{this_thread_number()},
-          holder_{opened.holder},
-          depth_{1},
-          label_id_{opened.label_id},
-          auto_close_{auto_close && !opened.shared},
-          held_{true},
-          shared_{opened.shared},
-          owned_{true}
-    {
-    }
 
     allocator* heap_;
-    epoch_id epoch_{};
+    // Made in place by open_epoch: the holder is of the first enter, the label of the epoch at the last one.
+    allocator::opened opened_{};
     std::uint64_t thread_;
-    epoch_holder* holder_ = nullptr;                       // of the first enter
-    std::uint32_t depth_ = 0;                              // enters without an exit
-    std::uint32_t label_id_ = label_registry::unlabeled;   // of the epoch at the last enter
+    std::uint32_t depth_ = 0;   // enters without an exit
     bool auto_close_;
     bool held_ = false;        // the first enter found the epoch, so exits are carried out
     bool unentered_ = false;   // has opened an epoch and was never entered
-    bool shared_ = false;
-    bool owned_ = false;   // the first enter is a resource's, whose end is its exit
+    bool owned_ = false;       // the first enter is a resource's, whose end is its exit
 };
 
 }

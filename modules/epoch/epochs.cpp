@@ -70,17 +70,15 @@ epoch_record* allocator::claim_slot(std::uint32_t from) noexcept
     return nullptr;
 }
 
-/// Turns a claimed slot ACTIVE, with a new era; `fill` completes what the epoch begins with. The caller holds the lock,
-/// or the thread retained the slot (see open_epoch).
+/// Turns a claimed slot ACTIVE, with the new era `era`; `fill` completes what the epoch begins with. The caller holds the lock,
+/// or the thread retained the slot (see open_epoch). `era`: greater than last_era_of(r).
 // Modelled: tests/models/era.pml, step begin_epoch
 // Modelled: tests/models/large.pml, step begin_epoch
 template <class F>
-[[gnu::always_inline]] inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t now, F fill) noexcept
+[[gnu::always_inline]] inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t era, std::uint64_t now,
+                                                              F fill) noexcept
     __attribute__((no_thread_safety_analysis))
 {
-    // Greater than every era of this slot and of earlier current epochs; another slot may have the same era.
-    std::uint64_t const era =
-        std::max(eras_.load(std::memory_order_relaxed), r.era.load(std::memory_order_relaxed)) + 1;
     // No era while the fields change. release: a reader that sees a new field sees that the old era is over (see
     // read_epoch, and epoch_slabs::is_of).
     epoch_stats_page& published = r.stats;   // read once: see epoch_slabs::stats
@@ -104,10 +102,16 @@ template <class F>
         r.set_closing_ns(0);
     r.state.store(lifecycle::active, std::memory_order_relaxed);
     published.state.store(lifecycle::active, std::memory_order_relaxed);
-    fill(era);
+    fill();
     r.era.store(era, std::memory_order_release);   // release, and last: a reader that sees the era sees its fields
     published.era.store(era, std::memory_order_release);
     return {r.index, era};
+}
+
+/// Whether the epoch of the slot before had the label, and so has its number and words. Further labels are counted at each use.
+[[gnu::always_inline]] inline bool allocator::has_usual_label(epoch_record const& r, std::string_view label) noexcept
+{
+    return r.label_id.load(std::memory_order_relaxed) != label_registry::other && r.had_label(label);
 }
 
 /// A label's numbers and words, for an epoch of a slot that had another one.
@@ -123,20 +127,20 @@ struct allocator::looked_up {
     to.for_costs = labels_.cost_number_of(to.id, to.words);
 }
 
-/// Opens an epoch in a claimed slot. `Retained`: `me` retained it, which is not null then. That is what most scopes do; the
-/// other way is a function of its own, so that this one has no lock and few registers to save.
+/// Opens an epoch in a claimed slot, `How`. That is `usual` for most scopes; the other ways are functions of their own, so that
+/// this one has no lock and few registers to save. `last`: last_era_of(r), unless the slot is claimed `elsewhere`.
 // Modelled: tests/models/era.pml, step open_epoch
-template <bool Retained>
+template <allocator::opening How>
 [[gnu::always_inline]] inline allocator::opened
 allocator::open_in(epoch_record& r, thread_record* me, std::string_view label, bool enter,
-                   std::source_location const& at, atomic<thread_cache*>* binding) noexcept
+                   std::source_location const& at, atomic<thread_cache*>* binding, std::uint64_t last) noexcept
     __attribute__((no_thread_safety_analysis))
 {
+    constexpr bool retained = How != opening::elsewhere;
     std::uint32_t label_id = r.label_id.load(std::memory_order_relaxed);
     bool had_label = true;
     looked_up other;
-    if (label_id == label_registry::other || !r.had_label(label))
-        [[unlikely]] {   // further labels are counted at each use
+    if (How != opening::usual && !has_usual_label(r, label)) [[unlikely]] {
         look_up(label, other);
         label_id = other.id;
         had_label = false;
@@ -150,9 +154,10 @@ allocator::open_in(epoch_record& r, thread_record* me, std::string_view label, b
         // A retained slot is opened without the lock: this thread closed its last epoch itself (end_alone), and no thread has
         // had the slot since. A thread that has a name of the old epoch, or walks over the slots, finds no era under the lock
         // before everything is in place.
-        if constexpr (!Retained)
+        if constexpr (!retained)
             guard.emplace(r.lock, me != nullptr ? me->site(no_class, label_id) : lock_site{});
-        return begin_epoch(r, now, [&](std::uint64_t era) __attribute__((always_inline, no_thread_safety_analysis)) {
+        std::uint64_t const era = (retained ? last : last_era_of(r)) + 1;
+        return begin_epoch(r, era, now, [&]() __attribute__((always_inline, no_thread_safety_analysis)) {
             if (!had_label) [[unlikely]]
                 r.set_label(other.words, label_id, other.for_costs);
             if (l != nullptr) [[likely]]
@@ -161,11 +166,11 @@ allocator::open_in(epoch_record& r, thread_record* me, std::string_view label, b
                 holder = r.note_enter(true, place, now);
         });
     }();
-    if constexpr (Retained)
+    if constexpr (retained)
         light_barrier(me->activity);   // the era is visible before `counts` is read: see set_limit
     if (state_.limits().counts(label_id)) [[unlikely]]
         begin_counting(r, epoch.era, l, me);
-    if (Retained || me != nullptr) [[likely]] {
+    if (retained || me != nullptr) [[likely]] {
         heap_counters& counts = me->counts;   // read once: see epoch_slabs::stats
         counts[heap_event::epoch_open].add();
         if (enter)
@@ -177,7 +182,15 @@ allocator::open_in(epoch_record& r, thread_record* me, std::string_view label, b
         if (enter)
             state_.count(nullptr, heap_event::domain_enter);
     }
-    return {.epoch = epoch, .shared = false, .holder = holder, .label_id = label_id};
+    return {.epoch = epoch, .holder = holder, .label_id = label_id, .shared = false};
+}
+
+/// The same in a slot that `me` retained.
+[[gnu::noinline]] allocator::opened allocator::open_retained(epoch_record& r, thread_record& me, std::string_view label,
+                                                             bool enter, std::source_location const& at,
+                                                             atomic<thread_cache*>* binding) noexcept
+{
+    return open_in<opening::retained>(r, &me, label, enter, at, binding, last_era_of(r));
 }
 
 /// The same without a slot that `me` retains, if there is a free one; else shares the current epoch.
@@ -186,7 +199,7 @@ allocator::open_in(epoch_record& r, thread_record* me, std::string_view label, b
                                                               atomic<thread_cache*>* binding) noexcept
 {
     if (epoch_record* const claimed = claim_slot(me != nullptr ? me->slot_hint : 0); claimed != nullptr) [[likely]]
-        return open_in<false>(*claimed, me, label, enter, at, binding);
+        return open_in<opening::elsewhere>(*claimed, me, label, enter, at, binding);
     state_.count(me, heap_event::ring_exhausted);
     return share_current(enter, at);
 }
@@ -208,12 +221,12 @@ allocator::opened allocator::open_epoch(std::string_view label, bool enter, std:
     thread_record* const me = state_.record();
     fork_exclusion const section{me};
     if (me != nullptr) [[likely]]
-        if (auto* const retained = static_cast<epoch_record*>(me->take_retained_slot());
-            retained != nullptr && has_eras_left(*retained)) [[likely]] {
-            if (enter && binding != nullptr) [[likely]]   // a resource's: a copy without the tests of both
-                return open_in<true>(*retained, me, label, true, at, binding);
-            return open_in<true>(*retained, me, label, enter, at, binding);
-        }
+        if (auto* const retained = static_cast<epoch_record*>(me->take_retained_slot()); retained != nullptr) [[likely]]
+            if (std::uint64_t const last = last_era_of(*retained); last < last_era) [[likely]] {
+                if (enter && binding != nullptr && has_usual_label(*retained, label)) [[likely]]
+                    return open_in<opening::usual>(*retained, me, label, true, at, binding, last);
+                return open_retained(*retained, *me, label, enter, at, binding);
+            }
     return open_elsewhere(me, label, enter, at, binding);
 }
 
@@ -260,9 +273,10 @@ epoch_id allocator::advance_locked() noexcept
     epoch_id now;
     {
         lock_guard const guard{next.lock, next.site(me, no_class)};
-        now = begin_epoch(next, now_ns_coarse(), [&](std::uint64_t) __attribute__((requires_capability(next.lock))) {
-            next.set_label({}, label_registry::unlabeled, label_registry::unlabeled);
-        });
+        now = begin_epoch(next, last_era_of(next) + 1, now_ns_coarse(),
+                          [&]() __attribute__((requires_capability(next.lock))) {
+                              next.set_label({}, label_registry::unlabeled, label_registry::unlabeled);
+                          });
         if (state_.limits().counts(label_registry::unlabeled)) [[unlikely]]
             next.begin_counting(nullptr);
     }

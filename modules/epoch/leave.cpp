@@ -115,38 +115,37 @@ void allocator::exit_domain(epoch_id e, epoch_holder* holder, bool last, bool cl
 bool allocator::end_alone(epoch_id e, epoch_holder* holder, atomic<thread_cache*>& binding) noexcept
 {
     thread_record* const known = state_.record();
-    if (known == nullptr) [[unlikely]]
+    thread_cache& l = *binding.load(std::memory_order_relaxed);
+    // A bound cache is attached to the epoch, unless its thread ends at this moment: then end_alone refuses. no_cache, where
+    // none is bound, is attached to none.
+    epoch_slabs* const home = l.attached();
+    if (known == nullptr || home == nullptr || holder == nullptr) [[unlikely]]
         return false;
     thread_record& me = *known;
-    thread_cache* l = binding.load(std::memory_order_relaxed);
-    l = l != &no_cache ? l : nullptr;
-    // A bound cache is attached to the epoch, unless its thread ends at this moment: then end_alone refuses.
-    epoch_slabs* const home = l != nullptr ? l->attached() : nullptr;
-    epoch_record& r = home != nullptr ? static_cast<epoch_record&>(*home) : record_of(e);
+    auto& r = static_cast<epoch_record&>(*home);
     // Under `eager` a close purges; one close in 1,024 of each thread is timed.
     if (!state_.slabs().decays() || !state_.retains_slabs() ||
         me.retaining.load(std::memory_order_relaxed) >= thread_record::retaining_limit ||
         (counting && me.counts[heap_event::epoch_close].value() % stepping_counter::period == 0) ||
-        r.large_count.load(std::memory_order_relaxed) != 0 || (l != nullptr && !l->keep_used(me)))
+        r.large_count.load(std::memory_order_relaxed) != 0 || !l.keep_used(me)) [[unlikely]]
         return false;
     std::uint64_t const now = tick_clock::stamp();
     phase_cost cost;
     std::uint32_t cost_label = 0;
+    std::uint32_t place = 0;
     fork_exclusion const section{&me};
     {
         lock_guard const guard{r.lock, r.site(&me, no_class)};
         if (!r.end_alone(e.era, l, me, now, cost))
             return false;
         cost_label = r.cost_label;
+        place = holder->stats->place.load(std::memory_order_relaxed);
         r.note_exit(true, holder);
     }
-    // The slot is still claimed, so the holder names the place that entered.
-    me.note_phase(cost_label, cost,
-                  holder != nullptr ? holder->stats->place.load(std::memory_order_relaxed) : source_places::unknown);
-    if (l != nullptr)
-        heap_state::return_bound_cache(*l, &me);
+    me.note_phase(cost_label, cost, place);
+    me.keep_cache(l);
     if (!me.retain_slot(r))
-        state_.free_slots().release(e.index);
+        state_.free_slots().release(r.index);
     heap_counters& counts = me.counts;   // read once: see epoch_slabs::stats
     counts[heap_event::domain_exit].add();
     counts[heap_event::epoch_close].add();

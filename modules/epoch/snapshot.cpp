@@ -64,7 +64,7 @@ public:
                 [&] {
                     cache_sums sums;
                     state_.for_each_cache(*r, [&](thread_cache const& l) {
-                        sums.add([&l](unsigned bin) { return l.allocations(bin).value(); }, l.counted_frees.value());
+                        sums.add([&l](unsigned bin) { return l.allocations(bin).value(); }, l.counted_frees().value());
                     });
                     return sums;
                 });

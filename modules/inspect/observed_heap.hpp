@@ -56,7 +56,7 @@ public:
                         seen_cache const& l = caches_[i];
                         if (thread_cache const* const now = cache_of(l))
                             sums.add([now](unsigned bin) { return now->allocations(bin).value(); },
-                                     now->counted_frees.value());
+                                     now->counted_frees().value());
                         else
                             sums.add([&l](unsigned bin) { return l.stats->allocations[bin].value(); },
                                      l.stats->counted_frees.value());

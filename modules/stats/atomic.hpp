@@ -204,4 +204,44 @@ template <class T> [[nodiscard, gnu::always_inline]] inline bool is_now(atomic<T
 #endif
 }
 
+// Relaxed loads and what is done with them, in one instruction likewise. As a relaxed load the compiler may make them
+// elsewhere, but not across a fence or an access that it may not cross.
+
+/// Whether `word` has the value `value`.
+template <class T> [[nodiscard, gnu::always_inline]] inline bool has_value(atomic<T> const& word, T value) noexcept
+{
+#if defined(__x86_64__) && !defined(TSLAB_NO_INLINE_ASSEMBLY) && !defined(TSLAB_SCHEDULED)
+    static_assert(sizeof(word) == 8 && sizeof(T) == 8);
+    bool other = false;
+    asm("cmpq %2, %1" : "=@ccne"(other) : "m"(word), "re"(value));
+    return !other;
+#else
+    return word.load(std::memory_order_relaxed) == value;
+#endif
+}
+
+/// Whether `word` has one of `bits`.
+[[nodiscard, gnu::always_inline]] inline bool has_any(atomic<std::uint64_t> const& word, std::uint64_t bits) noexcept
+{
+#if defined(__x86_64__) && !defined(TSLAB_NO_INLINE_ASSEMBLY) && !defined(TSLAB_SCHEDULED)
+    bool any = false;
+    asm("testq %2, %1" : "=@ccnz"(any) : "m"(word), "r"(bits));
+    return any;
+#else
+    return (word.load(std::memory_order_relaxed) & bits) != 0;
+#endif
+}
+
+/// `bits`, and those of `word`.
+[[nodiscard, gnu::always_inline]] inline std::uint64_t with_bits(std::uint64_t bits,
+                                                                 atomic<std::uint64_t> const& word) noexcept
+{
+#if defined(__x86_64__) && !defined(TSLAB_NO_INLINE_ASSEMBLY) && !defined(TSLAB_SCHEDULED)
+    asm("orq %1, %0" : "+r"(bits) : "m"(word) : "cc");
+    return bits;
+#else
+    return bits | word.load(std::memory_order_relaxed);
+#endif
+}
+
 }

@@ -17,9 +17,11 @@ struct quarter_histogram {
     /// The bucket that holds an amount of `n`.
     [[nodiscard]] static constexpr std::size_t bucket_of(std::uint64_t n) noexcept
     {
-        // Shifted so far, `n` is its highest bit and the two below it, 4 to 7; what is below 4 stays.
-        unsigned const shift = (63U ^ static_cast<unsigned>(std::countl_zero(n | steps))) - 2;
-        return std::min<std::size_t>(std::size_t{shift} * steps + (n >> shift), bucket_count - 1);
+        // Four times `n`, shifted by the place of its highest bit, is that bit and the two below it, 4 to 7; what is below 4
+        // stays. Where the highest two bits are lost the bucket is the last one anyway.
+        std::size_t const highest = 63 ^ static_cast<std::size_t>(std::countl_zero(n | steps));
+        return std::min<std::size_t>(highest * steps + (n * steps >> highest) - 2 * std::size_t{steps},
+                                     bucket_count - 1);
     }
     /// The largest amount of a bucket; of the last one, of those that are not above all buckets.
     [[nodiscard]] static constexpr std::uint64_t upper_bound(std::size_t bucket) noexcept

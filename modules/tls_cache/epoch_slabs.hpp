@@ -290,12 +290,12 @@ struct alignas(64) epoch_slabs {
     /// Turns a CLOSING epoch that holds nothing `drained`. A caller that gets true releases the ring slot after
     /// unlocking; epoch_lock does this.
     [[nodiscard]] bool try_drain() noexcept __attribute__((requires_capability(lock)));
-    /// Turns the ACTIVE epoch `of_era` `drained` at once, if a single domain holds it, `l` is its only cache (null: it
-    /// has none), and nothing else belongs to it; else changes nothing and returns false. `l` is detached then, with its
-    /// slabs. The caller is the thread of `l`, ends the domain, and has the ring slot claimed afterwards. Requires: `l`
-    /// is null or keep_used() of it returned true. Constant time.
+    /// Turns the ACTIVE epoch `of_era` `drained` at once, if a single domain holds it, `l` is its only cache, and nothing
+    /// else belongs to it; else changes nothing and returns false. `l` is detached then, with its slabs. The caller is
+    /// the thread of `l`, ends the domain, and has the ring slot claimed afterwards. Requires: keep_used() of `l`
+    /// returned true. Constant time.
     /// `cost`: set to what the phase cost up to the moment `now`.
-    [[nodiscard]] inline bool end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me, std::uint64_t now,
+    [[nodiscard]] inline bool end_alone(std::uint64_t of_era, thread_cache& l, thread_record& me, std::uint64_t now,
                                         phase_cost& cost) noexcept __attribute__((requires_capability(lock)));
 
     /// Puts a slab on the partial list of its bin.

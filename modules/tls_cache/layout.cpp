@@ -378,6 +378,10 @@ std::uint64_t layout_number() noexcept
              {sizeof(thread_cache), std::size_t{stepping_counter::limit}, segment_chunk::bytes, std::size_t{bin_count},
               std::size_t{class_count}, std::size_t{max_subslabs}, std::size_t{label_buckets}})
             h = mix(h, count);
+        for (std::size_t const offset :
+             {offsetof(thread_cache, bins_), offsetof(thread_cache, slow_bins_), offsetof(thread_cache, peak_pages_),
+              offsetof(thread_cache, era_), offsetof(thread_cache, slot_), offsetof(thread_cache, counted_frees_)})
+            h = mix(h, offset);
         return h;
     }();
     return number;

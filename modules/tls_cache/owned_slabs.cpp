@@ -94,7 +94,7 @@ void thread_cache::forget_slabs() noexcept
         forget_slabs(static_cast<unsigned>(std::countr_zero(used)));
 }
 
-bool thread_cache::can_retain(unsigned bin) const noexcept
+[[clang::preserve_most]] bool thread_cache::can_retain(unsigned bin) const noexcept
 {
     slow_bin const& b = slow_bins_[bin];
     auto const idle = [bin](slab_meta const& s) {
@@ -115,7 +115,8 @@ bool thread_cache::can_retain(unsigned bin) const noexcept
 }
 
 /// Counts the slabs of a bin that stay with their cache at a close, where close_retained does not stand for them.
-void thread_cache::count_kept(class_counters& counts, thread_record& me, std::uint32_t slabs) noexcept
+[[clang::preserve_most]] void thread_cache::count_kept(class_counters& counts, thread_record& me,
+                                                       std::uint32_t slabs) noexcept
 {
     counts[class_event::close_call].add();
     counts[class_event::close_scanned].add(slabs);

@@ -41,11 +41,12 @@ void epoch_slabs::end_phase(reclaim_result& done) const noexcept
 bool label_costs::note_used(thread_record& me, std::uint32_t place, std::uint64_t objects, std::uint64_t bytes,
                             std::uint64_t peak) noexcept
 {
-    counter* const of_objects = bucket_for(me, cost::objects, objects);
-    counter* const of_bytes = bucket_for(me, cost::bytes, bytes);
-    counter* const of_peak = bucket_for(me, cost::peak, peak);
+    counter* const of_objects = find_bucket(cost::objects, objects);
+    counter* const of_bytes = find_bucket(cost::bytes, bytes);
+    counter* const of_peak = find_bucket(cost::peak, peak);
     if (of_objects == nullptr || of_bytes == nullptr || of_peak == nullptr) [[unlikely]]
-        return false;
+        return bucket_for(me, cost::objects, objects) != nullptr && bucket_for(me, cost::bytes, bytes) != nullptr &&
+               bucket_for(me, cost::peak, peak) != nullptr && note_used(me, place, objects, bytes, peak);
     of_objects->add();
     of_bytes->add();
     of_peak->add();
@@ -70,16 +71,18 @@ bool label_costs::note_used(thread_record& me, std::uint32_t place, std::uint64_
     r.version.store(before + 2, std::memory_order_release);
 }
 
-[[clang::preserve_most]] cost_buckets* label_costs::make_group(thread_record& me, cost c, std::size_t g) noexcept
+/// The bucket, in a new group.
+[[clang::preserve_most]] counter* label_costs::make_bucket(thread_record& me, cost c, std::size_t bucket) noexcept
 {
     auto* const made = me.heap.make_stats_page_briefly<cost_buckets>();
     if (made == nullptr)
         return nullptr;
     auto const of = static_cast<std::size_t>(c);
+    std::size_t const g = bucket / cost_buckets::size;
     groups_[of][g].store(made, std::memory_order_release);   // release: a reader of the pointer sees the zeroes
     if (me.heap.published().is_published(made))
         row_->buckets[of][g].store(made, std::memory_order_release);   // the same for readers outside
-    return made;
+    return &made->counts[bucket % cost_buckets::size];
 }
 
 label_costs* thread_record::make_costs(std::uint32_t label) noexcept
@@ -95,7 +98,7 @@ label_costs* thread_record::make_costs(std::uint32_t label) noexcept
             rows = heap.make_private_briefly<cost_table::row_group>();
             if (rows == nullptr)
                 return nullptr;
-            group.store(rows, std::memory_order_release);   // release: as in make_group
+            group.store(rows, std::memory_order_release);   // release: as in make_bucket
         }
         place = &(*rows)[further % cost_table::group_size];
     }

@@ -34,29 +34,36 @@ public:
     /// A group of buckets; null if nothing was counted in it.
     [[nodiscard]] inline cost_buckets const* group(cost c, std::size_t g) const noexcept
     {
-        return groups_[static_cast<std::size_t>(c)][g].load(std::memory_order_acquire);   // pairs with make_group
+        return groups_[static_cast<std::size_t>(c)][g].load(std::memory_order_acquire);   // pairs with make_bucket
     }
 
 private:
     friend struct thread_record;
 
+    /// The bucket of an amount; null if its group was not made.
+    [[nodiscard, gnu::always_inline]] inline counter* find_bucket(cost c, std::uint64_t amount) const noexcept
+    {
+        std::size_t const b = quarter_histogram::bucket_of(amount);
+        cost_buckets* const there =
+            groups_[static_cast<std::size_t>(c)][b / cost_buckets::size].load(std::memory_order_relaxed);
+        return there != nullptr ? &there->counts[b % cost_buckets::size] : nullptr;
+    }
+    /// The same; makes the group, and returns null if there is no memory.
     [[nodiscard, gnu::always_inline]] inline counter* bucket_for(thread_record& me, cost c,
                                                                  std::uint64_t amount) noexcept
     {
-        std::size_t const b = quarter_histogram::bucket_of(amount);
-        std::size_t const g = b / cost_buckets::size;
-        cost_buckets* there = groups_[static_cast<std::size_t>(c)][g].load(std::memory_order_relaxed);
+        counter* const there = find_bucket(c, amount);
         if (there == nullptr) [[unlikely]]
-            there = make_group(me, c, g);
-        return there != nullptr ? &there->counts[b % cost_buckets::size] : nullptr;
+            return make_bucket(me, c, quarter_histogram::bucket_of(amount));
+        return there;
     }
     // By value: so a cost is in registers from the epoch to the counters.
     [[nodiscard, gnu::noinline]] bool note_used(thread_record& me, std::uint32_t place, std::uint64_t objects,
                                                 std::uint64_t bytes, std::uint64_t peak) noexcept;
     // preserve_most: these rare calls must not make their callers save registers.
     [[gnu::cold, clang::preserve_most]] void note_largest(std::uint64_t bytes, std::uint32_t place) noexcept;
-    [[nodiscard, gnu::cold, clang::preserve_most]] cost_buckets* make_group(thread_record& me, cost c,
-                                                                            std::size_t g) noexcept;
+    [[nodiscard, gnu::cold, clang::preserve_most]] counter* make_bucket(thread_record& me, cost c,
+                                                                        std::size_t bucket) noexcept;
 
     cost_row* row_ = nullptr;   // set before the object is published
     std::array<std::array<std::atomic<cost_buckets*>, cost_buckets::groups>, cost_count> groups_{};

@@ -106,7 +106,7 @@ void epoch_slabs::detach_cache(thread_cache& l, thread_record* me, reclaim_resul
     if (l.next_ != nullptr)
         l.next_->prev_ = l.prev_;
     --cache_count;
-    l.published_->counted_frees.raise(l.counted_frees.value());
+    l.published_->counted_frees.raise(l.counted_frees_.value());
     l.published_->era.store(0, std::memory_order_relaxed);
     l.attached_.store(nullptr, std::memory_order_release);   // release: pairs with the acquire in flush_retained
 }

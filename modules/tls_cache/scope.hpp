@@ -23,9 +23,14 @@ inline void heap_state::return_bound_cache(thread_cache& l, thread_record* me) n
 {
     if (!l.admits_frees_of(me))   // another thread's, or a serial resource's
         return return_cache(l);
+    me->keep_cache(l);
+}
+
+inline void thread_record::keep_cache(thread_cache& l) noexcept
+{
     l.exclusive_ = false;
-    l.next_spare_ = me->spare;
-    me->spare = &l;
+    l.next_spare_ = spare;
+    spare = &l;
 }
 
 inline void heap_state::note_large_freed(slab_meta& s) noexcept
@@ -60,15 +65,16 @@ inline bool thread_cache::keep_used(thread_record& me) noexcept
     return used_bins_ == 0 || keep_used_bins(me);
 }
 
-/// Publishes the allocations of a bin of class `c`, whose slabs stay, and counts the slabs.
-inline void thread_cache::keep_bin(unsigned bin, unsigned c, thread_record& me, era_sums& sums) noexcept
+/// Publishes the allocations of a bin of class `c`, whose slabs stay, and counts the slabs. `slabs`: how many it has.
+inline void thread_cache::keep_bin(std::size_t bin, unsigned c, std::uint32_t slabs, thread_record& me,
+                                   era_sums& sums) noexcept
 {
     slow_bin& of = slow_bins_[bin];
     fast_bin const& b = bins_[bin].bin;
     std::uint64_t const all = b.allocations.value();
     std::uint64_t const n = all - of.flushed_allocations.value();
     if (n == 0) {   // the slabs were counted when the cache retained them
-        sums.carried += of.owned.size() * bins[bin].pages;
+        sums.carried += slabs * bins[bin].pages;
         return;
     }
     sums.objects += n;
@@ -76,7 +82,7 @@ inline void thread_cache::keep_bin(unsigned bin, unsigned c, thread_record& me, 
     of.flushed_allocations.set(all);
     published_->allocations[bin].set(all);
     class_counters& counts = me.classes[c];
-    if (std::uint32_t const slabs = of.owned.size(); slabs == 1) [[likely]]
+    if (slabs == 1) [[likely]]
         counts[class_event::close_retained].add();   // stands for four events, see there
     else if (slabs != 0)
         count_kept(counts, me, slabs);
@@ -89,10 +95,17 @@ inline bool thread_cache::keep_used_bins(thread_record& me) noexcept
     era_sums sums;
     bin_set used = used_bins_ & retainable_bins;
     for (; used != 0; used &= used - 1) {
-        auto const bin = static_cast<unsigned>(std::countr_zero(used));
-        if (!is_whole(bin) && !can_retain(bin)) [[unlikely]]
+        auto const bin = static_cast<std::size_t>(std::countr_zero(used));
+        auto const c = static_cast<unsigned>(bin);
+        slow_bin const& of = slow_bins_[bin];
+        if (of.owned.size() == 1 && of.empty == 0 && is_current_empty(bin))
+            [[likely]] {   // the common case of the next one
+            keep_bin(bin, c, 1, me, sums);
+            continue;
+        }
+        if (!is_retained_whole(c) && !can_retain(c)) [[unlikely]]
             break;
-        keep_bin(bin, bin, me, sums);
+        keep_bin(bin, c, of.owned.size(), me, sums);
     }
     bool kept = used == 0;
     if (kept)
@@ -101,7 +114,7 @@ inline bool thread_cache::keep_used_bins(thread_record& me) noexcept
             kept = can_retain(bin);
             if (!kept)
                 break;
-            keep_bin(bin, class_of_bin(bin), me, sums);
+            keep_bin(bin, class_of_bin(bin), slow_bins_[bin].owned.size(), me, sums);
         }
     unpublished_ += sums.objects;
     unpublished_bytes_ += sums.bytes;
@@ -137,34 +150,31 @@ inline bool thread_cache::keep_used_bins(thread_record& me) noexcept
 }
 
 // Modelled: tests/models/era.pml, step end_alone
-[[gnu::always_inline]] inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache* l, thread_record& me,
+[[gnu::always_inline]] inline bool epoch_slabs::end_alone(std::uint64_t of_era, thread_cache& l, thread_record& me,
                                                           std::uint64_t now, phase_cost& cost) noexcept
 {
     if (era.load(std::memory_order_relaxed) != of_era || state.load(std::memory_order_relaxed) != lifecycle::active ||
-        holds.load(std::memory_order_relaxed) != 1 || caches != l || (l != nullptr && l->next_ != nullptr) ||
-        slab_count != 0 || large_count.load(std::memory_order_relaxed) != 0)
+        holds.load(std::memory_order_relaxed) != 1 || caches != &l || l.next_ != nullptr ||
+        (slab_count | large_count.load(std::memory_order_relaxed)) != 0) [[unlikely]]
         return false;
     if (count.on()) [[unlikely]]
-        end_counting(l);
-    std::uint64_t bytes = 0;
-    std::uint64_t pages = 0;
+        end_counting(&l);
     epoch_stats_page& published = stats;   // read once: see epoch_slabs::stats
-    if (l != nullptr) {
-        cache_stats_page& of_cache = *l->published_;
-        l->key_.store(closed_key, std::memory_order_relaxed);
-        l->binding_ = nullptr;   // the resource ends
-        l->note_kept(me);
-        if (std::uint64_t const n = std::exchange(l->unpublished_, 0); n != 0) {
-            published.allocations.add(n);
-            bytes = std::exchange(l->unpublished_bytes_, 0);
-        }
-        pages = l->peak_pages_.load(std::memory_order_relaxed);
-        caches = nullptr;
-        cache_count = 0;
-        of_cache.counted_frees.raise(l->counted_frees.value());
-        of_cache.era.store(0, std::memory_order_relaxed);
-        l->attached_.store(nullptr, std::memory_order_release);   // release: pairs with the acquire in flush_retained
+    cache_stats_page& of_cache = *l.published_;
+    l.key_.store(closed_key, std::memory_order_relaxed);
+    l.binding_ = nullptr;   // the resource ends
+    l.note_kept(me);
+    std::uint64_t bytes = 0;
+    if (std::uint64_t const n = std::exchange(l.unpublished_, 0); n != 0) {
+        published.allocations.add(n);
+        bytes = std::exchange(l.unpublished_bytes_, 0);
     }
+    std::uint64_t const pages = l.peak_pages_.load(std::memory_order_relaxed);
+    caches = nullptr;
+    cache_count = 0;
+    of_cache.counted_frees.raise(l.counted_frees_.value());
+    of_cache.era.store(0, std::memory_order_relaxed);
+    l.attached_.store(nullptr, std::memory_order_release);   // release: pairs with the acquire in flush_retained
     state.store(lifecycle::drained, std::memory_order_relaxed);
     published.state.store(lifecycle::drained, std::memory_order_relaxed);
     cost = cost_with(bytes, pages, now);

@@ -73,14 +73,13 @@ public:
     [[nodiscard, gnu::always_inline]] inline bool deallocate_at(std::size_t code, address_map const& map,
                                                                 void* p) noexcept
     {
-        return deallocate_at(code, map, p, own_restock{*this}) == cache_free::done;
+        return deallocate_at(code, map, p, own_restock) == cache_free::done;
     }
     /// The same for an operation that was begun by enter_by_kernel of `home()`. If the slab becomes partial or empty, the
     /// operation ends with the free, and the result is `left`; else the caller ends it.
     [[nodiscard, gnu::always_inline]] inline cache_free deallocate_visiting(std::size_t code, address_map const& map,
                                                                             void* p) noexcept
     {
-        // By `self`, so that the caller needs no register for the cache.
         return deallocate_at(code, map, p, [](slab_meta& s, fast_bin& b, std::uint64_t after) {
             b.self->restock_and_leave(s, b, after);
             return cache_free::left;
@@ -167,13 +166,15 @@ public:
     inline void set_exclusive(bool exclusive) noexcept { exclusive_ = exclusive; }
     [[nodiscard]] inline bool is_exclusive() const noexcept { return exclusive_; }
 
-    /// Frees counted by a count-only resource on this cache's thread.
-    counter counted_frees;
+    /// Counts a free through a count-only resource on this cache's thread.
+    inline void count_free() noexcept { counted_frees_.add(); }
+    [[nodiscard]] inline counter const& counted_frees() const noexcept { return counted_frees_; }
 
 private:
     friend struct epoch_slabs;
     friend struct thread_record;
     friend class heap_state;
+    friend std::uint64_t layout_number() noexcept;
 
     /// Called after the allocation of a bin that was chosen, every 1,024th on average, and before those that the heap
     /// profile samples. If the next one is to be timed or sampled, sets the current slab aside, so that the bin's next
@@ -208,21 +209,21 @@ private:
     [[nodiscard]] std::uint64_t rewind(slab_meta& s, unsigned bin) noexcept;
     /// Whether all owned slabs of a bin are empty, and few enough to be retained for the cache's next epoch. Linear in
     /// the owned slabs.
-    [[nodiscard]] bool can_retain(unsigned bin) const noexcept;
+    // preserve_most: as request_sample; it, and the next, must not make keep_used save registers.
+    [[nodiscard, clang::preserve_most]] bool can_retain(unsigned bin) const noexcept;
     /// The common case of can_retain, in constant time. It relies on two facts: the slabs have one subslab each, and a
     /// slab in use is not counted as empty.
     // Modelled: tests/models/retained.pml, step is_retained_whole
     [[nodiscard]] inline bool is_retained_whole(unsigned bin) const noexcept
     {
-        return has_bin(retainable_bins, bin) && is_whole(bin);
-    }
-    // The same for a bin of retainable_bins.
-    [[nodiscard]] inline bool is_whole(unsigned bin) const noexcept
-    {
         slow_bin const& b = slow_bins_[bin];
+        return has_bin(retainable_bins, bin) && b.empty + 1 == b.owned.size() && is_current_empty(bin);
+    }
+    // Whether the slab to allocate from has only free slots. For a bin of retainable_bins.
+    [[nodiscard, gnu::always_inline]] inline bool is_current_empty(std::size_t bin) const noexcept
+    {
         slab_meta const& s = *bins_[bin].bin.current;   // no_slab has no free slot, so the comparison fails
-        return b.empty + 1 == b.owned.size() && s.local_free.load(std::memory_order_relaxed) == bins[bin].full_mask &&
-               s.remote_free.load(std::memory_order_relaxed) == 0;
+        return has_value(s.local_free, bins[bin].full_mask) && has_value(s.remote_free, std::uint64_t{0});
     }
     /// Counts `n` more empty slabs on the bin's partial stack; modulo 2^32, so that a decrease can be counted.
     inline void note_empty(unsigned bin, std::uint32_t n) noexcept
@@ -252,7 +253,8 @@ private:
     /// Gives the empty slabs on the stacks, and empty current slabs, to the heap's cache, attached or not. Only for the
     /// cache's thread; if the cache is attached, the thread holds the epoch's lock.
     void flush_empty() noexcept;
-    [[gnu::cold]] static void count_kept(class_counters& counts, thread_record& me, std::uint32_t slabs) noexcept;
+    [[gnu::cold, clang::preserve_most]] static void count_kept(class_counters& counts, thread_record& me,
+                                                               std::uint32_t slabs) noexcept;
     inline void note_kept(thread_record& me) noexcept;
     [[nodiscard, gnu::noinline]] inline bool keep_used_bins(thread_record& me) noexcept;
     /// Amounts that keep_used adds up.
@@ -261,7 +263,8 @@ private:
         std::uint64_t bytes = 0;
         std::uint32_t carried = 0;   // pages of slabs that are retained from an earlier scope and were not used
     };
-    [[gnu::always_inline]] inline void keep_bin(unsigned bin, unsigned c, thread_record& me, era_sums& sums) noexcept;
+    [[gnu::always_inline]] inline void keep_bin(std::size_t bin, unsigned c, std::uint32_t slabs, thread_record& me,
+                                                era_sums& sums) noexcept;
     /// Publishes a bin's allocations and returns those since the last call.
     [[nodiscard]] inline std::uint64_t flush_alloc_count(unsigned bin) noexcept
     {
@@ -301,7 +304,7 @@ private:
         std::uint64_t const word = s.local_free.load(std::memory_order_relaxed);
         // No free slot, or one that is in both words: two frees raced, and refill reports the slot before it could be
         // allocated twice.
-        if (word == 0 || (s.remote_free.load(std::memory_order_relaxed) & word) != 0) [[unlikely]]
+        if (word == 0 || has_any(s.remote_free, word)) [[unlikely]]
             return nullptr;
         s.local_free.store(word & (word - 1), std::memory_order_relaxed);
         __builtin_assume(s.base != nullptr);   // an owned slab has a base; saves the caller's test for null
@@ -320,15 +323,12 @@ private:
         return *address;
     }
 
-    struct own_restock {
-        thread_cache& of;
-        [[gnu::always_inline]] inline cache_free operator()(slab_meta& s, fast_bin& b,
-                                                            std::uint64_t after) const noexcept
-        {
-            of.restock(s, b, after);
-            return cache_free::done;
-        }
-    };
+    // By `self`, so that a free needs no register for the cache.
+    [[gnu::always_inline]] static inline cache_free own_restock(slab_meta& s, fast_bin& b, std::uint64_t after) noexcept
+    {
+        b.self->restock(s, b, after);
+        return cache_free::done;
+    }
     template <class F>
     [[nodiscard, gnu::always_inline]] inline cache_free deallocate_at(std::size_t code, address_map const& map, void* p,
                                                                       F const& restocked) noexcept
@@ -342,8 +342,7 @@ private:
         slab_meta& s = in_register(*e.subslab_of(address));
         std::uint32_t const slot = e.slot_of(address);
         // An `owner` equal to this bin's address implies that the subslab is of this bin, and of this heap.
-        if (s.owner.load(std::memory_order_relaxed) != owner_ref::of_bin(&b) || !e.begins_at(slot, address))
-            [[unlikely]]
+        if (!has_value(s.owner, owner_ref::of_bin(&b)) || !e.begins_at(slot, address)) [[unlikely]]
             return cache_free::not_mine;
         return put_back(b, s, e, slot, restocked);
     }
@@ -355,7 +354,7 @@ private:
     {
         // relaxed: only this cache's thread writes the address of this bin there.
         return s.owner.load(std::memory_order_relaxed) == owner_ref::of_bin(&b)
-                   ? put_back(b, s, masks, slot, own_restock{*this})
+                   ? put_back(b, s, masks, slot, own_restock)
                    : cache_free::not_mine;
     }
 
@@ -365,15 +364,15 @@ private:
     [[nodiscard, gnu::always_inline]] inline cache_free put_back(fast_bin& b, slab_meta& s, Masks const& masks,
                                                                  unsigned slot, F const& restocked) noexcept
     {
-        std::uint64_t const before = s.local_free.load(std::memory_order_relaxed);
         // The slot is not allocated: it is free already, or the subslab has no such slot (its tail is too short for
         // one).
-        if (((masks.absent_mask | before | s.remote_free.load(std::memory_order_relaxed)) >> slot & 1U) != 0)
-            [[unlikely]]
+        std::uint64_t const taken = with_bits(with_bits(masks.absent_mask, s.local_free), s.remote_free);
+        if ((taken >> slot & 1U) != 0) [[unlikely]]
             return cache_free::already_free;
-        std::uint64_t const after = before | std::uint64_t{1} << (slot & 63U);
+        // Read again, since nobody else writes it: the test above needs every register that a free has without a stack.
+        std::uint64_t const after = s.local_free.load(std::memory_order_relaxed) | std::uint64_t{1} << (slot & 63U);
         s.local_free.store(after, std::memory_order_relaxed);
-        if (before == 0 || after == masks.full_mask) [[unlikely]]
+        if ((after & (after - 1)) == 0 || after == masks.full_mask) [[unlikely]]   // it was full, or is empty
             if (&s != b.current)
                 return restocked(s, b, after);
         return cache_free::done;
@@ -398,6 +397,7 @@ private:
     bool counted_ = false;   // every owned slab is in the epoch's count; else none is
     std::uint32_t empty_pages_ = 0;   // pages of the empty slabs on all partial stacks
     std::uint64_t unpublished_ = 0;   // allocations that keep_used has published of the cache, not yet of the epoch
+    counter counted_frees_;
     std::array<slow_bin, bin_count> slow_bins_{};
 
     // Guarded by the lock of the epoch that the cache is attached to; `attached_` says which one.

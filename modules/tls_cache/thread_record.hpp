@@ -51,9 +51,12 @@ public:
     /// Where lock waits and lost races for class `row` under a label are counted. Only for the record's thread.
     [[nodiscard]] inline lock_site site(unsigned row, std::uint32_t label) noexcept
     {
-        class_stats_page* const of_row = get(row);
-        if (of_row == nullptr)
-            return {};
+        class_stats_page* of_row = rows_[row].load(std::memory_order_relaxed);
+        if (of_row == nullptr) [[unlikely]] {
+            of_row = make(row);
+            if (of_row == nullptr)
+                return {};
+        }
         label_rows* group = locks_.labels[row][label / label_rows::labels].load(std::memory_order_relaxed);
         if (group == nullptr) [[unlikely]]
             group = make_labels(*of_row, row, label / label_rows::labels);
@@ -72,10 +75,11 @@ public:
     [[nodiscard]] inline thread_lock_times const& times() const noexcept { return locks_.times; }
 
 private:
-    [[nodiscard]] class_counters& make_events(unsigned c) noexcept;
-    [[nodiscard]] class_stats_page* make(unsigned row) noexcept;
-    [[nodiscard, gnu::cold]] label_rows* make_labels(class_stats_page& of_row, unsigned row,
-                                                     std::uint32_t group) noexcept;
+    // preserve_most: these rare calls must not make their callers save registers.
+    [[nodiscard, gnu::cold, clang::preserve_most]] class_counters& make_events(unsigned c) noexcept;
+    [[nodiscard, gnu::cold, clang::preserve_most]] class_stats_page* make(unsigned row) noexcept;
+    [[nodiscard, gnu::cold, clang::preserve_most]] label_rows* make_labels(class_stats_page& of_row, unsigned row,
+                                                                           std::uint32_t group) noexcept;
 
     thread_record& of_;
     std::array<std::atomic<class_stats_page*>, thread_stats_page::rows> rows_{};
@@ -238,6 +242,9 @@ struct alignas(64) thread_record {
         retained_slot.store(&slot, std::memory_order_release);   // release: as slot_set::release
         return true;
     }
+
+    /// Keeps a detached cache of the record for the next use. Only for the record's thread, which may free into the cache.
+    inline void keep_cache(thread_cache& l) noexcept;
 
     /// Where lock waits and lost races are counted for class `row` (no_class: for no class) of an epoch with that
     /// label.
