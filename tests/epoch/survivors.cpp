@@ -318,13 +318,15 @@ BOOST_AUTO_TEST_CASE(runs_of_unused_pages_are_those_that_counting_finds)
     for_each_class([&r](tslab::bin_geometry const& b, unsigned) {
         auto const pages_of = [&b](std::uint64_t free) {
             std::vector<bool> used(b.pages, false);
+            auto const use = [&used](std::size_t begin, std::size_t end) {
+                for (std::size_t page = begin / page_bytes; page * page_bytes < end; ++page)
+                    used[page] = true;
+            };
             for (unsigned slot = 0; slot < b.slots; ++slot)
-                for (std::size_t at = slot * std::size_t{b.size}; at < (slot + 1) * std::size_t{b.size}; ++at)
-                    if ((free >> slot & 1U) == 0)
-                        used[at / page_bytes] = true;
+                if ((free >> slot & 1U) == 0)
+                    use(slot * std::size_t{b.size}, (slot + 1) * std::size_t{b.size});
             if ((free & tslab::tail_bit(b)) == 0)
-                for (std::size_t at = b.slots * std::size_t{b.size}; at < b.slab_bytes(); ++at)
-                    used[at / page_bytes] = true;
+                use(b.slots * std::size_t{b.size}, b.slab_bytes());
             return used;
         };
         for (int i = 0; i < (support::sanitized ? 5 : 50); ++i) {
