@@ -159,7 +159,7 @@ void top(top_options const& o, invocation& i)
 {
     check(o);
     bool const window = !o.window.empty();
-    double const seconds = window ? seconds_of(o.window) : refresh_seconds;
+    double const seconds = window ? seconds_of("--window", o.window) : refresh_seconds;
     auto const from = o.from.open(i);
     if (window && !from->live())
         throw failure{outcome::usage, "--window needs a live process: one snapshot has no rates"};

@@ -161,7 +161,7 @@ private:
 
 void watch(watch_options const& o, invocation& i)
 {
-    double const interval = seconds_of(o.interval);
+    double const interval = seconds_of("--interval", o.interval);
     if (interval < least_interval)
         throw failure{outcome::usage, "--interval is " + in_quotes(o.interval) + ", but takes 10ms or more"};
     auto const from = o.from.open(i);
