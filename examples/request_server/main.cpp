@@ -59,6 +59,15 @@ void declare(CLI::App& app, options& to)
     app.add_flag("--serve", to.serve, "Serve until Ctrl-C, no load")->excludes("--seconds")->excludes("--clients");
 }
 
+/// "GET /", "POST /join".
+std::string labels_of(std::span<route const> routes)
+{
+    std::string all;
+    for (route const& one : routes)
+        all.append(all.empty() ? "\"" : ", \"").append(one.label).append("\"");
+    return all;
+}
+
 /// The limits that were chosen.
 limits_by_label limits_of(options const& chosen)
 {
@@ -69,8 +78,10 @@ limits_by_label limits_of(options const& chosen)
             std::ranges::find_if(all_routes(), [&](auto const& one) { return one.label == text.substr(0, at); });
         std::size_t kib = 0;
         char const* const end = text.data() + text.size();
-        if (at == std::string::npos || route == all_routes().end() ||
-            std::from_chars(text.data() + at + 1, end, kib).ptr != end || kib == 0 || kib > 1'000'000'000)
+        if (at != std::string::npos && route == all_routes().end())
+            throw usage_error{"--limit " + text + ": there is no such route, but " + labels_of(all_routes())};
+        if (at == std::string::npos || std::from_chars(text.data() + at + 1, end, kib).ptr != end || kib == 0 ||
+            kib > 1'000'000'000)
             throw usage_error{"--limit " + text + ": expected a route and KiB, as in \"GET /join=64\""};
         limits[route->label] = kib * 1024;
     }

@@ -129,7 +129,7 @@ struct doctor_thresholds {
     ratio_limits cache_overflow{0.1, 0.5, 1'000,
                                 100};                ///< of the slabs that became empty; floor: overflows, and misses
     ratio_limits cache_miss{0.1, 0.5, 1'000, 100};   ///< of the slabs taken: both limits must be exceeded
-    double cache_turnover = 4;   ///< misses per page that the heap ever had: below, the heap only grew
+    double cache_turnover = 4;   ///< misses per page that the heap has or gave back: below, it only grew and shrank
     ratio_limits slow_path{0.05, 0.2, 10'000, 100};   ///< beyond one for each slab filled; floor: allocations
     ratio_limits slow_path_miss{0.1, 0.5, 1'000};     ///< of the slow paths: below the first, a hint only
     ratio_limits lock_contended{0.05, 0.2, 10'000, 100};

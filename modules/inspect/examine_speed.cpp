@@ -87,6 +87,10 @@ void examine_caches(examination& x)
     std::uint64_t pages = g.slab_pages + g.large_pages + g.free_resident_pages + g.free_purged_pages;
     for (class_stats const& c : x.now.classes)
         pages += c.cached_slabs * c.pages_per_slab;
+    // What was not needed for so long that it went back would have gone from a larger cache as well: of a burst nothing may be left
+    // but this. With a decay of 0 pages go at each close, needed or not.
+    if (x.now.decay_ms != 0)
+        pages += x.change.global.madvise_bytes / std::max<std::uint64_t>(x.now.page_size, 1);
     std::uint64_t taken_pages = 0;
     for (class_stats const& c : x.change.classes)
         taken_pages += c.slow_path_cache_miss * c.pages_per_slab;

@@ -33,7 +33,7 @@ struct heap_profile {
     std::string heap{};   ///< its name
     std::int64_t pid = 0;
     std::uint64_t interval_bytes = 0;   ///< mean of the bytes between two samples; 0: sampling is off
-    std::uint64_t time_ns = 0;          ///< CLOCK_REALTIME of the look
+    std::uint64_t time_ns = 0;          ///< CLOCK_REALTIME of the look; of a dead process: of its last sign of life
     std::uint64_t begin_ns = 0;         ///< CLOCK_REALTIME of the heap's begin; 0 if unknown
     std::vector<profiled_stack> stacks{};
     std::vector<profiled_mapping> mappings{};

@@ -92,6 +92,17 @@ std::vector<descriptor> segments_of(pid_t pid, pid_t task, int& error, bool only
     return segments;
 }
 
+/// When the heap of a profile began, and when it was looked at: of a process that is gone its last sign of life, as in a
+/// snapshot.
+void set_times(heap_profile& p, copy_of_segment const& copy, heap_stats_page const& stats,
+               std::optional<std::int64_t> offset)
+{
+    std::uint64_t frees = 0;
+    clock_reading const seen = seen_heap{copy, copy, stats, {}, offset, frees}.clocks();
+    p.time_ns = seen.wall_ns;
+    p.begin_ns = seen.wall_ns - std::min(seen.wall_ns, seen.monotonic_ns - std::min(seen.monotonic_ns, stats.made_ns));
+}
+
 /// Pages of slabs and large allocations whose epoch is not known.
 std::uint64_t unattributed_pages(heap_map const& map) noexcept
 {
@@ -273,10 +284,7 @@ struct observer::state {
                 heap_profile p =
                     read_profile(*stats, [&copy](auto const* record) { return copy.at(record); }, copy.bytes_used());
                 p.pid = pid != 0 ? pid : copy.header().pid;
-                std::uint64_t const now = offset ? now_ns() + static_cast<std::uint64_t>(*offset) : 0;
-                segment_header const& h = copy.header();
-                p.begin_ns = offset ? p.time_ns - std::min(p.time_ns, now - std::min(now, stats->made_ns))
-                                    : h.started_ns + (stats->made_ns - h.started_monotonic_ns);
+                set_times(p, copy, *stats, offset);
                 if (lives)
                     add_mappings(p, text_of_file(folder_of(pid, task) + "/maps", most_of_maps));
                 if (!lives || is_there(from, root))

@@ -135,7 +135,7 @@ private:
     {
         bytes head{sizeof(segment_header)};
         if (!is_segment(from))
-            fail(fault::damaged, what + " is no segment of tslab's statistics");
+            fail(fault::damaged, what + " is no statistics file of tslab");
         auto const& h = *reinterpret_cast<segment_header const*>(head.data());
         if (!read_at(from, {head.data(), head.size()}, 0))
             fail(fault::damaged, what + " is cut short");

@@ -197,9 +197,9 @@ void heap_state::misused(misuse_report r, std::uint32_t place) noexcept
 {
     stats_.misuses[static_cast<std::size_t>(r.kind)].add_shared();
     r.heap = name_;
-    // The heap's copy of the name: the library that entered there may have been unloaded.
+    // The heap's copy of the name: the library that entered there may have been unloaded. A caller in C may give none.
     std::array<char, sizeof(published_place::file)> file{};
-    if (published_place const* const at = places().text_of(place); at != nullptr) {
+    if (published_place const* const at = places().text_of(place); at != nullptr && at->file[0] != '\0') {
         std::copy(at->file.begin(), at->file.end() - 1, file.begin());
         r.file = file.data();
         r.line = at->line;

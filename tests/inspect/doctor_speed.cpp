@@ -62,6 +62,15 @@ BOOST_AUTO_TEST_CASE(cache_too_small)
     s.classes[0].slow_path_cache_miss = 4;   // all classes together have those pages
     BOOST_TEST(with(1000, 9000, 1000, 9000) == "warning");
     s.global.free_purged_pages = 499;
+    s.classes[0].slow_path_cache_miss = 0;
+    s.decay_ms = 1000;
+    s.global.madvise_bytes = s.page_size - 1;
+    BOOST_TEST(with(1000, 9000, 1000, 9000) == "warning");
+    s.global.madvise_bytes = s.page_size;   // the heap had one page more, and gave it back
+    BOOST_TEST(with(1000, 9000, 1000, 9000) == "none");
+    s.decay_ms = 0;   // it gives back at each close, also what is needed again
+    BOOST_TEST(with(1000, 9000, 1000, 9000) == "warning");
+    s.global.madvise_bytes = 0;
     s.classes[23].cache_capacity = 1;
     auto const raise = [&] {
         auto t = s;

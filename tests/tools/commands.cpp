@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_number_out_of_range_is_said_with_the_range)
           {{"watch", "x", "1", "many"}, R"(--count is "many", but takes a number of 0 or more)"},
           {{"record", "x", "-o", "y", "--count", "0"}, R"(--count is "0", but takes a number of 1 or more)"},
           {{"record", "x", "-o", "y", "--interval", "0s"},
-           R"(--interval is "0s", but takes a duration from 1ms to 366d, such as 500ms, 5s, 2m or 1h)"},
+           R"(--interval is "0s", but takes a duration from 10ms to 366d, such as 500ms, 5s, 2m or 1h)"},
           {{"watch", "x", "--interval", "1ms"}, R"(--interval is "1ms", but takes 10ms or more)"},
           {{"diff", "x", "y", "--min-allocations", "1.5"},
            R"(--min-allocations is "1.5", but takes a number of 0 or more)"}}) {

@@ -145,6 +145,12 @@ class Live(unittest.TestCase):
             self.assertEqual(json.loads(run("stats", path, "--json").stdout)["name"], "killed")
             self.assertEqual(run("leaks", path, "--older-than", "0s").returncode, 1)
             self.assertEqual(len(run("watch", path, "0.1", "3", "--json").stdout.splitlines()), 1)
+            for command in ("watch", "top", "epochs"):
+                self.assertIn(b" ?", run(command, path).stdout)   # live memory is not known
+            for words in ((), ("--json",), ("--svg", os.path.join(folder, "map.svg"))):
+                map_of = run("map", path, *words)
+                self.assertEqual((map_of.returncode, map_of.stdout), (3, b""))
+                self.assertIn(b"has no map that can be read", map_of.stderr)
             with open(path, "rb") as file:
                 begin = file.read(3000)
             with open(path, "wb") as file:

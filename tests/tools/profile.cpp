@@ -193,10 +193,10 @@ BOOST_AUTO_TEST_CASE(a_profile_of_another_heap_is_no_earlier_one)
     tslab::heap_profile const now = sample();
     tslab::heap_profile other = now;
     other.pid += 1;
-    tslab::heap_profile later = now;
-    later.time_ns += 1;
     tslab::heap_profile anew = now;
     anew.stacks[0].samples += 1;
+    tslab::heap_profile later = anew;
+    later.time_ns += 1;
     for (tslab::heap_profile const& wrong : {other, later, anew}) {
         file const f{saved(wrong)};
         answer const a = profile(now, {"--since", f.path()});
@@ -204,11 +204,25 @@ BOOST_AUTO_TEST_CASE(a_profile_of_another_heap_is_no_earlier_one)
         BOOST_TEST(a.out.empty());
         BOOST_TEST(contains(a.err, "the earlier profile"));
     }
+    file const f{saved(later)};
+    BOOST_TEST(contains(profile(now, {"--since", f.path()}).err, "is the later one"));
     BOOST_TEST(contains(profile(now, {"--since", "/nowhere"}).err, "neither a duration"));
     BOOST_TEST(contains(profile(now, {"--since", "soon"}).err, "neither a duration"));
     BOOST_TEST(contains(profile(now, {"--since", "1s"}).err, "does not change"));
     file const text{"{\"format\":\"tslab-heap-profile\"}"};
     BOOST_TEST(profile(now, {"--since", text.path()}).code == 2);
+}
+
+// A dead process's profile is of its last sign of life, which may have been before the last look at it.
+BOOST_AUTO_TEST_CASE(an_earlier_profile_may_be_of_a_time_after_the_last_sign_of_life)
+{
+    tslab::heap_profile const now = sample();
+    tslab::heap_profile seen = now;
+    seen.time_ns += 1'000'000'000;
+    file const f{saved(seen)};
+    answer const a = profile(now, {"--since", f.path()});
+    BOOST_TEST(a.code == 0, a.err);
+    BOOST_TEST(contains(a.out, "0 bytes in 0 objects"), a.out);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_profile_is_refused)
@@ -367,6 +381,10 @@ BOOST_AUTO_TEST_CASE(names_of_functions_are_shortened)
                "tslab::epoch_resource::refill");
     BOOST_TEST(demangled("_ZNK5tslabW5tslabW3pmr14epoch_resourceC2ERKS0_") == "tslab::epoch_resource::epoch_resource");
     BOOST_TEST(demangled("_ZN5tslabW5tslabW3pmr4listIiE3addEv") == "tslab::list<...>");
+    BOOST_TEST(demangled("_ZNSt6thread11_State_implINS_8_InvokerISt5tupleIJZN5tslabW5tslab3runEvE3$_0EEEEE6_M_runEv") ==
+               "std::thread::_State_impl<...>");
+    BOOST_TEST(demangled("_ZNSt6vectorIN5tslabW5tslab4itemESaIS1_EE9push_backERKS1_") == "std::vector<...>");
+    BOOST_TEST(demangled("_ZZN4shopW5store4loadEvENKUlvE_clEv") == "shop::load::{local}");
     for (char const* const damaged : {"_Z", "_ZN", "_ZN99999999999999999999a", "_ZNW", "_ZN0", "_Z5tsla"})
         BOOST_TEST(!demangled(damaged).empty());
     BOOST_TEST(demangled("_Z") == "_Z");
@@ -378,7 +396,46 @@ BOOST_AUTO_TEST_CASE(who_owns_a_function_is_told_by_its_name)
     for (char const* const name : {"tslab::allocator::malloc", "operator new", "malloc",
                                    "std::pmr::memory_resource::allocate", "std::allocator_traits<A>::allocate"})
         BOOST_TEST((owner_of(name) == code_owner::allocator), name);
-    BOOST_TEST((owner_of("std::vector<int>::push_back") == code_owner::standard));
-    for (char const* const name : {"main", "mallocate", "shop::std::f", "tslabs::f", ""})
+    for (char const* const name : {"std::vector<int>::push_back", "_ZNSt6threadX", "_ZNKSt6vectorX", "_ZSt4moveX"})
+        BOOST_TEST((owner_of(name) == code_owner::standard), name);
+    for (char const* const name : {"start_thread", "_start", "libstdc++.so.6+0xd44a3"})
+        BOOST_TEST((owner_of(name) == code_owner::standard), name);
+    for (char const* const name : {"main", "mallocate", "shop::std::f", "tslabs::f", "", "libshop.so+0x12", "clones"})
         BOOST_TEST((owner_of(name) == code_owner::program), name);
+}
+
+// Inlined functions of short debug information: the arguments of templates have namespaces, the function has none.
+BOOST_AUTO_TEST_CASE(who_owns_a_function_without_its_namespace_is_told_by_its_file)
+{
+    using tslab::tool::owner_of_plain;
+    std::string_view const header = "/usr/include/c++/12/bits/stl_tree.h";
+    for (char const* const name :
+         {"_M_create_node<int &, const char *>", "basic_string<std::allocator<char> >", "operator()"})
+        BOOST_TEST((owner_of_plain(name, header) == code_owner::standard), name);
+    BOOST_TEST((owner_of_plain("refill", "/src/modules/tls_cache/thread_cache.cpp") == code_owner::allocator));
+    BOOST_TEST((owner_of_plain("malloc", "") == code_owner::allocator));
+    BOOST_TEST((owner_of_plain("load<std::vector<int> >", "/src/shop.cpp") == code_owner::program));
+    BOOST_TEST((owner_of_plain("shop::load", header) == code_owner::program));
+}
+
+BOOST_AUTO_TEST_CASE(the_responsible_frame_is_the_first_outside_of_the_libraries)
+{
+    using tslab::tool::code_frame;
+    auto const self = [](std::vector<std::string> const& names) {
+        std::vector<code_frame> frames;
+        std::vector<code_frame const*> all;
+        for (std::string const& name : names)
+            frames.push_back({.function = name, .owner = owner_of(name)});
+        for (code_frame const& f : frames)
+            all.push_back(&f);
+        return tslab::tool::self_of(all);
+    };
+    BOOST_TEST(self({"tslab::allocator::malloc", "std::vector<int>::push_back", "shop::load", "main", "_start"}) == 2U);
+    // A thread whose function was inlined and has no name: the library's function is named after it.
+    BOOST_TEST(self({"tslab::allocator::malloc", "std::vector<int>::push_back",
+                     "std::thread::_State_impl<shop::run()::{lambda()#1}>::_M_run", "libstdc++.so.6+0xd44a3",
+                     "start_thread", "__clone3"}) == 2U);
+    BOOST_TEST(self({"tslab::allocator::malloc", "start_thread", "__clone3"}) == 1U);
+    BOOST_TEST(self({"tslab::allocator::malloc"}) == 0U);
+    BOOST_TEST(self({}) == 0U);
 }

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 import urllib.request
 
@@ -111,7 +112,13 @@ class Live(unittest.TestCase):
             path = os.path.join(folder, "statistics")
             with leaking({**SAMPLED, "TSLAB_STATS_FILE": path}) as (pid, line):
                 os.kill(pid, signal.SIGKILL)
+            time.sleep(1.5)
             self.check(profile(path), line)
+            saved = json.loads(profile(path, "--json").stdout)
+            snapshot = json.loads(tslab("stats", path, "--json").stdout)
+            self.assertEqual(saved["time_ns"], snapshot["timestamp_ns"])   # not the time of this look
+            self.assertLess(saved["begin_ns"], saved["time_ns"])
+            self.assertGreater(time.time_ns() - saved["time_ns"], 1_400_000_000)
             self.check_leak(tslab("leaks", path, "--older-than", "0s"), line)
 
     @unittest.skipIf(os.geteuid() != 0 or shutil.which("unshare") is None, "only root can make a namespace")

@@ -221,9 +221,13 @@ class Saved(unittest.TestCase):
             self.assertIn(b"process RSS", answer.stderr)
         self.assertIn(b"To do:", dump(self.busy, "--no-text", "--doctor").stderr)
         self.one_error_line(dump(os.path.join(self.folder.name, "nothing")), 3, b"stats_dump")
-        bad = dump("--nonsense")
-        self.assertEqual(bad.returncode, 2)
-        self.assertIn(b"Usage:", bad.stdout + bad.stderr)
+        for words, said in ((["--nonsense"], b'there is no option "--nonsense"; see stats_dump --help'),
+                            (["--no-txt"], b'there is no option "--no-txt"; did you mean --no-text? See stats_dump --help'),
+                            (["1", "2"], b'it takes no further word, and "2" is one too many; see stats_dump --help'),
+                            (["--heap"], b"--heap needs a value, NAME; see stats_dump --help")):
+            bad = dump(*words)
+            self.one_error_line(bad, 2, b"stats_dump")
+            self.assertEqual((bad.stdout, bad.stderr), (b"", b"stats_dump: " + said + b"\n"))
         self.assertEqual(dump("--stdin", stdin=self.snapshots["busy"].encode()).returncode, 0)
 
 

@@ -4,8 +4,10 @@
 // The C implementation's program by its flags and its streams: JSON on standard output, text on standard error. It reads
 // what tslab reads.
 #include "tslab/main_streams.hpp"
+#include "tslab/suggestion.hpp"
 #include "tslab/summary.hpp"
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 import tslab;
 
@@ -66,7 +68,7 @@ int main(int argc, char** argv)
     } catch (CLI::CallForVersion const& e) {
         i.out << e.what() << '\n';
     } catch (CLI::ParseError const& e) {
-        i.err << "stats_dump: " << tslab::printable(e.what()) << '\n' << app.help();
+        i.err << "stats_dump: " << explain_refusal(app, {argv + std::min(argc, 1), argv + argc}, e) << '\n';
         i.result = outcome::usage;
     } catch (...) {
         i.result = report_exception(i, "stats_dump");

@@ -63,6 +63,8 @@ struct target {
 
 /// "500ms", "1s", "1.5", "2m", "3h", "1d" in seconds; throws failure (usage) for anything else.
 [[nodiscard]] double seconds_of(std::string const& text);
+/// The same, and the failure names the option.
+[[nodiscard]] double seconds_of(std::string_view option, std::string const& text);
 
 /// Reads the command line, runs the command, writes errors to i.err, and gives what the process is to end with.
 /// `count` arguments, the program's name first.

@@ -31,6 +31,7 @@ public:
     option shows_default() const;
     option shows_default(std::string const& text) const;
     option required() const;
+    /// Anything else is refused with a failure that lists them.
     option takes_one_of(std::initializer_list<char const*> words) const;
     /// One value each time that it is given.
     option takes_one_at_a_time() const;
@@ -58,7 +59,6 @@ public:
     void explain(std::string const& text) const;
     /// Does nothing but what its own commands do.
     void needs_subcommand() const;
-    void hide() const;
     /// What it does.
     void callback(std::function<void()> const& what) const;
 

@@ -202,8 +202,8 @@ void add_diff(CLI::App& app, invocation& i)
         "are heaps, classes that were allocated from, labels, open epochs (of two runs: labels with open epochs), and "
         "figures that only one side knows, which are not compared.");
     auto const o = std::make_shared<diff_options>();
-    command.add_option("a", o->a, "before").required();
-    command.add_option("b", o->b, "after").required();
+    command.add_option("a", o->a, "the earlier target").required();
+    command.add_option("b", o->b, "the later target").required();
     command.add_option("--heap", o->heap, "only the heap of this name").type_name("NAME");
     command
         .add_option("--fail-on", o->fail_on,

@@ -47,10 +47,10 @@ void print_table(invocation& i, snapshot const& s, std::vector<epoch_stats const
                {duration_text(e->age_seconds)},
                {e->closing_seconds > 0 ? duration_text(e->closing_seconds) : "-"},
                {grouped(e->refcount)},
-               {grouped(e->live_objects)},
-               {bytes_text(e->live_bytes)},
+               {live_text(s, grouped(e->live_objects))},
+               {live_text(s, bytes_text(e->live_bytes))},
                {bytes_text((e->slab_pages + e->large_pages) * s.page_size)},
-               {bytes_text(e->empty_slab_pages * s.page_size)}});
+               {live_text(s, bytes_text(e->empty_slab_pages * s.page_size))}});
     i.out << painted(i.color, paint::bold, heap_text(s)) << ": " << some.size() << " of " << s.epoch_count
           << " epochs\n";
     if (!t.empty())

@@ -93,17 +93,11 @@ public:
     }
 
 private:
-    /// What is published as 0 while live objects are not known: no series is better than a false one.
-    static bool needs_live(std::string_view field) noexcept
-    {
-        return field.starts_with("live_") || field == "empty_held_bytes" || field == "empty_slabs_count" ||
-               field.find("reclaimable") != std::string_view::npos || field == "total_frees";
-    }
     template <class T>
     void one(std::string_view object, field_info const& field, T const& value, metric_labels const& of)
     {
         auto const figure = number(value);
-        if (!figure || (!s_.live_known && needs_live(field.name)))
+        if (!figure || (!s_.live_known && needs_live(field.name)))   // no series is better than a false one
             return;
         if (auto const m = metric_of(object, field))
             to_.add(*m, of, *figure);

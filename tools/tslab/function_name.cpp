@@ -87,12 +87,15 @@ std::string_view without_result(std::string_view name) noexcept
     return name.substr(begin);
 }
 
-/// The scopes and the name in the symbol of an entity of a C++20 module, "_ZN5tslabW5tslabW3pmr14epoch_resource6refillEm": W and a name
-/// stand for a part of the module's. The demangler of the C++ library does not know it, or, from GCC 14 on, adds "@tslab.pmr". What it is made of follows
-/// https://itanium-cxx-abi.github.io/cxx-abi/abi.html#mangling. Arguments of templates become "<...>", and end it. Empty if it is something else.
-std::string name_in_module(std::string_view symbol)
+/// The scope that `symbol` begins with, if it is std or one of its types that has a letter.
+std::string_view standard_scope(std::string_view symbol) noexcept
 {
-    symbol.remove_prefix(std::string_view{"_Z"}.size());
+    return symbol.starts_with("St") ? "std" : symbol.starts_with("Sa") ? "std::allocator" : "";
+}
+
+/// See name_in_module; `symbol` begins behind "_Z".
+std::string scopes_and_name(std::string_view symbol)
+{
     bool const nested = symbol.starts_with('N');
     symbol.remove_prefix(nested ? 1 : 0);
     std::string text;
@@ -114,6 +117,9 @@ std::string name_in_module(std::string_view symbol)
                 text += (text.empty() ? "" : "::") + last;
             if (!nested && !symbol.starts_with('W'))
                 return text;
+        } else if (text.empty() && !standard_scope(symbol).empty()) {
+            text = standard_scope(symbol);
+            symbol.remove_prefix(2);
         } else if (c == 'W') {
             of_module = true;
             symbol.remove_prefix(symbol.substr(1).starts_with('P') ? 2 : 1);
@@ -126,6 +132,19 @@ std::string name_in_module(std::string_view symbol)
         }
     }
     return text;
+}
+
+/// The scopes and the name in the symbol of an entity of a C++20 module, "_ZN5tslabW5tslabW3pmr14epoch_resource6refillEm": W and a name
+/// stand for a part of the module's. The demangler of the C++ library does not know it, or, from GCC 14 on, adds "@tslab.pmr". What it is made of follows
+/// https://itanium-cxx-abi.github.io/cxx-abi/abi.html#mangling. Arguments of templates become "<...>", and end it; so does what is local in a
+/// function. Empty if it is something else.
+std::string name_in_module(std::string_view symbol)
+{
+    symbol.remove_prefix(std::string_view{"_Z"}.size());
+    bool const local = symbol.starts_with('Z');
+    symbol.remove_prefix(local ? 1 : 0);
+    std::string const text = scopes_and_name(symbol);
+    return local && !text.empty() ? text + "::{local}" : text;
 }
 
 bool begins_with_any(std::string_view name, auto const& all) noexcept
@@ -204,10 +223,30 @@ code_owner owner_of(std::string_view name) noexcept
     constexpr std::array<std::string_view, 11> c_functions{
         "malloc",         "calloc",        "realloc", "reallocarray", "aligned_alloc", "memalign",
         "posix_memalign", "__libc_malloc", "valloc",  "pvalloc",      "__libc_calloc"};
-    constexpr std::array<std::string_view, 3> standard{"std::", "__gnu_cxx::", "boost::container::"};
+    // Also as the demangler leaves a symbol that it does not know, and what has no name in the library's file.
+    constexpr std::array<std::string_view, 11> standard{
+        "std::",         "__gnu_cxx::",    "boost::container::", "_ZSt",       "_ZNSt",        "_ZNKSt",
+        "_ZN9__gnu_cxx", "_ZNK9__gnu_cxx", "libstdc++.so.",      "libc++.so.", "libc++abi.so."};
+    constexpr std::array<std::string_view, 7> begins{
+        "_start", "__libc_start_main", "__libc_start_call_main", "start_thread", "clone", "__clone", "__clone3"};
     if (begins_with_any(name, allocators) || std::ranges::find(c_functions, name) != c_functions.end())
         return code_owner::allocator;
-    return begins_with_any(name, standard) ? code_owner::standard : code_owner::program;
+    return begins_with_any(name, standard) || std::ranges::find(begins, name) != begins.end() ? code_owner::standard
+                                                                                              : code_owner::program;
+}
+
+code_owner owner_of_plain(std::string_view name, std::string_view file) noexcept
+{
+    constexpr std::array<std::string_view, 6> own{"/modules/epoch/", "/modules/slab/", "/modules/tls_cache/",
+                                                  "/modules/stats/", "/pmr/epoch_",    "/tslab/tslab."};
+    if (name.substr(0, name.find('<')).find("::") !=
+        std::string_view::npos)   // arguments of templates have their namespaces
+        return owner_of(name);
+    if (file.find("/c++/") != std::string_view::npos)
+        return code_owner::standard;
+    bool const is_own =
+        std::ranges::any_of(own, [file](std::string_view part) { return file.find(part) != file.npos; });
+    return is_own ? code_owner::allocator : owner_of(name);
 }
 
 }

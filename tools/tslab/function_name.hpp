@@ -12,7 +12,7 @@ namespace tslab::tool {
 /// Whose code a function is. A stack of an allocation ends in the allocator's, and often in the standard library's.
 enum class code_owner : std::uint8_t {
     program,
-    standard,   ///< the C++ library, Boost's containers
+    standard,   ///< the C++ library, Boost's containers, what a thread or the program begins in
     allocator   ///< tslab, the C library's functions for memory, and what a container calls to reach them
 };
 
@@ -28,5 +28,9 @@ enum class code_owner : std::uint8_t {
 
 /// `name`: as without_signature gives it.
 [[nodiscard]] code_owner owner_of(std::string_view name) noexcept;
+
+/// The same of a name that may lack its namespace, which is then told by the source: short debug information (-gline-tables-only)
+/// has plain names of inlined functions, and of all of them where the symbols were stripped.
+[[nodiscard]] code_owner owner_of_plain(std::string_view name, std::string_view file) noexcept;
 
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/heaps.hpp"
 #include "tslab/escape.hpp"
+#include <utility>
 import tslab;
 
 namespace tslab::tool {
@@ -11,6 +12,15 @@ std::string unique_name(std::string const& name, std::uint64_t instance)
     return instance > 1 ? name + '#' + std::to_string(instance) : name;
 }
 std::string unique_name(snapshot const& s) { return unique_name(s.name, s.instance); }
+
+bool needs_live(std::string_view field) noexcept
+{
+    return field.starts_with("live_") || field == "empty_held_bytes" || field == "empty_slabs_count" ||
+           field == "empty_partial_count" || field.find("reclaimable") != std::string_view::npos ||
+           field == "total_frees";
+}
+
+std::string live_text(snapshot const& s, std::string text) { return s.live_known ? std::move(text) : "?"; }
 
 bool may_be_same_heap(snapshot const& a, snapshot const& b) noexcept
 {

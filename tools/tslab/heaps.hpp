@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 import tslab.inspect;
 
@@ -39,6 +40,11 @@ namespace tslab::tool {
 {
     return seconds > 0 ? static_cast<double>(amount) / seconds : 0;
 }
+
+/// Whether a field of a snapshot, by its name in JSON, is 0 while live objects are not known.
+[[nodiscard]] bool needs_live(std::string_view field) noexcept;
+/// `text`, which says how much is live, or "?" if that is not known.
+[[nodiscard]] std::string live_text(tslab::snapshot const& s, std::string text);
 
 /// Bytes of the empty slabs that caches and thread caches keep.
 [[nodiscard]] std::uint64_t cached_bytes(tslab::snapshot const& s) noexcept;

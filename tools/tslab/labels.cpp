@@ -145,7 +145,7 @@ std::string json_of(std::vector<row> const& all, std::size_t most)
 void labels(labels_options const& o, invocation& i)
 {
     bool const window = o.watch || !o.window.empty();
-    double const seconds = o.window.empty() ? 1 : seconds_of(o.window);
+    double const seconds = o.window.empty() ? 1 : seconds_of("--window", o.window);
     if (seconds < 0.01)
         throw failure{outcome::usage, "--window is " + in_quotes(o.window) + ", but takes 10ms or more"};
     auto const from = o.from.open(i);

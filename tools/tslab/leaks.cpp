@@ -89,7 +89,7 @@ void print_unknown(invocation& i, global_stats const& g)
 
 void print_leaks(leaks_options const& o, invocation& i)
 {
-    double const seconds = seconds_of(o.older_than);
+    double const seconds = seconds_of("--older-than", o.older_than);
     auto const from = o.from.open(i);
     std::vector<snapshot> const heaps = from->read(false);
     label_stacks stacks{*from, heaps};

@@ -3,8 +3,8 @@
 //
 // The manual page, written from the definitions of the commands themselves. The build makes tslab.1 of it.
 #include "tslab/command.hpp"
+#include "tslab/suggestion.hpp"
 #include <CLI/CLI.hpp>
-#include <cctype>
 #include <memory>
 #include <ostream>
 #include <string_view>
@@ -29,13 +29,6 @@ std::string roff(std::string_view text)
             all += c;
     }
     return all;
-}
-
-std::string upper(std::string text)
-{
-    for (char& c : text)
-        c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    return text;
 }
 
 std::string names_of(CLI::Option const& o)
@@ -118,14 +111,13 @@ void print_manual_page(CLI::App const& app, std::ostream& out)
 void add_man(CLI::App& app, invocation& i)
 {
     command_line const command = add_command(app, "man", "The manual page in roff", "tslab man stats | man -l -");
-    command.hide();
     auto const name = std::make_shared<std::string>();
     command.add_option("command", *name, "only this command");
     command.callback([name, &app, &i] {
         std::vector<CLI::App const*> some = std::as_const(app).get_subcommands(
-            [&](CLI::App const* c) { return !c->get_group().empty() && (name->empty() || c->get_name() == *name); });
+            [&](CLI::App const* c) { return name->empty() || c->get_name() == *name; });
         if (some.empty())
-            throw failure{outcome::usage, "there is no command " + *name};
+            throw failure{outcome::usage, no_such_command(app, *name)};
         print_page(app, some, i.out);
     });
 }

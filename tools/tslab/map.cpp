@@ -129,7 +129,12 @@ void show_maps(map_options const& o, invocation& i)
 {
     constexpr std::size_t columns = 128;
     constexpr std::size_t rows = 512;
-    std::vector<heap_map> const maps = o.from.open(i)->maps();
+    auto const from = o.from.open(i);
+    std::vector<heap_map> const maps = from->maps();
+    if (std::ranges::none_of(maps, [](heap_map const& map) { return map.live_known || !map.runs.empty(); }))
+        throw failure{outcome::no_target,
+                      from->name() + " has no map that can be read: it is made of the process's memory" +
+                          (from->live() ? ", which may not be looked into" : ", and this is a file")};
     bool const pictures = !o.svg.empty() || !o.png.empty();
     if (pictures && maps.size() != 1)
         throw failure{outcome::usage, "a picture shows one heap; choose one of several with --heap"};

@@ -15,15 +15,6 @@ namespace tslab::tool {
 
 namespace {
 
-std::size_t self_of(std::vector<code_frame const*> const& frames)
-{
-    for (code_owner const most : {code_owner::program, code_owner::standard})
-        for (std::size_t n = 0; n < frames.size(); ++n)
-            if (frames[n]->owner <= most)
-                return n;
-    return 0;
-}
-
 /// A row that is being summed, and the share of each place of its function.
 struct sums {
     profile_row row{};
@@ -65,6 +56,21 @@ void subtract(profiled_stack& from, profiled_stack const& what) noexcept
     from.samples -= std::min(from.samples, what.samples);
 }
 
+}
+
+std::size_t self_of(std::vector<code_frame const*> const& frames) noexcept
+{
+    std::size_t named = frames.size();
+    std::size_t innermost = frames.size();
+    for (std::size_t n = 0; n < frames.size(); ++n) {
+        if (frames[n]->owner == code_owner::program)
+            return n;
+        if (frames[n]->function.starts_with("std::") && frames[n]->owner == code_owner::standard)
+            named = n;
+        if (frames[n]->owner == code_owner::standard)
+            innermost = std::min(innermost, n);
+    }
+    return named < frames.size() ? named : innermost < frames.size() ? innermost : 0;
 }
 
 profile_amounts& profile_amounts::operator+=(profile_amounts const& other) noexcept
@@ -161,17 +167,17 @@ heap_profile difference(heap_profile now, heap_profile const& before)
     if (now.heap != before.heap || now.pid != before.pid)
         throw failure{outcome::usage, "the earlier profile is of heap " + in(before) + ", and this one is of heap " +
                                           in(now) + ": addresses of one mean nothing in the other"};
-    if (now.time_ns < before.time_ns)
-        throw failure{outcome::usage, "the earlier profile of heap " + in(before) + " is the later one"};
     auto const order = [](profiled_stack const& a, profiled_stack const& b) { return identity(a) < identity(b); };
     std::ranges::sort(now.stacks, order);
     for (profiled_stack const& old : before.stacks) {
         auto const place = std::ranges::lower_bound(now.stacks, old, order);
         bool const there = place != now.stacks.end() && identity(*place) == identity(old);
-        // What was allocated never becomes less; times may, when a clock is set.
+        // What was allocated never becomes less; times may, when a clock is set, or a process died without a further sign of life.
         if ((there ? place->samples : 0) < old.samples)
-            throw failure{outcome::usage, "the earlier profile is of another heap " + in(before) +
-                                              ": it has samples that this one does not have"};
+            throw failure{outcome::usage, now.time_ns < before.time_ns
+                                              ? "the earlier profile of heap " + in(before) + " is the later one"
+                                              : "the earlier profile is of another heap " + in(before) +
+                                                    ": it has samples that this one does not have"};
         profiled_stack none{.addresses = old.addresses, .label = old.label, .slot_bytes = old.slot_bytes};
         subtract(there ? *place : *now.stacks.insert(place, std::move(none)), old);
     }
@@ -181,7 +187,7 @@ heap_profile difference(heap_profile now, heap_profile const& before)
     now.samples_dropped -= std::min(now.samples_dropped, before.samples_dropped);
     now.stacks_dropped -= std::min(now.stacks_dropped, before.stacks_dropped);
     now.stacks_cut -= std::min(now.stacks_cut, before.stacks_cut);
-    now.begin_ns = before.time_ns;
+    now.begin_ns = std::min(before.time_ns, now.time_ns);
     return now;
 }
 

@@ -42,11 +42,14 @@ inline constexpr std::array<profile_amount, 4> profile_amount_kinds{
 /// A stack whose frames are those of a symbolizer, innermost first.
 struct named_stack {
     std::vector<code_place const*> places{};
-    /// All frames of its places, and which of them is responsible: the innermost that is neither the allocator's nor the standard
-    /// library's; if there is none, the innermost that is not the allocator's, else the innermost.
-    std::vector<code_frame const*> frames{};
-    std::size_t self = 0;
+    std::vector<code_frame const*> frames{};   ///< all frames of its places
+    std::size_t self = 0;                      ///< which of them is responsible
 };
+
+/// The frame that is responsible: the innermost that is neither the allocator's nor the standard library's. If there is none, as in a
+/// thread whose function was inlined into the library's and has no debug information, the outermost in std, which is named
+/// after it; else the innermost that is not the allocator's, else the innermost.
+[[nodiscard]] std::size_t self_of(std::vector<code_frame const*> const& frames) noexcept;
 
 struct named_profile {
     heap_profile profile{};

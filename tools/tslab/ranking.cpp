@@ -94,7 +94,13 @@ template <class S> void add_records(std::vector<ranked>& to, S const& kind, std:
     for (S const& one : records(now, kind)) {
         if (!is_shown(one))
             continue;
-        ranked r{.heap = now.name, .identity = identity_of(one), .figures = figures_of(one, now.page_size)};
+        ranked r{.heap = now.name,
+                 .identity = identity_of(one),
+                 .figures = figures_of(one, now.page_size),
+                 .live_known = now.live_known};
+        for (figure_of& f : r.figures)
+            if (!now.live_known && needs_live(f.name))
+                f.value.reset();
         if constexpr (std::is_same_v<S, epoch_stats>)
             r.note = label_or_none(one.label);
         if constexpr (std::is_same_v<S, thread_stats>) {

@@ -24,6 +24,7 @@ struct ranked {
     std::vector<figure_of> figures{};
     std::optional<double> value{};   ///< of the key; counters: a second, where two readings are compared
     std::string json{};              ///< its figures as members of an object
+    bool live_known = true;          ///< false: figures of live objects are not known, and have no value
 };
 
 /// The keys a kind can be ranked by, aliases last.

@@ -148,7 +148,8 @@ void add_record(CLI::App& app, invocation& i)
     auto const o = std::make_shared<record_options>();
     o->from.add_to(command);
     command.add_option("-o,--out", o->out, "file to write").required().type_name("FILE");
-    add_duration(command, "--interval", o->limits.interval, "time between two samples").shows_default("1s");
+    add_duration(command, "--interval", o->limits.interval, "time between two samples, at least 10ms", least_interval)
+        .shows_default("1s");
     option const duration = add_duration(command, "--duration", o->limits.duration, "how long").shows_default("60s");
     add_number<std::uint64_t>(command, "--count", o->limits.count, 1, "how many samples instead")
         .shows_default("")

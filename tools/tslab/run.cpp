@@ -46,15 +46,16 @@ void add_color(CLI::App& app, invocation& i)
 {
     char const* const no_color = ::secure_getenv("NO_COLOR");
     i.color = i.terminal && (no_color == nullptr || *no_color == '\0');
-    app.add_option_function<std::string>(
-           "--color",
-           [&i](std::string const& when) {
-               if (when != "auto")
-                   i.color = when == "always";
-           },
-           "colours: auto (on a terminal, unless NO_COLOR is set), always, never")
-        ->check(CLI::IsMember({"auto", "always", "never"}))
-        ->type_name("WHEN");
+    command_line{app}
+        .add_option(
+            "--color",
+            [&i](std::string const& when) {
+                if (when != "auto")
+                    i.color = when == "always";
+            },
+            "colours: auto (on a terminal, unless NO_COLOR is set), always, never")
+        .takes_one_of({"auto", "always", "never"})
+        .type_name("WHEN");
 }
 
 outcome outcome_of(observe_fault f) noexcept
@@ -101,11 +102,8 @@ int run(int count, char const* const* arguments, invocation& i)
     } catch (CLI::CallForVersion const& e) {
         i.out << e.what() << '\n';
     } catch (CLI::ParseError const& e) {
-        bool const unknown = e.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) ||
-                             e.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError);
         std::vector<std::string> const words(arguments + std::min(count, 1), arguments + count);
-        std::string const text = unknown ? explain_refusal(app, words, e.what()) : e.what();
-        i.err << "tslab: " << escaped(text) << (text.ends_with('?') ? " See" : "; see") << " tslab --help\n";
+        i.err << "tslab: " << explain_refusal(app, words, e) << '\n';
         i.result = outcome::usage;
     } catch (...) {
         i.result = report_exception(i, "tslab");

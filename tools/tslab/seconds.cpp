@@ -5,6 +5,7 @@
 #include "tslab/suggestion.hpp"
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <string_view>
 
 namespace tslab::tool {
@@ -18,7 +19,11 @@ std::uint64_t number_of(std::string_view option, std::string const& text, std::u
     return n;
 }
 
-double seconds_of(std::string const& text)
+namespace {
+
+constexpr std::string_view no_duration = " no duration such as 500ms, 1s, 2m, 3h or 1d";
+
+std::optional<double> seconds_in(std::string const& text)
 {
     double number = 0;
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -30,8 +35,25 @@ double seconds_of(std::string const& text)
                           : unit == "d"                  ? 86'400
                                                          : 0;
     if (error != std::errc{} || factor == 0 || !(number >= 0) || !std::isfinite(number * factor))
-        throw failure{outcome::usage, in_quotes(text) + " is no duration such as 500ms, 1s, 2m, 3h or 1d"};
+        return std::nullopt;
     return number * factor;
+}
+
+}
+
+double seconds_of(std::string const& text)
+{
+    if (auto const seconds = seconds_in(text))
+        return *seconds;
+    throw failure{outcome::usage, in_quotes(text) + " is" + std::string{no_duration}};
+}
+
+double seconds_of(std::string_view option, std::string const& text)
+{
+    if (auto const seconds = seconds_in(text))
+        return *seconds;
+    throw failure{outcome::usage,
+                  std::string{option} + " is " + in_quotes(text) + ", which is" + std::string{no_duration}};
 }
 
 }

@@ -81,7 +81,8 @@ void add_serve(CLI::App& app, invocation& i)
         .shows_default();
     command.add_option("--host", o->hosts, "further name the server may be called by, with or without a port")
         .takes_one_at_a_time();
-    add_duration(command, "--interval", o->interval, "time between two samples").shows_default("5s");
+    add_duration(command, "--interval", o->interval, "time between two samples, at least 10ms", least_interval)
+        .shows_default("5s");
     add_duration(command, "--history", o->keep, "how far back the page goes").shows_default("15m");
     add_duration(command, "--leak-after", o->leaks.seconds, "after which an open epoch counts as forgotten")
         .shows_default("5m");

@@ -21,17 +21,17 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string const& text)
 }
 
 option add_duration(command_line const& command, std::string const& name, std::chrono::milliseconds& to,
-                    std::string const& help)
+                    std::string const& help, std::chrono::milliseconds least)
 {
     return command
         .add_option(
             name,
-            [&to, name](std::string const& text) {
+            [&to, name, least](std::string const& text) {
                 auto const read = parse_duration(text);
-                if (!read)
-                    throw failure{outcome::usage,
-                                  name + " is " + in_quotes(text) +
-                                      ", but takes a duration from 1ms to 366d, such as 500ms, 5s, 2m or 1h"};
+                if (!read || *read < least)
+                    throw failure{outcome::usage, name + " is " + in_quotes(text) + ", but takes a duration from " +
+                                                      std::to_string(least.count()) +
+                                                      "ms to 366d, such as 500ms, 5s, 2m or 1h"};
                 to = *read;
             },
             help)
@@ -42,15 +42,7 @@ option add_duration(command_line const& command, std::string const& name, double
 {
     return command
         .add_option(
-            name,
-            [&seconds, name](std::string const& text) {
-                try {
-                    seconds = seconds_of(text);
-                } catch (failure const& f) {
-                    throw failure{f.code(), name + ": " + f.what()};
-                }
-            },
-            help)
+            name, [&seconds, name](std::string const& text) { seconds = seconds_of(name, text); }, help)
         .type_name("DURATION");
 }
 

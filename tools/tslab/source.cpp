@@ -136,14 +136,23 @@ std::vector<heap_profile> one_heap::profiles()
 bool is_space(char c) noexcept { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool begins_like_json(char c) noexcept { return c == '{' || c == '[' || is_space(c); }
 
+/// Throws failure if a file that begins with `text` is a recording.
+void demand_no_recording(std::string const& name, std::string_view text)
+{
+    if (text.substr(0, 64).find(R"("format":"tslab-recording")") != std::string_view::npos)
+        throw failure{outcome::no_target, name + " is a recording and no snapshot; tslab report shows it"};
+}
+
 std::string text_of(std::string const& name, std::istream& in)
 {
     std::string text(4096, '\0');
     std::size_t size = 0;
     while (in.read(text.data() + size, static_cast<std::streamsize>(text.size() - size)) || in.gcount() > 0) {
         size += static_cast<std::size_t>(in.gcount());
-        if (size > most_bytes_of_a_file)
+        if (size > most_bytes_of_a_file) {
+            demand_no_recording(name, text);
             throw failure{outcome::no_target, name + " is larger than 64 MiB"};
+        }
         if (size == text.size())
             text.resize(2 * size);
     }
@@ -281,6 +290,7 @@ std::unique_ptr<source> open_saved(std::string name, std::istream& in)
 {
     name = escaped(name);
     std::string const text = text_of(name, in);
+    demand_no_recording(name, text);
     if (is_saved_profile(text))
         return std::make_unique<saved_profile>(name, saved_profiles(name, text));
     try {

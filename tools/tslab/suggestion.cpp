@@ -59,15 +59,130 @@ std::string unknown_option(std::string_view word, std::vector<CLI::App const*> c
            did_you_mean(word.substr(0, word.find('=')), known);
 }
 
-std::string unknown_command(std::string_view word, CLI::App const& in)
+std::string listed(std::vector<std::string_view> const& words, std::string_view before_last = ", ")
 {
-    std::vector<std::string_view> known = names_of_commands(in);
+    std::string text;
+    for (std::size_t n = 0; n < words.size(); ++n)
+        text.append(n == 0 ? "" : n + 1 == words.size() ? before_last : ", ").append(words[n]);
+    return text;
+}
+
+/// What may stand behind an option: its choices, or its type as --help has it.
+std::string values_of(CLI::Option const& o)
+{
+    std::string const type = o.get_type_name();   // "WHAT:{label,fill}"
+    if (std::size_t const begin = type.find(":{"); begin != std::string::npos) {
+        std::string choices = type.substr(begin + 2, type.rfind('}') - begin - 2);
+        for (std::size_t at = 0; (at = choices.find(',', at)) != std::string::npos; at += 2)
+            choices.replace(at, 1, ", ");
+        return "one of " + choices;
+    }
+    return type == "DURATION"        ? "a duration such as 500ms, 1s, 2m, 3h or 1d"
+           : type == "DURATION|FILE" ? "a duration such as 500ms, 1s, 2m, 3h or 1d, or a file"
+           : type == "N"             ? "a number"
+                                     : "a value, " + type;
+}
+
+/// "diff needs B, the later target"; nothing if nothing is missing.
+std::string missing_argument(CLI::App const& in)
+{
+    for (CLI::Option const* const o : in.get_options())
+        if (o->get_required() && o->count() == 0) {
+            std::string const name = o->nonpositional() ? "--" + o->get_lnames().at(0) : upper(o->get_name());
+            return in.get_name() + " needs " + name + ", " + o->get_description();
+        }
+    return {};
+}
+
+/// The commands that a command line names, from the program on; and what is wrong with the first word that has no meaning.
+struct meaning {
+    std::vector<CLI::App const*> inside;
+    std::string wrong{};
+    CLI::Option const* last = nullptr;   ///< the option that the last word is, or belongs to
+};
+
+meaning meaning_of(CLI::App const& app, std::vector<std::string> const& words)
+{
+    meaning m{.inside = {&app}};
+    std::size_t positionals = 0;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        std::string const& word = words[i];
+        m.last = nullptr;
+        if (word == "--")
+            break;
+        if (word.size() > 1 && word.front() == '-' && std::isdigit(static_cast<unsigned char>(word[1])) == 0) {
+            for (CLI::App const* const a : m.inside)
+                m.last = m.last != nullptr ? m.last : option_in(*a, word);
+            if (m.last == nullptr) {
+                m.wrong = unknown_option(word, m.inside);
+                break;
+            }
+            i += takes_next(*m.last, word) ? 1 : 0;
+            continue;
+        }
+        CLI::App const& in = *m.inside.back();
+        bool const takes_command = !in.get_subcommands([](CLI::App const*) { return true; }).empty();
+        if (takes_command) {
+            CLI::App const* const next = command_in(in, word);
+            if (next == nullptr) {
+                m.wrong = no_such_command(in, word);
+                break;
+            }
+            m.inside.push_back(next);
+            continue;
+        }
+        std::size_t most = 0;
+        for (CLI::Option const* const o : in.get_options())
+            most += o->get_positional() ? 1 : 0;
+        if (++positionals > most) {
+            m.wrong = (m.inside.size() > 1 ? in.get_name() : "it") + " takes no further word, and " + in_quotes(word) +
+                      " is one too many";
+            break;
+        }
+    }
+    return m;
+}
+
+std::string reason_of(CLI::App const& app, std::vector<std::string> const& words, CLI::ParseError const& error)
+{
+    auto const code = static_cast<CLI::ExitCodes>(error.get_exit_code());
+    bool const unknown = code == CLI::ExitCodes::RequiredError || code == CLI::ExitCodes::ExtrasError;
+    meaning const m = meaning_of(app, words);
+    CLI::App const& in = *m.inside.back();
+    if (unknown && !m.wrong.empty())
+        return m.wrong;
+    if (auto const names = names_of_commands(in); unknown && !names.empty())
+        return (m.inside.size() > 1 ? in.get_name() + " needs" : std::string{"it needs"}) +
+               " a command: " + listed(names);
+    if (std::string const missing = missing_argument(in); unknown && !missing.empty())
+        return missing;
+    if (code == CLI::ExitCodes::ArgumentMismatch && m.last != nullptr && takes_next(*m.last, words.back()))
+        return words.back() + " needs " + values_of(*m.last);
+    return error.what();
+}
+
+}
+
+std::string upper(std::string text)
+{
+    for (char& c : text)
+        c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return text;
+}
+
+std::string no_such_command(CLI::App const& in, std::string_view word)
+{
+    std::vector<std::string_view> const known = names_of_commands(in);
     std::string const said = "there is no command " + in_quotes(word);
     if (word == "help")
         return said + "; did you mean --help?";
     return said + did_you_mean(word, known);
 }
 
+std::string none_of(std::string_view option, std::string_view text, std::vector<std::string_view> const& known)
+{
+    return std::string{option} + " is " + in_quotes(text) + ", but takes " + listed(known, " or ") +
+           did_you_mean(text, known);
 }
 
 std::size_t edit_distance(std::string_view a, std::string_view b)
@@ -132,46 +247,10 @@ std::string wrapped(std::vector<std::string_view> const& words, std::size_t widt
     return text.empty() ? text : text + '\n';
 }
 
-std::string explain_refusal(CLI::App const& app, std::vector<std::string> const& words, std::string reason)
+std::string explain_refusal(CLI::App const& app, std::vector<std::string> const& words, CLI::ParseError const& error)
 {
-    std::vector<CLI::App const*> inside{&app};
-    std::size_t positionals = 0;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        std::string const& word = words[i];
-        if (word == "--")
-            break;
-        if (word.size() > 1 && word.front() == '-' && std::isdigit(static_cast<unsigned char>(word[1])) == 0) {
-            CLI::Option const* option = nullptr;
-            for (CLI::App const* const a : inside)
-                option = option != nullptr ? option : option_in(*a, word);
-            if (option == nullptr)
-                return unknown_option(word, inside);
-            i += takes_next(*option, word) ? 1 : 0;
-            continue;
-        }
-        CLI::App const& in = *inside.back();
-        bool const takes_command = !in.get_subcommands([](CLI::App const*) { return true; }).empty();
-        if (takes_command) {
-            CLI::App const* const next = command_in(in, word);
-            if (next == nullptr)
-                return unknown_command(word, in);
-            inside.push_back(next);
-            continue;
-        }
-        std::size_t most = 0;
-        for (CLI::Option const* const o : in.get_options())
-            most += o->get_positional() ? 1 : 0;
-        if (++positionals > most)
-            return in.get_name() + " takes no further word, and " + in_quotes(word) + " is one too many";
-    }
-    CLI::App const& in = *inside.back();
-    if (auto const names = names_of_commands(in); !names.empty()) {
-        std::string list;
-        for (std::string_view const name : names)
-            list.append(list.empty() ? "" : ", ").append(name);
-        return (inside.size() > 1 ? in.get_name() + " needs" : std::string{"it needs"}) + " a command: " + list;
-    }
-    return reason;
+    std::string const text = escaped(reason_of(app, words, error));
+    return text + (text.ends_with('?') ? " See " : "; see ") + app.get_name() + " --help";
 }
 
 std::string out_of_range(std::string_view option, std::string_view text, std::uint64_t least, std::uint64_t most)

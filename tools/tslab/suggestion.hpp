@@ -11,6 +11,7 @@
 
 namespace CLI {
 class App;
+class ParseError;
 }
 
 namespace tslab::tool {
@@ -27,10 +28,20 @@ namespace tslab::tool {
 /// Words in lines of at most `width` columns, each behind two spaces.
 [[nodiscard]] std::string wrapped(std::vector<std::string_view> const& words, std::size_t width = 80);
 
-/// What is wrong with a command line that CLI11 refused: the first word that it could not use, with the nearest one; else
-/// `reason`, what CLI11 says. On one line, but not harmless.
+/// `text` in capitals, as the manual page has arguments.
+[[nodiscard]] std::string upper(std::string text);
+
+/// "there is no command X; did you mean Y?", of the commands of `in`.
+[[nodiscard]] std::string no_such_command(CLI::App const& in, std::string_view word);
+
+/// One line for a command line that CLI11 refused, its program's name aside: the first word that it could not use, with the nearest
+/// one; the value or argument that is missing, with what may stand there; else what CLI11 says. Harmless.
 [[nodiscard]] std::string explain_refusal(CLI::App const& app, std::vector<std::string> const& words,
-                                          std::string reason);
+                                          CLI::ParseError const& error);
+
+/// The text of a word of which only some are taken. "--by is "colour", but takes label, fill, class or use".
+[[nodiscard]] std::string none_of(std::string_view option, std::string_view text,
+                                  std::vector<std::string_view> const& known);
 
 /// The text of a number of which only some are taken. "--port is 70000, but takes a number from 0 to 65535".
 [[nodiscard]] std::string out_of_range(std::string_view option, std::string_view text, std::uint64_t least,

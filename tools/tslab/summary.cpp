@@ -49,8 +49,6 @@ std::string of(std::uint64_t part, std::uint64_t whole, std::string_view what)
     return share_text(part, whole) + " of " + grouped(whole) + " " + std::string{what};
 }
 
-std::string live_text(snapshot const& s, std::uint64_t bytes) { return s.live_known ? bytes_text(bytes) : "?"; }
-
 void print_memory(lines const& line, snapshot const& s)
 {
     global_stats const& g = s.global;
@@ -91,9 +89,10 @@ std::string lock_times_text(lock_timing_stats const& t, lock_histogram_stats con
            part(h.hold, t.hold_ns_max);
 }
 
-void print_speed(lines const& line, global_stats const& g, bool live_known)
+void print_speed(lines const& line, snapshot const& s)
 {
-    line("allocations", grouped(g.allocations) + ", frees " + (live_known ? grouped(g.frees) : "?"));
+    global_stats const& g = s.global;
+    line("allocations", grouped(g.allocations) + ", frees " + live_text(s, grouped(g.frees)));
     line("slow paths",
          of(g.slow_path_hits, g.allocations, "allocations") + "; cache_miss " + grouped(g.slow_path_cache_miss) +
              ", epoch_closed " + grouped(g.slow_path_epoch_closed),
@@ -170,7 +169,7 @@ void print_classes(std::ostream& out, bool color, snapshot const& s)
         class_stats const& c = *some[n];
         t.add({{size_text(c)},
                {grouped(c.allocations)},
-               {live_text(s, c.live_bytes)},
+               {live_text(s, bytes_text(c.live_bytes))},
                {grouped(c.slabs_in_use())},
                {grouped(c.cached_slabs)},
                {share_text(c.slow_path_hits, c.allocations)},
@@ -188,7 +187,7 @@ void print_labels(std::ostream& out, bool color, snapshot const& s)
         t.add({{label_or_none(l.name)},
                {grouped(l.epochs)},
                {grouped(l.refcount)},
-               {live_text(s, l.live_bytes)},
+               {live_text(s, bytes_text(l.live_bytes))},
                {bytes_text(l.held_bytes)}});
     }
     print_table(out, color, "labels by memory held", t, some.size() - shown(some.size()));
@@ -242,7 +241,7 @@ void print_largest_epochs(std::ostream& out, bool color, snapshot const& s)
                {label_or_none(e.label)},
                {duration_text(e.age_seconds)},
                {grouped(e.refcount)},
-               {live_text(s, e.live_bytes)},
+               {live_text(s, bytes_text(e.live_bytes))},
                {bytes_text(held(e))}});
     }
     print_table(out, color, "epochs by memory held", t, some.size() - shown(some.size()));
@@ -256,7 +255,7 @@ void print_summary(std::ostream& out, bool color, std::string const& from, snaps
         << '\n';
     lines const line{out, color};
     print_memory(line, s);
-    print_speed(line, s.global, s.live_known);
+    print_speed(line, s);
     print_epochs(line, s);
     print_faults(line, s);
     print_classes(out, color, s);

@@ -64,20 +64,6 @@ std::string last_part(std::string const& path) { return path.substr(path.rfind('
 
 std::string counted_addresses(std::uint64_t n) { return std::to_string(n) + (n == 1 ? " address" : " addresses"); }
 
-/// A function whose name lacks its namespace is told by its source: short debug information (-gline-tables-only) has plain names
-/// of inlined functions alone.
-code_owner owner_by_file(std::string_view file) noexcept
-{
-    constexpr std::array<std::string_view, 6> own{"/modules/epoch/", "/modules/slab/", "/modules/tls_cache/",
-                                                  "/modules/stats/", "/pmr/epoch_",    "/tslab/tslab."};
-    if (file.find("/c++/") != std::string_view::npos)
-        return code_owner::standard;
-    for (std::string_view const part : own)
-        if (file.find(part) != std::string_view::npos)
-            return code_owner::allocator;
-    return code_owner::program;
-}
-
 code_frame named(source_frame&& from)
 {
     code_frame f{.function = without_signature(demangled(from.linkage)),
@@ -86,8 +72,8 @@ code_frame named(source_frame&& from)
                  .line = from.line,
                  .inlined = from.inlined};
     f.owner = owner_of(f.function);
-    if (f.owner == code_owner::program && f.inlined && f.function.find("::") == std::string::npos)
-        f.owner = owner_by_file(f.file);
+    if (f.owner == code_owner::program && (f.inlined || !f.linkage.starts_with("_Z")))
+        f.owner = owner_of_plain(f.function, f.file);
     return f;
 }
 
@@ -244,6 +230,7 @@ code_place symbolizer::find(std::uint64_t return_address)
     if (p.frames.empty()) {
         ++b.unnamed;
         p.frames.push_back({.function = last_part(b.file) + "+0x" + hexadecimal(address + 1 - m.begin + m.offset)});
+        p.frames.back().owner = owner_of(p.frames.back().function);
     }
     return p;
 }

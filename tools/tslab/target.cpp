@@ -8,7 +8,7 @@ void target::add_to(command_line const& command)
 {
     command.add_option(
         "target", what,
-        "pid, process name, saved snapshot or segment file; not needed where only one process has a heap");
+        "pid, process name, saved snapshot or statistics file; not needed where only one process has a heap");
     command.add_flag("--stdin", standard_input, "read snapshots from standard input");
     command.add_option("--heap", heap, "only the heap of this name").type_name("NAME");
 }

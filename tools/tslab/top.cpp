@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
+#include "tslab/heaps.hpp"
 #include "tslab/ranking.hpp"
 #include "tslab/style.hpp"
 #include "tslab/terminal.hpp"
@@ -115,16 +116,22 @@ std::string text_of(top_options const& o, invocation const& i, std::vector<ranke
         bool const bytes = key.ends_with("_bytes") || key == "bytes_sum" || key == "peak_bytes_sum";
         row.push_back({rate && !bytes ? rate_text(r.value.value_or(0)) : figure_text(key, r.value), paint::bold});
         for (std::string_view const name : context)
-            row.push_back({figure_text(name, value_in(r, name))});
+            row.push_back({r.live_known || !needs_live(name) ? figure_text(name, value_in(r, name)) : "?"});
         if (heaps)
             row.push_back({escaped(r.heap)});
         t.add(std::move(row));
     }
-    if (t.empty())
-        return "nothing to rank by " + key + "\n";
     std::ostringstream text;
     t.print(text, i.color);
     return text.str();
+}
+
+std::string text_of_none(top_options const& o, std::vector<snapshot> const& looked_at)
+{
+    std::string const text = "nothing to rank by " + o.key();
+    bool const unknown = needs_live(field_behind(o.kind(), o.key())) &&
+                         std::ranges::any_of(looked_at, [](snapshot const& s) { return !s.live_known; });
+    return text + (unknown ? ": it is not known, only what the process published can be read, not its memory\n" : "\n");
 }
 
 std::string json_of(top_options const& o, std::vector<ranked> const& all, bool window)
@@ -134,6 +141,7 @@ std::string json_of(top_options const& o, std::vector<ranked> const& all, bool w
         json_writer j;
         j.open('{').member("rank", n + 1).member("heap", all[n].heap).member("by", o.key());
         j.member("value", all[n].value.value_or(0)).member("per_second", window && grows(o.kind(), o.key()));
+        j.member("live_known", all[n].live_known);
         text.append(j.text()).append(",").append(all[n].json).append("}\n");
     }
     return text;
@@ -150,7 +158,7 @@ void top(top_options const& o, invocation& i)
 {
     check(o);
     bool const window = !o.window.empty();
-    double const seconds = window ? seconds_of(o.window) : refresh_seconds;
+    double const seconds = window ? seconds_of("--window", o.window) : refresh_seconds;
     auto const from = o.from.open(i);
     if (window && !from->live())
         throw failure{outcome::usage, "--window needs a live process: one snapshot has no rates"};
@@ -171,7 +179,9 @@ void top(top_options const& o, invocation& i)
         std::vector<snapshot> now = from->read(true);
         std::vector<ranked> all = rank(o.kind(), o.key(), now, before);
         all.resize(std::min(all.size(), o.most));
-        std::string const text = o.json ? json_of(o, all, window) : text_of(o, i, all, now.size() > 1, window);
+        std::string const text = o.json        ? json_of(o, all, window)
+                                 : all.empty() ? text_of_none(o, now)
+                                               : text_of(o, i, all, now.size() > 1, window);
         if (!stays) {
             i.out << text;
             return;

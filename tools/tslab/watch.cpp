@@ -73,7 +73,7 @@ std::string json_of(step const& s)
     counter("epoch_opens", g.epoch_opens, s.opens);
     counter("epoch_closes", g.epoch_closes, s.closes);
     counter("madvise_bytes", g.madvise_bytes, s.madvise_bytes);
-    j.member("live_objects", g.live_objects).member("live_bytes", g.live_bytes);
+    j.member("live_known", s.now->live_known).member("live_objects", g.live_objects).member("live_bytes", g.live_bytes);
     j.member("committed_bytes", g.committed_bytes).member("rss_bytes_current", g.rss_bytes);
     j.member("active_epoch_count", g.active_epochs).member("closing_epoch_count", g.closing_epochs);
     return j.close('}').text();
@@ -85,9 +85,9 @@ std::vector<table::cell> row_of(step const& s)
     global_stats const& g = s.now->global;
     return {{clock_text(s.now->timestamp_ns), paint::dim},
             {rate(s.allocations)},
-            {rate(s.frees)},
+            {live_text(*s.now, rate(s.frees))},
             {rate(s.slow_paths)},
-            {bytes_text(g.live_bytes)},
+            {live_text(*s.now, bytes_text(g.live_bytes))},
             {bytes_text(g.rss_bytes)},
             {grouped(s.opens)},
             {grouped(s.closes)},
@@ -161,7 +161,7 @@ private:
 
 void watch(watch_options const& o, invocation& i)
 {
-    double const interval = seconds_of(o.interval);
+    double const interval = seconds_of("--interval", o.interval);
     if (interval < least_interval)
         throw failure{outcome::usage, "--interval is " + in_quotes(o.interval) + ", but takes 10ms or more"};
     auto const from = o.from.open(i);
