@@ -285,6 +285,7 @@ struct observer::state {
                                     : h.started_ns + (stats->made_ns - h.started_monotonic_ns);
                 if (lives)
                     add_mappings(p, text_of_file(folder_of(pid, task) + "/maps", most_of_maps));
+                p.unpublished_chunks = copy.header().missing.load(std::memory_order_relaxed);
                 if (!lives || is_there(from, root))
                     all.push_back(std::move(p));
             }

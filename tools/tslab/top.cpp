@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
+#include "tslab/heaps.hpp"
 #include "tslab/ranking.hpp"
 #include "tslab/style.hpp"
 #include "tslab/terminal.hpp"
@@ -174,10 +175,10 @@ void top(top_options const& o, invocation& i)
         all.resize(std::min(all.size(), o.most));
         std::string const text = o.json ? json_of(o, all, window) : text_of(o, i, all, now.size() > 1, window);
         if (!stays) {
-            i.out << text;
+            i.out << text << (o.json ? std::string{} : unpublished_note(now));
             return;
         }
-        shown->show(from->name() + "\n\n" + text);
+        shown->show(from->name() + "\n\n" + text + unpublished_note(now));
         if (!i.out || !until.wait(seconds))
             return;
         if (window)
