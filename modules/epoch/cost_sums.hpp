@@ -28,8 +28,12 @@ inline largest_phase read_largest(cost_row const& row) noexcept
     return {};
 }
 
-/// Adds a thread's row. `group(c, g)`: a group of its buckets, or null.
-template <class Group> void add_cost_row(phase_cost_stats& to, cost_row const& row, Group group)
+/// Which histograms of a label lack buckets, so that nothing is known of its quantiles, in the order of `cost`.
+using histograms_cut = std::array<bool, cost_count>;
+
+/// Adds a thread's row. `group(c, g)`: a group of its buckets, as seen_buckets.
+template <class Group>
+void add_cost_row(phase_cost_stats& to, histograms_cut& cut, cost_row const& row, Group group)
 {
     // The buckets first: what is in them is in the counts of phases and in the sums by then, or a moment later.
     std::uint64_t const empty = row.empty.value();
@@ -43,10 +47,12 @@ template <class Group> void add_cost_row(phase_cost_stats& to, cost_row const& r
                             figure{cost::bytes, &to.bytes, &to.bytes_sum, &to.bytes_max},
                             figure{cost::peak, &to.peak_bytes, &to.peak_bytes_sum, &to.peak_bytes_max},
                             figure{cost::wall_ns, &to.wall_ns, &to.wall_ns_sum, &to.wall_ns_max}}) {
-        for (std::size_t g = 0; g < cost_buckets::groups; ++g)
-            if (cost_buckets const* const of = group(f.what, g))
-                for (std::size_t b = 0; b < cost_buckets::size; ++b)
-                    f.buckets->buckets[g * cost_buckets::size + b] += of->counts[b].value();
+        for (std::size_t g = 0; g < cost_buckets::groups; ++g) {
+            seen_buckets const of = group(f.what, g);
+            cut[static_cast<std::size_t>(f.what)] |= !of.known;
+            for (std::size_t b = 0; of.counts != nullptr && b < cost_buckets::size; ++b)
+                f.buckets->buckets[g * cost_buckets::size + b] += of.counts->counts[b].value();
+        }
         if (f.what != cost::wall_ns)
             f.buckets->buckets[0] += empty;
         *f.sum += row[f.what].sum.value();
@@ -54,6 +60,15 @@ template <class Group> void add_cost_row(phase_cost_stats& to, cost_row const& r
     }
     to.phases += row.phases.value();
     to.empty_phases += empty;
+}
+
+/// Clears the histograms that lack buckets: quantiles of a part would be wrong, and of none are not known.
+inline void drop_cut(phase_cost_stats& of, histograms_cut const& cut) noexcept
+{
+    std::array<quarter_histogram*, cost_count> const all{&of.objects, &of.bytes, &of.peak_bytes, &of.wall_ns};
+    for (std::size_t c = 0; c < cost_count; ++c)
+        if (cut[c])
+            *all[c] = {};
 }
 
 /// The names of labels by the numbers that costs are counted under; empty for an unused one. `names`: those of the buckets.
@@ -76,6 +91,7 @@ template <class Heap> void add_costs(Heap const& heap, snapshot& s, std::vector<
     constexpr std::uint32_t most = label_buckets + most_further_labels;
     std::vector<std::uint32_t> place_of(most);   // in s.phase_costs, from 1
     std::vector<largest_phase> largest;
+    std::vector<histograms_cut> cut;
     std::vector<std::uint32_t> numbers;
     heap.for_each_cost_row([&](cost_row const& row, auto group) {
         std::uint32_t const number = row.label;
@@ -84,17 +100,19 @@ template <class Heap> void add_costs(Heap const& heap, snapshot& s, std::vector<
         if (place_of[number] == 0) {
             s.phase_costs.emplace_back();
             largest.emplace_back();
+            cut.emplace_back();
             numbers.push_back(number);
             place_of[number] = static_cast<std::uint32_t>(s.phase_costs.size());
         }
         std::size_t const at = place_of[number] - 1;
-        add_cost_row(s.phase_costs[at], row, group);
+        add_cost_row(s.phase_costs[at], cut[at], row, group);
         if (largest_phase const one = read_largest(row); one.bytes > largest[at].bytes)
             largest[at] = one;
     });
     names = cost_label_names(heap, std::move(names));   // after the rows: a row has a number that has a name
     for (std::size_t i = 0; i < numbers.size(); ++i) {
         phase_cost_stats& c = s.phase_costs[i];
+        drop_cut(c, cut[i]);
         c.label_id = std::min(numbers[i], label_buckets - 1);
         if (numbers[i] < names.size())
             c.label = names[numbers[i]];

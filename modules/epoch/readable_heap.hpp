@@ -26,7 +26,13 @@ struct cache_visitor {
     template <class Allocations> void operator()(std::uint32_t slot, std::uint64_t era, Allocations) const;
 };
 
-/// A visitor of `for_each_cost_row`: the row, and group(c, g), a group of its buckets or null.
+/// A group of a row's buckets, as a reader sees it.
+struct seen_buckets {
+    cost_buckets const* counts = nullptr;   ///< null: nothing was counted, or it is not known
+    bool known = true;                      ///< false: they found no room in the segment
+};
+
+/// A visitor of `for_each_cost_row`: the row, and group(c, g), a group of its buckets.
 struct cost_visitor {
     template <class Group> void operator()(cost_row const&, Group) const;
 };

@@ -85,7 +85,7 @@ public:
     {
         for (thread_record const* r = state_.first_record(); r != nullptr; r = r->next_of_heap)
             r->costs.for_each([&](label_costs const& of) {
-                visit(of.row(), [&of](cost c, std::size_t g) { return of.group(c, g); });
+                visit(of.row(), [&of](cost c, std::size_t g) { return seen_buckets{of.group(c, g)}; });
             });
     }
     template <class F> void for_each_further_names(F visit) const { labels_.for_each_further(visit); }

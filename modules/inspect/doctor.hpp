@@ -54,6 +54,7 @@ inline constexpr std::array finding_kinds{
     finding_kind{"limit_refusals", "Limits refused allocations"},
     finding_kind{"labels_in_overflow", "There are more labels than can be distinguished"},
     finding_kind{"labels_cut", "Labels are longer than what is kept"},
+    finding_kind{"statistics_unpublished", "Statistics found no room where other processes can read them"},
     finding_kind{"rss_unexplained", "The process is far larger than this heap"},
 };
 

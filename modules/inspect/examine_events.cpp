@@ -15,6 +15,7 @@ module;
 module tslab.inspect;
 
 import tslab.stats;
+import tslab.slab;
 
 #include "examination.hpp"
 
@@ -124,6 +125,22 @@ void examine_misuse(examination& x)
               std::string{action});
 }
 
+/// Judged at the time of the snapshot: what found no room once is never to be read.
+void examine_unpublished(examination& x)
+{
+    std::uint64_t const chunks = x.now.global.unpublished_chunks;
+    if (chunks == 0)
+        return;
+    x.add("statistics_unpublished", severity::warning, "process",
+          {{"total_unpublished_chunks", static_cast<double>(chunks)}},
+          joined(bytes_text(chunks * segment_chunk::bytes),
+                 " of the process's statistics found no room where other processes can read them: counts read from "
+                 "outside are too low, and leaks may be missing."),
+          "Look whether the file system of TSLAB_STATS_FILE is full, and at RLIMIT_FSIZE and the memory limit of the "
+          "control group. What is lost stays lost until the process is started again; allocator::snapshot in the "
+          "process has all.");
+}
+
 void examine_names(examination& x)
 {
     global_stats const& g = x.change.global;
@@ -168,6 +185,7 @@ void examine_events(examination& x)
     examine_refusals(x);
     examine_misuse(x);
     examine_names(x);
+    examine_unpublished(x);
 }
 
 }

@@ -178,7 +178,7 @@ constexpr void describe_heap_lock_times(S& s, Visit&& visit)
 #undef TSLAB_DESCRIBE
 
 // describe_derived(s, page_size, visit) calls visit(field_info, value) for every figure that is computed from the record
-// `s` of a snapshot with pages of `page_size` bytes: an integer, a double, or an optional double.
+// `s` of a snapshot with pages of `page_size` bytes: an integer, a double, or an optional one.
 
 #define TSLAB_KEEP_FIGURE_MACROS
 #define TSLAB_DERIVED(name, unit, help, value) visit(field_info{#name, field_kind::derived, unit, help}, value);

@@ -37,9 +37,10 @@ struct heap_profile {
     std::uint64_t begin_ns = 0;         ///< CLOCK_REALTIME of the heap's begin; 0 if unknown
     std::vector<profiled_stack> stacks{};
     std::vector<profiled_mapping> mappings{};
-    std::uint64_t samples_dropped = 0;   ///< samples for which the table had no place
-    std::uint64_t stacks_dropped = 0;    ///< stacks for which the table had no place
-    std::uint64_t stacks_cut = 0;        ///< samples whose stack was deeper than what is kept
+    std::uint64_t samples_dropped = 0;      ///< samples for which the table had no place
+    std::uint64_t stacks_dropped = 0;       ///< stacks for which the table had no place
+    std::uint64_t stacks_cut = 0;           ///< samples whose stack was deeper than what is kept
+    std::uint64_t unpublished_chunks = 0;   ///< 16 KiB of statistics each that found no room to be read outside
 };
 
 }

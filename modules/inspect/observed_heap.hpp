@@ -79,7 +79,9 @@ public:
             for (cost_row const* row = copy_.at(t.stats->costs.load(std::memory_order_relaxed));
                  row != nullptr && left-- != 0; row = copy_.at(row->next.load(std::memory_order_relaxed)))
                 visit(*row, [&](cost c, std::size_t g) {
-                    return copy_.at(row->buckets[static_cast<std::size_t>(c)][g].load(std::memory_order_relaxed));
+                    auto const* const at = row->buckets[static_cast<std::size_t>(c)][g].load(std::memory_order_relaxed);
+                    cost_buckets const* const there = copy_.at(at);
+                    return seen_buckets{there, at == nullptr || there != nullptr};
                 });
     }
     template <class F> void for_each_further_names(F visit) const

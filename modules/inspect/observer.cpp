@@ -54,6 +54,13 @@ namespace tslab {
 
 namespace {
 
+/// Throws, with `what` as the reason, where no process at all can be seen.
+void demand_proc(std::string const& what)
+{
+    if (::access("/proc/self/stat", R_OK) != 0)
+        fail(fault::system, what + ": /proc is not mounted");
+}
+
 /// Whether a heap is still at its place: then all that was read of it until now was its own.
 bool is_there(int segment, seen_root const& r)
 {
@@ -140,8 +147,7 @@ struct observer::state {
             fail(fault::system, what() + " cannot be looked into: " + reason(error));
         if (started != 0)
             fail(fault::no_process, what() + " has ended");
-        if (::access("/proc/self/stat", R_OK) != 0)
-            fail(fault::system, what() + " cannot be looked into: /proc is not mounted");
+        demand_proc(what() + " cannot be looked into");
         if (::kill(pid, 0) == 0 || errno == EPERM)
             fail(fault::not_permitted, what() + " may not be looked into: /proc hides it from this user");
         fail(fault::no_process, "there is no process " + std::to_string(pid));
@@ -287,6 +293,7 @@ struct observer::state {
                 set_times(p, copy, *stats, offset);
                 if (lives)
                     add_mappings(p, text_of_file(folder_of(pid, task) + "/maps", most_of_maps));
+                p.unpublished_chunks = copy.header().missing.load(std::memory_order_relaxed);
                 if (!lives || is_there(from, root))
                     all.push_back(std::move(p));
             }
@@ -342,8 +349,9 @@ pid_t observer::pid() const noexcept { return state_->pid; }
 
 std::vector<pid_t> processes_with_heaps()
 {
+    demand_proc("processes with heaps cannot be looked for");
     std::vector<pid_t> found;
-    for_each_entry("/proc", [&found](char const* name) {
+    bool const listed = for_each_entry("/proc", [&found](char const* name) {
         auto const pid = number_in<pid_t>(name);
         if (!pid)
             return;
@@ -352,6 +360,8 @@ std::vector<pid_t> processes_with_heaps()
         if (v.lives() && !segments_of(*pid, v.task, error, true).empty())
             found.push_back(*pid);
     });
+    if (!listed)
+        fail(fault::system, "/proc cannot be listed: " + reason(errno));
     std::ranges::sort(found);
     return found;
 }

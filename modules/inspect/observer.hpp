@@ -67,7 +67,8 @@ template <class Heap> [[nodiscard]] heap_profile read_heap_profile(Heap& heap)
     return read_profile_at(&heap.state().stats());
 }
 
-/// The processes of this user (of all users, for root) that publish a heap, ascending. Throws std::bad_alloc.
+/// The processes of this user (of all users, for root) that publish a heap, ascending. Throws std::bad_alloc;
+/// observe_error where /proc cannot be read, so that no process can be seen.
 [[nodiscard]] std::vector<pid_t> processes_with_heaps();
 
 }

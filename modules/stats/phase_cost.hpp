@@ -51,6 +51,14 @@ struct quarter_histogram {
         }
         return 0;
     }
+    /// The same of `n` phases; nothing if their amounts were counted where this reader does not see it.
+    [[nodiscard]] constexpr std::optional<std::uint64_t> known_quantile(double q, std::uint64_t most,
+                                                                        std::uint64_t n) const noexcept
+    {
+        if (n != 0 && total() == 0)
+            return std::nullopt;
+        return quantile(q, most);
+    }
 
     friend bool operator==(quarter_histogram const&, quarter_histogram const&) = default;
 };

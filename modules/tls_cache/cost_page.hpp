@@ -39,7 +39,7 @@ struct alignas(64) cost_row {
     atomic<std::uint64_t> largest_ns{0};           ///< when it ended, now_ns_coarse
     atomic<std::uint32_t> largest_place{0};        ///< the source place that entered it: see source_places
     std::array<std::array<atomic<cost_buckets*>, cost_buckets::groups>, cost_count>
-        buckets{};   ///< null: nothing counted
+        buckets{};   ///< null: nothing counted; in no segment: counted where readers outside do not see it
 
     [[nodiscard]] inline sum_and_max& operator[](cost c) noexcept
     {

@@ -80,8 +80,8 @@ bool label_costs::note_used(thread_record& me, std::uint32_t place, std::uint64_
     auto const of = static_cast<std::size_t>(c);
     std::size_t const g = bucket / cost_buckets::size;
     groups_[of][g].store(made, std::memory_order_release);   // release: a reader of the pointer sees the zeroes
-    if (me.heap.published().is_published(made))
-        row_->buckets[of][g].store(made, std::memory_order_release);   // the same for readers outside
+    // The same for readers outside. One that finds no record there knows that it does not see all.
+    row_->buckets[of][g].store(made, std::memory_order_release);
     return &made->counts[bucket % cost_buckets::size];
 }
 

@@ -111,6 +111,19 @@ BOOST_AUTO_TEST_CASE(labels)
     CHECK_CODE(s, "labels_cut", "hint");
 }
 
+BOOST_AUTO_TEST_CASE(statistics_that_found_no_room)
+{
+    auto s = synthetic_heap();
+    s.global.unpublished_chunks = 3;
+    auto const f =
+        only(s, "statistics_unpublished", "warning",
+             "48.0 KiB of the process's statistics found no room where other processes can read them: counts read "
+             "from outside are too low, and leaks may be missing.");
+    BOOST_TEST(figure_of(f, "total_unpublished_chunks") == 3);
+    auto const b = same_before(s);   // what was lost before is still not to be read
+    BOOST_TEST(only(s, &b).code == "statistics_unpublished");
+}
+
 BOOST_AUTO_TEST_CASE(escapes)
 {
     auto s = synthetic_heap();

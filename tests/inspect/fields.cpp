@@ -43,7 +43,7 @@ template <class S> std::map<std::string, double> derived(S const& s, std::uint64
         if constexpr (std::is_arithmetic_v<decltype(v)>)
             all[std::string{name}] = static_cast<double>(v);
         else
-            all[std::string{name}] = v.value_or(-1);
+            all[std::string{name}] = v ? static_cast<double>(*v) : -1;
     });
     return all;
 }

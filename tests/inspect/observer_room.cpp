@@ -245,6 +245,41 @@ BOOST_AUTO_TEST_CASE(what_finds_no_room_in_the_segment_is_only_told_inside)
     BOOST_TEST(outside[0].global.live_objects == 0U);
 }
 
+BOOST_AUTO_TEST_CASE(quantiles_of_phases_whose_counts_find_no_room_are_not_known_outside)
+{
+    full_segment full;
+    tslab::allocator heap{{.name = "narrow", .epoch_count = 4}};
+    BOOST_REQUIRE(heap.state().published().is_published());
+    auto const phase = [&heap](std::size_t bytes) {
+        tslab::epoch_scope scope{heap, "request"};
+        scope.resource()->deallocate(scope.resource()->allocate(bytes), bytes);
+    };
+    auto const costs = [](tslab::snapshot const& s) {
+        BOOST_REQUIRE(s.phase_costs.size() == 1U);
+        return s.phase_costs[0];
+    };
+    tslab::observer seen{::getpid()};
+    phase(64);
+    BOOST_TEST((costs(seen.read().at(0)).bytes == costs(heap.snapshot()).bytes));   // all has room so far
+    full.fill();
+    support::use_up(heap.state().published());
+    phase(500'000);
+    tslab::phase_cost_stats const inside = costs(heap.snapshot());
+    tslab::phase_cost_stats const outside = costs(seen.read().at(0));
+    BOOST_TEST(inside.bytes.total() == 2U);
+    BOOST_TEST(outside.bytes.total() == 0U);   // not 1: the median of that one would be 64 bytes
+    BOOST_TEST((outside.objects == inside.objects));
+    BOOST_TEST(outside.phases == 2U);
+    BOOST_TEST(outside.bytes_sum == inside.bytes_sum);
+    BOOST_TEST(outside.bytes_max == inside.bytes_max);
+    std::string const text = tslab::to_json(seen.read().at(0));
+    BOOST_TEST(text.find(R"("bytes_p50":null)") != std::string::npos, text);
+    BOOST_TEST(text.find(R"("objects_p50":1)") != std::string::npos, text);
+    BOOST_TEST(costs(tslab::from_json(text)).phases == 2U);
+    BOOST_TEST(!outside.bytes.known_quantile(0.5, outside.bytes_max, outside.phases).has_value());
+    BOOST_TEST(inside.bytes.known_quantile(0.99, inside.bytes_max, inside.phases).value() == inside.bytes_max);
+}
+
 BOOST_AUTO_TEST_CASE(an_epoch_is_told_without_its_place_when_that_finds_no_room)
 {
     full_segment full;

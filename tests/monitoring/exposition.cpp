@@ -342,6 +342,11 @@ BOOST_AUTO_TEST_CASE(what_phases_cost_is_a_histogram_by_label)
         BOOST_TEST(has_line(text, line), line);
     BOOST_TEST(lines_with(text, "temporal_slab_phase_bytes_bucket") == 30u);
     BOOST_TEST(lines_with(text, "temporal_slab_phase_bytes_sum_total") == 0u);
+    // Objects were counted where no reader sees it: how many phases there were is known, but not how many had few objects.
+    BOOST_TEST(lines_with(text, "temporal_slab_phase_objects_bucket") == 1u);
+    for (char const* const line : {R"(temporal_slab_phase_objects_bucket{heap="synthetic",label="GET /",le="+Inf"} 5)",
+                                   R"(temporal_slab_phase_objects_count{heap="synthetic",label="GET /"} 5)"})
+        BOOST_TEST(has_line(text, line), line);
     tslab::phase_cost_stats const again = c;
     s.phase_costs.push_back(again);   // a damaged snapshot
     s.phase_costs.push_back(again);

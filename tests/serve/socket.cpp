@@ -142,6 +142,15 @@ BOOST_AUTO_TEST_CASE(a_header_that_is_too_long_is_refused)
     BOOST_TEST(ask(s.server, "GET /" + std::string(9000, 'x') + " HTTP/1.1\r\n").starts_with("HTTP/1.1 414"));
     std::string const large = "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(500'000, 'x') + "\r\n\r\n";
     BOOST_TEST(ask(s.server, large).starts_with("HTTP/1.1 431"));   // though most of it is sent after the answer
+    auto const fields = [](std::size_t bytes) {
+        std::string text = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n";
+        while (text.size() < bytes)
+            text += "X-Some: field\r\n";
+        return text + "\r\n";
+    };
+    BOOST_TEST(ask(s.server, fields(8'100)).starts_with("HTTP/1.1 200"));
+    for (std::size_t const bytes : {8'200U, 9'000U, 12'000U, 12'300U, 100'000U})
+        BOOST_TEST(ask(s.server, fields(bytes)).starts_with("HTTP/1.1 431"), bytes);
     BOOST_TEST(
         ask(s.server, "GET /after HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").ends_with("GET /after h\n"));
 }

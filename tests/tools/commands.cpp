@@ -259,6 +259,24 @@ BOOST_AUTO_TEST_CASE(leaks_says_what_there_was_no_memory_to_note)
         BOOST_TEST(contains(out, part), out);
 }
 
+BOOST_AUTO_TEST_CASE(figures_that_are_too_low_are_said_to_be)
+{
+    snapshot s = quiet();
+    for (char const* const command : {"stats", "labels", "top", "epochs"}) {
+        s.global.unpublished_chunks = 0;
+        BOOST_TEST(!contains(tool({command, "--stdin"}, to_json(s)).out, "too low"), command);
+        s.global.unpublished_chunks = 2;
+        std::string const out = tool({command, "--stdin"}, to_json(s)).out;
+        BOOST_TEST(contains(out, "32.0 KiB of the process's statistics found no room where other processes can read "
+                                 "them: figures are too low\n"),
+                   command << ": " << out);
+        BOOST_TEST(!contains(tool({command, "--stdin", "--json"}, to_json(s)).out, "too low"), command);
+    }
+    answer const a = tool({"doctor", "--stdin"}, to_json(s));
+    BOOST_TEST(a.code == 1);
+    BOOST_TEST(contains(a.out, "statistics_unpublished"), a.out);
+}
+
 BOOST_AUTO_TEST_CASE(leaks_and_findings_end_with_1)
 {
     BOOST_TEST(tool({"leaks", "--stdin"}, to_json(quiet())).code == 0);

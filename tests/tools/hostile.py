@@ -276,16 +276,6 @@ class Dead(unittest.TestCase):
                     execs=True) as held:
             self.one_line(run("stats", str(held.pid)), 3, f"process {held.pid} has no heap")
 
-    @unittest.skipUnless(UNSHARE, "only root can make a namespace")
-    def test_without_proc(self):
-        with open(programs.tslab, "rb") as file:
-            if b"__asan_init" in file.read():
-                self.skipTest("AddressSanitizer itself needs /proc")
-        with Holder("unseen") as held:
-            answer = run("-m", "sh", "-c", f"mount -t tmpfs none /proc && exec {programs.tslab} stats {held.pid}",
-                         program="unshare")
-            self.one_line(answer, 3, "/proc is not mounted")
-
     @unittest.skipUnless(ROOT and os.path.exists("/dev/fuse"), "needs root and /dev/fuse")
     def test_an_open_file_on_a_file_system_that_does_not_answer(self):
         with Holder("beside") as held, hung_file() as user:

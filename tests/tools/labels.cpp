@@ -79,6 +79,31 @@ BOOST_AUTO_TEST_CASE(labels_shows_what_one_phase_costs)
     BOOST_TEST(tool({"labels", "--stdin"}, to_json(none)).out == "no phase has ended yet\n");
 }
 
+BOOST_AUTO_TEST_CASE(quantiles_that_are_not_known_are_not_shown_as_0)
+{
+    tslab::snapshot s = with_costs();
+    s.phase_costs.resize(1);
+    s.phase_costs[0].bytes = s.phase_costs[0].peak_bytes = {};   // they found no room in the segment
+    std::string const text = to_json(s);
+    std::string const out = tool({"labels", "--stdin"}, text).out;
+    std::string const row = out.substr(out.find('\n') + 1);
+    BOOST_TEST(!contains(row, " 0 bytes"), out);
+    BOOST_TEST(std::ranges::count(row, '-') == 3, out);   // two of bytes, one of the peak
+    BOOST_TEST(contains(row, "976.6 KiB"), out);          // the largest is known
+    BOOST_TEST(contains(row, "2.0 us"), out);
+    std::string const top = tool({"top", "--stdin", "--phases"}, text).out;
+    BOOST_TEST(std::ranges::count(top.substr(top.find('\n')), '-') == 3, top);
+    BOOST_TEST(contains(tool({"top", "--stdin", "--phases", "--by", "bytes_p99"}, text).out, "nothing to rank by"));
+    for (char const* const command : {"labels", "top"}) {
+        auto const one =
+            objects(tool({command, "--stdin", "--json", std::string{command} == "top" ? "--phases" : "-n1"}, text).out);
+        BOOST_REQUIRE(one.size() == 1u);
+        BOOST_TEST(!one[0].contains("bytes_p50"), command);
+        BOOST_TEST(one[0].at("objects_p50").to_number<int>() == 11, command);
+    }
+    BOOST_TEST(contains(tool({"stats", "--stdin", "--json"}, text).out, R"("peak_bytes_p99":null)"));
+}
+
 BOOST_AUTO_TEST_CASE(labels_writes_json_with_every_figure)
 {
     auto const lines = objects(tool({"labels", "--stdin", "--json"}, to_json(with_costs())).out);

@@ -231,6 +231,30 @@ class Live(unittest.TestCase):
             process.stdout.close()
             self.assertEqual(process.wait(timeout=30), 0)
 
+    @unittest.skipIf(os.geteuid() != 0 or shutil.which("unshare") is None, "only root can make a namespace")
+    def test_without_proc(self):
+        with open(programs.tslab, "rb") as file:
+            if b"__asan_init" in file.read():
+                self.skipTest("AddressSanitizer itself needs /proc")
+
+        def without_proc(*words, folder="/"):
+            script = 'mount -t tmpfs none /proc && cd "$0" && exec "$@"'
+            return run("-m", "sh", "-c", script, folder, os.path.abspath(programs.tslab), *words, program="unshare")
+
+        with live_heap("unseen") as pid, tempfile.TemporaryDirectory() as folder:
+            for words in (["stats", str(pid)], ["ps"], ["ps", "--json"], ["export", "prometheus", "--all"], ["stats"],
+                          ["stats", "unseen"], ["top", "--once"], ["serve", "--port", "0"]):
+                with self.subTest(words=words):
+                    answer = without_proc(*words)
+                    self.assertEqual((answer.returncode, answer.stdout), (3, b""), answer.stderr)
+                    self.assertTrue(answer.stderr.endswith(b": /proc is not mounted\n"), answer.stderr)
+                    self.assertEqual(answer.stderr.count(b"\n"), 1)
+            with open(os.path.join(folder, "saved.json"), "wb") as file:   # a file needs no process
+                file.write(run("stats", str(pid), "--json").stdout)
+            answer = without_proc("stats", "saved.json", folder=folder)
+            self.assertEqual(answer.returncode, 0, answer.stderr)
+            self.assertIn(b"unseen", answer.stdout)
+
     def test_watch_ends_with_its_reader(self):
         with live_heap() as pid:
             process = subprocess.Popen([programs.tslab, "watch", str(pid), "0.05"], stdout=subprocess.PIPE,

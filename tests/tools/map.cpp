@@ -8,7 +8,12 @@
 #include "tool.hpp"
 #include "tslab/page_grid.hpp"
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
 #include <string>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 #include <vector>
 
 using namespace tslab::tool;
@@ -143,4 +148,26 @@ BOOST_AUTO_TEST_CASE(a_png_is_written_or_refused)
     std::ifstream{f.path(), std::ios::binary}.read(begin.data(), 8);
     BOOST_TEST(begin == "\x89PNG\r\n\x1a\n");
     BOOST_CHECK_THROW(write_png("/nowhere/at/all.png", grid_of(sample(), map_by::label, 8, 8)), failure);
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_written_is_left_where_it_is)
+{
+    page_grid const grid = grid_of(sample(), map_by::label, 8, 8);
+    support::file const place{""};
+    std::string const full = place.path() + ".full";   // never /dev/full itself: a fault would remove it
+    std::string const link = place.path() + ".link";
+    dev_t const always_full = makedev(1, 7);
+    if (::mknod(full.c_str(), S_IFCHR | 0600, always_full) != 0) {
+        BOOST_TEST_MESSAGE("only root can make a device");
+        BOOST_REQUIRE(errno == EPERM);
+        return;
+    }
+    std::filesystem::create_symlink(full, link);
+    for (std::string const& path : {full, link}) {
+        BOOST_CHECK_THROW(write_png(path, grid), failure);
+        BOOST_TEST(std::filesystem::is_symlink(link));
+        BOOST_TEST(std::filesystem::is_character_file(full));
+    }
+    std::filesystem::remove(link);
+    std::filesystem::remove(full);
 }

@@ -128,6 +128,22 @@ BOOST_AUTO_TEST_CASE(one_label_may_be_looked_at_alone)
     BOOST_TEST(contains(none.err, "no sample of label \"logout\", but of \"login\", \"unlabeled\""));
 }
 
+BOOST_AUTO_TEST_CASE(samples_that_found_no_room_are_said_to_be_missing)
+{
+    tslab::heap_profile p = sample();
+    BOOST_TEST(!contains(profile(p).out, "too low"));
+    p.unpublished_chunks = 2;
+    BOOST_TEST(contains(profile(p).out, "32.0 KiB of the process's statistics found no room where other processes can "
+                                        "read them: figures are too low"));
+    std::string old = saved(p);   // of a version that did not tell
+    std::string const figure = R"("unpublished_chunks":2,)";
+    BOOST_REQUIRE(contains(old, figure));
+    old.erase(old.find(figure), figure.size());
+    answer const a = tool({"profile", "--stdin"}, old);
+    BOOST_TEST(a.code == 0, a.err);
+    BOOST_TEST(!contains(a.out, "too low"), a.out);
+}
+
 BOOST_AUTO_TEST_CASE(folded_stacks_begin_with_the_label_and_end_with_who_allocates)
 {
     answer const a = profile(sample(), {"--collapsed"});

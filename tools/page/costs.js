@@ -53,12 +53,13 @@ tslab.drawCosts = heap => {
   const body = e('tbody', {});
   for (const c of rows) {
     const color = tslab.labelColor(c.label), number = t => e('td', {}, t);
+    const known = (show, n) => number(n === null ? '–' : show(n));   // null: counted where no reader sees it
     const bar = e('td', {className: 'range'});
-    if (c.bytes_max > 0) bar.append(tslab.costBar(color, lowest, highest, c.bytes_p50, c.bytes_p99, c.bytes_max));
+    if (c.bytes_max > 0 && c.bytes_p50 !== null) bar.append(tslab.costBar(color, lowest, highest, c.bytes_p50, c.bytes_p99, c.bytes_max));
     body.append(e('tr', {}, e('th', {scope: 'row'}, tslab.swatch(color), c.label), number(tslab.count(c.phases)), bar,
-      number(tslab.bytes(c.bytes_p50)), number(tslab.bytes(c.bytes_p99)), number(tslab.bytes(c.bytes_max)), number(tslab.bytes(c.peak_bytes_p99)),
-      number(tslab.count(c.objects_p50)), number(tslab.count(c.objects_p99)),
-      number(tslab.nanoseconds(c.wall_ns_p50)), number(tslab.nanoseconds(c.wall_ns_p99)), number(tslab.nanoseconds(c.wall_ns_max)),
+      known(tslab.bytes, c.bytes_p50), known(tslab.bytes, c.bytes_p99), number(tslab.bytes(c.bytes_max)), known(tslab.bytes, c.peak_bytes_p99),
+      known(tslab.count, c.objects_p50), known(tslab.count, c.objects_p99),
+      known(tslab.nanoseconds, c.wall_ns_p50), known(tslab.nanoseconds, c.wall_ns_p99), number(tslab.nanoseconds(c.wall_ns_max)),
       e('td', {className: 'place'}, c.largest_at ? `${c.largest_at}, ${tslab.clock(c.largest_ms)}` : '–')));
   }
   table.append(body);

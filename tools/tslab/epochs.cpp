@@ -59,7 +59,8 @@ void print_table(invocation& i, snapshot const& s, std::vector<epoch_stats const
 
 void print_epochs(epochs_options const& o, invocation& i)
 {
-    for (snapshot const& s : o.from.open(i)->read(true)) {
+    std::vector<snapshot> const heaps = o.from.open(i)->read(true);
+    for (snapshot const& s : heaps) {
         std::vector<epoch_stats const*> some;
         for (epoch_stats const& e : s.epochs)
             if (o.all || e.lifecycle == lifecycle::active || e.lifecycle == lifecycle::closing)
@@ -79,6 +80,8 @@ void print_epochs(epochs_options const& o, invocation& i)
             i.out << j.close('}').text() << '\n';
         }
     }
+    if (!o.json)
+        i.out << unpublished_note(heaps);
 }
 
 }

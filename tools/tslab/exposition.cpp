@@ -245,12 +245,14 @@ private:
             phase_cost_stats const& c = s_.phase_costs[i];
             metric_labels const of = with(base_, {{"label", once(printable(c.label))}});
             plain("phase", c, of);
-            costs("objects", "Phases that ended, by the objects they allocated", c.objects, c.objects_sum, {0, 20}, 1,
-                  of);
-            costs("bytes", "Phases that ended, by the bytes they allocated", c.bytes, c.bytes_sum, {6, 34}, 1, of);
+            costs("objects", "Phases that ended, by the objects they allocated", {c.objects, c.objects_sum, c.phases},
+                  {0, 20}, 1, of);
+            costs("bytes", "Phases that ended, by the bytes they allocated", {c.bytes, c.bytes_sum, c.phases}, {6, 34},
+                  1, of);
             costs("peak_bytes", "Phases that ended, by an upper bound of the bytes that were live at once",
-                  c.peak_bytes, c.peak_bytes_sum, {6, 34}, 1, of);
-            costs("seconds", "Phases that ended, by their time", c.wall_ns, c.wall_ns_sum, {10, 36}, 1e-9, of);
+                  {c.peak_bytes, c.peak_bytes_sum, c.phases}, {6, 34}, 1, of);
+            costs("seconds", "Phases that ended, by their time", {c.wall_ns, c.wall_ns_sum, c.phases}, {10, 36}, 1e-9,
+                  of);
         }
     }
     /// Powers of two, the first and the last: a histogram with four times as many bounds would be series without end.
@@ -258,12 +260,29 @@ private:
         unsigned first;
         unsigned last;
     };
-    void costs(std::string_view name, std::string_view help, quarter_histogram const& counts, std::uint64_t sum,
-               bounds within, double scale, metric_labels const& of)
+    struct amounts {
+        quarter_histogram const& counts;
+        std::uint64_t sum;
+        std::uint64_t phases;
+    };
+    void costs(std::string_view name, std::string_view help, amounts const& all, bounds within, double scale,
+               metric_labels const& of)
     {
         prometheus::ClientMetric h;
         h.label = of;
-        h.histogram.sample_sum = static_cast<double>(sum) * scale;
+        h.histogram.sample_sum = static_cast<double>(all.sum) * scale;
+        if (all.counts.total() == 0)   // not known: how many phases there were still is
+            h.histogram.sample_count = all.phases;
+        else
+            fill(h, all.counts, within, scale);
+        std::optional<native_histogram> native;
+        if (all.counts.total() != 0)
+            native = native_histogram_of(all.counts, scale);
+        to_.add("temporal_slab_phase_" + std::string{name}, help, prometheus::MetricType::Histogram, std::move(h),
+                std::move(native));
+    }
+    static void fill(prometheus::ClientMetric& h, quarter_histogram const& counts, bounds within, double scale)
+    {
         std::size_t b = 0;
         for (unsigned power = within.first; power <= within.last; ++power) {
             // The bound itself is the smallest amount of a bucket: what is below it is at most the bound less one.
@@ -274,8 +293,6 @@ private:
         }
         for (; b < quarter_histogram::bucket_count; ++b)
             h.histogram.sample_count += counts.buckets[b];
-        to_.add("temporal_slab_phase_" + std::string{name}, help, prometheus::MetricType::Histogram, std::move(h),
-                native_histogram_of(counts, scale));
     }
 
     void lock_histograms(lock_histogram_stats const& of, lock_timing_stats const& sums)

@@ -64,4 +64,19 @@ std::string size_text(class_stats const& c) { return c.object_size != 0 ? std::t
 
 std::string label_or_none(std::string const& label) { return label.empty() ? "unlabeled" : escaped(label); }
 
+std::string unpublished_text(std::uint64_t chunks)
+{
+    constexpr std::uint64_t chunk_bytes = std::uint64_t{16} << 10;
+    return bytes_text(chunks * chunk_bytes) +
+           " of the process's statistics found no room where other processes can read them";
+}
+
+std::string unpublished_note(std::vector<snapshot> const& heaps)
+{
+    for (snapshot const& s : heaps)
+        if (s.global.unpublished_chunks != 0)   // the same of each heap: it is the process's
+            return "note: " + unpublished_text(s.global.unpublished_chunks) + ": figures are too low\n";
+    return {};
+}
+
 }

@@ -58,4 +58,9 @@ namespace tslab::tool {
 /// A label of an epoch, harmless, or "unlabeled".
 [[nodiscard]] std::string label_or_none(std::string const& label);
 
+/// Says how much of a process's statistics is in `chunks` that found no room in its segment.
+[[nodiscard]] std::string unpublished_text(std::uint64_t chunks);
+/// The same of heaps of one process as a line below their figures; empty if all found room.
+[[nodiscard]] std::string unpublished_note(std::vector<tslab::snapshot> const& heaps);
+
 }

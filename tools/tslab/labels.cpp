@@ -83,7 +83,8 @@ std::string text_of(invocation const& i, std::vector<row> const& all, std::size_
         phase_cost_stats const& c = r.cost;
         bool const any = c.phases != 0;   // else nothing of the window is known but that
         auto const cell = [&](quarter_histogram const& of, double q, std::uint64_t max, auto text) {
-            return table::cell{any ? text(of.quantile(q, max)) : "-"};
+            auto const known = any ? of.known_quantile(q, max, c.phases) : std::nullopt;
+            return table::cell{known ? text(*known) : "-"};
         };
         auto const bytes = [](std::uint64_t b) { return bytes_text(b); };
         auto const number = [](std::uint64_t b) { return grouped(b); };
@@ -165,7 +166,8 @@ void labels(labels_options const& o, invocation& i)
     for (;;) {
         std::vector<snapshot> now = from->read(false);
         std::vector<row> const all = rows_of(now, before);
-        std::string const text = o.json ? json_of(all, o.most) : text_of(i, all, o.most, now.size() > 1, window);
+        std::string const text =
+            o.json ? json_of(all, o.most) : text_of(i, all, o.most, now.size() > 1, window) + unpublished_note(now);
         if (shown)
             shown->show(from->name() + "\n\n" + text);
         else

@@ -14,8 +14,6 @@ namespace tslab::tool {
 
 namespace {
 
-constexpr std::uint64_t segment_chunk_bytes = std::uint64_t{16} << 10;
-
 struct leaks_options {
     target from{};
     std::string older_than = "5m";
@@ -83,8 +81,7 @@ void print_unknown(invocation& i, global_stats const& g)
         i.out << "  " << grouped(g.places_missing) << (g.places_missing == 1 ? " time" : " times")
               << " a source place was not kept: there was no memory for it\n";
     if (g.unpublished_chunks != 0)
-        i.out << "  " << bytes_text(g.unpublished_chunks * segment_chunk_bytes)
-              << " of the process's statistics found no room where they can be read: there may be more leaks\n";
+        i.out << "  " << unpublished_text(g.unpublished_chunks) << ": there may be more leaks\n";
 }
 
 void print_leaks(leaks_options const& o, invocation& i)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/command.hpp"
 #include "tslab/escape.hpp"
+#include "tslab/output.hpp"
 #include "tslab/page_grid.hpp"
 #include <png.h>
 
@@ -28,8 +29,13 @@ void write_png(std::string const& path, page_grid const& grid)
     image.width = static_cast<png_uint_32>(width);
     image.height = static_cast<png_uint_32>(grid.rows() * cell);
     image.format = PNG_FORMAT_RGB;
-    if (png_image_write_to_file(&image, path.c_str(), 0, pixels.data(), 0, nullptr) == 0)
+    // In memory first: png_image_write_to_file removes what `path` names when it cannot be written, be it a device or a link.
+    png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
+    std::string file(size, '\0');
+    if (png_image_write_to_memory(&image, file.data(), &size, 0, pixels.data(), 0, nullptr) == 0)
         throw failure{outcome::usage, "cannot write " + escaped(path) + ": " + image.message};
+    file.resize(size);
+    write_file(path, file);
 }
 
 }

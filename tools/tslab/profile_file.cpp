@@ -52,6 +52,7 @@ public:
     {
         throw failure{outcome::no_target, name_ + " is no heap profile: " + why};
     }
+    [[nodiscard]] bool has(std::string_view key) const { return object_->contains(key); }
     [[nodiscard]] json::value const& at(std::string_view key) const
     {
         json::value const* const v = object_->if_contains(key);
@@ -143,6 +144,8 @@ heap_profile profile_of(std::string const& name, json::value const& v)
     r.get("samples_dropped", p.samples_dropped);
     r.get("stacks_dropped", p.stacks_dropped);
     r.get("stacks_cut", p.stacks_cut);
+    if (r.has("unpublished_chunks"))   // files of tslab before it had the figure do not
+        r.get("unpublished_chunks", p.unpublished_chunks);
     for (json::value const& m : r.array("mappings"))
         p.mappings.push_back(mapping_of(name, m));
     for (json::value const& s : r.array("stacks"))
@@ -170,7 +173,7 @@ std::string json_of(named_profile const& named)
         .member("pid", p.pid);
     j.member("interval_bytes", p.interval_bytes).member("time_ns", p.time_ns).member("begin_ns", p.begin_ns);
     j.member("samples_dropped", p.samples_dropped).member("stacks_dropped", p.stacks_dropped);
-    j.member("stacks_cut", p.stacks_cut).key("mappings").open('[');
+    j.member("stacks_cut", p.stacks_cut).member("unpublished_chunks", p.unpublished_chunks).key("mappings").open('[');
     for (profiled_mapping const& m : p.mappings) {
         j.open('{').member("begin", m.begin).member("end", m.end).member("offset", m.offset);
         j.member("file", m.file).member("build_id", m.build_id).close('}');

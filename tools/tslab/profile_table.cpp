@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tslab/profile_table.hpp"
 #include "tslab/escape.hpp"
+#include "tslab/heaps.hpp"
 #include "tslab/style.hpp"
 #include <algorithm>
 #include <cmath>
@@ -61,6 +62,9 @@ void print_head(std::ostream& out, bool color, heap_profile const& p, profile_am
     if (p.samples_dropped != 0 || p.stacks_dropped != 0)
         out << painted(color, paint::yellow, "  left out   ") << samples_text(p.samples_dropped) << ", and "
             << grouped(p.stacks_dropped) << " stacks, for which the tables had no place\n";
+    if (p.unpublished_chunks != 0)
+        out << painted(color, paint::yellow, "  left out   ") << unpublished_text(p.unpublished_chunks)
+            << ": figures are too low\n";
     if (p.stacks_cut != 0)
         out << "  cut        " << samples_text(p.stacks_cut) << " have stacks deeper than what is kept\n";
 }

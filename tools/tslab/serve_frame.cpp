@@ -6,6 +6,7 @@
 #include "tslab/phase_costs.hpp"
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -81,7 +82,8 @@ void put_costs(json_writer& j, snapshot const& s)
         phase_cost_stats const& c = s.phase_costs[i];
         j.open('{').member("label", printable(c.label));
         for_each_figure(c, s.page_size, [&](field_info const& f, auto const& field) {
-            if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::uint64_t>)
+            using type = std::remove_cvref_t<decltype(field)>;
+            if constexpr (std::is_same_v<type, std::uint64_t> || std::is_same_v<type, std::optional<std::uint64_t>>)
                 if (f.kind == field_kind::counter || f.kind == field_kind::gauge || f.kind == field_kind::derived)
                     j.member(f.name, field);
         });

@@ -151,10 +151,11 @@ void session::parse()
         buffer_.consume(n);
         taken_ += n;
     }
-    if (!e && parser_->is_header_done())
-        return answer();
+    bool const done = !e && parser_->is_header_done();   // then there may be another request in the buffer
     bool const too_long = e == http::error::header_limit || e == http::error::buffer_overflow ||
-                          taken_ + buffer_.size() > common_.limits.header_bytes;
+                          taken_ + (done ? 0 : buffer_.size()) > common_.limits.header_bytes;
+    if (done && !too_long)
+        return answer();
     if (too_long && !first_line_ended_)
         return refuse_unfinished(414, "The request line is too long.\n");
     if (too_long)

@@ -205,11 +205,23 @@ bool is_file(std::string const& path)
            type != std::filesystem::file_type::none;
 }
 
+/// Where processes cannot be looked for, a file can still be read: then none, if `name` may be one.
+std::vector<pid_t> processes_or_file(std::string const& name)
+{
+    try {
+        return processes_with_heaps();
+    } catch (observe_error const&) {
+        if (!is_file(name))
+            throw;
+        return {};
+    }
+}
+
 /// The processes that `ps` lists under a name; a longer one is cut as the kernel cuts it.
 std::vector<pid_t> processes_called(std::string const& name)
 {
     constexpr std::size_t kept_by_kernel = 15;
-    std::vector<pid_t> all = processes_with_heaps();
+    std::vector<pid_t> all = processes_or_file(name);
     std::erase_if(all, [&](pid_t pid) {
         std::string const command = command_of(pid);
         return command != name.substr(0, kept_by_kernel) && shown_command(command) != name;

@@ -137,6 +137,8 @@ void print_faults(lines const& line, snapshot const& s)
     fault("handles", g.refused_handles, "operations refused");
     fault("limits", g.limit_refusals, "allocations refused");
     fault("escapes", g.escapes, "allocations in a scope bypassed it");
+    if (g.unpublished_chunks != 0)
+        line("incomplete", unpublished_text(g.unpublished_chunks) + ": figures are too low", paint::yellow);
 }
 
 template <class T, class Key> std::vector<T const*> largest(std::vector<T> const& all, Key key)

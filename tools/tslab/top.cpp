@@ -183,10 +183,10 @@ void top(top_options const& o, invocation& i)
                                  : all.empty() ? text_of_none(o, now)
                                                : text_of(o, i, all, now.size() > 1, window);
         if (!stays) {
-            i.out << text;
+            i.out << text << (o.json ? std::string{} : unpublished_note(now));
             return;
         }
-        shown->show(from->name() + "\n\n" + text);
+        shown->show(from->name() + "\n\n" + text + unpublished_note(now));
         if (!i.out || !until.wait(seconds))
             return;
         if (window)
