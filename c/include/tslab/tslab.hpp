@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // tslab for C++17 and later without modules: the names of `import tslab;`, over the C interface. docs/c.md is the introduction.
-// The resource is a std::pmr::memory_resource of the library; the rest is inline. Needs libstdc++, as the library does.
+// The resource is a std::pmr::memory_resource of the library; the rest is inline, and each binary's own (TSLAB_LOCAL). Needs libstdc++,
+// as the library does.
 //
 // A file may not import the module and include this header, unless it defines TSLAB_WITHOUT_NAMES before: then the names of the header
 // are in tslab::v0 only. Files of one program may do either.

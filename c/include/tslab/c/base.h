@@ -28,13 +28,17 @@
 #define TSLAB_ABI 0
 #define TSLAB_VERSION "0.1.0"
 
-/* What the library exports, and what lets no exception pass. */
+/* What the library exports, what each program and shared object has of its own, and what lets no exception pass. */
 #if defined(__GNUC__)
 /* Marks a declaration of the library. */
 #define TSLAB_API __attribute__((visibility("default")))
+/* Marks an inline function or variable: never another binary's, which may be linked with another copy of the library. */
+#define TSLAB_LOCAL __attribute__((visibility("hidden")))
 #else
 /* Marks a declaration of the library. */
 #define TSLAB_API
+/* Marks an inline function or variable: never another binary's, which may be linked with another copy of the library. */
+#define TSLAB_LOCAL
 #endif
 
 #ifdef __cplusplus
@@ -83,7 +87,7 @@ typedef struct tslab_text {
     const char* data;
     size_t size;
 #ifdef __cplusplus
-    operator std::string_view() const noexcept { return {data, size}; }
+    TSLAB_LOCAL operator std::string_view() const noexcept { return {data, size}; }
 #endif
 } tslab_text;
 

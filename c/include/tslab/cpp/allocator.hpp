@@ -36,8 +36,8 @@ struct close_report {
     std::uint64_t madvise_asked_bytes = 0;
     std::uint64_t madvise_gone_bytes = 0;
 
-    close_report() = default;
-    explicit close_report(tslab_close_report const& r) noexcept
+    TSLAB_LOCAL close_report() = default;
+    TSLAB_LOCAL explicit close_report(tslab_close_report const& r) noexcept
         : epoch{detail::of(r.epoch)},
           found{r.found},
           closed{r.closed},
@@ -66,10 +66,10 @@ public:
     static constexpr std::uint32_t least_epochs = 2;
     static constexpr std::uint32_t most_epochs = 65'536;
 
-    allocator() : allocator(options{}) {}
+    TSLAB_LOCAL allocator() : allocator(options{}) {}
     /// Makes a heap. Throws std::invalid_argument for an option out of range, std::bad_alloc if memory or address space is out, and
     /// std::runtime_error if the library has another ABI than this header.
-    explicit allocator(options const& o)
+    TSLAB_LOCAL explicit allocator(options const& o)
     {
         std::string const name{o.name};
         tslab_heap_options c{};
@@ -98,7 +98,7 @@ public:
             fail(why);
         tslab_heap_set_front(heap_, this);
     }
-    ~allocator()
+    TSLAB_LOCAL ~allocator()
     {
         if (heap_ != nullptr && tslab_heap_front(heap_) == this)
             tslab_heap_destroy(heap_);
@@ -106,39 +106,39 @@ public:
     allocator(allocator const&) = delete;
     allocator& operator=(allocator const&) = delete;
 
-    [[nodiscard]] epoch_id current_epoch() const noexcept { return detail::of(tslab_epoch_current(heap_)); }
-    epoch_id advance() noexcept { return detail::of(tslab_epoch_advance(heap_)); }
-    close_report close(epoch_id e) noexcept
+    [[nodiscard]] TSLAB_LOCAL epoch_id current_epoch() const noexcept { return detail::of(tslab_epoch_current(heap_)); }
+    TSLAB_LOCAL epoch_id advance() noexcept { return detail::of(tslab_epoch_advance(heap_)); }
+    TSLAB_LOCAL close_report close(epoch_id e) noexcept
     {
         tslab_close_report r{};
         tslab_epoch_close(heap_, detail::c_of(e), &r, sizeof r);
         return close_report{r};
     }
-    close_report trim(epoch_id e) noexcept
+    TSLAB_LOCAL close_report trim(epoch_id e) noexcept
     {
         tslab_close_report r{};
         tslab_epoch_trim(heap_, detail::c_of(e), &r, sizeof r);
         return close_report{r};
     }
-    close_report trim() noexcept
+    TSLAB_LOCAL close_report trim() noexcept
     {
         tslab_close_report r{};
         tslab_heap_trim(heap_, &r, sizeof r);
         return close_report{r};
     }
-    bool set_label(epoch_id e, std::string_view label) noexcept
+    TSLAB_LOCAL bool set_label(epoch_id e, std::string_view label) noexcept
     {
         return tslab_epoch_set_label(heap_, detail::c_of(e), detail::c_label{label}.text());
     }
     /// Throw std::bad_alloc; the second one std::length_error if the label is new and no number is left. See tslab/c/heap.h.
-    bool set_limit(epoch_id e, std::optional<std::size_t> bytes)
+    TSLAB_LOCAL bool set_limit(epoch_id e, std::optional<std::size_t> bytes)
     {
         tslab_status const s = tslab_epoch_set_limit(heap_, detail::c_of(e), bytes ? *bytes : TSLAB_NO_LIMIT);
         if (s == TSLAB_OUT_OF_MEMORY)
             TSLAB_THROW(std::bad_alloc{});
         return s == TSLAB_OK;
     }
-    void set_limit(std::string_view label, std::optional<std::size_t> bytes)
+    TSLAB_LOCAL void set_limit(std::string_view label, std::optional<std::size_t> bytes)
     {
         tslab_status const s = tslab_set_limit(heap_, detail::c_label{label}.text(), bytes ? *bytes : TSLAB_NO_LIMIT);
         if (s == TSLAB_OUT_OF_MEMORY)
@@ -147,47 +147,53 @@ public:
             TSLAB_THROW(
                 std::length_error{"tslab: a limit needs a label with a number of its own, and 14 others have one"});
     }
-    [[nodiscard]] bool is_active(epoch_id e) const noexcept { return tslab_epoch_is_active(heap_, detail::c_of(e)); }
+    [[nodiscard]] TSLAB_LOCAL bool is_active(epoch_id e) const noexcept
+    {
+        return tslab_epoch_is_active(heap_, detail::c_of(e));
+    }
 
-    [[nodiscard]] void* malloc(std::size_t bytes) noexcept { return tslab_malloc(heap_, bytes); }
-    [[nodiscard]] void* malloc(std::size_t bytes, epoch_id e) noexcept
+    [[nodiscard]] TSLAB_LOCAL void* malloc(std::size_t bytes) noexcept { return tslab_malloc(heap_, bytes); }
+    [[nodiscard]] TSLAB_LOCAL void* malloc(std::size_t bytes, epoch_id e) noexcept
     {
         return tslab_malloc_in(heap_, bytes, detail::c_of(e));
     }
-    void free(void* p) noexcept { tslab_free(heap_, p); }
-    [[nodiscard]] void* allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
+    TSLAB_LOCAL void free(void* p) noexcept { tslab_free(heap_, p); }
+    [[nodiscard]] TSLAB_LOCAL void* allocate(std::size_t bytes, epoch_id e, handle& h) noexcept
     {
         tslab_handle bits = 0;
         void* const p = tslab_allocate(heap_, bytes, detail::c_of(e), &bits);
         h = handle{bits};
         return p;
     }
-    free_result free(handle h) noexcept { return static_cast<free_result>(tslab_free_handle(heap_, h.bits())); }
+    TSLAB_LOCAL free_result free(handle h) noexcept
+    {
+        return static_cast<free_result>(tslab_free_handle(heap_, h.bits()));
+    }
 
-    [[nodiscard]] std::string name() const { return tslab_heap_name(heap_); }
-    [[nodiscard]] std::uint32_t epoch_count() const noexcept { return tslab_heap_epoch_count(heap_); }
+    [[nodiscard]] TSLAB_LOCAL std::string name() const { return tslab_heap_name(heap_); }
+    [[nodiscard]] TSLAB_LOCAL std::uint32_t epoch_count() const noexcept { return tslab_heap_epoch_count(heap_); }
 
     /// A copy of what the heap counted. Throws std::bad_alloc.
-    [[nodiscard]] inline v0::snapshot snapshot(snapshot_options const& o) const;
-    [[nodiscard]] inline v0::snapshot snapshot() const;
+    [[nodiscard]] TSLAB_LOCAL inline v0::snapshot snapshot(snapshot_options const& o) const;
+    [[nodiscard]] TSLAB_LOCAL inline v0::snapshot snapshot() const;
     /// Epochs that a domain entered so long ago and has not left, and closed ones that objects outlive. Throws std::bad_alloc.
-    [[nodiscard]] inline std::vector<leak> leaks(std::chrono::duration<double> older_than) const;
+    [[nodiscard]] TSLAB_LOCAL inline std::vector<leak> leaks(std::chrono::duration<double> older_than) const;
 
-    void set_sampling(bool on) noexcept { tslab_heap_set_sampling(heap_, on); }
-    [[nodiscard]] bool sampling() const noexcept { return tslab_heap_sampling(heap_); }
+    TSLAB_LOCAL void set_sampling(bool on) noexcept { tslab_heap_set_sampling(heap_, on); }
+    [[nodiscard]] TSLAB_LOCAL bool sampling() const noexcept { return tslab_heap_sampling(heap_); }
 
     /// The heap for the C interface.
-    [[nodiscard]] tslab_heap* c() const noexcept { return heap_; }
+    [[nodiscard]] TSLAB_LOCAL tslab_heap* c() const noexcept { return heap_; }
 
 private:
-    template <class T> static void set(std::int64_t& to, std::optional<T> const& from) noexcept
+    template <class T> TSLAB_LOCAL static void set(std::int64_t& to, std::optional<T> const& from) noexcept
     {
         if (from) {
             auto const n = static_cast<std::uint64_t>(*from);
             to = n < std::uint64_t{INT64_MAX} ? static_cast<std::int64_t>(n) : INT64_MAX;
         }
     }
-    [[noreturn]] static void fail(tslab_failure const& why)
+    [[noreturn]] TSLAB_LOCAL static void fail(tslab_failure const& why)
     {
         if (why.status == TSLAB_INVALID)
             TSLAB_THROW(std::invalid_argument{why.text});
@@ -204,7 +210,7 @@ static_assert(sizeof(allocator) == sizeof(void*), "see tslab_heap_front");
 
 namespace detail {
 
-[[nodiscard]] inline allocator& front_of(tslab_heap const* heap) noexcept
+[[nodiscard]] TSLAB_LOCAL inline allocator& front_of(tslab_heap const* heap) noexcept
 {
     return *static_cast<allocator*>(tslab_heap_front(heap));
 }

@@ -38,9 +38,12 @@ struct epoch_id {
     std::uint32_t index = 0;
     std::uint64_t era = 0;
 
-    friend constexpr bool operator==(epoch_id a, epoch_id b) noexcept { return a.index == b.index && a.era == b.era; }
-    friend constexpr bool operator!=(epoch_id a, epoch_id b) noexcept { return !(a == b); }
-    friend constexpr bool operator<(epoch_id a, epoch_id b) noexcept
+    TSLAB_LOCAL friend constexpr bool operator==(epoch_id a, epoch_id b) noexcept
+    {
+        return a.index == b.index && a.era == b.era;
+    }
+    TSLAB_LOCAL friend constexpr bool operator!=(epoch_id a, epoch_id b) noexcept { return !(a == b); }
+    TSLAB_LOCAL friend constexpr bool operator<(epoch_id a, epoch_id b) noexcept
     {
         return a.index != b.index ? a.index < b.index : a.era < b.era;
     }
@@ -49,13 +52,13 @@ struct epoch_id {
 /// Names one allocation. A default one names nothing.
 class handle {
 public:
-    constexpr handle() noexcept = default;
-    constexpr explicit handle(std::uint64_t bits) noexcept : bits_{bits} {}
+    TSLAB_LOCAL constexpr handle() noexcept = default;
+    TSLAB_LOCAL constexpr explicit handle(std::uint64_t bits) noexcept : bits_{bits} {}
 
-    [[nodiscard]] constexpr std::uint64_t bits() const noexcept { return bits_; }
-    [[nodiscard]] constexpr explicit operator bool() const noexcept { return bits_ != 0; }
-    friend constexpr bool operator==(handle a, handle b) noexcept { return a.bits_ == b.bits_; }
-    friend constexpr bool operator!=(handle a, handle b) noexcept { return a.bits_ != b.bits_; }
+    [[nodiscard]] TSLAB_LOCAL constexpr std::uint64_t bits() const noexcept { return bits_; }
+    [[nodiscard]] TSLAB_LOCAL constexpr explicit operator bool() const noexcept { return bits_ != 0; }
+    TSLAB_LOCAL friend constexpr bool operator==(handle a, handle b) noexcept { return a.bits_ == b.bits_; }
+    TSLAB_LOCAL friend constexpr bool operator!=(handle a, handle b) noexcept { return a.bits_ != b.bits_; }
 
 private:
     std::uint64_t bits_ = 0;
@@ -109,16 +112,16 @@ struct resource_options {
 /// A place of the program, which leak reports name.
 class source_location {
 public:
-    constexpr source_location() noexcept = default;
+    TSLAB_LOCAL constexpr source_location() noexcept = default;
 #if defined(__cpp_lib_source_location)
-    constexpr source_location(std::source_location const& at) noexcept
+    TSLAB_LOCAL constexpr source_location(std::source_location const& at) noexcept
         : file_{at.file_name()}, function_{at.function_name()}, line_{at.line()}
     {
     }
 #endif
-    [[nodiscard]] static constexpr source_location current(char const* file = __builtin_FILE(),
-                                                           char const* function = __builtin_FUNCTION(),
-                                                           std::uint32_t line = __builtin_LINE()) noexcept
+    [[nodiscard]] TSLAB_LOCAL static constexpr source_location current(char const* file = __builtin_FILE(),
+                                                                       char const* function = __builtin_FUNCTION(),
+                                                                       std::uint32_t line = __builtin_LINE()) noexcept
     {
         source_location at;
         at.file_ = file;
@@ -126,10 +129,10 @@ public:
         at.line_ = line;
         return at;
     }
-    [[nodiscard]] constexpr char const* file_name() const noexcept { return file_; }
-    [[nodiscard]] constexpr char const* function_name() const noexcept { return function_; }
-    [[nodiscard]] constexpr std::uint32_t line() const noexcept { return line_; }
-    [[nodiscard]] constexpr tslab_place c() const noexcept { return {file_, function_, line_, 0}; }
+    [[nodiscard]] TSLAB_LOCAL constexpr char const* file_name() const noexcept { return file_; }
+    [[nodiscard]] TSLAB_LOCAL constexpr char const* function_name() const noexcept { return function_; }
+    [[nodiscard]] TSLAB_LOCAL constexpr std::uint32_t line() const noexcept { return line_; }
+    [[nodiscard]] TSLAB_LOCAL constexpr tslab_place c() const noexcept { return {file_, function_, line_, 0}; }
 
 private:
     char const* file_ = "";
@@ -139,19 +142,19 @@ private:
 
 namespace detail {
 
-[[nodiscard]] constexpr tslab_epoch c_of(epoch_id e) noexcept { return {e.index, e.era}; }
-[[nodiscard]] constexpr epoch_id of(tslab_epoch e) noexcept { return {e.index, e.era}; }
+[[nodiscard]] TSLAB_LOCAL constexpr tslab_epoch c_of(epoch_id e) noexcept { return {e.index, e.era}; }
+[[nodiscard]] TSLAB_LOCAL constexpr epoch_id of(tslab_epoch e) noexcept { return {e.index, e.era}; }
 
 /// A label, terminated. Labels of more than 31 bytes are cut by the library, which counts them; so more than this is not needed.
 class c_label {
 public:
-    explicit c_label(std::string_view s) noexcept
+    TSLAB_LOCAL explicit c_label(std::string_view s) noexcept
     {
         std::size_t const n = s.size() < text_.size() ? s.size() : text_.size() - 1;
         if (n != 0)
             std::memcpy(text_.data(), s.data(), n);
     }
-    [[nodiscard]] char const* text() const noexcept { return text_.data(); }
+    [[nodiscard]] TSLAB_LOCAL char const* text() const noexcept { return text_.data(); }
 
 private:
     std::array<char, 64> text_{};

@@ -35,7 +35,7 @@ enum class misuse : std::uint8_t {
 inline constexpr std::size_t misuse_count = static_cast<std::size_t>(misuse::count_);
 
 /// The kind's name, as in statistics: "double_free".
-[[nodiscard]] inline std::string_view name_of(misuse kind) noexcept
+[[nodiscard]] TSLAB_LOCAL inline std::string_view name_of(misuse kind) noexcept
 {
     return tslab_misuse_name(static_cast<tslab_misuse>(kind));
 }
@@ -64,9 +64,9 @@ using error_handler = void (*)(misuse_report const&);
 
 namespace detail {
 
-inline std::atomic<error_handler> handler{nullptr};
+TSLAB_LOCAL inline std::atomic<error_handler> handler{nullptr};
 
-inline void call_handler(tslab_misuse_report const* r)
+TSLAB_LOCAL inline void call_handler(tslab_misuse_report const* r)
 {
     misuse_report m;
     m.kind = static_cast<misuse>(r->kind);
@@ -89,9 +89,10 @@ inline void call_handler(tslab_misuse_report const* r)
 
 }
 
-/// Installs `handler` for the process and returns the one before, if this header's function installed it, else null; null installs
-/// the default, which prints a line and aborts where the report is fatal. Thread safe.
-inline error_handler set_error_handler(error_handler handler) noexcept
+/// Installs `handler` for the process, or for the copy of the library if there are several. Returns the one before, if this function
+/// installed it in the same program or shared object, else null. Null installs the default, which prints a line and aborts where the
+/// report is fatal. Thread safe.
+TSLAB_LOCAL inline error_handler set_error_handler(error_handler handler) noexcept
 {
     error_handler const before = detail::handler.exchange(handler, std::memory_order_acq_rel);
     tslab_error_handler const c_before = tslab_set_error_handler(handler != nullptr ? &detail::call_handler : nullptr);
@@ -99,19 +100,19 @@ inline error_handler set_error_handler(error_handler handler) noexcept
 }
 
 /// Times one acquisition in `one_in` of every lock; 0: none.
-inline void set_lock_timing(std::uint32_t one_in) noexcept { tslab_set_lock_timing(one_in); }
-[[nodiscard]] inline std::uint32_t lock_timing() noexcept { return tslab_lock_timing(); }
+TSLAB_LOCAL inline void set_lock_timing(std::uint32_t one_in) noexcept { tslab_set_lock_timing(one_in); }
+[[nodiscard]] TSLAB_LOCAL inline std::uint32_t lock_timing() noexcept { return tslab_lock_timing(); }
 /// Counts allocations from the default resource inside a scope. Throws std::bad_alloc.
-inline void set_escape_detection(bool on)
+TSLAB_LOCAL inline void set_escape_detection(bool on)
 {
     if (!tslab_set_escape_detection(on))
         TSLAB_THROW(std::bad_alloc{});
 }
-[[nodiscard]] inline bool escape_detection() noexcept { return tslab_escape_detection(); }
-[[nodiscard]] inline std::uint64_t now_ns() noexcept { return tslab_now_ns(); }
-[[nodiscard]] inline std::uint64_t now_ns_coarse() noexcept { return tslab_now_ns_coarse(); }
-[[nodiscard]] inline std::uint64_t read_rss_bytes() noexcept { return tslab_read_rss_bytes(); }
-[[nodiscard]] inline std::uint64_t this_thread_number() noexcept { return tslab_this_thread(); }
+[[nodiscard]] TSLAB_LOCAL inline bool escape_detection() noexcept { return tslab_escape_detection(); }
+[[nodiscard]] TSLAB_LOCAL inline std::uint64_t now_ns() noexcept { return tslab_now_ns(); }
+[[nodiscard]] TSLAB_LOCAL inline std::uint64_t now_ns_coarse() noexcept { return tslab_now_ns_coarse(); }
+[[nodiscard]] TSLAB_LOCAL inline std::uint64_t read_rss_bytes() noexcept { return tslab_read_rss_bytes(); }
+[[nodiscard]] TSLAB_LOCAL inline std::uint64_t this_thread_number() noexcept { return tslab_this_thread(); }
 
 }
 }

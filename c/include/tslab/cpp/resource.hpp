@@ -4,7 +4,6 @@
 // The resource and the scope of <tslab/tslab.hpp>.
 #pragma once
 #include <memory_resource>
-#include <optional>
 #include <tslab/cpp/domain.hpp>
 
 namespace tslab {
@@ -19,7 +18,8 @@ public:
 
     /// Opens an epoch labelled `o.label` and enters it, or enters the current epoch if `o.share_epoch`. `at` names the resource in leak
     /// reports.
-    explicit epoch_resource(allocator& heap, options const& o = {}, source_location at = source_location::current())
+    TSLAB_LOCAL explicit epoch_resource(allocator& heap, options const& o = {},
+                                        source_location at = source_location::current())
         : epoch_resource{heap.c(), c_options{o}.c, sizeof(tslab_resource_options), at.c()}
     {
     }
@@ -28,23 +28,23 @@ public:
     epoch_resource& operator=(epoch_resource const&) = delete;
 
     /// Releases everything that the resource allocated, live or not; it stays usable. Returns the number of objects that were live.
-    std::uint64_t release() noexcept { return tslab_resource_release(&c_); }
+    TSLAB_LOCAL std::uint64_t release() noexcept { return tslab_resource_release(&c_); }
 
-    [[nodiscard]] allocator& heap() const noexcept { return detail::front_of(tslab_resource_heap(&c_)); }
-    [[nodiscard]] epoch_id epoch() const noexcept { return detail::of(tslab_resource_epoch(&c_)); }
-    [[nodiscard]] epoch_domain& domain() noexcept
+    [[nodiscard]] TSLAB_LOCAL allocator& heap() const noexcept { return detail::front_of(tslab_resource_heap(&c_)); }
+    [[nodiscard]] TSLAB_LOCAL epoch_id epoch() const noexcept { return detail::of(tslab_resource_epoch(&c_)); }
+    [[nodiscard]] TSLAB_LOCAL epoch_domain& domain() noexcept
     {
         return *reinterpret_cast<epoch_domain*>(tslab_resource_domain(&c_));
     }
     /// The resource for the C interface.
-    [[nodiscard]] tslab_resource* c() noexcept { return &c_; }
+    [[nodiscard]] TSLAB_LOCAL tslab_resource* c() noexcept { return &c_; }
 
 private:
     struct c_options {
         detail::c_label label;
         std::uint64_t limit;
         tslab_resource_options c;
-        explicit c_options(resource_options const& o) noexcept
+        TSLAB_LOCAL explicit c_options(resource_options const& o) noexcept
             : label{o.label},
               limit{o.limit ? *o.limit : 0},
               c{label.text(),
@@ -69,42 +69,54 @@ private:
 class epoch_scope {
 public:
     /// Opens an epoch labelled `label` and enters it. Throws std::bad_alloc if the thread's list of scopes cannot grow.
-    explicit epoch_scope(allocator& heap, std::string_view label = {}, source_location at = source_location::current())
+    TSLAB_LOCAL explicit epoch_scope(allocator& heap, std::string_view label = {},
+                                     source_location at = source_location::current())
         : epoch_scope{heap, labelled(label), at}
     {
     }
     /// The same with all options of a resource.
-    epoch_scope(allocator& heap, resource_options const& o, source_location at = source_location::current())
-        : own_{std::in_place, heap, o, at}, resource_{&*own_}
+    TSLAB_LOCAL epoch_scope(allocator& heap, resource_options const& o, source_location at = source_location::current())
+        : own_{heap, o, at}, owns_{true}
     {
-        if (!tslab_resource_push(resource_->c()))
+        resource_ = &own_;
+        if (!tslab_resource_push(resource_->c())) {
+            own_.~epoch_resource();
             TSLAB_THROW(std::bad_alloc{});
+        }
     }
     /// Enters the domain of `resource` again. Requires: the calling thread made the resource. Throws std::bad_alloc.
-    explicit epoch_scope(epoch_resource& resource, source_location at = source_location::current())
-        : resource_{&resource}
+    TSLAB_LOCAL explicit epoch_scope(epoch_resource& resource, source_location at = source_location::current())
+        : owns_{false}, resource_{&resource}
     {
         resource.domain().enter(at);
     }
     /// Leaves, and ends a resource of its own. A wrong order or thread is reported to the error handler.
-    ~epoch_scope() { tslab_resource_pop(resource_->c(), !own_.has_value()); }
+    TSLAB_LOCAL ~epoch_scope()
+    {
+        tslab_resource_pop(resource_->c(), !owns_);
+        if (owns_)
+            own_.~epoch_resource();
+    }
     epoch_scope(epoch_scope const&) = delete;
     epoch_scope& operator=(epoch_scope const&) = delete;
 
     /// The resource of the phase, a std::pmr::memory_resource.
-    [[nodiscard]] epoch_resource* resource() const noexcept { return resource_; }
-    [[nodiscard]] epoch_id epoch() const noexcept { return resource_->epoch(); }
-    [[nodiscard]] epoch_domain& domain() const noexcept { return resource_->domain(); }
+    [[nodiscard]] TSLAB_LOCAL epoch_resource* resource() const noexcept { return resource_; }
+    [[nodiscard]] TSLAB_LOCAL epoch_id epoch() const noexcept { return resource_->epoch(); }
+    [[nodiscard]] TSLAB_LOCAL epoch_domain& domain() const noexcept { return resource_->domain(); }
 
 private:
-    [[nodiscard]] static resource_options labelled(std::string_view label) noexcept
+    [[nodiscard]] TSLAB_LOCAL static resource_options labelled(std::string_view label) noexcept
     {
         resource_options o;
         o.label = label;
         return o;
     }
 
-    std::optional<epoch_resource> own_;
+    union {
+        epoch_resource own_;   // not std::optional, whose functions another binary may have too, for another copy
+    };
+    bool owns_;
     epoch_resource* resource_;
 };
 

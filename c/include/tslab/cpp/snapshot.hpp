@@ -11,8 +11,11 @@
 #include <vector>
 
 /// Compares the texts.
-inline bool operator==(tslab_text a, std::string_view b) noexcept { return static_cast<std::string_view>(a) == b; }
-inline bool operator!=(tslab_text a, std::string_view b) noexcept { return !(a == b); }
+TSLAB_LOCAL inline bool operator==(tslab_text a, std::string_view b) noexcept
+{
+    return static_cast<std::string_view>(a) == b;
+}
+TSLAB_LOCAL inline bool operator!=(tslab_text a, std::string_view b) noexcept { return !(a == b); }
 
 namespace tslab {
 namespace v0 {
@@ -43,7 +46,7 @@ struct epoch_stats : tslab_epoch_stats {
     v0::lifecycle lifecycle = v0::lifecycle::idle;
     source_entry opened_at{};   ///< the place of the oldest enter without an exit
 
-    explicit epoch_stats(tslab_epoch_stats const& c) noexcept
+    TSLAB_LOCAL explicit epoch_stats(tslab_epoch_stats const& c) noexcept
         : tslab_epoch_stats(c),
           state{static_cast<epoch_state>(c.state)},
           lifecycle{static_cast<v0::lifecycle>(c.lifecycle)},
@@ -79,7 +82,7 @@ public:
     std::optional<waterfall_stats> waterfall{};   ///< absent without residency
 
     /// Throws std::bad_alloc.
-    explicit snapshot(allocator const& heap, snapshot_options const& o)
+    TSLAB_LOCAL explicit snapshot(allocator const& heap, snapshot_options const& o)
     {
         tslab_snapshot* const taken = tslab_snapshot_take(heap.c(), o.residency);
         if (taken == nullptr)
@@ -114,19 +117,19 @@ public:
     }
 
     /// The number of misuses of one kind.
-    [[nodiscard]] std::uint64_t misuses(misuse kind) const noexcept
+    [[nodiscard]] TSLAB_LOCAL std::uint64_t misuses(misuse kind) const noexcept
     {
         return tslab_snapshot_misuses(c_.get(), static_cast<tslab_misuse>(kind));
     }
     /// The snapshot for the C interface.
-    [[nodiscard]] tslab_snapshot const* c() const noexcept { return c_.get(); }
+    [[nodiscard]] TSLAB_LOCAL tslab_snapshot const* c() const noexcept { return c_.get(); }
 
 private:
     std::shared_ptr<tslab_snapshot> c_;
 };
 
 /// The snapshot as JSON, schema 1, in one line. Throws std::bad_alloc.
-[[nodiscard]] inline std::string to_json(snapshot const& s)
+[[nodiscard]] TSLAB_LOCAL inline std::string to_json(snapshot const& s)
 {
     std::string text(tslab_snapshot_json(s.c(), nullptr, 0), '\0');
     // A snapshot does not change, and neither does its text.
@@ -155,9 +158,9 @@ struct leak {
         std::string function;
     } entered_at;
 
-    [[nodiscard]] std::string const& sentence() const noexcept { return sentence_; }
+    [[nodiscard]] TSLAB_LOCAL std::string const& sentence() const noexcept { return sentence_; }
 
-    explicit leak(tslab_leak const& c)
+    TSLAB_LOCAL explicit leak(tslab_leak const& c)
         : epoch{c.epoch.index},
           era{c.epoch.era},
           label{c.label},
@@ -182,7 +185,7 @@ private:
 };
 
 /// Leak candidates, the most bytes held first: see tslab_find_leaks. Throws std::bad_alloc.
-[[nodiscard]] inline std::vector<leak> find_leaks(snapshot const& s, double older_than_seconds)
+[[nodiscard]] TSLAB_LOCAL inline std::vector<leak> find_leaks(snapshot const& s, double older_than_seconds)
 {
     struct list {
         std::vector<leak> all;
@@ -205,9 +208,9 @@ private:
     return std::move(found.all);
 }
 
-inline snapshot allocator::snapshot(snapshot_options const& o) const { return v0::snapshot{*this, o}; }
-inline snapshot allocator::snapshot() const { return v0::snapshot{*this, snapshot_options{}}; }
-inline std::vector<leak> allocator::leaks(std::chrono::duration<double> older_than) const
+TSLAB_LOCAL inline snapshot allocator::snapshot(snapshot_options const& o) const { return v0::snapshot{*this, o}; }
+TSLAB_LOCAL inline snapshot allocator::snapshot() const { return v0::snapshot{*this, snapshot_options{}}; }
+TSLAB_LOCAL inline std::vector<leak> allocator::leaks(std::chrono::duration<double> older_than) const
 {
     snapshot_options o;
     o.residency = false;

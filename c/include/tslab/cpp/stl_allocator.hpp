@@ -31,48 +31,52 @@ public:
     using is_always_equal = std::false_type;              ///< memory is freed where it was allocated
 
     /// Allocates from `resource`. Requires: not null; outlives what is allocated.
-    stl_allocator(epoch_resource* resource) noexcept : from_{resource} {}
+    TSLAB_LOCAL stl_allocator(epoch_resource* resource) noexcept
+        : from_{static_cast<std::pmr::memory_resource*>(resource)}
+    {
+    }
     /// Allocates in the epoch `e` of `heap`, which outlives what is allocated. Allocations throw epoch_closed once `e` is CLOSING. If `e`
     /// is a resource's own, what is live when that ends is reported as a leak of it.
-    stl_allocator(allocator& heap, epoch_id e) noexcept : from_{&heap}, epoch_{packed(e)} {}
+    TSLAB_LOCAL stl_allocator(allocator& heap, epoch_id e) noexcept : from_{&heap}, epoch_{packed(e)} {}
     /// Allocates in the epoch that is `heap`'s current one at each allocation, which is never refused because of its epoch.
-    explicit stl_allocator(allocator& heap) noexcept : from_{&heap}, epoch_{whichever} {}
+    TSLAB_LOCAL explicit stl_allocator(allocator& heap) noexcept : from_{&heap}, epoch_{whichever} {}
     /// The same allocator for other elements.
-    template <class U> stl_allocator(stl_allocator<U> const& other) noexcept : from_{other.from_}, epoch_{other.epoch_}
+    template <class U> TSLAB_LOCAL stl_allocator(stl_allocator<U> const& other) noexcept
+        : from_{other.from_}, epoch_{other.epoch_}
     {
     }
 
     /// Allocates room for `n` elements. Throws epoch_closed if the epoch is CLOSING, std::bad_array_new_length if `n` is absurd,
     /// std::bad_alloc if memory is out. Constant time.
-    [[nodiscard]] T* allocate(std::size_t n)
+    [[nodiscard]] TSLAB_LOCAL T* allocate(std::size_t n)
     {
         if (n > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) / sizeof(T))
             TSLAB_THROW(std::bad_array_new_length{});
         if (epoch_ == of_resource)
-            return static_cast<T*>(resource()->allocate(n * sizeof(T), alignof(T)));
+            return static_cast<T*>(as_base()->allocate(n * sizeof(T), alignof(T)));
         return static_cast<T*>(allocate_in_heap(n * sizeof(T)));
     }
     /// Frees what an equal allocator allocated for `n` elements, on any thread. What is wrong is reported. Constant time.
-    void deallocate(T* p, std::size_t n) noexcept
+    TSLAB_LOCAL void deallocate(T* p, std::size_t n) noexcept
     {
         if (epoch_ == of_resource)
-            resource()->deallocate(p, n * sizeof(T), alignof(T));
+            as_base()->deallocate(p, n * sizeof(T), alignof(T));
         else
             static_cast<allocator*>(from_)->free(p);
     }
 
     /// The resource; null if it allocates from a heap itself.
-    [[nodiscard]] epoch_resource* resource() const noexcept
+    [[nodiscard]] TSLAB_LOCAL epoch_resource* resource() const noexcept
     {
-        return epoch_ == of_resource ? static_cast<epoch_resource*>(from_) : nullptr;
+        return epoch_ == of_resource ? static_cast<epoch_resource*>(as_base()) : nullptr;
     }
     /// The heap.
-    [[nodiscard]] allocator& heap() const noexcept
+    [[nodiscard]] TSLAB_LOCAL allocator& heap() const noexcept
     {
         return epoch_ == of_resource ? resource()->heap() : *static_cast<allocator*>(from_);
     }
     /// The epoch of what is allocated next.
-    [[nodiscard]] epoch_id epoch() const noexcept
+    [[nodiscard]] TSLAB_LOCAL epoch_id epoch() const noexcept
     {
         if (epoch_ == of_resource)
             return resource()->epoch();
@@ -83,7 +87,7 @@ public:
 
     /// Whether both allocate in the same way: from the same resource, or in the same epoch of the same heap.
     template <class U>
-    [[nodiscard]] friend bool operator==(stl_allocator const& a, stl_allocator<U> const& b) noexcept
+    [[nodiscard]] TSLAB_LOCAL friend bool operator==(stl_allocator const& a, stl_allocator<U> const& b) noexcept
     {
         return a.is_as(b);
     }
@@ -96,15 +100,20 @@ private:
     static constexpr std::uint64_t whichever = 1;   // is the current one
     static constexpr std::uint64_t none = 2;        // it is no name of an epoch
 
-    [[nodiscard]] static constexpr std::uint64_t packed(epoch_id e) noexcept
+    [[nodiscard]] TSLAB_LOCAL static constexpr std::uint64_t packed(epoch_id e) noexcept
     {
         return e.era != 0 && e.era >> 48 == 0 && e.index >> 16 == 0 ? e.era << 16 | e.index : none;
     }
-    template <class U> [[nodiscard]] bool is_as(stl_allocator<U> const& other) const noexcept
+    // Containers' functions may be another binary's, for another copy of the library: so the call is a virtual one.
+    [[nodiscard]] TSLAB_LOCAL std::pmr::memory_resource* as_base() const noexcept
+    {
+        return static_cast<std::pmr::memory_resource*>(from_);
+    }
+    template <class U> [[nodiscard]] TSLAB_LOCAL bool is_as(stl_allocator<U> const& other) const noexcept
     {
         return from_ == other.from_ && epoch_ == other.epoch_;
     }
-    void* allocate_in_heap(std::size_t bytes)
+    TSLAB_LOCAL void* allocate_in_heap(std::size_t bytes)
     {
         tslab_heap* const heap = static_cast<allocator*>(from_)->c();
         for (;;) {
@@ -121,13 +130,13 @@ private:
         }   // another thread has advanced: try the new epoch
     }
 
-    void* from_;   // a resource or a heap
+    void* from_;   // a resource, as its base, or a heap
     std::uint64_t epoch_ = of_resource;
 };
 
 /// Whether they do not.
 template <class A, class B>
-[[nodiscard]] bool operator!=(stl_allocator<A> const& a, stl_allocator<B> const& b) noexcept
+[[nodiscard]] TSLAB_LOCAL bool operator!=(stl_allocator<A> const& a, stl_allocator<B> const& b) noexcept
 {
     return !(a == b);
 }
