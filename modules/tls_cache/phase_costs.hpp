@@ -61,9 +61,10 @@ private:
     [[nodiscard, gnu::noinline]] bool note_used(thread_record& me, std::uint32_t place, std::uint64_t objects,
                                                 std::uint64_t bytes, std::uint64_t peak) noexcept;
     // preserve_most: these rare calls must not make their callers save registers.
-    [[gnu::cold, clang::preserve_most]] void note_largest(std::uint64_t bytes, std::uint32_t place) noexcept;
-    [[nodiscard, gnu::cold, clang::preserve_most]] counter* make_bucket(thread_record& me, cost c,
-                                                                        std::size_t bucket) noexcept;
+    [[gnu::cold, clang::preserve_most, gnu::visibility("hidden")]] void note_largest(std::uint64_t bytes,
+                                                                                     std::uint32_t place) noexcept;
+    [[nodiscard, gnu::cold, clang::preserve_most, gnu::visibility("hidden")]] counter*
+    make_bucket(thread_record& me, cost c, std::size_t bucket) noexcept;
 
     cost_row* row_ = nullptr;   // set before the object is published
     std::array<std::array<std::atomic<cost_buckets*>, cost_buckets::groups>, cost_count> groups_{};

@@ -180,7 +180,8 @@ private:
     /// profile samples. If the next one is to be timed or sampled, sets the current slab aside, so that the bin's next
     /// allocation, in whichever epoch, takes the slow path. Chooses the next step. preserve_most: this rare call must not
     /// make the fast path save registers.
-    [[gnu::cold, gnu::noinline, clang::preserve_most]] void request_sample(fast_bin& b) noexcept;
+    [[gnu::cold, gnu::noinline, clang::preserve_most, gnu::visibility("hidden")]] void
+    request_sample(fast_bin& b) noexcept;
     [[gnu::cold, gnu::noinline]] void set_used_up_aside(unsigned bin) noexcept;
     [[nodiscard]] inline bool is_parked(slab_meta const& s, unsigned bin) const noexcept
     {
@@ -210,7 +211,7 @@ private:
     /// Whether all owned slabs of a bin are empty, and few enough to be retained for the cache's next epoch. Linear in
     /// the owned slabs.
     // preserve_most: as request_sample; it, and the next, must not make keep_used save registers.
-    [[nodiscard, clang::preserve_most]] bool can_retain(unsigned bin) const noexcept;
+    [[nodiscard, clang::preserve_most, gnu::visibility("hidden")]] bool can_retain(unsigned bin) const noexcept;
     /// The common case of can_retain, in constant time. It relies on two facts: the slabs have one subslab each, and a
     /// slab in use is not counted as empty.
     // Modelled: tests/models/retained.pml, step is_retained_whole
@@ -253,8 +254,8 @@ private:
     /// Gives the empty slabs on the stacks, and empty current slabs, to the heap's cache, attached or not. Only for the
     /// cache's thread; if the cache is attached, the thread holds the epoch's lock.
     void flush_empty() noexcept;
-    [[gnu::cold, clang::preserve_most]] static void count_kept(class_counters& counts, thread_record& me,
-                                                               std::uint32_t slabs) noexcept;
+    [[gnu::cold, clang::preserve_most, gnu::visibility("hidden")]] static void
+    count_kept(class_counters& counts, thread_record& me, std::uint32_t slabs) noexcept;
     inline void note_kept(thread_record& me) noexcept;
     [[nodiscard, gnu::noinline]] inline bool keep_used_bins(thread_record& me) noexcept;
     /// Amounts that keep_used adds up.

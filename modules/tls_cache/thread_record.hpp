@@ -75,11 +75,14 @@ public:
     [[nodiscard]] inline thread_lock_times const& times() const noexcept { return locks_.times; }
 
 private:
-    // preserve_most: these rare calls must not make their callers save registers.
-    [[nodiscard, gnu::cold, clang::preserve_most]] class_counters& make_events(unsigned c) noexcept;
-    [[nodiscard, gnu::cold, clang::preserve_most]] class_stats_page* make(unsigned row) noexcept;
-    [[nodiscard, gnu::cold, clang::preserve_most]] label_rows* make_labels(class_stats_page& of_row, unsigned row,
-                                                                           std::uint32_t group) noexcept;
+    // preserve_most: these rare calls must not make their callers save registers. Hidden, as all such functions are: the dynamic
+    // linker, when it binds a call through a shared object's table, does not preserve r10.
+    [[nodiscard, gnu::cold, clang::preserve_most, gnu::visibility("hidden")]] class_counters&
+    make_events(unsigned c) noexcept;
+    [[nodiscard, gnu::cold, clang::preserve_most, gnu::visibility("hidden")]] class_stats_page*
+    make(unsigned row) noexcept;
+    [[nodiscard, gnu::cold, clang::preserve_most, gnu::visibility("hidden")]] label_rows*
+    make_labels(class_stats_page& of_row, unsigned row, std::uint32_t group) noexcept;
 
     thread_record& of_;
     std::array<std::atomic<class_stats_page*>, thread_stats_page::rows> rows_{};

@@ -17,7 +17,7 @@ OURS = re.compile(r"_Z(T[VIS]|GV|Z)?N?K?(5tslab|\d+tslab_|(eq|ne)10tslab_text)")
 # What is exported all the same: what is one thing for the process, the compiler's own members of plain data, and, by Clang, which
 # passes over the attribute there, templates in stl_allocator. The latter two call nothing of the library.
 SHARED = re.compile(r"(vtable|typeinfo|typeinfo name) for tslab::|tslab::(epoch_closed|over_limit)::")
-PLAIN = re.compile(r"tslab::v0::(\w+_options|snapshot|epoch_stats|leak|leak::\{unnamed type#1\}|misuse_report)::(~?\w+\(|operator=\()")
+PLAIN = re.compile(r"tslab::v0::(\w+_options|snapshot|epoch_stats|leak|leak::(?:\{unnamed type#1\}|'unnamed')|misuse_report)::(~?\w*\(|operator=\()")
 OF_CLANG = re.compile(r"tslab::v0::stl_allocator<.*>::stl_allocator<.*>\(|bool tslab::v0::(stl_allocator<.*>::is_as|operator==)<")
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 

@@ -179,7 +179,14 @@ BOOST_AUTO_TEST_CASE(only_what_phases_cost_is_native)
     std::string const threshold{"\x31\x00\x00\x00\x00\x00\x00\xf0\x37", 9};   // of a native histogram
     BOOST_TEST(without.find("temporal_slab_alloc_wall_seconds") != std::string::npos);
     BOOST_TEST(without.find(threshold) == std::string::npos);
-    s.phase_costs.emplace_back().label = "GET /";
+    s.phase_costs.emplace_back().label = "GET /unknown";   // how many phases, and none of their buckets
+    s.phase_costs.back().phases = 3;
+    BOOST_TEST(protobuf_exposition({s}).find(threshold) == std::string::npos);
+    tslab::phase_cost_stats& known = s.phase_costs.emplace_back();
+    known.label = "GET /";
+    known.phases = 1;
+    for (tslab::quarter_histogram* const of : {&known.objects, &known.bytes, &known.peak_bytes, &known.wall_ns})
+        of->buckets[5] = 1;
     std::string const with = protobuf_exposition({s});
     std::size_t natives = 0;
     for (auto at = with.find(threshold); at != std::string::npos; at = with.find(threshold, at + 1))
