@@ -172,8 +172,8 @@ bool tslab_resource_pop(tslab_resource* r, bool leave) noexcept
     // As ~epoch_scope.
     tslab::epoch_domain& d = inner(r).domain();
     bool const at_home = d.on_own_thread();
-    d.pop_at_end();
-    if (leave && at_home && d.entered())
+    bool const popped = d.pop_at_end();
+    if (leave && popped && d.entered())
         d.leave();
     return at_home;
 }

@@ -82,7 +82,7 @@ void* allocator::allocate_large(std::size_t bytes, std::size_t alignment, epoch_
     // A countdown that began at another rate, or while sampling was off, is cut to what this rate can choose.
     me->large_to_sample = std::min(me->large_to_sample, 2 * one_in - 1);
     if (--me->large_to_sample != 0)
-        return take_large(bytes, alignment, e, owner, me, why, by_handle, site);
+        return looked(take_large(bytes, alignment, e, owner, me, why, by_handle, site));
     me->large_to_sample = me->choose_sample();
     tick_clock::calibrate();
     sample_timer timer;

@@ -108,7 +108,7 @@ void allocator::set_limit(std::string_view label, std::optional<std::size_t> byt
     fork_exclusion const section{me};
     std::uint32_t const id = labels_.number_of(label, shared_text::pack(label));
     if (id == label_registry::other)
-        throw std::length_error{"tslab: the limit of \"" + std::string{label.substr(0, 31)} +
+        throw std::length_error{"tslab: the limit of \"" + std::string{shared_text::fitting(label)} +
                                 "\" needs a label with a number of its own, and 14 others have one"};
     state_.limits().limit_label(id, limit_pages_of(bytes));
     // A thread that opens an epoch publishes its era, passes the light half of the barrier and looks whether the label is

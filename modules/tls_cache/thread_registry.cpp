@@ -80,11 +80,10 @@ void heavy_barrier() noexcept
     if (barrier_by_kernel.load(std::memory_order_relaxed)) {
         // The kernel may need memory for the barrier that it does not have at this moment. Without the barrier a closer
         // could flush a cache that is in use; after many retries the program aborts rather than risk that.
-        constexpr int most_tries = 10'000;
-        for (int tries = 0;
+        for (int retries_left = 10'000;
              !granted(os_call::barrier) || ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0;
-             ++tries) {
-            if (tries == most_tries) {
+             --retries_left) {
+            if (retries_left == 0) {
                 static constexpr std::string_view why = "tslab: the kernel refuses membarrier, which it granted when "
                                                         "the first heap was made; going on would not be safe\n";
                 [[maybe_unused]] auto const written = ::write(STDERR_FILENO, why.data(), why.size());

@@ -119,6 +119,26 @@ BOOST_AUTO_TEST_CASE(domains_and_scopes_on_another_thread)
     });
 }
 
+BOOST_AUTO_TEST_CASE(an_exit_of_what_a_scope_has_entered_is_one_too_many)
+{
+    recorder const seen;
+    tslab_heap* const heap = heap_named("h");
+    tslab_resource r;
+    labelled_resource(r, heap, "r");
+    tslab_domain* const domain = tslab_resource_domain(&r);
+    tslab_scope again;
+    tslab_scope_begin_in(&again, &r, nullptr);
+    tslab_domain_exit(domain);   // the scope's enter: its end finds that
+    BOOST_TEST(seen.count() == 0U);
+    tslab_scope_end(&again);
+    BOOST_TEST(seen.count(misuse::not_entered) == 1U);
+    BOOST_TEST(tslab_domain_depth(domain) == 1U);
+    BOOST_TEST(tslab_epoch_is_active(heap, tslab_resource_epoch(&r)));
+    tslab_resource_end(&r);
+    tslab_heap_destroy(heap);
+    BOOST_TEST(seen.count() == 1U);   // the refcount is 0, so the heap has no open scope
+}
+
 BOOST_AUTO_TEST_CASE(a_domain_and_a_resource_ended_while_entered)
 {
     TSLAB_ABORTS("tslab: domain destroyed while entered (heap \"h\", epoch \"d\")", [](death::notes&) {

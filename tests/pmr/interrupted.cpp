@@ -101,8 +101,8 @@ BOOST_AUTO_TEST_CASE(a_handler_whose_resource_is_being_flushed_is_refused_and_do
 // What a sanitizer or a counter of lines adds is in the ways too.
 #if defined(__OPTIMIZE__) && !defined(TSLAB_CHECKED) && !__has_feature(address_sanitizer) &&                           \
     !defined(__LLVM_INSTR_PROFILE_GENERATE)
-// docs/misuse.md names these figures. They are of this file, which is compiled as the other tests are: with fewer optimisations
-// than a program, and so with longer ways.
+// docs/misuse.md names these figures. They are of this file, which is compiled with fewer optimisations than a program, and so
+// with longer ways.
 BOOST_AUTO_TEST_CASE(few_instructions_must_not_be_met_by_the_same_resource_and_class)
 {
     constexpr std::size_t most = 10;

@@ -117,6 +117,19 @@ BOOST_AUTO_TEST_CASE(slabs_retained_from_the_phase_before_do_not_put_the_call_of
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_large_allocation_is_told_at_once_whether_it_is_timed_or_not)
+{
+    tslab::allocator heap{{.sampling = true}};   // most are not
+    told t{.heap = &heap};
+    heap.set_soft_limit_handler(&note, &t);
+    for (int i = 1; i <= 100; ++i) {
+        epoch_scope const scope{heap, {.label = "malloc", .soft_limit = 64 * kib}};
+        void* const p = heap.malloc(300'000, scope.epoch());
+        BOOST_TEST(t.times == i);
+        heap.free(p);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_large_allocation_calls_the_handler_however_it_is_made)
 {
     tslab::allocator heap;

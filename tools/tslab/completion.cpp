@@ -33,7 +33,7 @@ std::vector<CLI::Option const*> options_of(CLI::App const& app)
     return all;
 }
 
-std::string names_of_commands(CLI::App const& app)
+std::string words_of_commands(CLI::App const& app)
 {
     std::string names;
     for (CLI::App const* const c : commands_of(app))
@@ -91,7 +91,7 @@ void print_bash(CLI::App const& app, std::ostream& out)
            "    case $command in\n";
     for (CLI::App const* const c : commands_of(app)) {
         out << "        " << c->get_name() << ")\n            options=" << shell_quoted(words_of(*c), false) << '\n';
-        if (std::string const nested = names_of_commands(*c); !nested.empty())
+        if (std::string const nested = words_of_commands(*c); !nested.empty())
             out << "            nested=" << shell_quoted(nested, false) << '\n';
         if (std::string const values = with_value(*c); !values.empty())
             out << "            case $previous in\n                " << values
@@ -99,7 +99,7 @@ void print_bash(CLI::App const& app, std::ostream& out)
         out << "            ;;\n";
     }
     out << "        *) mapfile -t COMPREPLY < <(compgen -W "
-        << shell_quoted(names_of_commands(app) + " " + words_of(app), false)
+        << shell_quoted(words_of_commands(app) + " " + words_of(app), false)
         << " -- \"$current\"); return ;;\n"
            "    esac\n"
            "    if [[ $current == -* ]]; then\n"
@@ -132,7 +132,7 @@ void print_fish(CLI::App const& app, std::ostream& out)
         out << "complete -c tslab -n __fish_use_subcommand -f -a " << c->get_name() << " -d "
             << shell_quoted(c->get_description(), true) << '\n';
         print_options(*c, " -n '__fish_seen_subcommand_from " + c->get_name() + "'");
-        if (std::string const nested = names_of_commands(*c); !nested.empty())
+        if (std::string const nested = words_of_commands(*c); !nested.empty())
             out << "complete -c tslab -n '__fish_seen_subcommand_from " << c->get_name() << "' -f -a '" << nested
                 << "'\n";
     }
@@ -169,7 +169,7 @@ void print_zsh(CLI::App const& app, std::ostream& out)
                 for (std::string const& name : o->get_lnames())
                     out << "                " << described("--" + name, o->get_description()) << '\n';
         out << "            )\n";
-        if (std::string const nested = names_of_commands(*c); !nested.empty())
+        if (std::string const nested = words_of_commands(*c); !nested.empty())
             out << "            nested=(" << nested << ")\n";
         out << "            ;;\n";
     }

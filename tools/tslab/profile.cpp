@@ -48,7 +48,7 @@ struct profile_options {
 };
 
 /// The seconds that --since names; nothing if it names a file.
-std::optional<double> seconds_in(std::string const& since)
+std::optional<double> seconds_before(std::string const& since)
 {
     if (since.empty() || since.find('/') != std::string::npos)
         return std::nullopt;
@@ -102,7 +102,7 @@ std::vector<heap_profile> differences(std::vector<heap_profile> const& now, std:
 /// Nothing if the wait was interrupted.
 std::optional<std::vector<heap_profile>> looked_at(profile_options const& o, source& from)
 {
-    std::optional<double> const seconds = seconds_in(o.since);
+    std::optional<double> const seconds = seconds_before(o.since);
     if (seconds && !from.live())
         throw failure{outcome::usage,
                       "--since " + o.since + " needs a live process: " + from.name() + " does not change"};

@@ -20,7 +20,7 @@ namespace tslab::tool {
 namespace {
 
 // More points than this cannot be distinguished, and a browser has to hold them all.
-constexpr std::size_t most_frames = 1'200;
+constexpr std::size_t most_points = 1'200;
 
 struct report_options {
     std::string from{};
@@ -40,7 +40,7 @@ public:
             frames_.push_back(frame_json(seen_, sample, before_, rule_));
             before_ = std::move(sample);
         }
-        if (frames_.size() < most_frames)
+        if (frames_.size() < most_points)
             return;
         for (std::size_t i = 0; 2 * i < frames_.size(); ++i)
             frames_[i] = std::move(frames_[2 * i]);

@@ -4,6 +4,7 @@
 // The resource and the scope of <tslab/tslab.hpp>.
 #pragma once
 #include <memory_resource>
+#include <new>
 #include <tslab/cpp/domain.hpp>
 
 namespace tslab {
@@ -76,9 +77,10 @@ public:
     }
     /// The same with all options of a resource.
     TSLAB_LOCAL epoch_scope(allocator& heap, resource_options const& o, source_location at = source_location::current())
-        : own_{heap, o, at}, owns_{true}
+        : owns_{true}
     {
-        resource_ = &own_;
+        // In the body: a member of a union that an initializer has made would be ended once more when the constructor throws.
+        resource_ = ::new (static_cast<void*>(&own_)) epoch_resource{heap, o, at};
         if (!tslab_resource_push(resource_->c())) {
             own_.~epoch_resource();
             TSLAB_THROW(std::bad_alloc{});
