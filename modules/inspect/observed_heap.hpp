@@ -81,7 +81,7 @@ public:
                 visit(*row, [&](cost c, std::size_t g) {
                     auto const* const at = row->buckets[static_cast<std::size_t>(c)][g].load(std::memory_order_relaxed);
                     cost_buckets const* const there = copy_.at(at);
-                    return seen_buckets{there, at == nullptr || there != nullptr};
+                    return seen_buckets{there, at == nullptr || there != nullptr || copy_.is_newer(at)};
                 });
     }
     template <class F> void for_each_further_names(F visit) const

@@ -351,7 +351,8 @@ std::vector<pid_t> processes_with_heaps()
 {
     demand_proc("processes with heaps cannot be looked for");
     std::vector<pid_t> found;
-    bool const listed = for_each_entry("/proc", [&found](char const* name) {
+    int lacking = 0;
+    bool const listed = for_each_entry("/proc", [&found, &lacking](char const* name) {
         auto const pid = number_in<pid_t>(name);
         if (!pid)
             return;
@@ -359,7 +360,11 @@ std::vector<pid_t> processes_with_heaps()
         process_view const v = look_at(*pid);
         if (v.lives() && !segments_of(*pid, v.task, error, true).empty())
             found.push_back(*pid);
+        else if (error == EMFILE || error == ENFILE)
+            lacking = error;
     });
+    if (lacking != 0)
+        fail(fault::system, "not all processes can be looked into: " + reason(lacking));
     if (!listed)
         fail(fault::system, "/proc cannot be listed: " + reason(errno));
     std::ranges::sort(found);

@@ -57,6 +57,12 @@ public:
     {
         return at<T>(reinterpret_cast<std::uintptr_t>(pointer));
     }
+    /// Whether an address is of a record that was made since the segment was copied: in the segment, behind what was used of it.
+    [[nodiscard]] bool is_newer(void const* pointer) const noexcept
+    {
+        std::uint64_t const offset = offset_of(reinterpret_cast<std::uintptr_t>(pointer));
+        return offset != nowhere && offset >= bytes_.size();
+    }
     [[nodiscard]] std::uint64_t bytes_used() const noexcept { return bytes_.size(); }
     /// The record at the place that `record` has in another copy of the same file; null if this copy ends before it.
     template <class T>
@@ -123,13 +129,15 @@ private:
         std::uint64_t bytes;
     };
 
-    /// The offset in the file; beyond the end of every file if the address is in none of the extents.
+    static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
+
+    /// The offset in the file; nowhere, which is beyond the end of every file, if the address is in none of the extents.
     [[nodiscard]] std::uint64_t offset_of(std::uint64_t address) const noexcept
     {
         for (extent const& e : extents_)
             if (address >= e.address && address - e.address < e.bytes)
                 return e.offset + (address - e.address);
-        return ~std::uint64_t{0};
+        return nowhere;
     }
     static bytes copy(int from, std::string const& what)
     {

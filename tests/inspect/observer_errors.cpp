@@ -188,6 +188,16 @@ BOOST_AUTO_TEST_CASE(with_too_few_descriptors_no_process_is_said_to_have_no_heap
     }
     BOOST_TEST(seen);
     BOOST_TEST(said.size() >= 2U);
+    rlimit const too_few{static_cast<rlim_t>(3 + said.size() - 1), before.rlim_max};
+    BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &too_few) == 0);
+    observe_fault of_all{};
+    try {
+        static_cast<void>(tslab::processes_with_heaps());
+    } catch (tslab::observe_error const& e) {
+        of_all = e.fault();
+    }
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    BOOST_TEST((of_all == observe_fault::system));
     for (observe_fault const f : said)
         BOOST_TEST((f == observe_fault::system));
 }

@@ -66,14 +66,14 @@ struct media_range {
     [[nodiscard]] std::optional<std::string_view> parameter(std::string_view name) const
     {
         for (auto const& [key, value] : parameters)
-            if (same(key, name))
+            if (same_name(key, name))
                 return value;
         return std::nullopt;
     }
     [[nodiscard]] bool has(std::string_view name, std::string_view value) const
     {
         auto const there = parameter(name);
-        return there && same(*there, value);
+        return there && same_name(*there, value);
     }
 };
 
@@ -91,7 +91,7 @@ std::optional<media_range> range_of(std::string_view element)
         std::string_view value = parts[n].substr(equals + 1);
         if (trimmed(name) != name)   // no blank is allowed there
             return std::nullopt;
-        if (same(name, "q")) {
+        if (same_name(name, "q")) {
             auto const quality = quality_of(value);
             if (!quality)
                 return std::nullopt;
@@ -110,9 +110,9 @@ unsigned closeness_to_text(media_range const& r)
 {
     if (r.type == "*/*")
         return 1;
-    if (same(r.type, "text/*"))
+    if (same_name(r.type, "text/*"))
         return 2;
-    if (!same(r.type, "text/plain"))
+    if (!same_name(r.type, "text/plain"))
         return 0;
     if (!r.parameter("version"))
         return 3;
@@ -121,8 +121,8 @@ unsigned closeness_to_text(media_range const& r)
 
 bool is_protobuf(media_range const& r)
 {
-    return same(r.type, "application/vnd.google.protobuf") && r.has("proto", "io.prometheus.client.MetricFamily") &&
-           r.has("encoding", "delimited");
+    return same_name(r.type, "application/vnd.google.protobuf") &&
+           r.has("proto", "io.prometheus.client.MetricFamily") && r.has("encoding", "delimited");
 }
 
 }
