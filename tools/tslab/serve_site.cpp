@@ -100,14 +100,14 @@ std::optional<absolute_form> absolute_form_of(std::string_view target)
         scheme, [](unsigned char c) { return std::isalnum(c) != 0 || c == '+' || c == '-' || c == '.'; });
     if (end == std::string_view::npos || scheme.empty() || !is_scheme)
         return std::nullopt;
-    if (same(scheme, "https"))
+    if (same_name(scheme, "https"))
         return absolute_form{.status = 421};   // this server speaks no TLS
     std::string_view const behind = target.substr(end + 3);
     auto const path = std::min(behind.find_first_of("/?#"), behind.size());
     absolute_form form{.authority = behind.substr(0, path), .rest = behind.substr(path)};
     if (!form.rest.starts_with('/'))
         form.path_prefix = "/";
-    bool const valid = same(scheme, "http") && !form.authority.empty() &&
+    bool const valid = same_name(scheme, "http") && !form.authority.empty() &&
                        form.authority.find('@') == std::string_view::npos &&
                        form.rest.find('#') == std::string_view::npos;
     if (!valid)
@@ -130,12 +130,12 @@ bool host_rule::allows(std::string_view host) const
         return false;
     for (std::string_view const name : names) {
         auto const wanted = parse(name);
-        if (wanted && same(wanted->name, a->name) && (!wanted->port || wanted->port == a->port))
+        if (wanted && same_name(wanted->name, a->name) && (!wanted->port || wanted->port == a->port))
             return true;
     }
     if (!loopback)   // an address cannot be made to point elsewhere
-        return is_address(*a) || same(a->name, "localhost");
-    bool const own = a->brackets ? a->name == "::1" : same(a->name, "localhost") || a->name == "127.0.0.1";
+        return is_address(*a) || same_name(a->name, "localhost");
+    bool const own = a->brackets ? a->name == "::1" : same_name(a->name, "localhost") || a->name == "127.0.0.1";
     return own && a->port.value_or(80) == port;
 }
 
