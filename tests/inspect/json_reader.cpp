@@ -22,7 +22,7 @@ using tslab::to_json;
 
 namespace {
 
-json::object tree(snapshot const& s) { return json::parse(to_json(s)).as_object(); }
+json::object object_of(snapshot const& s) { return json::parse(to_json(s)).as_object(); }
 
 /// What from_json says about `text`; empty when it takes it.
 std::string refusal(std::string_view text)
@@ -37,7 +37,7 @@ std::string refusal(std::string_view text)
 /// The same for the text of a snapshot with every field in it, changed by `spoil`.
 std::string refusal_after(std::function<void(json::object&)> const& spoil)
 {
-    json::object o = tree(support::filled_snapshot());
+    json::object o = object_of(support::filled_snapshot());
     spoil(o);
     return refusal(json::serialize(o));
 }
@@ -47,7 +47,7 @@ std::string refusal_after(std::function<void(json::object&)> const& spoil)
 BOOST_AUTO_TEST_CASE(what_is_not_known_to_the_reader_is_passed_over)
 {
     snapshot const s = support::filled_snapshot();
-    json::object o = tree(s);
+    json::object o = object_of(s);
     o["later"] = {{"a", {1, 2, 3}}};
     o["classes"].at(0).as_object()["later"] = "x";
     o["epochs"].at(0).as_object()["later"] = nullptr;
@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(the_first_edition_of_the_schema_is_enough)
 BOOST_AUTO_TEST_CASE(a_writer_that_tells_no_pages_had_slabs_of_one_page)
 {
     snapshot const s = support::filled_snapshot();
-    json::object o = tree(s);
+    json::object o = object_of(s);
     o.erase("slab_pages");
     for (json::value& c : o["classes"].as_array())
         c.as_object().erase("pages_per_slab");
