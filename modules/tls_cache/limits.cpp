@@ -268,8 +268,8 @@ std::uint64_t thread_cache::owned_pages() const noexcept
 }
 
 /// Adds the owned slabs to the count of `home`: those that it retained, or took before the epoch was counted. `whatever`: even
-/// above a limit; else the empty ones go first where a limit would be exceeded or the soft limit reached, for whoever crosses
-/// that is to be told of it.
+/// above a limit. Otherwise, where the slabs would exceed a limit or reach the soft limit, the cache gives the empty ones back first:
+/// the handler of a soft limit is called for allocations, not for retained slabs.
 void thread_cache::begin_counted(epoch_slabs& home, bool whatever) noexcept
 {
     counted_ = true;
