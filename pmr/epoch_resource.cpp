@@ -240,12 +240,22 @@ epoch_resource::allocate_elsewhere(std::size_t code) noexcept
 /// Returns false for anything else.
 [[gnu::noinline]] bool epoch_resource::deallocate_remote(thread_record& me, unsigned bin, void* p) const noexcept
 {
-    heap_state& state = heap().state();
-    resolved const at = resolve(state, p);
-    if (!at.is_slot_in(bin, state.epoch_slabs_at(epoch().index)))
+    // What resolve does, where the bin is known. The descriptor is that of a slab of the bin, if there is one here: so is its tag. The
+    // epoch says that it is of this heap.
+    address_map::bin_entry const& e = map_->entry(bin);
+    auto const address = reinterpret_cast<std::uintptr_t>(p);
+    if (!e.covers(address))
         return false;
-    thread_cache const* const holder = cache_owning(*at.page);
-    return (holder == nullptr || !holder->admits_frees_of(&me)) && free_remote(state, *at.subslab, bin, at.slot, &me);
+    slab_meta& subslab = *e.subslab_of(address);
+    slab_meta const& page = has_subslabs(bin) ? *map_->find(p) : subslab;
+    slot_position const at = slot_at(address, e);
+    if (page.tag.load(std::memory_order_relaxed) != bin + 1U || !at.exact || at.slot >= bins[bin].slots)
+        return false;
+    heap_state& state = heap().state();
+    thread_cache const* const holder = cache_owning(page);
+    void const* const home = holder != nullptr ? holder->attached() : page.home.load(std::memory_order_relaxed);
+    return home == &state.epoch_slabs_at(epoch().index) && (holder == nullptr || !holder->admits_frees_of(&me)) &&
+           free_remote(state, subslab, bin, at.slot, &me);
 }
 
 /// On such a thread: frees into its own cache in the epoch, or as a remote free. Returns false for anything else; the
@@ -308,12 +318,20 @@ epoch_resource::allocate_elsewhere(std::size_t code) noexcept
     throw_refused();
 }
 
-// Modelled: tests/models/exclusive.pml, step deallocate_slow; tests/models/serial.pml, step deallocate_slow
+/// The rest of a free on a thread that did not make the resource, or whose cache was revoked.
+// Modelled: tests/models/exclusive.pml, step deallocate_unvisited; tests/models/serial.pml, step deallocate_unvisited
+[[gnu::noinline]] void epoch_resource::deallocate_unvisited(void* p, std::size_t bytes, std::size_t code)
+{
+    if (!is_at_home() && deallocate_elsewhere(code, p)) [[likely]]
+        return;
+    if (p != nullptr) [[likely]]
+        deallocate_rare(p, bytes, fast_alignment);   // up to that, the alignment makes no difference
+}
+
 [[gnu::noinline]] void epoch_resource::deallocate_slow(void* p, std::size_t bytes, std::size_t alignment)
 {
-    if (std::size_t const code = code_of(bytes);
-        code != no_code && alignment <= fast_alignment && !is_at_home() && deallocate_elsewhere(code, p)) [[likely]]
-        return;
+    if (std::size_t const code = code_of(bytes); code != no_code && alignment <= fast_alignment) [[likely]]
+        return deallocate_unvisited(p, bytes, code);
     if (p != nullptr) [[likely]]
         deallocate_rare(p, bytes, alignment);
 }

@@ -128,8 +128,6 @@ private:
         }
         return allocate_slow(bytes, alignment);
     }
-    // `VisitHere`: with the path of visitors inline, for a function of the library.
-    template <bool VisitHere = false>
     [[gnu::always_inline]] inline void deallocate_plain(void* p, std::size_t bytes, std::size_t alignment)
     {
         if (alignment > fast_alignment) [[unlikely]]
@@ -138,12 +136,8 @@ private:
         std::size_t const code = code_of(bytes);
         if (code == no_code) [[unlikely]]
             return deallocate_slow(p, bytes, fast_alignment);   // up to that, the alignment makes no difference
-        if (l.key() != this_thread.key) [[unlikely]] {
-            if constexpr (VisitHere)
-                return visit_deallocate(p, bytes, code);
-            else
-                return deallocate_visiting(p, bytes, code);
-        }
+        if (l.key() != this_thread.key) [[unlikely]]
+            return deallocate_visiting(p, bytes, code);
         if (!l.deallocate_at(code, *map_, p)) [[unlikely]]
             deallocate_slow(p, bytes, fast_alignment);
     }
@@ -165,7 +159,6 @@ private:
     [[noreturn, gnu::cold]] void throw_refused() const;
     [[nodiscard]] void* allocate_visiting(std::size_t bytes, std::size_t alignment);
     void deallocate_visiting(void* p, std::size_t bytes, std::size_t code);
-    void visit_deallocate(void* p, std::size_t bytes, std::size_t code);
     struct visit;
     [[nodiscard]] visit enter_visited() const noexcept;
     [[nodiscard]] void* end_visit(std::size_t bytes, std::size_t alignment);
@@ -173,6 +166,7 @@ private:
     void note_visit(thread_cache& l) noexcept;
     void* allocate_slow(std::size_t bytes, std::size_t alignment);
     void deallocate_slow(void* p, std::size_t bytes, std::size_t alignment);
+    void deallocate_unvisited(void* p, std::size_t bytes, std::size_t code);
     [[nodiscard]] void* allocate_rare(std::size_t bytes, std::size_t alignment);
     void deallocate_rare(void* p, std::size_t bytes, std::size_t alignment);
     /// Result of allocate_elsewhere: the object, null if there is none; whether the thread has a cache that was asked.

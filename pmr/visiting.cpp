@@ -97,11 +97,11 @@ namespace {
     return end_visit(bytes, alignment);
 }
 
-[[gnu::always_inline]] inline void epoch_resource::visit_deallocate(void* p, std::size_t bytes, std::size_t code)
+[[gnu::noinline]] void epoch_resource::deallocate_visiting(void* p, std::size_t bytes, std::size_t code)
 {
     auto const [l, me] = enter_visited();
     if (me == nullptr) [[unlikely]]
-        return deallocate_slow(p, bytes, fast_alignment);   // up to that, the alignment makes no difference
+        return deallocate_unvisited(p, bytes, code);
     if (l->has_key(epoch().era)) [[likely]]
         switch (l->deallocate_visiting(code, *map_, p)) {
         case cache_free::done: me->leave_by_kernel(); return;
@@ -115,8 +115,17 @@ namespace {
 /// The rest of an allocation that the visitor's cache did not serve: it is revoked, or has no free slot at hand.
 [[gnu::noinline]] void* epoch_resource::end_visit(std::size_t bytes, std::size_t alignment)
 {
-    heap().state().record()->leave_by_kernel();   // not null; a signal handler may have visited another heap meanwhile
-    return allocate_slow(bytes, alignment);
+    thread_record& me = *heap().state().record();   // not null; a signal handler may have visited another heap meanwhile
+    thread_cache* const l = me.caches[epoch().index].load(std::memory_order_relaxed);
+    if (l == nullptr || !l->has_key(epoch().era)) [[unlikely]] {
+        me.leave_by_kernel();
+        return allocate_slow(bytes, alignment);
+    }
+    void* const p = l->refill(static_cast<unsigned>(code_of(bytes) / bin_code_step), me);
+    me.leave_by_kernel();
+    if (p == nullptr) [[unlikely]]
+        throw_refused();
+    return p;
 }
 
 /// The rest of a free that the visitor's cache did not take: a free into another thread's slab, or of something else.
@@ -130,19 +139,11 @@ namespace {
         deallocate_slow(p, bytes, fast_alignment);
 }
 
-[[gnu::noinline]] void epoch_resource::deallocate_visiting(void* p, std::size_t bytes, std::size_t code)
-{
-    visit_deallocate(p, bytes, code);
-}
-
 void* epoch_resource::do_allocate(std::size_t bytes, std::size_t alignment) { return allocate(bytes, alignment); }
 
 void epoch_resource::do_deallocate(void* p, std::size_t bytes, std::size_t alignment)
 {
-    if constexpr (finds_overlaps || with_checks)
-        deallocate(p, bytes, alignment);
-    else
-        deallocate_plain<true>(p, bytes, alignment);
+    deallocate(p, bytes, alignment);
 }
 
 }

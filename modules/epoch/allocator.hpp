@@ -397,7 +397,7 @@ private:
     }
     [[nodiscard]] inline bool has_eras_left(epoch_record const& r) const noexcept { return last_era_of(r) < last_era; }
     template <class F>
-    epoch_id begin_epoch(epoch_record& r, std::uint64_t era, std::uint64_t now, F fill) noexcept;
+    epoch_id begin_epoch(epoch_record& r, std::uint64_t era, std::uint64_t now, std::uint64_t stamp, F fill) noexcept;
     struct looked_up;
     void look_up(std::string_view label, looked_up& to) noexcept;
     /// Whose slot an epoch is opened in: the one that the thread retained, for a resource with the label of the epoch before;

@@ -71,12 +71,13 @@ epoch_record* allocator::claim_slot(std::uint32_t from) noexcept
 }
 
 /// Turns a claimed slot ACTIVE, with the new era `era`; `fill` completes what the epoch begins with. The caller holds the lock,
-/// or the thread retained the slot (see open_epoch). `era`: greater than last_era_of(r).
+/// or the thread retained the slot (see open_epoch). `era`: greater than last_era_of(r). `now`, `stamp`: of now_ns_coarse and
+/// of tick_clock.
 // Modelled: tests/models/era.pml, step begin_epoch
 // Modelled: tests/models/large.pml, step begin_epoch
 template <class F>
 [[gnu::always_inline]] inline epoch_id allocator::begin_epoch(epoch_record& r, std::uint64_t era, std::uint64_t now,
-                                                              F fill) noexcept
+                                                              std::uint64_t stamp, F fill) noexcept
     __attribute__((no_thread_safety_analysis))
 {
     // No era while the fields change. release: a reader that sees a new field sees that the old era is over (see
@@ -89,7 +90,7 @@ template <class F>
     published.enters.reset();
     published.exits.reset();
     published.allocations.reset();
-    r.use = {.begun = tick_clock::stamp()};
+    r.use = {.begun = stamp};
     if (r.has_close_figures) [[unlikely]] {
         r.has_close_figures = false;
         r.stats.rss_before_close.store(0, std::memory_order_relaxed);
@@ -137,6 +138,7 @@ allocator::open_in(epoch_record& r, thread_record* me, std::string_view label, b
     __attribute__((no_thread_safety_analysis))
 {
     constexpr bool retained = How != opening::elsewhere;
+    std::uint64_t const stamp = tick_clock::stamp();
     std::uint32_t label_id = r.label_id.load(std::memory_order_relaxed);
     bool had_label = true;
     looked_up other;
@@ -147,7 +149,7 @@ allocator::open_in(epoch_record& r, thread_record* me, std::string_view label, b
     }
     std::uint32_t const place = enter ? state_.places().number_of(at, r.last_place) : source_places::unknown;
     thread_cache* const l = binding != nullptr && me != nullptr ? state_.take_cache(*me) : nullptr;
-    std::uint64_t const now = now_ns_coarse();
+    std::uint64_t const now = retained || me != nullptr ? me->read_clock_by(stamp) : now_ns_coarse();
     epoch_holder* holder = nullptr;
     epoch_id const epoch = [&]() __attribute__((always_inline, no_thread_safety_analysis)) {
         std::optional<lock_guard> guard;
@@ -157,7 +159,7 @@ allocator::open_in(epoch_record& r, thread_record* me, std::string_view label, b
         if constexpr (!retained)
             guard.emplace(r.lock, me != nullptr ? me->site(no_class, label_id) : lock_site{});
         std::uint64_t const era = (retained ? last : last_era_of(r)) + 1;
-        return begin_epoch(r, era, now, [&]() __attribute__((always_inline, no_thread_safety_analysis)) {
+        return begin_epoch(r, era, now, stamp, [&]() __attribute__((always_inline, no_thread_safety_analysis)) {
             if (!had_label) [[unlikely]]
                 r.set_label(other.words, label_id, other.for_costs);
             if (l != nullptr) [[likely]]
@@ -176,7 +178,6 @@ allocator::open_in(epoch_record& r, thread_record* me, std::string_view label, b
         if (enter)
             counts[heap_event::domain_enter].add();
         me->slot_hint = epoch.index;
-        me->clock_ns = now;
     } else {
         state_.count(nullptr, heap_event::epoch_open);
         if (enter)
@@ -273,7 +274,7 @@ epoch_id allocator::advance_locked() noexcept
     epoch_id now;
     {
         lock_guard const guard{next.lock, next.site(me, no_class)};
-        now = begin_epoch(next, last_era_of(next) + 1, now_ns_coarse(),
+        now = begin_epoch(next, last_era_of(next) + 1, now_ns_coarse(), tick_clock::stamp(),
                           [&]() __attribute__((requires_capability(next.lock))) {
                               next.set_label({}, label_registry::unlabeled, label_registry::unlabeled);
                           });

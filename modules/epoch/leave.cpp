@@ -114,6 +114,7 @@ void allocator::exit_domain(epoch_id e, epoch_holder* holder, bool last, bool cl
 // Modelled: tests/models/era.pml, step end_alone
 bool allocator::end_alone(epoch_id e, epoch_holder* holder, atomic<thread_cache*>& binding) noexcept
 {
+    std::uint64_t const now = tick_clock::stamp();
     thread_record* const known = state_.record();
     thread_cache& l = *binding.load(std::memory_order_relaxed);
     // A bound cache is attached to the epoch, unless its thread ends at this moment: then end_alone refuses. no_cache, where
@@ -129,7 +130,6 @@ bool allocator::end_alone(epoch_id e, epoch_holder* holder, atomic<thread_cache*
         (counting && me.counts[heap_event::epoch_close].value() % stepping_counter::period == 0) ||
         r.large_count.load(std::memory_order_relaxed) != 0 || !l.keep_used(me)) [[unlikely]]
         return false;
-    std::uint64_t const now = tick_clock::stamp();
     phase_cost cost;
     std::uint32_t cost_label = 0;
     std::uint32_t place = 0;
@@ -151,7 +151,8 @@ bool allocator::end_alone(epoch_id e, epoch_holder* holder, atomic<thread_cache*
     counts[heap_event::epoch_close].add();
     counts[heap_event::epoch_drained].add();
     state_.give_back_units_if_many(&me);
-    state_.decay_if_due(me, me.clock_ns);
+    if (me.clock_ns != me.stats.clock_ns.load(std::memory_order_relaxed)) [[unlikely]]   // it was read again since
+        state_.decay_if_due(me, me.clock_ns);
     return true;
 }
 

@@ -67,7 +67,7 @@ inline constexpr std::uint32_t bin_code_step = 32;
 
 struct alignas(32) bin_geometry {
     std::uint32_t size;          ///< bytes of a slot
-    std::uint32_t reciprocal;    ///< ceil(2^32 / size), see slot_at
+    std::uint32_t reciprocal;    ///< ceil(2^33 / size), see slot_at
     std::uint32_t offset_mask;   ///< bytes of a subslab, a power of two, minus one
     std::uint16_t pages;         ///< pages of a slab
     std::uint8_t slots;          ///< slots of a subslab, at most 64
@@ -75,6 +75,7 @@ struct alignas(32) bin_geometry {
     std::uint64_t full_mask;     ///< the word of an empty subslab: every slot free
     std::uint64_t absent_mask;   ///< the other bits
 
+    [[nodiscard]] constexpr std::uint32_t exact_below() const noexcept { return reciprocal / 2; }
     [[nodiscard]] constexpr std::uint32_t slab_slots() const noexcept { return std::uint32_t{slots} * subslabs; }
     [[nodiscard]] constexpr std::uint64_t slab_bytes() const noexcept { return std::uint64_t{pages} * page_bytes; }
 };
@@ -85,13 +86,22 @@ struct slot_position {
     bool exact;   ///< on a slot's first byte (the subslab's tail, too short for a slot, counts as one more slot)
 };
 
-/// Division by one multiplication, after Granlund and Montgomery, "Division by Invariant Integers using Multiplication"
-/// (1994). The quotient is exact at the beginning of a slot; elsewhere it only has to be detectably wrong.
-[[nodiscard]] constexpr slot_position slot_at(std::uintptr_t address, bin_geometry const& b) noexcept
+/// Quotient, and whether there is a remainder, by one multiplication: D. Lemire, O. Kaser and N. Kurz, "Faster Remainder by
+/// Direct Computation" (2019). `of`: what a bin has for that. For an offset of q * size + r, and reciprocal * size = 2^33 + e,
+/// the product is q * 2^33 + q * e + r * reciprocal: r is 0 if what is below 2^33 is less than the reciprocal, provided that
+/// q * e is (see divides_exactly). The lowest bit is left out of the comparison, which is one of 32 bits then.
+template <class Bin>
+[[nodiscard, gnu::always_inline]] constexpr slot_position slot_at(std::uintptr_t address, Bin const& of) noexcept
 {
-    std::uint64_t const offset = address & b.offset_mask;
-    std::uint64_t const slot = offset * b.reciprocal >> 32;
-    return {static_cast<unsigned>(slot), slot * b.size == offset};
+    std::uint64_t half = (address & of.offset_mask) * std::uint64_t{of.reciprocal} >> 1U;
+    if (!std::is_constant_evaluated())
+        asm("" : "+r"(half));   // else the compiler shifts twice, and runs out of registers
+    return {static_cast<unsigned>(half >> 32U), static_cast<std::uint32_t>(half) < of.exact_below()};
+}
+[[nodiscard]] constexpr bool divides_exactly(bin_geometry const& b) noexcept
+{
+    std::uint64_t const e = std::uint64_t{b.reciprocal} * b.size - (std::uint64_t{1} << 33U);
+    return (b.offset_mask / b.size + 1) * e < std::uint64_t{b.exact_below()} * 2;
 }
 
 inline constexpr std::array<bin_geometry, bin_count> bins = [] {
@@ -101,7 +111,7 @@ inline constexpr std::array<bin_geometry, bin_count> bins = [] {
         std::uint32_t const subslab = shape.pages * static_cast<std::uint32_t>(page_bytes) / shape.subslabs;
         std::uint32_t const slots = std::min<std::uint32_t>(max_slots, subslab / shape.size);
         table[b] = {.size = shape.size,
-                    .reciprocal = static_cast<std::uint32_t>(((std::uint64_t{1} << 32) + shape.size - 1) / shape.size),
+                    .reciprocal = static_cast<std::uint32_t>(((std::uint64_t{1} << 33) + shape.size - 1) / shape.size),
                     .offset_mask = subslab - 1,
                     .pages = static_cast<std::uint16_t>(shape.pages),
                     .slots = static_cast<std::uint8_t>(slots),
@@ -111,6 +121,7 @@ inline constexpr std::array<bin_geometry, bin_count> bins = [] {
     }
     return table;
 }();
+static_assert(std::ranges::all_of(bins, divides_exactly));
 
 [[nodiscard]] constexpr unsigned class_of_bin(unsigned bin) noexcept
 {

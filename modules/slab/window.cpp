@@ -57,7 +57,7 @@ void address_map::attach(std::uintptr_t base, std::size_t page_space, slab_meta*
         e.subslab_mask = (page_space - 1) & ~std::uintptr_t{b.offset_mask};
         e.offset_mask = b.offset_mask;
         e.reciprocal = b.reciprocal;
-        e.size = b.size;
+        e.exact = b.exact_below();
         e.shift = has_subslabs(bin) ? subslab_ratio : page_ratio;
         e.full_mask = b.full_mask;
         e.absent_mask = b.absent_mask;

@@ -94,9 +94,9 @@ public:
     struct alignas(64) bin_entry {
         std::uintptr_t first = 0;          ///< the descriptor of the first page, or of its first subslab
         std::uintptr_t subslab_mask = 0;   ///< the bits of an offset in the window that select its subslab
-        std::uint32_t offset_mask = 0;     ///< this and the next two, and the masks: as in bin_geometry
-        std::uint32_t reciprocal = 0;
-        std::uint32_t size = 0;
+        std::uint32_t reciprocal = 0;      ///< this, offset_mask and the masks: as in bin_geometry
+        std::uint32_t exact = 0;           ///< exact_below()
+        std::uint32_t offset_mask = 0;
         std::uint32_t shift =
             0;   ///< a page's descriptor and a page, like a subslab's and the smallest subslab, are in a
                  ///< fixed ratio
@@ -122,17 +122,7 @@ public:
         {
             return reinterpret_cast<slab_meta*>(first + ((p & subslab_mask) >> shift));
         }
-        /// The slot of its subslab that `p` would be, if it is the first byte of one (see begins_at).
-        [[nodiscard, gnu::always_inline]] inline std::uint32_t slot_of(std::uintptr_t p) const noexcept
-        {
-            std::uint32_t const offset = static_cast<std::uint32_t>(p) & offset_mask;
-            return static_cast<std::uint32_t>(std::uint64_t{offset} * reciprocal >> 32);
-        }
-        /// Whether `p` is the first byte of `slot`: subslabs lie at multiples of their size.
-        [[nodiscard, gnu::always_inline]] inline bool begins_at(std::uint32_t slot, std::uintptr_t p) const noexcept
-        {
-            return slot * size == (static_cast<std::uint32_t>(p) & offset_mask);
-        }
+        [[nodiscard, gnu::always_inline]] inline std::uint32_t exact_below() const noexcept { return exact; }
     };
     static_assert(sizeof(bin_entry) == 64);
 

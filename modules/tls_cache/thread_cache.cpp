@@ -151,6 +151,50 @@ inline bool is_interrupted(thread_record const& me) noexcept
 
 }
 
+namespace {
+
+/// A subslab of a slab that has a free slot in `local_free`; null if none has, or if other threads have freed into one.
+slab_meta* subslab_at_hand(slab_meta const& s, unsigned bin, bool& freed_by_others) noexcept
+{
+    slab_meta* found = nullptr;
+    for_each_subslab(s, bin, [&](slab_meta& each) {
+        freed_by_others = freed_by_others || each.remote_free.load(std::memory_order_relaxed) != 0;
+        if (found == nullptr && each.local_free.load(std::memory_order_relaxed) != 0)
+            found = &each;
+    });
+    return freed_by_others ? nullptr : found;
+}
+
+}
+
+/// The common case of refill for slabs of several subslabs: another subslab of the current slab, or of the slab on top of the
+/// partial stack, has a free slot, and other threads have freed into neither.
+[[gnu::noinline]] void* thread_cache::refill_subslabs(unsigned bin, thread_record& me) noexcept
+{
+    fast_bin& b = bins_[bin].bin;
+    slow_bin& of = slow_bins_[bin];
+    bool freed_by_others = false;
+    slab_meta* next = subslab_at_hand(slab_of(*b.current, bin), bin, freed_by_others);
+    bool const stays = next != nullptr;
+    if (next == nullptr && !freed_by_others && of.partial != nullptr)
+        next = subslab_at_hand(*of.partial, bin, freed_by_others);
+    if (next == nullptr)
+        return find_slot(bin, me);
+    fork_exclusion const section{&me};
+    class_counters& counts = me.classes[bin];
+    counts[class_event::slow_path].add();
+    counts[class_event::current_full].add();
+    me.note_slow_path(bin, counts);
+    if (!stays) {
+        counts[class_event::partial_to_full].add();
+        slab_meta const& s = of.pop_partial();
+        if (has_only_free(s, bin))
+            note_empty(bin, 0U - 1);
+    }
+    b.current = next;
+    return allocate_from(b);
+}
+
 [[gnu::noinline]] void* thread_cache::refill(unsigned bin, thread_record& me) noexcept
 {
     // A resource's cache announces no operation on its fast path; its lists are first changed here.
@@ -165,8 +209,9 @@ inline bool is_interrupted(thread_record const& me) noexcept
     slow_bin& of = slow_bins_[bin];
     slab_meta& last = *b.current;
     slab_meta* const s = of.partial;
-    if (s == nullptr || has_subslabs(bin) || bin >= class_count || &last == &no_slab ||
-        last.local_free.load(std::memory_order_relaxed) != 0 || last.remote_free.load(std::memory_order_relaxed) != 0 ||
+    if (has_subslabs(bin) && &last != &no_slab) [[unlikely]]
+        return refill_subslabs(bin, me);
+    if (s == nullptr || bin >= class_count || &last == &no_slab || last.local_free.load(std::memory_order_relaxed) != 0 || last.remote_free.load(std::memory_order_relaxed) != 0 ||
         s->remote_free.load(std::memory_order_relaxed) != 0) [[unlikely]]
         return find_slot(bin, me);
     fork_exclusion const section{&me};
@@ -292,36 +337,78 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
     home().leave_by_kernel();
 }
 
+namespace {
+
+/// Bins in which a slab with its first free slot may become the current one at once: of one subslab, freed by pointer.
+constexpr bin_set switching_bins = [] {
+    bin_set set = 0;
+    for (unsigned bin = 0; bin < class_count; ++bin)
+        if (!has_subslabs(bin))
+            set |= only_bin(bin);
+    return set;
+}();
+
+/// Whether no slot of a subslab is free, nor freed by another thread and not claimed yet.
+inline bool is_full(slab_meta const& subslab) noexcept
+{
+    return subslab.local_free.load(std::memory_order_relaxed) == 0 &&
+           subslab.remote_free.load(std::memory_order_relaxed) == 0;
+}
+
+}
+
+/// Counts the first free slot in a slab that becomes the current one.
+inline void thread_cache::note_switched(unsigned bin) noexcept
+{
+    class_counters& counts = record_->classes[bin];
+    counts[class_event::full_to_partial].add();
+    counts[class_event::partial_to_full].add();
+}
+
 /// Called after a free that gave a subslab its first free slot, or emptied it, if the cache does not allocate from it.
+// The common case: the first free slot of a slab with one subslab; that slab is not empty, since it has more slots.
+// If the current slab has no free slot, this one becomes current, without the stack and a refill: its slot is in the
+// processor's cache, and where objects are replaced at random each free finds another slab. Not otherwise: to leave a
+// slab with free slots costs more than it saves. What others freed in the current slab is claimed first. While the bin's
+// next allocation is to be timed or sampled, nothing becomes current before that. No list changes, so this is no
+// fork-exclusion section.
+// Modelled: tests/models/words.pml, step switch_to
 [[gnu::noinline]] void thread_cache::restock(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept
+{
+    unsigned const bin = index_of(of);
+    slab_meta const& last = *of.current;
+    if (!has_bin(switching_bins & ~sample_bins_, bin) || (after & (after - 1)) != 0 || !is_full(last) ||
+        &last == &no_slab || subslab.partial || is_interrupted(*record_))
+        return restock_off_current(subslab, bin, after);
+    of.current = &subslab;
+    note_switched(bin);
+}
+
+/// The same where the slab does not become the current one, or has several subslabs.
+[[gnu::noinline]] void thread_cache::restock_off_current(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept
 {
     // The slot is free already. Its slab stays off the stack, and is returned when it is empty or the cache is flushed.
     if (is_interrupted(*record_)) [[unlikely]]
         return report_reentry(*record_);
-    unsigned const bin = index_of(of);
     slow_bin& b = slow_bins_[bin];
     if (has_subslabs(bin) || &subslab == b.parked || after == bins[bin].full_mask) [[unlikely]]
         return restock_rare(subslab, bin, after);
-    // The common case: the first free slot of a slab with one subslab; that slab is not empty, since it has more slots.
-    // If the current slab has no free slot, this one becomes current, without the stack and a refill: its slot is in the
-    // processor's cache, and where objects are replaced at random each free finds another slab. Not otherwise: to leave a
-    // slab with free slots costs more than it saves. What others freed in the current slab is claimed first. No list
-    // changes, so this is no fork-exclusion section.
-    // Modelled: tests/models/words.pml, step switch_to
-    slab_meta const& last = *of.current;
-    bool const switches = last.local_free.load(std::memory_order_relaxed) == 0 &&
-                          last.remote_free.load(std::memory_order_relaxed) == 0 && &last != &no_slab &&
-                          !subslab.partial && bin < class_count && !has_bin(sample_bins_, bin);
-    if (switches) {
-        of.current = &subslab;
-    } else {
+    {
         fork_exclusion const section{record_};
         b.push_partial(subslab);
     }
-    class_counters& counts = record_->classes[class_of_bin(bin)];
-    counts[class_event::full_to_partial].add();
-    if (switches)
-        counts[class_event::partial_to_full].add();
+    record_->classes[class_of_bin(bin)][class_event::full_to_partial].add();
+}
+
+/// Whether a slab with several subslabs, of which `subslab` has its first free slot, may become the current one: as restock says.
+bool thread_cache::may_switch_to(slab_meta const& s, unsigned bin, std::uint64_t after) const noexcept
+{
+    slab_meta* const last = bins_[bin].bin.current;
+    if (!has_subslabs(bin) || (after & (after - 1)) != 0 || s.partial || last == &no_slab || has_bin(sample_bins_, bin))
+        return false;
+    bool full = true;
+    for_each_subslab(slab_of(*last, bin), bin, [&full](slab_meta const& each) { full = full && is_full(each); });
+    return full;
 }
 
 [[gnu::noinline]] void thread_cache::restock_rare(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept
@@ -331,6 +418,10 @@ inline void* thread_cache::find_slot(unsigned bin, thread_record& me) noexcept
     slab_meta& s = slab_of(subslab, bin);
     if (is_parked(s, bin) || (current != &no_slab && &s == &slab_of(*current, bin)))
         return;   // the cache allocates from it, or is about to
+    if (may_switch_to(s, bin, after)) {
+        bins_[bin].bin.current = &subslab;
+        return note_switched(bin);
+    }
     fork_exclusion const section{record_};
     if (!s.partial) {
         b.push_partial(s);

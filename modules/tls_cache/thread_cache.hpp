@@ -193,9 +193,13 @@ private:
     void choose_profiled(unsigned bin, std::uint32_t ahead) noexcept;
     [[nodiscard]] void* allocate_profiled(unsigned bin, thread_record& me) noexcept;
     [[nodiscard]] void* find_slot(unsigned bin, thread_record& me) noexcept;
+    [[nodiscard]] void* refill_subslabs(unsigned bin, thread_record& me) noexcept;
     void restock(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept;
     void restock_and_leave(slab_meta& subslab, fast_bin& of, std::uint64_t after) noexcept;
+    void restock_off_current(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept;
     void restock_rare(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept;
+    [[nodiscard]] bool may_switch_to(slab_meta const& s, unsigned bin, std::uint64_t after) const noexcept;
+    void note_switched(unsigned bin) noexcept;
     [[nodiscard]] slab_meta* open_subslab(slab_meta& s, unsigned bin, class_counters& counts) noexcept;
     [[nodiscard]] slab_meta* next_subslab(unsigned bin, thread_record& me, class_counters& counts) noexcept;
     // Of a cache in an epoch that is counted: see limits.cpp.
@@ -341,11 +345,11 @@ private:
         if (!e.covers(address)) [[unlikely]]
             return cache_free::not_mine;
         slab_meta& s = in_register(*e.subslab_of(address));
-        std::uint32_t const slot = e.slot_of(address);
+        slot_position const at = slot_at(address, e);   // subslabs lie at multiples of their size
         // An `owner` equal to this bin's address implies that the subslab is of this bin, and of this heap.
-        if (!has_value(s.owner, owner_ref::of_bin(&b)) || !e.begins_at(slot, address)) [[unlikely]]
+        if (!has_value(s.owner, owner_ref::of_bin(&b)) || !at.exact) [[unlikely]]
             return cache_free::not_mine;
-        return put_back(b, s, e, slot, restocked);
+        return put_back(b, s, e, at.slot, restocked);
     }
 
     /// `masks`: the bin's masks, from wherever the caller has them.

@@ -240,11 +240,20 @@ struct alignas(64) thread_record {
     // Modelled: tests/models/era.pml, step retain_slot
     [[nodiscard]] inline bool retain_slot(epoch_slabs& slot) noexcept
     {
-        if (retained_slot.load(std::memory_order_relaxed) != nullptr)
-            return false;
-        retained_slot.store(&slot, std::memory_order_release);   // release: as slot_set::release
-        return true;
+        epoch_slabs* none = nullptr;   // other threads change the word only where it is not null; release: as slot_set::release
+        return compare_exchange_alone(retained_slot, none, &slot);
     }
+
+    /// now_ns_coarse, as the thread read it at most some hundred microseconds ago: not again before the tick_clock has passed
+    /// `clock_period` ticks. `now`: a stamp of that clock. Only for the record's thread.
+    [[nodiscard, gnu::always_inline]] inline std::uint64_t read_clock_by(std::uint64_t now) noexcept
+    {
+        if (now - clock_stamp < clock_period) [[likely]]   // a counter that went back is far away
+            return clock_ns;
+        clock_stamp = now;
+        return clock_ns = now_ns_coarse();
+    }
+    static constexpr std::uint64_t clock_period = std::uint64_t{1} << 18U;   // 0.1 ms of a counter of 2.6 GHz
 
     /// Keeps a detached cache of the record for the next use. Only for the record's thread, which may free into the cache.
     inline void keep_cache(thread_cache& l) noexcept;
@@ -312,6 +321,7 @@ struct alignas(64) thread_record {
     std::uint64_t slabs_taken = 0;          ///< slabs taken for allocations
     std::uint64_t slabs_taken_before = 0;   ///< slabs_taken at the last call of note_work
     std::uint64_t clock_ns = 0;             ///< now_ns_coarse at its last call
+    std::uint64_t clock_stamp = 0;          ///< tick_clock when read_clock_by called it last
     atomic<std::uint64_t> decayed_ns{0};    ///< now_ns_coarse when this thread last decayed
 
     class_rows classes;

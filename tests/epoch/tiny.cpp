@@ -232,7 +232,8 @@ BOOST_AUTO_TEST_CASE(a_closed_epoch_keeps_a_slab_for_one_object_in_any_subslab)
                 auto const e = heap.current_epoch();
                 auto const all = take(heap, 2 * s.slab, s.size);
                 std::size_t const keep = subslab * s.slots + 3;
-                for (std::size_t i = 0; i < all.size(); ++i)
+                // From the end, so that the second slab stays the current one, and the close recycles it.
+                for (std::size_t i = all.size(); i-- > 0;)
                     if (i != keep)
                         heap.free(all[i]);
                 auto const r = heap.close(e);

@@ -294,7 +294,7 @@ inline allocate_by_resource()
 bool f_done = false;
 
 // Into the cache, open or not: T's own resource may use it as long as it is bound.
-// Step deallocate_slow.  Code: pmr/epoch_resource.cpp epoch_resource::deallocate_slow
+// Step deallocate_unvisited.  Code: pmr/epoch_resource.cpp epoch_resource::deallocate_unvisited
 inline free_by_resource()
 {
     if

@@ -255,7 +255,7 @@ inline allocate_by_resource(me)
 #define SPARE (live > (f_done -> 0 : 1))
 
 // Into the cache, open or not, once it is taken over.
-// Step deallocate_slow.  Code: pmr/epoch_resource.cpp epoch_resource::deallocate_slow
+// Step deallocate_unvisited.  Code: pmr/epoch_resource.cpp epoch_resource::deallocate_unvisited
 inline free_by_resource(me)
 {
     begin_use();

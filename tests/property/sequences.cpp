@@ -110,7 +110,7 @@ figures check(char const* what, error wrong, bool& held)
 BOOST_AUTO_TEST_CASE(a_heap_agrees_with_its_model)
 {
     // More than RapidCheck's hundred, unless the environment says how many.
-    ::setenv("RC_PARAMS", support::sanitized ? "max_success=100" : "max_success=1000", 0);
+    ::setenv("RC_PARAMS", support::sanitized ? "max_success=100" : "max_success=300", 0);
     bool held = false;
     figures const f = check("a heap agrees with its model", error::none, held);
     std::printf("%llu sequences, %llu commands, %llu operations\n", static_cast<unsigned long long>(f.sequences),
