@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The tslab authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# tslab_unite(<target>): the files of each folder of a target become one unit, or a few. Most of the time that a file of 200 lines takes
+# tslab_unite(<target> [BELOW <folder>]): the files of each folder of a target become one unit, or a few; those of all folders within one
+# folder of BELOW become one together. Most of the time that a file of 200 lines takes
 # to compile goes into what it includes and imports, and into templates that its neighbours instantiate as well. CMake's UNITY_BUILD
 # leaves out what imports modules. To be called where the target is made, after its last source and after the properties of its files:
 # a file that has options of its own, or is generated, stays alone.
@@ -11,6 +12,7 @@ set(tslab_units ${CMAKE_CURRENT_LIST_DIR}/../script/support/units.py)
 set(tslab_files_in_unit 20)   # more would keep one processor busy when the others have nothing left
 
 function(tslab_unite target)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "BELOW" "")
     get_target_property(sources ${target} SOURCES)
     set(alone "")
     set(folders "")
@@ -20,7 +22,16 @@ function(tslab_unite target)
         get_source_file_property(options ${file} COMPILE_OPTIONS)
         if(source MATCHES "\\.cpp$" AND NOT generated AND NOT options)
             cmake_path(GET file PARENT_PATH folder)
+            if(arg_BELOW)
+                cmake_path(IS_PREFIX arg_BELOW "${folder}" is_below)
+                if(is_below)
+                    cmake_path(RELATIVE_PATH folder BASE_DIRECTORY ${arg_BELOW} OUTPUT_VARIABLE below)
+                    string(REGEX REPLACE "/.*" "" below "${below}")
+                    set(folder ${arg_BELOW}/${below})
+                endif()
+            endif()
             string(MAKE_C_IDENTIFIER "${folder}" id)
+            cmake_path(GET folder FILENAME name_${id})
             list(APPEND folders ${id})
             list(APPEND files_${id} ${file})
         else()
@@ -37,9 +48,7 @@ function(tslab_unite target)
             list(APPEND alone ${files_${folder}})
             continue()
         endif()
-        list(GET files_${folder} 0 first)
-        cmake_path(GET first PARENT_PATH path)
-        cmake_path(GET path FILENAME name)
+        set(name ${name_${folder}})
         foreach(part RANGE 1 ${parts})
             math(EXPR begin "(${part} - 1) * ${size}")
             list(SUBLIST files_${folder} ${begin} ${size} files)

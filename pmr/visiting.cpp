@@ -115,7 +115,8 @@ namespace {
 /// The rest of an allocation that the visitor's cache did not serve: it is revoked, or has no free slot at hand.
 [[gnu::noinline]] void* epoch_resource::end_visit(std::size_t bytes, std::size_t alignment)
 {
-    thread_record& me = *heap().state().record();   // not null; a signal handler may have visited another heap meanwhile
+    thread_record& me =
+        *heap().state().record();   // not null; a signal handler may have visited another heap meanwhile
     thread_cache* const l = me.caches[epoch().index].load(std::memory_order_relaxed);
     if (l == nullptr || !l->has_key(epoch().era)) [[unlikely]] {
         me.leave_by_kernel();

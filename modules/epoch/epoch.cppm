@@ -30,8 +30,8 @@ import tslab.tls_cache;
 // clang-format off
 #include "label.hpp"
 #include "ring.hpp"
-#include "resolve.hpp"
+#include "memory/resolve.hpp"
 #include "options.hpp"
-#include "allocator.hpp"
+#include "memory/allocator.hpp"
 #include "domain.hpp"
 // clang-format on

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Setting limits, and the exception of an allocation that one refused. What is counted: tls_cache/limits.cpp.
+// Setting limits, and the exception of an allocation that one refused. What is counted: tls_cache/epoch_slabs/limits.cpp.
 module;
 #include <algorithm>
 #include <array>

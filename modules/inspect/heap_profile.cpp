@@ -29,7 +29,7 @@ import tslab.stats;
 import tslab.slab;
 import tslab.tls_cache;
 
-#include "read_profile.hpp"
+#include "observer/read_profile.hpp"
 
 namespace tslab {
 

@@ -24,11 +24,11 @@ export import tslab.stats;
 // In the order of their dependencies.
 // clang-format off
 #include "fields.hpp"
-#include "json_writer.hpp"
-#include "json.hpp"
+#include "json/json_writer.hpp"
+#include "json/json.hpp"
 #include "text.hpp"
 #include "leaks.hpp"
-#include "doctor.hpp"
+#include "doctor/doctor.hpp"
 #include "heap_profile.hpp"
-#include "observer.hpp"
+#include "observer/observer.hpp"
 // clang-format on

@@ -230,7 +230,7 @@ template <class F> [[nodiscard]] inline fill fill_of(slab_meta const& s, unsigne
 }
 
 /// The fill by `remote_free`: in a slab without an owner, all free slots. seq_cst: see claim_for_reclaim
-/// (tls_cache/orphans.hpp).
+/// (tls_cache/epoch_slabs/orphans.hpp).
 // Modelled: tests/models/subslabs.pml, step remote_fill
 [[nodiscard]] inline fill remote_fill(slab_meta const& s, unsigned bin) noexcept
 {

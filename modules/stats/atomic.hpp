@@ -207,7 +207,8 @@ template <class T> [[nodiscard, gnu::always_inline]] inline bool is_now(atomic<T
 /// As compare_exchange_strong of a word that no other thread changes while it has the value `expected`: atomic towards the
 /// thread's own signal handlers only, without the processor's lock, which takes as long as a hundred instructions.
 template <class T>
-[[nodiscard, gnu::always_inline]] inline bool compare_exchange_alone(atomic<T*>& word, T*& expected, T* desired) noexcept
+[[nodiscard, gnu::always_inline]] inline bool compare_exchange_alone(atomic<T*>& word, T*& expected,
+                                                                     T* desired) noexcept
 {
 #if defined(__x86_64__) && !defined(TSLAB_NO_INLINE_ASSEMBLY) && !defined(TSLAB_SCHEDULED)
     static_assert(sizeof(word) == 8);

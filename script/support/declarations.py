@@ -231,7 +231,7 @@ def public_names(root):
 
 
 def module_files(root):
-    return sorted([*root.glob("modules/*/*.hpp"), *root.glob("pmr/*.hpp")])
+    return sorted([*root.glob("modules/**/*.hpp"), *root.glob("pmr/*.hpp")])
 
 
 def header_files(root):

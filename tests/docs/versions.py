@@ -35,7 +35,7 @@ def main():
          ("c/include/tslab/cpp/base.hpp", r"namespace v(\d+)"), ("cmake/packages.cmake", r"PACKAGE_NAME libtslab(\d+)"),
          (page, r"^\| ABI of `libtslab.so` \| (\d+) \|"), (page, r"`libtslab\.so\.(\d+)`"), (page, r"`TSLAB_(\d+)`"), (page, r"`libtslab(\d+)`"),
          (page, r"`tslab::v(\d+)`"), ("examples/python/heap_statistics.py", r"^ABI, VERSION = (\d+)"), ("docs/c.md", r"`libtslab\.so\.(\d+)`"))
-    same("format of the segment", ("modules/slab/segment.hpp", r"format_number = (\d+);"), (page, r"^\| format of a published segment \| (\d+) \|"),
+    same("format of the segment", ("modules/slab/segment/segment.hpp", r"format_number = (\d+);"), (page, r"^\| format of a published segment \| (\d+) \|"),
          ("docs/observing.md", r"whose `format` is (\d+)"))
     same("schema", ("modules/stats/snapshot.hpp", r"schema_version = (\d+);"), ("c/include/tslab/cpp/snapshot.hpp", r"schema_version = (\d+);"),
          (page, r"^\| schema of the JSON \| (\d+) \|"), ("docs/schema/stats-v1.schema.json", r'"schema_version": \{"const": (\d+)\}'))

@@ -49,7 +49,7 @@ bool visible[3];   // what other threads see of that
 byte reports = 0;
 byte done = 0;
 
-// Step enter.  Code: modules/tls_cache/thread_record.hpp thread_record::enter
+// Step enter.  Code: modules/tls_cache/thread/thread_record.hpp thread_record::enter
 inline enter() { inside[me] = true }
 inline flush(i) { visible[i] = inside[i] }
 inline leave() { d_step { inside[me] = false; visible[me] = false } }
@@ -57,7 +57,7 @@ inline leave() { d_step { inside[me] = false; visible[me] = false } }
 // A thread in an operation of A touches nothing of B's.
 inline touch() { assert(home != of_b && owner != of_b && b_lives) }   // not_ours
 
-// Step free_plain.  Code: modules/epoch/allocator.hpp allocator::free_plain
+// Step free_plain.  Code: modules/epoch/memory/allocator.hpp allocator::free_plain
 proctype T(byte me; byte slot)
 {
     bool ours = false;
@@ -74,7 +74,7 @@ proctype T(byte me; byte slot)
 #endif
     if
     :: ours && (remote_word & slot) == 0 && orphaned ->
-        // Step free_remote.  Code: modules/tls_cache/remote_free.cpp free_remote
+        // Step free_remote.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp free_remote
         d_step {
             touch();
             before = remote_word;
@@ -84,7 +84,7 @@ proctype T(byte me; byte slot)
         // The first free into the subslab, or the last: the owner is read.
         if
         :: d_step { remote_word == 3 && is_slab && orphaned -> touch(); orphaned = false; claimed = true };
-            // Step discard.  Code: modules/slab/slab_cache.cpp slab_cache::discard
+            // Step discard.  Code: modules/slab/pages/slab_cache.cpp slab_cache::discard
             is_slab = false;
             d_step { remote_word = 0; home = no_heap };
             page_free = true
@@ -103,9 +103,9 @@ proctype P()
     do
     :: tries < 2 && page_free ->
         tries++;
-        // Step withdraw.  Code: modules/slab/page_heap.cpp page_heap::withdraw
+        // Step withdraw.  Code: modules/slab/pages/page_heap.cpp page_heap::withdraw
         page_free = false;
-        // Step give_back_units.  Code: modules/tls_cache/heap_state.cpp heap_state::give_back_units
+        // Step give_back_units.  Code: modules/tls_cache/heap/heap_state.cpp heap_state::give_back_units
 #ifndef MUTANT_NO_BARRIER
         d_step { flush(0); flush(1); flush(2) };
 #endif
@@ -123,11 +123,11 @@ proctype P()
             page_free = true
 #endif
         :: else ->
-            // Step release.  Code: modules/slab/page_heap.cpp page_heap::release
+            // Step release.  Code: modules/slab/pages/page_heap.cpp page_heap::release
 #ifndef MUTANT_DESCRIPTOR_NOT_CLEARED
             d_step { is_slab = false; home = no_heap; orphaned = false; remote_word = 0 };
 #endif
-            // Step give_units.  Code: modules/slab/window.cpp address_window::give
+            // Step give_units.  Code: modules/slab/pages/window.cpp address_window::give
             owner = no_heap;
             if
             :: mapped = false
@@ -151,13 +151,13 @@ proctype B()
     bool ours = false;
     if
     :: in_store ->
-        // Step take_units.  Code: modules/slab/window.cpp address_window::take
+        // Step take_units.  Code: modules/slab/pages/window.cpp address_window::take
         d_step { in_store = false; with_b = true };
         mapped = true;
 #ifndef MUTANT_OWNER_WRITTEN_LATE
         owner = of_b;
 #endif
-        // Step cut.  Code: modules/slab/slab_cache.cpp slab_cache::cut
+        // Step cut.  Code: modules/slab/pages/slab_cache.cpp slab_cache::cut
         assert(remote_word == 0);                               // leaks_into_next
         assert(mapped);
         d_step { home = of_b; orphaned = true; remote_word = 2; is_slab = true };

@@ -127,7 +127,7 @@ end:
     od
 }
 
-// Step light_barrier.  Code: modules/tls_cache/this_thread.hpp light_barrier
+// Step light_barrier.  Code: modules/tls_cache/thread/this_thread.hpp light_barrier
 inline light_barrier()
 {
 #ifdef WITHOUT_MEMBARRIER
@@ -137,7 +137,7 @@ inline light_barrier()
 #endif
 }
 
-// Step heavy_barrier.  Code: modules/tls_cache/thread_registry.cpp heavy_barrier
+// Step heavy_barrier.  Code: modules/tls_cache/thread/thread_registry.cpp heavy_barrier
 inline heavy_barrier()
 {
 #if !defined(WITHOUT_MEMBARRIER) && !defined(MUTANT_NO_HEAVY_BARRIER)
@@ -151,7 +151,7 @@ inline t_locks(l) { atomic { !lock[l]; lock[l] = true; empty_buffer(); i = 0 } }
 inline t_unlocks(l) { d_step { empty_buffer(); i = 0; lock[l] = false } }
 
 // Under the lock, by the first thread that gets it.
-// Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
+// Step flush_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::flush_cache
 inline flush_cache(l)
 {
     d_step {
@@ -167,7 +167,7 @@ inline flush_cache(l)
     }
 }
 
-// Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
+// Step flush_revoked_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp heap_state::flush_revoked_cache
 inline flush_revoked_cache(l, only_revoked)
 {
     if
@@ -186,14 +186,14 @@ inline flush_revoked_cache(l, only_revoked)
     fi
 }
 
-// Step enter.  Code: modules/tls_cache/thread_record.hpp enter
+// Step enter.  Code: modules/tls_cache/thread/thread_record.hpp enter
 inline enter()
 {
     store(ACTIVITY, INSIDE);
     light_barrier()
 }
 
-// Step leave.  Code: modules/tls_cache/thread_record.hpp leave
+// Step leave.  Code: modules/tls_cache/thread/thread_record.hpp leave
 inline leave()
 {
 #ifndef MUTANT_LEAVE_TOO_EARLY
@@ -209,7 +209,7 @@ inline leave()
 #endif
 }
 
-// Step flush_requested_caches.  Code: modules/tls_cache/reclaim.cpp thread_record::flush_requested_caches
+// Step flush_requested_caches.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp thread_record::flush_requested_caches
 inline flush_requested_caches()
 {
 #ifdef MUTANT_REQUEST_CLEARED_BY_STORE
@@ -237,7 +237,7 @@ inline flush_requested_caches()
 }
 
 // T's operation on a cache that it may use: a plain load and a plain store of the cache's words.
-// Step plain_words.  Code: modules/tls_cache/thread_cache.hpp allocate_from; modules/tls_cache/thread_cache.hpp put_back
+// Step plain_words.  Code: modules/tls_cache/cache/thread_cache.hpp allocate_from; modules/tls_cache/cache/thread_cache.hpp put_back
 inline plain_words(l, by)
 {
     load(LOCAL + l, word);
@@ -252,7 +252,7 @@ inline plain_words(l, by)
 }
 
 // An allocation from, or a free into, T's own thread cache in an epoch.
-// Step cache_for.  Code: modules/tls_cache/heap_state.hpp cache_for; modules/tls_cache/heap_state.hpp heap_state::attach_cache; pmr/visiting.cpp epoch_resource::enter_visited
+// Step cache_for.  Code: modules/tls_cache/heap/heap_state.hpp cache_for; modules/tls_cache/heap/heap_state.hpp heap_state::attach_cache; pmr/visiting.cpp epoch_resource::enter_visited
 inline own_cache_operation(l)
 {
 #ifdef MUTANT_LOOK_BEFORE_ANNOUNCING
@@ -285,7 +285,7 @@ inline own_cache_operation(l)
 }
 
 // heap.free of an object of the resource, on the thread that made the resource and owns its cache.
-// Step free_slot.  Code: modules/tls_cache/heap_state.hpp free_slot
+// Step free_slot.  Code: modules/tls_cache/heap/heap_state.hpp free_slot
 inline resource_object_freed()
 {
     enter();
@@ -331,7 +331,7 @@ proctype T()
         n = 0
     :: true -> break  // idle from now on
     :: true ->        // it ends
-        // Step thread_ends.  Code: modules/tls_cache/thread_record.cpp heap_state::thread_ends
+        // Step thread_ends.  Code: modules/tls_cache/thread/thread_record.cpp heap_state::thread_ends
         store(ACTIVITY, CHANGING_LISTS);
         light_barrier();
         n = 0;
@@ -350,7 +350,7 @@ over:
     skip
 }
 
-// Step revoke_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::revoke_caches
+// Step revoke_caches.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::revoke_caches
 inline revoke(l)
 {
     open[l] = false;
@@ -361,7 +361,7 @@ inline revoke(l)
 #endif
 }
 
-// Step reclaim_idle_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_idle_caches
+// Step reclaim_idle_caches.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_idle_caches
 inline reclaim_idle_caches(l)
 {
     busy = false;
@@ -381,7 +381,7 @@ inline reclaim_idle_caches(l)
 }
 
 // The lock is held at entry and at return.
-// Step reclaim_locked.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_locked
+// Step reclaim_locked.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_locked
 inline reclaim_locked(l)
 {
     if
@@ -408,7 +408,7 @@ inline reclaim_locked(l)
     skip
 }
 
-// Step reclaim_epoch.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_epoch
+// Step reclaim_epoch.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_epoch
 proctype closer(byte l)
 {
     bool busy = false;

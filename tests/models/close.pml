@@ -83,7 +83,7 @@ byte done = 0;
 
 inline acquire(s) { atomic { !lock[s]; lock[s] = true } }
 
-// Step recycle.  Code: modules/tls_cache/slab_supply.cpp heap_state::recycle; modules/tls_cache/slab_supply.cpp mark_empty
+// Step recycle.  Code: modules/tls_cache/cache/slab_supply.cpp heap_state::recycle; modules/tls_cache/cache/slab_supply.cpp mark_empty
 inline recycle()
 {
     d_step {
@@ -105,7 +105,7 @@ inline remove_from(s, which)
     list[s] = unused
 }
 
-// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::try_drain
 inline try_drain(s)
 {
     d_step {
@@ -122,7 +122,7 @@ inline try_drain(s)
     }
 }
 
-// Step slot_drained.  Code: modules/tls_cache/epoch_slabs.cpp heap_state::slot_drained
+// Step slot_drained.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp heap_state::slot_drained
 inline slot_drained(s)
 {
     d_step {
@@ -148,7 +148,7 @@ inline claim_slab(result)
     result = mine | freed
 }
 
-// Step claim_for_reclaim.  Code: modules/tls_cache/orphans.hpp claim_for_reclaim
+// Step claim_for_reclaim.  Code: modules/tls_cache/epoch_slabs/orphans.hpp claim_for_reclaim
 inline claim_for_reclaim(result)
 {
     do
@@ -191,7 +191,7 @@ inline claim_for_reclaim(result)
     skip
 }
 
-// Step relist.  Code: modules/tls_cache/remote_free.cpp relist
+// Step relist.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp relist
 inline relist()
 {
     at = home;
@@ -219,7 +219,7 @@ inline relist()
     fi
 }
 
-// Step orphan_changed.  Code: modules/tls_cache/remote_free.cpp orphan_changed
+// Step orphan_changed.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp orphan_changed
 inline orphan_changed()
 {
     if
@@ -251,7 +251,7 @@ inline orphan_changed()
     fi
 }
 
-// Step free_remote.  Code: modules/tls_cache/remote_free.cpp free_remote
+// Step free_remote.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp free_remote
 inline free_remote(slot)
 {
     assert((remote_word & slot) == 0);   // falsely_reported
@@ -275,7 +275,7 @@ inline free_remote(slot)
     own = 0; before = 0; at = 0; reclaim_claim = 0; freed = 0
 }
 
-// Step orphan_slab.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::orphan_slab
+// Step orphan_slab.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::orphan_slab
 inline orphan_slab(s)
 {
     claim_slab(got);
@@ -316,7 +316,7 @@ inline orphan_slab(s)
     reclaim_claim = 0; got = 0; mine = 0; freed = 0
 }
 
-// Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
+// Step flush_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::flush_cache
 inline flush_cache(l, s)
 {
     d_step { assert(attached[l] && lock[s]); assert(!using[l]); open[l] = false };  // taken_while_in_use
@@ -327,7 +327,7 @@ inline flush_cache(l, s)
     d_step { caches[s]--; attached[l] = false }
 }
 
-// Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
+// Step flush_revoked_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp heap_state::flush_revoked_cache
 inline flush_revoked_cache(l, s, only_revoked)
 {
     if
@@ -349,7 +349,7 @@ inline flush_revoked_cache(l, s, only_revoked)
 }
 
 // The announcement precedes the load of the key.
-// Step enter.  Code: modules/tls_cache/thread_record.hpp enter; modules/tls_cache/heap_state.hpp cache_for
+// Step enter.  Code: modules/tls_cache/thread/thread_record.hpp enter; modules/tls_cache/heap/heap_state.hpp cache_for
 inline enter_and_look(l)
 {
 #ifndef MUTANT_NO_ANNOUNCEMENT
@@ -362,7 +362,7 @@ inline enter_and_look(l)
 #endif
 }
 
-// Step leave.  Code: modules/tls_cache/thread_record.hpp leave; modules/tls_cache/thread_record.hpp thread_record::flush_requested_caches
+// Step leave.  Code: modules/tls_cache/thread/thread_record.hpp leave; modules/tls_cache/thread/thread_record.hpp thread_record::flush_requested_caches
 inline leave(l, s)
 {
     d_step { using[l] = false; activity[l] = false };
@@ -377,7 +377,7 @@ inline leave(l, s)
     fi
 }
 
-// Step allocate_from.  Code: modules/tls_cache/thread_cache.hpp allocate_from
+// Step allocate_from.  Code: modules/tls_cache/cache/thread_cache.hpp allocate_from
 inline allocate_from(l, slot)
 {
     mine = local_free_word;
@@ -395,7 +395,7 @@ inline allocate_from(l, slot)
     mine = 0
 }
 
-// Step acquire_partial.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::acquire_partial; modules/tls_cache/epoch_slabs.cpp epoch_slabs::repair_partial
+// Step acquire_partial.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::acquire_partial; modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::repair_partial
 inline acquire_partial(l, s)
 {
     acquire(s);
@@ -435,7 +435,7 @@ inline acquire_partial(l, s)
 }
 
 // A free of an object of T's or X's own: into its cache if that still owns the slab, else a remote free.
-// Step free_slot.  Code: modules/tls_cache/heap_state.hpp free_slot; modules/tls_cache/thread_cache.hpp put_back
+// Step free_slot.  Code: modules/tls_cache/heap/heap_state.hpp free_slot; modules/tls_cache/cache/thread_cache.hpp put_back
 inline free_own(l, s, slot)
 {
     enter_and_look(l);
@@ -455,7 +455,7 @@ inline free_own(l, s, slot)
     bool on_list = false; bool is_home = false
 
 #ifdef T_OWNS_SLAB
-// Step allocate_slot.  Code: modules/epoch/allocator.hpp allocate_slot
+// Step allocate_slot.  Code: modules/epoch/memory/allocator.hpp allocate_slot
 proctype T()
 {
     VARIABLES;
@@ -480,7 +480,7 @@ proctype freer(byte bit_to_free)
     done++
 }
 
-// Step sweep.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::sweep
+// Step sweep.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::sweep
 inline sweep(s)
 {
     if
@@ -497,7 +497,7 @@ inline sweep(s)
     fi
 }
 
-// Step revoke_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::revoke_caches
+// Step revoke_caches.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::revoke_caches
 inline revoke(l)
 {
     if
@@ -518,7 +518,7 @@ inline take_if_idle(l, s)
     fi
 }
 
-// Step reclaim_idle_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_idle_caches
+// Step reclaim_idle_caches.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_idle_caches
 inline reclaim_idle_caches()
 {
     busy = false;
@@ -526,7 +526,7 @@ inline reclaim_idle_caches()
     take_if_idle(CACHE_X, 0)
 }
 
-// Step reclaim_locked.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_locked; modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_epoch
+// Step reclaim_locked.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_locked; modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_epoch
 proctype C()
 {
     VARIABLES;
@@ -557,7 +557,7 @@ proctype C()
 }
 
 #ifdef ACQUIRE
-// Step next_subslab.  Code: modules/tls_cache/thread_cache.cpp thread_cache::next_subslab
+// Step next_subslab.  Code: modules/tls_cache/cache/thread_cache.cpp thread_cache::next_subslab
 proctype X()
 {
     VARIABLES;
@@ -581,7 +581,7 @@ proctype X()
 #endif
 
 #ifdef REUSE
-// Step take_slab.  Code: modules/tls_cache/slab_supply.cpp heap_state::take_slab; modules/tls_cache/thread_cache.cpp thread_cache::take_ownership
+// Step take_slab.  Code: modules/tls_cache/cache/slab_supply.cpp heap_state::take_slab; modules/tls_cache/cache/thread_cache.cpp thread_cache::take_ownership
 proctype X()
 {
     VARIABLES;

@@ -73,7 +73,7 @@ bool main_done = false;
 
 inline acquire(s) { atomic { !lock[s]; lock[s] = true } }
 
-// Step slot_set.  Code: modules/tls_cache/slot_set.hpp claim
+// Step slot_set.  Code: modules/tls_cache/heap/slot_set.hpp claim
 inline claim(s)
 {
     atomic {
@@ -92,7 +92,7 @@ inline claim(s)
     }
 }
 
-// Step take_retained_slot.  Code: modules/tls_cache/thread_record.hpp take_retained_slot
+// Step take_retained_slot.  Code: modules/tls_cache/thread/thread_record.hpp take_retained_slot
 inline take_retained(s)
 {
 #ifdef MUTANT_RETAINED_TAKEN_BY_TWO
@@ -125,7 +125,7 @@ inline claim_slot(s)
 
 // Under the slot's lock, or not: see open_epoch. `now_open`: the slot holds the epoch of that era, or of any but 0,
 // and it is not drained.
-// Step is_of.  Code: modules/tls_cache/epoch_slabs.hpp is_of
+// Step is_of.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.hpp is_of
 inline is_of(s, e, now_open)
 {
 #ifdef MUTANT_ERA_BEFORE_STATE
@@ -141,7 +141,7 @@ inline is_of(s, e, now_open)
 
 inline has_caches(s, result) { result = attached[0] == s || attached[1] == s }
 
-// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::try_drain
 inline try_drain(s)
 {
     atomic {
@@ -161,7 +161,7 @@ inline try_drain(s)
     }
 }
 
-// Step slot_drained.  Code: modules/tls_cache/epoch_slabs.cpp heap_state::slot_drained
+// Step slot_drained.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp heap_state::slot_drained
 inline unlock_and_drain(s)
 {
     lock[s] = false;
@@ -215,7 +215,7 @@ inline revoke_cache(l, s)
     fi
 }
 
-// Step begin_closing.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::begin_closing
+// Step begin_closing.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::begin_closing
 inline begin_closing(s)
 {
     if
@@ -226,7 +226,7 @@ inline begin_closing(s)
     revoke_cache(1, s)
 }
 
-// Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
+// Step flush_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::flush_cache
 inline flush_cache(l)
 {
     d_step {
@@ -238,7 +238,7 @@ inline flush_cache(l)
     returned[l] = true
 }
 
-// Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
+// Step flush_revoked_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp heap_state::flush_revoked_cache
 inline flush_revoked_cache(l)
 {
     home = attached[l];
@@ -255,7 +255,7 @@ inline flush_revoked_cache(l)
     home = 0
 }
 
-// Step take_over_returned.  Code: modules/tls_cache/thread_record.cpp heap_state::take_over_returned
+// Step take_over_returned.  Code: modules/tls_cache/thread/thread_record.cpp heap_state::take_over_returned
 inline take_over(l)
 {
     if
@@ -272,7 +272,7 @@ inline take_over(l)
     fi
 }
 
-// Step attach.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::attach; modules/tls_cache/epoch_slabs.cpp epoch_slabs::link
+// Step attach.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::attach; modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::link
 inline attach(l, s, e)
 {
     acquire(s);
@@ -294,7 +294,7 @@ inline attach(l, s, e)
     fi
 }
 
-// Step attach_cache.  Code: modules/tls_cache/thread_record.cpp heap_state::attach_cache; modules/tls_cache/thread_record.cpp heap_state::take_cache
+// Step attach_cache.  Code: modules/tls_cache/thread/thread_record.cpp heap_state::attach_cache; modules/tls_cache/thread/thread_record.cpp heap_state::take_cache
 inline attach_cache(l, s, e)
 {
     if
@@ -320,7 +320,7 @@ inline attach_cache(l, s, e)
     fi
 }
 
-// Step cache_for.  Code: modules/tls_cache/heap_state.hpp cache_for
+// Step cache_for.  Code: modules/tls_cache/heap/heap_state.hpp cache_for
 inline allocate(s, e, got)
 {
     activity = true;
@@ -343,7 +343,7 @@ inline allocate(s, e, got)
     leave()
 }
 
-// Step flush_requested_caches.  Code: modules/tls_cache/reclaim.cpp thread_record::flush_requested_caches
+// Step flush_requested_caches.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp thread_record::flush_requested_caches
 inline leave()
 {
     activity = false;
@@ -459,8 +459,8 @@ proctype main()
 }
 
 // The end of a scope in which nothing is left: its thread retains the slot, or releases it.
-// Step end_alone.  Code: modules/tls_cache/scope.hpp epoch_slabs::end_alone; modules/epoch/leave.cpp allocator::end_alone
-// Step retain_slot.  Code: modules/tls_cache/thread_record.hpp retain_slot
+// Step end_alone.  Code: modules/tls_cache/cache/scope.hpp epoch_slabs::end_alone; modules/epoch/leave.cpp allocator::end_alone
+// Step retain_slot.  Code: modules/tls_cache/thread/thread_record.hpp retain_slot
 inline end_alone(s, now, done)
 {
     acquire(s);
@@ -594,7 +594,7 @@ inline take_if_idle(l, s)
     fi
 }
 
-// Step reclaim_epoch.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_epoch; modules/tls_cache/reclaim.cpp allocator::reclaim_epoch
+// Step reclaim_epoch.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_epoch; modules/tls_cache/epoch_slabs/reclaim.cpp allocator::reclaim_epoch
 proctype D(byte s; byte e)
 {
     COMMON;

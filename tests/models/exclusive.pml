@@ -66,7 +66,7 @@ byte done = 0;
 
 inline acquire() { atomic { !lock; lock = true } }
 
-// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::try_drain
 inline try_drain()
 {
     d_step {
@@ -127,7 +127,7 @@ inline orphan_slab(s)
     fi
 }
 
-// Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
+// Step flush_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::flush_cache
 inline flush_cache(by_t, t_ends)
 {
     d_step {
@@ -160,7 +160,7 @@ inline flush_empty_slab(s)
     fi
 }
 
-// Step flush_empty_slabs.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_empty_slabs
+// Step flush_empty_slabs.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::flush_empty_slabs
 inline flush_empty_slabs(by_t)
 {
     if
@@ -184,7 +184,7 @@ inline flush_empty_slabs(by_t)
     fi
 }
 
-// Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
+// Step flush_revoked_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp heap_state::flush_revoked_cache
 inline flush_revoked_cache(only_revoked, t_ends)
 {
     if
@@ -205,7 +205,7 @@ inline flush_revoked_cache(only_revoked, t_ends)
     fi
 }
 
-// Step leave.  Code: modules/tls_cache/thread_record.hpp leave; modules/tls_cache/thread_record.hpp thread_record::flush_requested_caches
+// Step leave.  Code: modules/tls_cache/thread/thread_record.hpp leave; modules/tls_cache/thread/thread_record.hpp thread_record::flush_requested_caches
 inline leave()
 {
     inside = false;
@@ -220,7 +220,7 @@ inline leave()
     fi
 }
 
-// Step reopen.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reopen
+// Step reopen.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reopen
 inline reopen()
 {
     acquire();
@@ -328,7 +328,7 @@ inline free_remote(s)
 }
 
 // heap.free of an object of the resource: the announcement precedes the load of the key.
-// Step free_slot.  Code: modules/tls_cache/heap_state.hpp free_slot
+// Step free_slot.  Code: modules/tls_cache/heap/heap_state.hpp free_slot
 inline free_by_heap(s)
 {
     inside = true;
@@ -344,7 +344,7 @@ inline free_by_heap(s)
 // The thread's own cache is flushed; another thread's becomes one of that thread's own in a closed epoch. Left out: the
 // code first waits a while for the other thread to be outside, with the key closed and the cache still bound; what it
 // does then is the last branch.
-// Step end_elsewhere.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::end_elsewhere
+// Step end_elsewhere.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::end_elsewhere
 inline resource_ends(by_t)
 {
     acquire();
@@ -445,7 +445,7 @@ proctype F()
 }
 
 // M and C reclaim, C closes. A bound cache is left to its thread, which finds its key closed.
-// Step reclaim_idle_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_idle_caches; modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_locked
+// Step reclaim_idle_caches.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_idle_caches; modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_locked
 inline reclaim_epoch(close)
 {
     acquire();

@@ -104,7 +104,7 @@ byte walkers = 0;        // threads that walk the list of heaps for a fork
     bool registry_passes = false;  /* and of the registry's */ \
     byte was = FREE                /* the word of the lock that it released */
 
-// Step leave.  Code: modules/slab/fork_gate.cpp fork_gate::leave
+// Step leave.  Code: modules/slab/system/fork_gate.cpp fork_gate::leave
 inline leave(me)
 {
 #ifdef MUTANT_PASS_WITHOUT_THE_LIST
@@ -121,7 +121,7 @@ inline leave(me)
 #endif
 }
 
-// Step enter.  Code: modules/slab/fork_gate.cpp fork_gate::enter
+// Step enter.  Code: modules/slab/system/fork_gate.cpp fork_gate::enter
 inline enter(me)
 {
     do
@@ -158,7 +158,7 @@ inline leave_if(me, passing)
     fi
 }
 
-// Step wait_outside.  Code: modules/tls_cache/fork.cpp fork_exclusion::wait_outside
+// Step wait_outside.  Code: modules/tls_cache/thread/fork.cpp fork_exclusion::wait_outside
 inline section(me)
 {
     activity[me] = 1;
@@ -175,7 +175,7 @@ inline end_section(me)
     leave_if(me, section_passes)
 }
 
-// Step locking.  Code: modules/slab/mutex.cpp mutex::wait; modules/slab/mutex.cpp mutex::unlock_rare
+// Step locking.  Code: modules/slab/system/mutex.cpp mutex::wait; modules/slab/system/mutex.cpp mutex::unlock_rare
 inline acquire(l, me, passing)
 {
     if
@@ -289,7 +289,7 @@ inline wait_for(i, me)
     i == me || activity[i] == 0
 }
 
-// Step before_fork.  Code: modules/tls_cache/fork.cpp thread_registry::before_fork; modules/tls_cache/thread_registry.hpp thread_registry::reserve_first; modules/slab/fork_gate.cpp fork_gate::join; modules/slab/fork_gate.cpp fork_gate::close
+// Step before_fork.  Code: modules/tls_cache/thread/fork.cpp thread_registry::before_fork; modules/tls_cache/thread/thread_registry.hpp thread_registry::reserve_first; modules/slab/system/fork_gate.cpp fork_gate::join; modules/slab/system/fork_gate.cpp fork_gate::close
 inline before_fork(me)
 {
     do
@@ -346,7 +346,7 @@ inline before_fork(me)
     fi
 }
 
-// Step after_fork_in_parent.  Code: modules/tls_cache/fork.cpp thread_registry::after_fork_in_parent; modules/slab/fork_gate.cpp fork_gate::end; modules/slab/fork_gate.cpp fork_gate::open
+// Step after_fork_in_parent.  Code: modules/tls_cache/thread/fork.cpp thread_registry::after_fork_in_parent; modules/slab/system/fork_gate.cpp fork_gate::end; modules/slab/system/fork_gate.cpp fork_gate::open
 inline after_fork_in_parent(me)
 {
     d_step { gate = gate - ONE_FORK; last = (forks == 0) };

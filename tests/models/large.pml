@@ -63,7 +63,7 @@ byte done = 0;
 
 inline acquire(s) { atomic { !lock[s]; lock[s] = true } }
 
-// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::try_drain
 inline try_drain(s)
 {
     d_step {
@@ -91,7 +91,7 @@ inline unlist(s, from)
 }
 
 // The first look is the freer's; what is read under the lock decides.
-// Step free_large.  Code: modules/tls_cache/remote_free.cpp free_large
+// Step free_large.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp free_large
 inline free_large()
 {
     at = home;
@@ -132,7 +132,7 @@ inline free_large()
     d_step { at = 0; is_it = false }
 }
 
-// Step take_large.  Code: modules/epoch/allocate.cpp allocator::take_large; modules/tls_cache/epoch_slabs.cpp epoch_slabs::add_large
+// Step take_large.  Code: modules/epoch/memory/allocate.cpp allocator::take_large; modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::add_large
 inline allocate(s, e)
 {
     d_step { pages_free -> pages_free = false };
@@ -172,7 +172,7 @@ proctype G()
     where = cached;
     try_drain(0);
     lock[0] = false;
-    // Step discard.  Code: modules/slab/slab_cache.cpp slab_cache::discard
+    // Step discard.  Code: modules/slab/pages/slab_cache.cpp slab_cache::discard
     tag = none;
     where = unused;
     pages_free = true;
@@ -180,7 +180,7 @@ proctype G()
 }
 
 // The thread with the first free has read `home` and waits for the lock.
-// Step relist.  Code: modules/tls_cache/remote_free.cpp relist
+// Step relist.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp relist
 proctype L()
 {
     bool ours = false;
@@ -213,7 +213,7 @@ proctype N()
 }
 
 // Closes the first slot's epochs.
-// Step reclaim_epoch.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_epoch
+// Step reclaim_epoch.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_epoch
 proctype C()
 {
     byte e = 2;
@@ -241,7 +241,7 @@ proctype U()
     nothing = !served;
 #ifdef DROP
     // Everything at once, under the lock.
-    // Step drop_all.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::drop_all
+    // Step drop_all.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::drop_all
     if
     :: served ->
         at = home;

@@ -60,7 +60,7 @@ inline look()
     assert(pages <= PHASE_LIMIT + forced && held[A] <= LABEL_LIMIT + moved && held[B] <= LABEL_LIMIT + moved)    // above_limit
 }
 
-// Step reserve.  Code: modules/tls_cache/limits.cpp epoch_slabs::reserve; modules/tls_cache/limits.cpp page_account::take
+// Step reserve.  Code: modules/tls_cache/epoch_slabs/limits.cpp epoch_slabs::reserve; modules/tls_cache/epoch_slabs/limits.cpp page_account::take
 inline reserve(got)
 {
     got = false;
@@ -117,7 +117,7 @@ inline reserve(got)
     od
 }
 
-// Step give_counted.  Code: modules/tls_cache/limits.cpp epoch_slabs::give_counted; modules/tls_cache/slab_supply.cpp heap_state::recycle
+// Step give_counted.  Code: modules/tls_cache/epoch_slabs/limits.cpp epoch_slabs::give_counted; modules/tls_cache/cache/slab_supply.cpp heap_state::recycle
 inline give()
 {
 #ifdef MUTANT_GIVE_ACCOUNT_FIRST
@@ -129,7 +129,7 @@ inline give()
 #endif
 }
 
-// Step force.  Code: modules/tls_cache/limits.cpp epoch_slabs::force
+// Step force.  Code: modules/tls_cache/epoch_slabs/limits.cpp epoch_slabs::force
 inline force()
 {
     do
@@ -217,7 +217,7 @@ proctype Q()
     done++
 }
 
-// Step move_to_account.  Code: modules/tls_cache/limits.cpp epoch_slabs::move_to_account; modules/epoch/epochs.cpp allocator::set_label
+// Step move_to_account.  Code: modules/tls_cache/epoch_slabs/limits.cpp epoch_slabs::move_to_account; modules/epoch/epochs.cpp allocator::set_label
 inline move(to)
 {
     do
@@ -254,7 +254,7 @@ inline move(to)
     od
 }
 
-// Step begin_counting.  Code: modules/tls_cache/limits.cpp epoch_slabs::begin_counting
+// Step begin_counting.  Code: modules/tls_cache/epoch_slabs/limits.cpp epoch_slabs::begin_counting
 proctype M()
 {
     byte n; byte from; bool ok;

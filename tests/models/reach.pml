@@ -123,7 +123,7 @@ inline heavy_barrier()
 #endif
 }
 
-// Step announce.  Code: modules/tls_cache/fork_exclusion.hpp fork_exclusion
+// Step announce.  Code: modules/tls_cache/thread/fork_exclusion.hpp fork_exclusion
 inline announce()
 {
 #ifdef MUTANT_LOOK_BEFORE_ANNOUNCING
@@ -140,7 +140,7 @@ inline announce()
 #endif
 }
 
-// Step wait_outside.  Code: modules/tls_cache/fork.cpp fork_exclusion::wait_outside
+// Step wait_outside.  Code: modules/tls_cache/thread/fork.cpp fork_exclusion::wait_outside
 inline wait_outside()
 {
     store(ACTIVITY, 0);
@@ -191,7 +191,7 @@ proctype T()
     t_stopped = true
 }
 
-// Step flush_retained.  Code: modules/tls_cache/retained.cpp heap_state::flush_retained
+// Step flush_retained.  Code: modules/tls_cache/cache/retained.cpp heap_state::flush_retained
 inline flush_retained()
 {
     assert(!in_section);   // taken_in_section
@@ -201,7 +201,7 @@ inline flush_retained()
     atomic { cached = cached + taken; taken = 0 }
 }
 
-// Step reach_threads.  Code: modules/tls_cache/retained.cpp heap_state::reach_threads
+// Step reach_threads.  Code: modules/tls_cache/cache/retained.cpp heap_state::reach_threads
 proctype reacher()
 {
     byte taken;
@@ -233,7 +233,7 @@ proctype reacher()
 }
 
 #ifdef WITH_FORK
-// Step before_fork.  Code: modules/tls_cache/fork.cpp thread_registry::before_fork
+// Step before_fork.  Code: modules/tls_cache/thread/fork.cpp thread_registry::before_fork
 proctype forker()
 {
     fork_under_way = true;

@@ -72,7 +72,7 @@ inline try_drain(s)
     }
 }
 
-// Step mark_empty.  Code: modules/slab/slab_cache.hpp mark_empty
+// Step mark_empty.  Code: modules/slab/pages/slab_cache.hpp mark_empty
 inline mark_empty()
 {
     d_step {
@@ -105,14 +105,14 @@ inline claim()
     }
 }
 
-// Step is_retained_whole.  Code: modules/tls_cache/thread_cache.hpp is_retained_whole; modules/tls_cache/thread_cache.hpp thread_cache::can_retain
+// Step is_retained_whole.  Code: modules/tls_cache/cache/thread_cache.hpp is_retained_whole; modules/tls_cache/cache/thread_cache.hpp thread_cache::can_retain
 #ifdef MUTANT_RETAINED_WITH_OBJECT
 #define EMPTY (remote_word == 0)
 #else
 #define EMPTY (local_free_word == FULL && remote_word == 0)
 #endif
 
-// Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
+// Step flush_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::flush_cache
 inline flush_cache(s, retain)
 {
     key = CLOSED;
@@ -148,7 +148,7 @@ inline flush_cache(s, retain)
     d_step { attached = NO; detached = true }
 }
 
-// Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
+// Step flush_revoked_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp heap_state::flush_revoked_cache
 inline flush_revoked_cache(only_revoked)
 {
     home = attached;
@@ -165,7 +165,7 @@ inline flush_revoked_cache(only_revoked)
     home = 0
 }
 
-// Step leave.  Code: modules/tls_cache/thread_record.hpp leave; modules/tls_cache/thread_record.hpp thread_record::flush_requested_caches
+// Step leave.  Code: modules/tls_cache/thread/thread_record.hpp leave; modules/tls_cache/thread/thread_record.hpp thread_record::flush_requested_caches
 inline leave()
 {
     activity = false;
@@ -181,7 +181,7 @@ inline leave()
     d_step { assert(retaining == (detached && has_slab)) }    // wrongly_counted
 }
 
-// Step flush_retained.  Code: modules/tls_cache/retained.cpp thread_cache::flush_retained; modules/tls_cache/retained.cpp heap_state::flush_retained
+// Step flush_retained.  Code: modules/tls_cache/cache/retained.cpp thread_cache::flush_retained; modules/tls_cache/cache/retained.cpp heap_state::flush_retained
 inline flush()
 {
     if
@@ -196,7 +196,7 @@ inline flush()
     fi
 }
 
-// Step take_cache.  Code: modules/tls_cache/scope.hpp heap_state::take_cache; modules/tls_cache/thread_record.cpp heap_state::put_cache_back
+// Step take_cache.  Code: modules/tls_cache/cache/scope.hpp heap_state::take_cache; modules/tls_cache/thread/thread_record.cpp heap_state::put_cache_back
 inline attach_cache(e)
 {
     if
@@ -224,7 +224,7 @@ inline attach_cache(e)
     fi
 }
 
-// Step allocate_from.  Code: modules/tls_cache/thread_cache.hpp allocate_from
+// Step allocate_from.  Code: modules/tls_cache/cache/thread_cache.hpp allocate_from
 inline allocate_from()
 {
     atomic { own = local_free_word; both = own & remote_word };
@@ -245,7 +245,7 @@ inline allocate_from()
     d_step { freed = 0; own = 0; both = 0 }
 }
 
-// Step put_back.  Code: modules/tls_cache/thread_cache.hpp put_back
+// Step put_back.  Code: modules/tls_cache/cache/thread_cache.hpp put_back
 inline put_back(s)
 {
     own = local_free_word;
@@ -257,7 +257,7 @@ inline put_back(s)
     d_step { own = 0; freed = 0 }
 }
 
-// Step take_slab.  Code: modules/tls_cache/slab_supply.cpp heap_state::take_slab; modules/tls_cache/slab_supply.cpp heap_state::report_late_frees
+// Step take_slab.  Code: modules/tls_cache/cache/slab_supply.cpp heap_state::take_slab; modules/tls_cache/cache/slab_supply.cpp heap_state::report_late_frees
 inline take_slab()
 {
     if
@@ -273,7 +273,7 @@ inline take_slab()
     fi
 }
 
-// Step free_remote.  Code: modules/tls_cache/remote_free.cpp free_remote
+// Step free_remote.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp free_remote
 inline free_remote(s)
 {
     freed = remote_word;
@@ -333,7 +333,7 @@ inline allocate(e)
     leave()
 }
 
-// Step free_slot.  Code: modules/tls_cache/heap_state.hpp free_slot
+// Step free_slot.  Code: modules/tls_cache/heap/heap_state.hpp free_slot
 inline free_own(s)
 {
     activity = true;
@@ -392,7 +392,7 @@ proctype freer()
     done++
 }
 
-// Step reclaim_idle_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_idle_caches
+// Step reclaim_idle_caches.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_idle_caches
 inline close(s)
 {
     acquire(s);

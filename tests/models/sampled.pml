@@ -75,7 +75,7 @@ inline reclaim()
     od
 }
 
-// Step free_profiled.  Code: modules/tls_cache/remote_free.cpp free_profiled
+// Step free_profiled.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp free_profiled
 inline free_profiled(slot)
 {
 #ifndef MUTANT_ENTRY_READ_LATE
@@ -108,7 +108,7 @@ inline free_profiled(slot)
     atomic { whose = 0; mine = 0; last = false }
 }
 
-// Step share_sampled.  Code: modules/tls_cache/sampled_slabs.cpp epoch_slabs::share_sampled
+// Step share_sampled.  Code: modules/tls_cache/profile/sampled_slabs.cpp epoch_slabs::share_sampled
 inline share_sampled(of_whom)
 {
     got = 2;

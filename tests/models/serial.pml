@@ -67,7 +67,7 @@ byte done = 0;
 
 inline acquire() { atomic { !lock; lock = true } }
 
-// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::try_drain
 inline try_drain()
 {
     d_step {
@@ -88,7 +88,7 @@ inline recycle()
     }
 }
 
-// Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
+// Step flush_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::flush_cache
 inline flush_cache(me)
 {
     d_step {
@@ -121,7 +121,7 @@ inline open_key(me)
     key = me
 }
 
-// Step take_over.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::take_over
+// Step take_over.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::take_over
 inline take_over(me)
 {
 #ifdef MUTANT_TAKEN_WITHOUT_LOCK
@@ -292,7 +292,7 @@ inline free_by_resource(me)
 }
 
 // heap.free on a thread whose record the cache may name: no use of the resource. The model gives it F's object.
-// Step free_slot.  Code: modules/tls_cache/heap_state.hpp free_slot
+// Step free_slot.  Code: modules/tls_cache/heap/heap_state.hpp free_slot
 inline free_by_heap(me)
 {
     if
@@ -310,7 +310,7 @@ inline free_by_heap(me)
 }
 
 // A cache that a resource is bound to is left to its owner, the thread that used it last.
-// Step reclaim_idle_caches.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_idle_caches; modules/tls_cache/reclaim.cpp epoch_slabs::reclaim_locked
+// Step reclaim_idle_caches.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_idle_caches; modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::reclaim_locked
 inline reclaim_epoch(me, close)
 {
     acquire();
@@ -339,7 +339,7 @@ inline reclaim_epoch(me, close)
 }
 
 // The end of A's thread flushes the caches of its record.
-// Step flush_revoked_cache.  Code: modules/tls_cache/reclaim.cpp heap_state::flush_revoked_cache
+// Step flush_revoked_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp heap_state::flush_revoked_cache
 inline thread_ends(me)
 {
     acquire();

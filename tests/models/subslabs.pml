@@ -104,7 +104,7 @@ inline claim_subslab(k)
     d_step { any = any || local_free_word[k] != 0; all = all && local_free_word[k] == FULL; freed = 0 }
 }
 
-// Step claim_slab.  Code: modules/tls_cache/heap_state.hpp claim_slab
+// Step claim_slab.  Code: modules/tls_cache/heap/heap_state.hpp claim_slab
 inline claim_slab()
 {
     d_step { any = false; all = true };
@@ -112,7 +112,7 @@ inline claim_slab()
     claim_subslab(1)
 }
 
-// Step mark_empty.  Code: modules/slab/slab_cache.hpp mark_empty
+// Step mark_empty.  Code: modules/slab/pages/slab_cache.hpp mark_empty
 inline recycle()
 {
     d_step {
@@ -126,7 +126,7 @@ inline recycle()
     where = cached
 }
 
-// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::try_drain
 inline try_drain(s)
 {
     d_step {
@@ -140,7 +140,7 @@ inline try_drain(s)
     }
 }
 
-// Step claim_for_reclaim.  Code: modules/tls_cache/orphans.hpp claim_for_reclaim
+// Step claim_for_reclaim.  Code: modules/tls_cache/epoch_slabs/orphans.hpp claim_for_reclaim
 inline claim_for_reclaim()
 {
     do
@@ -177,7 +177,7 @@ inline claim_for_reclaim()
 
 // First `where` is read, then `home`. Only both together say that the slab is on this epoch's full list: it comes to a
 // list of this epoch only under the lock that is held.
-// Step relist.  Code: modules/tls_cache/remote_free.cpp relist
+// Step relist.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp relist
 inline relist()
 {
     at = home;
@@ -206,7 +206,7 @@ inline relist()
     fi
 }
 
-// Step orphan_changed.  Code: modules/tls_cache/remote_free.cpp orphan_changed
+// Step orphan_changed.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp orphan_changed
 inline orphan_changed()
 {
 #ifdef MUTANT_FULL_SUBSLAB_TAKES_SLAB
@@ -237,7 +237,7 @@ inline orphan_changed()
     fi
 }
 
-// Step free_remote.  Code: modules/tls_cache/remote_free.cpp free_remote
+// Step free_remote.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp free_remote
 inline free_remote(k, slot)
 {
     assert((remote_word[k] & slot) == 0);
@@ -266,7 +266,7 @@ inline free_remote(k, slot)
     d_step { at_work--; own = 0; before = 0; at = 0; reclaim_claim = 0; any = false; all = false; ours = false }
 }
 
-// Step orphan_slab.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::orphan_slab
+// Step orphan_slab.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::orphan_slab
 inline orphan_slab(s)
 {
     claim_slab();
@@ -304,7 +304,7 @@ inline orphan_slab(s)
     d_step { reclaim_claim = 0; any = false; all = false }
 }
 
-// Step flush_cache.  Code: modules/tls_cache/reclaim.cpp epoch_slabs::flush_cache
+// Step flush_cache.  Code: modules/tls_cache/epoch_slabs/reclaim.cpp epoch_slabs::flush_cache
 inline flush_cache(s, l)
 {
     acquire(s);
@@ -317,7 +317,7 @@ inline flush_cache(s, l)
     release(s)
 }
 
-// Step acquire_partial.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::acquire_partial
+// Step acquire_partial.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::acquire_partial
 inline acquire_partial(s, l)
 {
     acquire(s);
@@ -439,7 +439,7 @@ proctype X()
     :: all ->
         recycle();
         // Its next slab, in the second epoch, of which it uses every slot.
-        // Step take_ownership.  Code: modules/tls_cache/owned_slabs.cpp thread_cache::take_ownership
+        // Step take_ownership.  Code: modules/tls_cache/cache/owned_slabs.cpp thread_cache::take_ownership
         where = owned;
         owner = SECOND_CACHE;
         d_step { local_free_word[0] = 0; local_free_word[1] = 0; live[0] = FULL; live[1] = FULL };

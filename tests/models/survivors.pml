@@ -57,7 +57,7 @@ byte done = 0;
 inline acquire() { atomic { !lock; lock = true } }
 inline touch(slot) { gone = gone & (FULL - slot) }
 
-// Step recycle.  Code: modules/tls_cache/slab_supply.cpp heap_state::recycle
+// Step recycle.  Code: modules/tls_cache/cache/slab_supply.cpp heap_state::recycle
 inline recycle()
 {
     d_step {
@@ -70,7 +70,7 @@ inline recycle()
     where = cached
 }
 
-// Step give_pages.  Code: modules/slab/slab_cache.cpp slab_cache::give_pages
+// Step give_pages.  Code: modules/slab/pages/slab_cache.cpp slab_cache::give_pages
 inline give_pages()
 {
     assert((noted & (FULL - gone)) == 0)   // noted_but_resident
@@ -83,7 +83,7 @@ inline remove_from(which)
     list = unused
 }
 
-// Step try_drain.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::try_drain
+// Step try_drain.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::try_drain
 inline try_drain()
 {
     d_step {
@@ -94,7 +94,7 @@ inline try_drain()
     }
 }
 
-// Step claim_for_reclaim.  Code: modules/tls_cache/orphans.hpp claim_for_reclaim
+// Step claim_for_reclaim.  Code: modules/tls_cache/epoch_slabs/orphans.hpp claim_for_reclaim
 inline claim_for_reclaim(result)
 {
     do
@@ -122,7 +122,7 @@ inline claim_for_reclaim(result)
     skip
 }
 
-// Step relist.  Code: modules/tls_cache/remote_free.cpp relist
+// Step relist.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp relist
 inline relist()
 {
     acquire();
@@ -134,7 +134,7 @@ inline relist()
     lock = false
 }
 
-// Step orphan_changed.  Code: modules/tls_cache/remote_free.cpp orphan_changed
+// Step orphan_changed.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp orphan_changed
 inline orphan_changed()
 {
     if
@@ -155,7 +155,7 @@ inline orphan_changed()
     fi
 }
 
-// Step free_remote.  Code: modules/tls_cache/remote_free.cpp free_remote
+// Step free_remote.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp free_remote
 inline free_remote(slot)
 {
     d_step {
@@ -177,7 +177,7 @@ inline free_remote(slot)
 }
 
 // Under the lock; a thread that owns the slab already recycles it, or has acquired it.
-// Step claim_for_purge.  Code: modules/tls_cache/survivors.cpp epoch_slabs::claim_for_purge
+// Step claim_for_purge.  Code: modules/tls_cache/epoch_slabs/survivors.cpp epoch_slabs::claim_for_purge
 inline claim_for_purge()
 {
     claimed = false;
@@ -197,7 +197,7 @@ inline claim_for_purge()
     fi
 }
 
-// Step end_purge.  Code: modules/tls_cache/survivors.cpp epoch_slabs::end_purge_of
+// Step end_purge.  Code: modules/tls_cache/epoch_slabs/survivors.cpp epoch_slabs::end_purge_of
 inline end_purge()
 {
 #ifndef MUTANT_PURGES_WITHOUT_OWNING
@@ -234,7 +234,7 @@ inline end_purge()
 #endif
 }
 
-// Step purge_unused.  Code: modules/slab/slab_cache.cpp slab_cache::purge_unused; modules/slab/slab_cache.cpp epoch_slabs::purge_unused
+// Step purge_unused.  Code: modules/slab/pages/slab_cache.cpp slab_cache::purge_unused; modules/slab/pages/slab_cache.cpp epoch_slabs::purge_unused
 inline purge_unused()
 {
     acquire();
@@ -260,7 +260,7 @@ inline purge_unused()
     free = 0; claimed = false
 }
 
-// Step acquire_partial.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::acquire_partial; modules/tls_cache/epoch_slabs.cpp epoch_slabs::repair_partial
+// Step acquire_partial.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::acquire_partial; modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::repair_partial
 inline acquire_partial()
 {
     acquire();
@@ -282,7 +282,7 @@ inline acquire_partial()
     lock = false
 }
 
-// Step orphan_slab.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::orphan_slab
+// Step orphan_slab.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::orphan_slab
 inline orphan_slab()
 {
     acquire();
@@ -340,7 +340,7 @@ proctype X()
 #endif
 
 #ifdef DROP
-// Step drop_all.  Code: modules/tls_cache/epoch_slabs.cpp epoch_slabs::drop_all
+// Step drop_all.  Code: modules/tls_cache/epoch_slabs/epoch_slabs.cpp epoch_slabs::drop_all
 proctype D()
 {
     VARIABLES;

@@ -58,7 +58,7 @@ byte freers = 0;   // freers that are done
 #define FIRST_OF(m) ((m & 1) -> 1 : ((m & 2) -> 2 : 4))
 #define COUNT(m) ((m & 1) + ((m >> 1) & 1) + ((m >> 2) & 1))
 
-// Step claim_freed.  Code: modules/slab/descriptor.hpp claim_freed; modules/tls_cache/heap_state.hpp claim
+// Step claim_freed.  Code: modules/slab/descriptor.hpp claim_freed; modules/tls_cache/heap/heap_state.hpp claim
 inline claim_freed()
 {
     own = local_free_word;
@@ -78,7 +78,7 @@ inline claim_freed()
     fi
 }
 
-// Step open_subslab.  Code: modules/tls_cache/thread_cache.cpp thread_cache::open_subslab
+// Step open_subslab.  Code: modules/tls_cache/cache/thread_cache.cpp thread_cache::open_subslab
 inline open_subslab()
 {
     if
@@ -88,7 +88,7 @@ inline open_subslab()
     found = local_free_word != 0
 }
 
-// Step scan_owned.  Code: modules/tls_cache/thread_cache.cpp thread_cache::scan_owned
+// Step scan_owned.  Code: modules/tls_cache/cache/thread_cache.cpp thread_cache::scan_owned
 inline scan_owned()
 {
     if
@@ -119,7 +119,7 @@ inline scan_owned()
 #endif
 }
 
-// Step next_subslab.  Code: modules/tls_cache/thread_cache.cpp thread_cache::next_subslab; modules/tls_cache/thread_cache.cpp thread_cache::open_partial
+// Step next_subslab.  Code: modules/tls_cache/cache/thread_cache.cpp thread_cache::next_subslab; modules/tls_cache/cache/thread_cache.cpp thread_cache::open_partial
 inline next_subslab()
 {
     found = false;
@@ -134,7 +134,7 @@ inline next_subslab()
     fi
 }
 
-// Step allocate_from.  Code: modules/tls_cache/thread_cache.hpp allocate_from
+// Step allocate_from.  Code: modules/tls_cache/cache/thread_cache.hpp allocate_from
 inline allocate_from()
 {
     atomic { own = local_free_word; in_remote_free = remote_word };   // what is in both words now was freed twice
@@ -158,7 +158,7 @@ inline allocate_from()
     fi
 }
 
-// Step find_slot.  Code: modules/tls_cache/thread_cache.cpp thread_cache::find_slot; modules/tls_cache/thread_cache.cpp thread_cache::refill
+// Step find_slot.  Code: modules/tls_cache/cache/thread_cache.cpp thread_cache::find_slot; modules/tls_cache/cache/thread_cache.cpp thread_cache::refill
 inline allocate()
 {
     slot = 0;
@@ -178,7 +178,7 @@ inline allocate()
     own = 0; freed = 0; found = false; in_remote_free = 0
 }
 
-// Step put_back.  Code: modules/tls_cache/thread_cache.hpp put_back; modules/tls_cache/thread_cache.hpp thread_cache::restock
+// Step put_back.  Code: modules/tls_cache/cache/thread_cache.hpp put_back; modules/tls_cache/cache/thread_cache.hpp thread_cache::restock
 inline put_back(s)
 {
     own = local_free_word;
@@ -200,7 +200,7 @@ inline put_back(s)
 }
 
 // The owner frees into another slab, which becomes the current one in place of this.
-// Step switch_to.  Code: modules/tls_cache/thread_cache.cpp thread_cache::restock
+// Step switch_to.  Code: modules/tls_cache/cache/thread_cache.cpp thread_cache::restock
 inline switch_away()
 {
     own = local_free_word;
@@ -212,7 +212,7 @@ inline switch_away()
     own = 0; freed = 0
 }
 
-// Step note_freed_into.  Code: modules/tls_cache/remote_free.cpp note_freed_into
+// Step note_freed_into.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp note_freed_into
 inline note_freed_into()
 {
     if
@@ -225,7 +225,7 @@ inline note_freed_into()
     fi
 }
 
-// Step free_remote.  Code: modules/tls_cache/remote_free.cpp free_remote
+// Step free_remote.  Code: modules/tls_cache/epoch_slabs/remote_free.cpp free_remote
 proctype freer(byte s)
 {
     byte before;

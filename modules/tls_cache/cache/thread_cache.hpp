@@ -307,8 +307,7 @@ private:
         slab_meta& s = *b.current;
         // relaxed: this thread is the word's only writer; statistics may read it.
         std::uint64_t const word = s.local_free.load(std::memory_order_relaxed);
-        // No free slot, or one that is in both words: two frees raced, and refill reports the slot before it could be
-        // allocated twice.
+        // No free slot, or one that is in both words: two frees raced, and refill reports that before it is allocated twice.
         if (word == 0 || has_any(s.remote_free, word)) [[unlikely]]
             return nullptr;
         s.local_free.store(word & (word - 1), std::memory_order_relaxed);
@@ -328,10 +327,9 @@ private:
         return *address;
     }
 
-    // By `self`, so that a free needs no register for the cache.
     [[gnu::always_inline]] static inline cache_free own_restock(slab_meta& s, fast_bin& b, std::uint64_t after) noexcept
     {
-        b.self->restock(s, b, after);
+        b.self->restock(s, b, after);   // by `self`, so that a free needs no register for the cache
         return cache_free::done;
     }
     template <class F>
@@ -346,7 +344,7 @@ private:
             return cache_free::not_mine;
         slab_meta& s = in_register(*e.subslab_of(address));
         slot_position const at = slot_at(address, e);   // subslabs lie at multiples of their size
-        // An `owner` equal to this bin's address implies that the subslab is of this bin, and of this heap.
+        // If `owner` is this bin's address, the subslab is of this bin, and of this heap.
         if (!has_value(s.owner, owner_ref::of_bin(&b)) || !at.exact) [[unlikely]]
             return cache_free::not_mine;
         return put_back(b, s, e, at.slot, restocked);

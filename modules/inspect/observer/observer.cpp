@@ -44,7 +44,7 @@ import tslab.slab;
 import tslab.tls_cache;
 import tslab.epoch;
 
-#include "../epoch/assembly.hpp"
+#include "../../epoch/snapshot/assembly.hpp"
 #include "observed_clock.hpp"
 #include "process.hpp"
 #include "read_heap.hpp"

@@ -20,7 +20,7 @@ module tslab.tls_cache;
 import tslab.stats;
 import tslab.slab;
 
-#include "purge_thread.hpp"
+#include "../heap/purge_thread.hpp"
 #include "thread_registry.hpp"
 
 namespace tslab {

@@ -18,7 +18,7 @@ module tslab.tls_cache;
 import tslab.stats;
 import tslab.slab;
 
-#include "orphans.hpp"
+#include "../epoch_slabs/orphans.hpp"
 
 namespace tslab {
 

@@ -19,8 +19,8 @@ module tslab.tls_cache;
 import tslab.stats;
 import tslab.slab;
 
+#include "../thread/thread_registry.hpp"
 #include "purge_thread.hpp"
-#include "thread_registry.hpp"
 
 namespace tslab {
 

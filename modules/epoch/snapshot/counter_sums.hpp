@@ -17,7 +17,7 @@ inline void add_class(class_stats& to, class_counters const& from) noexcept
     using enum class_event;
     auto const n = [&](class_event e) { return from[e].value(); };
 #define TSLAB_OF_CLASS
-#include "../stats/figures.def"
+#include "../../stats/figures.def"
 }
 
 inline void add_heap(global_stats& to, heap_counters const& from) noexcept
@@ -25,7 +25,7 @@ inline void add_heap(global_stats& to, heap_counters const& from) noexcept
     using enum heap_event;
     auto const n = [&](heap_event e) { return from[e].value(); };
 #define TSLAB_OF_HEAP
-#include "../stats/figures.def"
+#include "../../stats/figures.def"
 }
 
 inline void add_contention(contention_stats& to, contention_counters const& from) noexcept
@@ -34,7 +34,7 @@ inline void add_contention(contention_stats& to, contention_counters const& from
     auto const n = [&](contention_event e) { return from[e].value(); };
 #undef TSLAB_KEEP_FIGURE_MACROS
 #define TSLAB_OF_CONTENTION
-#include "../stats/figures.def"
+#include "../../stats/figures.def"
 }
 
 /// Adds a class's figures to those of the heap that are sums over the classes.
@@ -42,7 +42,7 @@ inline void add_class_to_heap(global_stats& to, class_stats const& from) noexcep
 {
 #define TSLAB_CLASS_SUM(member, of_class, name, kind, unit, help) to.member += from.of_class;
 #define TSLAB_OF_HEAP
-#include "../stats/figures.def"
+#include "../../stats/figures.def"
 }
 
 /// The allocations of a thread's caches.

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the templates of assembly.hpp and page_walk.hpp require of a heap that they read: own_heap in snapshot.cpp reads a heap of this
-// process, seen_heap in inspect/observed_heap.hpp a copy of another one's. Included by assembly.hpp.
+// process, seen_heap in inspect/observer/observed_heap.hpp a copy of another one's. Included by assembly.hpp.
 #pragma once
 
 namespace tslab {

@@ -211,7 +211,8 @@ slab_meta* subslab_at_hand(slab_meta const& s, unsigned bin, bool& freed_by_othe
     slab_meta* const s = of.partial;
     if (has_subslabs(bin) && &last != &no_slab) [[unlikely]]
         return refill_subslabs(bin, me);
-    if (s == nullptr || bin >= class_count || &last == &no_slab || last.local_free.load(std::memory_order_relaxed) != 0 || last.remote_free.load(std::memory_order_relaxed) != 0 ||
+    if (s == nullptr || bin >= class_count || &last == &no_slab ||
+        last.local_free.load(std::memory_order_relaxed) != 0 || last.remote_free.load(std::memory_order_relaxed) != 0 ||
         s->remote_free.load(std::memory_order_relaxed) != 0) [[unlikely]]
         return find_slot(bin, me);
     fork_exclusion const section{&me};

@@ -36,7 +36,7 @@ module tslab.tls_cache;
 import tslab.stats;
 import tslab.slab;
 
-#include "owned_slabs.hpp"
+#include "../cache/owned_slabs.hpp"
 
 namespace tslab {
 

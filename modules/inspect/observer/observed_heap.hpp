@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A heap of another process, with the interface that epoch/assembly.hpp requires. Included by observer.cpp alone.
+// A heap of another process, with the interface that epoch/snapshot/assembly.hpp requires. Included by observer.cpp alone.
 #pragma once
 #include "segment_copy.hpp"
 

@@ -240,7 +240,8 @@ struct alignas(64) thread_record {
     // Modelled: tests/models/era.pml, step retain_slot
     [[nodiscard]] inline bool retain_slot(epoch_slabs& slot) noexcept
     {
-        epoch_slabs* none = nullptr;   // other threads change the word only where it is not null; release: as slot_set::release
+        epoch_slabs* none =
+            nullptr;   // other threads change the word only where it is not null; release: as slot_set::release
         return compare_exchange_alone(retained_slot, none, &slot);
     }
 
