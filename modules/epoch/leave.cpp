@@ -144,7 +144,7 @@ bool allocator::end_alone(epoch_id e, epoch_holder* holder, atomic<thread_cache*
     }
     me.note_phase(cost_label, cost, place);
     me.keep_cache(l);
-    if (!me.retain_slot(r))
+    if (section.nests() || !me.retain_slot(r))
         state_.free_slots().release(r.index);
     heap_counters& counts = me.counts;   // read once: see epoch_slabs::stats
     counts[heap_event::domain_exit].add();

@@ -204,22 +204,6 @@ template <class T> [[nodiscard, gnu::always_inline]] inline bool is_now(atomic<T
 #endif
 }
 
-/// As compare_exchange_strong of a word that no other thread changes while it has the value `expected`: atomic towards the
-/// thread's own signal handlers only, without the processor's lock, which takes as long as a hundred instructions.
-template <class T>
-[[nodiscard, gnu::always_inline]] inline bool compare_exchange_alone(atomic<T*>& word, T*& expected,
-                                                                     T* desired) noexcept
-{
-#if defined(__x86_64__) && !defined(TSLAB_NO_INLINE_ASSEMBLY) && !defined(TSLAB_SCHEDULED)
-    static_assert(sizeof(word) == 8);
-    bool same = false;
-    asm volatile("cmpxchgq %3, %0" : "+m"(word), "+a"(expected), "=@cce"(same) : "r"(desired) : "memory");
-    return same;
-#else
-    return word.compare_exchange_strong(expected, desired, std::memory_order_acq_rel, std::memory_order_relaxed);
-#endif
-}
-
 // Relaxed loads and what is done with them, in one instruction likewise. As a relaxed load the compiler may make them
 // elsewhere, but not across a fence or an access that it may not cross.
 

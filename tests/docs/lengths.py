@@ -10,7 +10,7 @@ import argparse
 import pathlib
 import sys
 
-MOST_OF_FILE, MOST_OF_UNIT = 450, 2500   # lines
+MOST_OF_FILE, MOST_OF_PART = 450, 2500   # lines
 CODE = {".cpp", ".hpp", ".cppm", ".c", ".h", ".def", ".py", ".pml", ".bash", ".cmake"}
 FOLDERS = ("c", "cmake", "examples", "modules", "monitoring", "packaging", "perf", "pmr", "script", "tests", "tools")
 
@@ -26,15 +26,15 @@ def main():
     root = parser.parse_args().root
     files = {path: lines_of(path) for folder in FOLDERS for path in (root / folder).rglob("*")
              if path.is_file() and (path.suffix in CODE or path.parent == root / "script") and "__pycache__" not in path.parts}
-    units = {}
+    folders = {}
     for path, lines in files.items():
         if path.relative_to(root).parts[0] in ("modules", "pmr"):
-            units[path.parent] = units.get(path.parent, 0) + lines
+            folders[path.parent] = folders.get(path.parent, 0) + lines
     problems = [f"{path.relative_to(root)}: {lines} lines, {MOST_OF_FILE} at most" for path, lines in files.items() if lines > MOST_OF_FILE and path.suffix != ".pml"]
-    problems += [f"{unit.relative_to(root)}: {lines} lines, {MOST_OF_UNIT} at most in a folder of the library" for unit, lines in units.items() if lines > MOST_OF_UNIT]
-    if len(files) < 100 or not units:
+    problems += [f"{part.relative_to(root)}: {lines} lines, {MOST_OF_PART} at most in a folder of the library" for part, lines in folders.items() if lines > MOST_OF_PART]
+    if len(files) < 100 or not folders:
         problems.append(f"only {len(files)} files found below {root}")
-    print("\n".join(sorted(problems)) or f"{len(files)} files, the longest {max(files.values())} lines; {len(units)} folders, the largest {max(units.values())}")
+    print("\n".join(sorted(problems)) or f"{len(files)} files, the longest {max(files.values())} lines; {len(folders)} folders, the largest {max(folders.values())}")
     return 1 if problems else 0
 
 

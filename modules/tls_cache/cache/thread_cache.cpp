@@ -171,6 +171,7 @@ slab_meta* subslab_at_hand(slab_meta const& s, unsigned bin, bool& freed_by_othe
 /// partial stack, has a free slot, and other threads have freed into neither.
 [[gnu::noinline]] void* thread_cache::refill_subslabs(unsigned bin, thread_record& me) noexcept
 {
+    fork_exclusion const section{&me};
     fast_bin& b = bins_[bin].bin;
     slow_bin& of = slow_bins_[bin];
     bool freed_by_others = false;
@@ -180,7 +181,6 @@ slab_meta* subslab_at_hand(slab_meta const& s, unsigned bin, bool& freed_by_othe
         next = subslab_at_hand(*of.partial, bin, freed_by_others);
     if (next == nullptr)
         return find_slot(bin, me);
-    fork_exclusion const section{&me};
     class_counters& counts = me.classes[bin];
     counts[class_event::slow_path].add();
     counts[class_event::current_full].add();
@@ -204,6 +204,7 @@ slab_meta* subslab_at_hand(slab_meta const& s, unsigned bin, bool& freed_by_othe
     }
     if (has_bin(sample_bins_, bin)) [[unlikely]]
         return allocate_sampled(bin, me);
+    fork_exclusion const section{&me};   // before anything is looked at: a signal handler may free
     // The common case: the current slab is full, the partial stack has one, and neither has remote frees.
     fast_bin& b = bins_[bin].bin;
     slow_bin& of = slow_bins_[bin];
@@ -215,7 +216,6 @@ slab_meta* subslab_at_hand(slab_meta const& s, unsigned bin, bool& freed_by_othe
         last.local_free.load(std::memory_order_relaxed) != 0 || last.remote_free.load(std::memory_order_relaxed) != 0 ||
         s->remote_free.load(std::memory_order_relaxed) != 0) [[unlikely]]
         return find_slot(bin, me);
-    fork_exclusion const section{&me};
     class_counters& counts = me.classes[class_of_bin(bin)];
     counts[class_event::slow_path].add();
     counts[class_event::current_full].add();

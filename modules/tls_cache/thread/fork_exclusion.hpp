@@ -36,6 +36,8 @@ public:
         else
             me_->activity.store(before_, std::memory_order_release);   // as in leave()
     }
+    /// Whether it began within another one, perhaps in a signal handler.
+    [[nodiscard]] inline bool nests() const noexcept { return (before_ & thread_record::changing_lists) != 0; }
     fork_exclusion(fork_exclusion const&) = delete;
     fork_exclusion& operator=(fork_exclusion const&) = delete;
 

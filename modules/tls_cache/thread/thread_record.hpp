@@ -236,13 +236,14 @@ struct alignas(64) thread_record {
                    : nullptr;
     }
     /// Retains a claimed slot whose epoch has drained; returns false if the thread retains one already. Only for the
-    /// record's thread.
+    /// record's thread, in a section that began within no other one: a signal handler retains nothing in between.
     // Modelled: tests/models/era.pml, step retain_slot
     [[nodiscard]] inline bool retain_slot(epoch_slabs& slot) noexcept
     {
-        epoch_slabs* none =
-            nullptr;   // other threads change the word only where it is not null; release: as slot_set::release
-        return compare_exchange_alone(retained_slot, none, &slot);
+        if (retained_slot.load(std::memory_order_relaxed) != nullptr)
+            return false;
+        retained_slot.store(&slot, std::memory_order_release);   // release: as slot_set::release
+        return true;
     }
 
     /// now_ns_coarse, as the thread read it at most some hundred microseconds ago: not again before the tick_clock has passed
@@ -251,10 +252,12 @@ struct alignas(64) thread_record {
     {
         if (now - clock_stamp < clock_period) [[likely]]   // a counter that went back is far away
             return clock_ns;
+        clock_ns = now_ns_coarse();
+        std::atomic_signal_fence(std::memory_order_seq_cst);   // a handler finds no clock that is older than its stamp
         clock_stamp = now;
-        return clock_ns = now_ns_coarse();
+        return clock_ns;
     }
-    static constexpr std::uint64_t clock_period = std::uint64_t{1} << 18U;   // 0.1 ms of a counter of 2.6 GHz
+    static constexpr std::uint64_t clock_period = std::uint64_t{1} << 18U;   // 0.1 ms at 2.6 GHz
 
     /// Keeps a detached cache of the record for the next use. Only for the record's thread, which may free into the cache.
     inline void keep_cache(thread_cache& l) noexcept;
