@@ -31,7 +31,7 @@ tslab_histogram plain(tslab::log2_histogram const& s) noexcept
 {
     static_assert(tslab::log2_histogram::bucket_count == TSLAB_HISTOGRAM_BUCKETS);
     tslab_histogram to{};
-    std::copy(s.buckets.begin(), s.buckets.end(), to.buckets);
+    std::ranges::copy(s.buckets, to.buckets);
     return to;
 }
 
@@ -152,7 +152,7 @@ std::uint64_t tslab_histogram_quantile(tslab_histogram const* h, double q) noexc
     if (is_null(h, "tslab_histogram_quantile: the histogram is null"))
         return 0;
     tslab::log2_histogram of;
-    std::copy(std::begin(h->buckets), std::end(h->buckets), of.buckets.begin());
+    std::ranges::copy(h->buckets, of.buckets.begin());
     return of.quantile(q);
 }
 

@@ -28,6 +28,8 @@ import sys
 import units
 from units import ROOT, Source
 
+HEADERS = r"((modules|pmr|examples|tests|perf|tools)/|c/[^/]*\.hpp$|c/include/.*\.hpp$)"   # those of C are not C++
+
 FILES_IN_UNIT = 40
 FINDING = re.compile(r"^(\S+?):\d+:\d+: (?:error|warning|fatal error): ")
 COMPILER_ERROR = "[clang-diagnostic-error"
@@ -147,7 +149,7 @@ def findings(unit, directory):
     """The texts that clang-tidy writes about a unit."""
     path = unit.write(directory)
     checks = ["--checks=-bugprone-suspicious-include"] if len(unit.sources) > 1 else []   # a unit includes .cpp files
-    done = subprocess.run(["clang-tidy-19", "--quiet", f"--header-filter=^{ROOT}/", *checks, path, "--", *unit.flags],
+    done = subprocess.run(["clang-tidy-19", "--quiet", f"--header-filter=^{ROOT}/{HEADERS}", *checks, path, "--", *unit.flags],
                           cwd=directory.parent, capture_output=True, text=True, check=False)
     output = done.stdout.replace(f"{directory}/", f"{ROOT}/")
     if len(unit.sources) > 1 and COMPILER_ERROR in output:

@@ -50,10 +50,12 @@ struct seen {
 class recorder {
 public:
     recorder()
+        : before_{[] {
+              std::lock_guard const guard{lock()};
+              list().clear();
+              return tslab::set_error_handler(&record);
+          }()}
     {
-        std::lock_guard const guard{lock()};
-        list().clear();
-        before_ = tslab::set_error_handler(&record);
     }
     ~recorder() { tslab::set_error_handler(before_); }
     recorder(recorder const&) = delete;

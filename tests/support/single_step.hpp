@@ -29,7 +29,10 @@ inline std::size_t left = 0;
 
 inline void on_trap(int, siginfo_t*, void* context)
 {
-    if (left == 0 || --left != 0)
+    if (left == 0)
+        return;
+    --left;
+    if (left != 0)
         return;
     static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~trap_flag;   // the rest at full speed
     call();

@@ -76,6 +76,7 @@ BOOST_AUTO_TEST_CASE(the_legend_has_the_most_pages_first_and_the_free_ones_last)
 {
     auto const names = [](page_grid const& g) {
         std::vector<std::string> all;
+        all.reserve(g.kinds.size());
         for (cell_kind const& k : g.kinds)
             all.push_back(k.name);
         return all;

@@ -37,8 +37,11 @@ std::size_t opening_of(std::string_view name, std::size_t end) noexcept
         if (is_of_operator(name, at))
             continue;
         depth += closes(name[at]) ? 1 : 0;
-        if (opens(name[at]) && depth > 0 && --depth == 0)
+        if (!opens(name[at]) || depth == 0)
+            continue;
+        if (depth == 1)
             return at;
+        --depth;
     }
     return std::string_view::npos;
 }
@@ -126,7 +129,7 @@ std::string scopes_and_name(std::string_view symbol)
         } else if (c == 'K' || c == 'V' || c == 'L' || c == 'R' || c == 'O') {
             symbol.remove_prefix(1);   // qualifiers of a member function, internal linkage
         } else if (c == 'C' || c == 'D') {
-            return text + (c == 'C' ? "::" : "::~") + last;
+            return text.append(c == 'C' ? "::" : "::~").append(last);
         } else {
             return c == 'I' ? text + "<...>" : text;
         }
@@ -161,7 +164,7 @@ std::string demangled(std::string const& linkage)
     int status = 0;
     std::unique_ptr<char, void (*)(void*)> const text{abi::__cxa_demangle(linkage.c_str(), nullptr, nullptr, &status),
                                                       std::free};
-    std::string const known = status == 0 && text ? text.get() : "";
+    std::string known = status == 0 && text ? text.get() : "";
     if (!known.empty() && known.find('@') == std::string::npos)
         return known;
     std::string const name = name_in_module(linkage);
@@ -245,7 +248,7 @@ code_owner owner_of_plain(std::string_view name, std::string_view file) noexcept
     if (file.find("/c++/") != std::string_view::npos)
         return code_owner::standard;
     bool const is_own =
-        std::ranges::any_of(own, [file](std::string_view part) { return file.find(part) != file.npos; });
+        std::ranges::any_of(own, [file](std::string_view part) { return file.find(part) != std::string_view::npos; });
     return is_own ? code_owner::allocator : owner_of(name);
 }
 

@@ -45,6 +45,7 @@ using place_in_code = std::tuple<std::string_view, std::string_view, std::uint32
 std::vector<place_in_code> places_of(std::vector<code_frame const*> const& frames)
 {
     std::vector<place_in_code> all;
+    all.reserve(frames.size());
     for (code_frame const* const f : frames)
         all.emplace_back(f->function, f->file, f->line);
     return all;

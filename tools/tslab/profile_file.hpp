@@ -15,7 +15,7 @@ namespace tslab::tool {
 
 /// One line: a JSON object. The functions of each address are in it too, for programs; reading it back leaves them out, because
 /// they are had from the files again.
-[[nodiscard]] std::string json_of(named_profile const& p);
+[[nodiscard]] std::string json_of(named_profile const& named);
 
 /// The profiles in a text, one a heap; at least one. `name`: of the text, for messages. Throws failure: no_target for what is no
 /// profile, other_version for one of another version.

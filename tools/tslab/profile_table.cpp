@@ -73,7 +73,7 @@ void print_head(std::ostream& out, bool color, heap_profile const& p, profile_am
 
 std::string function_text(std::string const& name)
 {
-    std::string const text = escaped(with_short_templates(name));
+    std::string text = escaped(with_short_templates(name));
     if (columns_of(text) <= longest_name)
         return text;
     std::size_t cut = longest_name - 3;

@@ -196,6 +196,7 @@ std::vector<named_profile> monitor::read_profiles()
     if (!symbols_ || !symbols_->is_of(mappings, source_->pid()))
         symbols_ = std::make_unique<symbolizer>(std::move(mappings), source_->pid());
     std::vector<named_profile> named;
+    named.reserve(now.size());
     for (heap_profile& p : now)
         named.push_back(with_names(std::move(p), *symbols_));
     return named;

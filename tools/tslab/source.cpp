@@ -274,7 +274,7 @@ std::unique_ptr<source> open_file(std::string const& path)
         throw failure{outcome::no_target, escaped(path) + " is a directory"};
     std::ifstream file{path, std::ios::binary};
     if (!file && errno != ENOENT)
-        throw failure{outcome::no_target, escaped(path) + ": " + std::strerror(errno)};
+        throw failure{outcome::no_target, escaped(path) + ": " + std::generic_category().message(errno)};
     if (!file)
         throw failure{outcome::no_target, "no such process or file: " + escaped(path)};
     int const first = file.peek();
