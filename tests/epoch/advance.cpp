@@ -56,11 +56,11 @@ BOOST_AUTO_TEST_CASE(an_allocation_that_names_no_epoch_is_served_while_others_ad
                 }
                 --running;
             });
-        while (running != 0) {
+        do {   // once at least: the threads may have ended before this one ran again
             auto const e = heap.current_epoch();
             heap.advance();
             heap.close(e);
-        }
+        } while (running != 0);
         for (auto& t : threads)
             t.join();
         BOOST_TEST(refused == 0u);
