@@ -44,8 +44,8 @@ void use_own_if_admitted()
 [[maybe_unused]] void allocate_too() { given = shared_with_handler->allocate(size); }
 [[maybe_unused]] void free_too() { shared_with_handler->deallocate(given, size); }
 
-std::size_t given_size = size;
-void free_given() { shared_with_handler->deallocate(given, given_size); }
+[[maybe_unused]] std::size_t given_size = size;
+[[maybe_unused]] void free_given() { shared_with_handler->deallocate(given, given_size); }
 
 std::uint64_t live(tslab::allocator& heap) { return heap.snapshot().global.live_objects; }
 
@@ -102,6 +102,7 @@ BOOST_AUTO_TEST_CASE(a_handler_whose_resource_is_being_flushed_is_refused_and_do
     BOOST_TEST(live(heap) == 0U);
 }
 
+#if !defined(TSLAB_CHECKED)   // there what is freed waits in quarantine
 // The allocation that is interrupted finds its slab full and takes the next one of the stack; the handler frees into a third one, which
 // was full. For slabs of one subslab and of two.
 BOOST_AUTO_TEST_CASE(a_refill_that_a_free_interrupts_loses_no_slot)
@@ -139,6 +140,7 @@ BOOST_AUTO_TEST_CASE(a_refill_that_a_free_interrupts_loses_no_slot)
         BOOST_TEST(listed >= 1U);
     }
 }
+#endif
 
 // What a sanitizer or a counter of lines adds is in the ways too.
 #if defined(__OPTIMIZE__) && !defined(TSLAB_CHECKED) && !__has_feature(address_sanitizer) &&                           \
