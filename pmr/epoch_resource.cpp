@@ -240,20 +240,12 @@ epoch_resource::allocate_elsewhere(std::size_t code) noexcept
 /// Returns false for anything else.
 [[gnu::noinline]] bool epoch_resource::deallocate_remote(thread_record& me, unsigned bin, void* p) const noexcept
 {
-    // What resolve does, where the bin is known.
     heap_state& state = heap().state();
-    slab_meta const* const page = state.slab_at(p);
-    if (page == nullptr || page->tag.load(std::memory_order_relaxed) != bin + 1U)
+    resolved const at = resolve(state, p);
+    if (!at.is_slot_in(bin, state.epoch_slabs_at(epoch().index)))
         return false;
-    address_map::bin_entry const& e = map_->entry(bin);
-    auto const address = reinterpret_cast<std::uintptr_t>(p);
-    slot_position const at = slot_at(address, e);
-    if (!at.exact || at.slot >= bins[bin].slots)
-        return false;
-    thread_cache const* const holder = cache_owning(*page);
-    void const* const home = holder != nullptr ? holder->attached() : page->home.load(std::memory_order_relaxed);
-    return home == &state.epoch_slabs_at(epoch().index) && (holder == nullptr || !holder->admits_frees_of(&me)) &&
-           free_remote(state, *e.subslab_of(address), bin, at.slot, &me);
+    thread_cache const* const holder = cache_owning(*at.page);
+    return (holder == nullptr || !holder->admits_frees_of(&me)) && free_remote(state, *at.subslab, bin, at.slot, &me);
 }
 
 /// On such a thread: frees into its own cache in the epoch, or as a remote free. Returns false for anything else; the

@@ -151,8 +151,7 @@ bool allocator::end_alone(epoch_id e, epoch_holder* holder, atomic<thread_cache*
     counts[heap_event::epoch_close].add();
     counts[heap_event::epoch_drained].add();
     state_.give_back_units_if_many(&me);
-    if (me.clock_ns != me.stats.clock_ns.load(std::memory_order_relaxed)) [[unlikely]]   // it was read again since
-        state_.decay_if_due(me, me.clock_ns);
+    state_.decay_if_due(me, me.clock_ns);
     return true;
 }
 

@@ -149,9 +149,12 @@ inline bool is_interrupted(thread_record const& me) noexcept
     me.heap.misused({.kind = misuse::reentry});
 }
 
+/// Whether no slot of a subslab is free, nor freed by another thread and not claimed yet.
+inline bool is_full(slab_meta const& subslab) noexcept
+{
+    return subslab.local_free.load(std::memory_order_relaxed) == 0 &&
+           subslab.remote_free.load(std::memory_order_relaxed) == 0;
 }
-
-namespace {
 
 /// A subslab of a slab that has a free slot in `local_free`; null if none has, or if other threads have freed into one.
 slab_meta* subslab_at_hand(slab_meta const& s, unsigned bin, bool& freed_by_others) noexcept
@@ -168,10 +171,9 @@ slab_meta* subslab_at_hand(slab_meta const& s, unsigned bin, bool& freed_by_othe
 }
 
 /// The common case of refill for slabs of several subslabs: another subslab of the current slab, or of the slab on top of the
-/// partial stack, has a free slot, and other threads have freed into neither.
+/// partial stack, has a free slot, and other threads have freed into neither. In a fork-exclusion section.
 [[gnu::noinline]] void* thread_cache::refill_subslabs(unsigned bin, thread_record& me) noexcept
 {
-    fork_exclusion const section{&me};
     fast_bin& b = bins_[bin].bin;
     slow_bin& of = slow_bins_[bin];
     bool freed_by_others = false;
@@ -212,8 +214,7 @@ slab_meta* subslab_at_hand(slab_meta const& s, unsigned bin, bool& freed_by_othe
     slab_meta* const s = of.partial;
     if (has_subslabs(bin) && &last != &no_slab) [[unlikely]]
         return refill_subslabs(bin, me);
-    if (s == nullptr || bin >= class_count || &last == &no_slab ||
-        last.local_free.load(std::memory_order_relaxed) != 0 || last.remote_free.load(std::memory_order_relaxed) != 0 ||
+    if (s == nullptr || bin >= class_count || &last == &no_slab || !is_full(last) ||
         s->remote_free.load(std::memory_order_relaxed) != 0) [[unlikely]]
         return find_slot(bin, me);
     class_counters& counts = me.classes[class_of_bin(bin)];
@@ -349,13 +350,6 @@ constexpr bin_set switching_bins = [] {
     return set;
 }();
 
-/// Whether no slot of a subslab is free, nor freed by another thread and not claimed yet.
-inline bool is_full(slab_meta const& subslab) noexcept
-{
-    return subslab.local_free.load(std::memory_order_relaxed) == 0 &&
-           subslab.remote_free.load(std::memory_order_relaxed) == 0;
-}
-
 }
 
 /// Counts the first free slot in a slab that becomes the current one.
@@ -401,11 +395,12 @@ inline void thread_cache::note_switched(unsigned bin) noexcept
     record_->classes[class_of_bin(bin)][class_event::full_to_partial].add();
 }
 
-/// Whether a slab with several subslabs, of which `subslab` has its first free slot, may become the current one: as restock says.
+/// Whether the slab `s`, of a subslab whose word is `after` now, may become the current one. As restock says, for several subslabs; a
+/// slab of one comes here when it is empty, and may not.
 bool thread_cache::may_switch_to(slab_meta const& s, unsigned bin, std::uint64_t after) const noexcept
 {
     slab_meta* const last = bins_[bin].bin.current;
-    if (!has_subslabs(bin) || (after & (after - 1)) != 0 || s.partial || last == &no_slab || has_bin(sample_bins_, bin))
+    if ((after & (after - 1)) != 0 || s.partial || last == &no_slab || has_bin(sample_bins_, bin))
         return false;
     bool full = true;
     for_each_subslab(slab_of(*last, bin), bin, [&full](slab_meta const& each) { full = full && is_full(each); });

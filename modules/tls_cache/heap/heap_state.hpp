@@ -104,9 +104,8 @@ public:
     /// of `me`, which may be null; no lock held. Passes heavy barriers.
     void empty_caches(thread_record* me) noexcept;
 
-    /// Decays if an interval has passed: empty slabs unused for `decay_ns` go to the free pages, and free pages unused
-    /// as long go to the kernel. Called on slow paths; reads the clock at every fourth call. Only for the record's
-    /// thread, which holds no lock.
+    /// Decays if an interval has passed: empty slabs unused for `decay_ns` go to the free pages, and free pages unused as long
+    /// go to the kernel. Called on slow paths; reads the clock at every fourth call. Only for the record's thread, without a lock.
     inline void decay_sometimes(thread_record& me) noexcept
     {
         if ((++me.slow_paths & 3U) == 0)
@@ -115,6 +114,8 @@ public:
     /// The same for a caller that knows the time, `now` of now_ns_coarse.
     [[gnu::always_inline]] inline void decay_if_due(thread_record& me, std::uint64_t now) noexcept
     {
+        if (now == me.stats.clock_ns.load(std::memory_order_relaxed)) [[likely]]
+            return;   // the clock has not been read anew since the last call: nothing more is due
         me.clock_ns = now;
         me.stats.clock_ns.store(now, std::memory_order_relaxed);
         if (is_due(now, me.decayed_ns.load(std::memory_order_relaxed))) [[unlikely]]
@@ -130,9 +131,8 @@ public:
     /// without a slab being taken, the free pages unused during the second half go to the kernel, however short that
     /// time was. Only for the record's thread.
     void note_work(thread_record& me) noexcept;
-    /// Decays the heap, once an interval: gives unused free pages to the kernel and flushes what idle threads retain.
-    /// `now`: of now_ns_coarse. `me`: the calling thread's record, or null. Does not change the calling thread's own
-    /// caches. Thread safe.
+    /// Decays the heap, once an interval: gives unused free pages to the kernel and flushes what idle threads retain. `now`: of
+    /// now_ns_coarse. `me`: the calling thread's record, or null. Does not change the calling thread's own caches. Thread safe.
     void decay_heap(thread_record* me, std::uint64_t now) noexcept;
     /// Flushes every empty slab to the free pages, as empty_caches does, and gives the free pages to the kernel: the
     /// control group is short of memory. For a thread without a record, which holds no lock.
