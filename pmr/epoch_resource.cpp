@@ -427,10 +427,14 @@ epoch_scope::~epoch_scope()
 {
     epoch_domain& d = resource_->domain();
     bool const at_home = d.pop_at_end();
-    if (resource_ == &own_)
-        own_.~epoch_resource();
-    else if (at_home)
-        d.leave();
+    if (resource_ != &own_) {
+        if (at_home)
+            d.leave();
+        return;
+    }
+    if (!at_home) [[unlikely]]
+        d.forget();   // its thread must not find it
+    own_.~epoch_resource();
 }
 
 }

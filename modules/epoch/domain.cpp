@@ -19,16 +19,9 @@ namespace tslab {
 
 void epoch_domain::grow_scopes()
 {
-    constexpr std::uint32_t least = 64;
     thread_details* const mine = granted(os_call::keep_scope) ? own_details() : nullptr;
-    if (mine == nullptr)
+    if (mine == nullptr || !tslab::grow_scopes(*mine))
         throw std::bad_alloc{};
-    std::uint32_t const capacity = std::max(least, mine->scope_capacity * 2);
-    auto* const grown = static_cast<entered_scope*>(std::realloc(mine->scopes, capacity * sizeof(entered_scope)));
-    if (grown == nullptr)
-        throw std::bad_alloc{};
-    mine->scopes = grown;
-    mine->scope_capacity = capacity;
 }
 
 epoch_domain::epoch_domain(allocator& heap, options const& o, std::source_location at) noexcept
@@ -66,19 +59,16 @@ void epoch_domain::end() noexcept
 epoch_domain::order epoch_domain::pop(bool whatever_order) noexcept
 {
     thread_details& mine = *this_thread.more;
-    entered_scope* const begin = mine.scopes;
-    std::uint32_t& n = mine.scope_count;
-    if (n != 0 && begin[n - 1].domain == this) [[likely]] {   // then it is not no_details
-        --n;
+    mine.drop_ended_scopes();
+    if (is_last()) [[likely]] {   // then it is not no_details
+        --mine.scope_count;
         return order::kept;
     }
-    for (std::uint32_t i = n; i-- > 0;) {
-        if (begin[i].domain != this)
+    for (std::uint32_t i = mine.scope_count; i-- > 0;) {
+        if (mine.scopes[i].domain.load(std::memory_order_relaxed) != this)
             continue;
-        if (whatever_order) {
-            std::move(begin + i + 1, begin + n, begin + i);
-            --n;
-        }
+        if (whatever_order)
+            remove_scope(mine, i);
         return order::broken;
     }
     return order::absent;
@@ -129,9 +119,10 @@ void epoch_domain::exit()
 
 void epoch_domain::forget() noexcept
 {
-    if (on_own_thread())
-        while (pop(true) != order::absent) {
-        }
+    if (!on_own_thread())
+        return forget_domain(this);
+    while (pop(true) != order::absent) {
+    }
 }
 
 void epoch_domain::leave() noexcept

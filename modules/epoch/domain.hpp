@@ -47,12 +47,12 @@ public:
     /// Closes the epoch now, even if other domains hold it: see allocator::close. Thread safe.
     close_report force_close() noexcept { return heap_->close(opened_.epoch); }
 
-    /// The domain that the calling thread entered last and has not left; null outside of all domains.
+    /// The domain that the calling thread entered last and has not left; null outside of all domains. A domain that was
+    /// destroyed on another thread, which is reported, is left by that.
     [[nodiscard]] static inline epoch_domain* current() noexcept
     {
-        thread_details const& mine = *this_thread.more;
-        std::uint32_t const n = mine.scope_count;
-        return n != 0 ? static_cast<epoch_domain*>(mine.scopes[n - 1].domain) : nullptr;
+        entered_scope const* const inside = this_thread.more->innermost_scope();
+        return inside != nullptr ? static_cast<epoch_domain*>(inside->domain.load(std::memory_order_relaxed)) : nullptr;
     }
 
     /// The heap and the epoch that the domain was made for, how many enters have no exit yet, and whether there are any. Only the
@@ -89,18 +89,18 @@ public:
         if (this_thread.more->scope_count == this_thread.more->scope_capacity) [[unlikely]]
             grow_scopes();
         thread_details& mine = *this_thread.more;
-        mine.scopes[mine.scope_count++] = {this, heap_->state().number(), opened_.label_id};
+        mine.scopes[mine.scope_count++].set(this, heap_->state().number(), opened_.label_id);
     }
     /// Undoes push at the end of a guard. A wrong order is reported, and corrected. Returns whether the exit is to be carried
     /// out: the calling thread made the domain, and the guard's enter was not left by an exit of its own.
     inline bool pop_at_end() noexcept
     {
-        if (this_thread.id() != thread_ || current() != this) [[unlikely]]
+        if (this_thread.id() != thread_ || !is_last()) [[unlikely]]
             return pop_in_disorder();
-        --this_thread.more->scope_count;   // not 0, since there is a current domain
+        --this_thread.more->scope_count;
         return true;
     }
-    /// Removes every entry of this domain from the calling thread's list, after misuse was reported.
+    /// Removes every entry of this domain from its thread's list, after misuse was reported. Thread safe.
     void forget() noexcept;
     /// Carries out one exit. Requires: entered.
     void leave() noexcept;
@@ -140,6 +140,13 @@ public:
 
 private:
     enum class order : std::uint8_t { kept, broken, absent };
+    /// Whether it is the last one in the calling thread's list.
+    [[nodiscard]] inline bool is_last() const noexcept
+    {
+        thread_details const& mine = *this_thread.more;
+        std::uint32_t const n = mine.scope_count;
+        return n != 0 && mine.scopes[n - 1].domain.load(std::memory_order_relaxed) == this;
+    }
     [[nodiscard]] order pop(bool whatever_order) noexcept;
     static void grow_scopes();
     [[gnu::noinline]] void end() noexcept;

@@ -45,6 +45,7 @@ import tslab.slab;
 #include "epoch_slabs/epoch_slabs.hpp"
 #include "cache/cache_bins.hpp"
 #include "cache/thread_cache.hpp"
+#include "cache/home_of.hpp"
 #include "heap/source_places.hpp"
 #include "profile/heap_profiler.hpp"
 #include "heap/heap_options.hpp"

@@ -286,6 +286,26 @@ BOOST_AUTO_TEST_CASE(misuse_is_reported_and_changes_nothing)
     BOOST_TEST(seen.count() == 5u);
 }
 
+BOOST_AUTO_TEST_CASE(a_domain_destroyed_on_another_thread_while_entered_is_not_found_on_its_own)
+{
+    recorder seen;
+    tslab::allocator heap;
+    epoch_domain outer{heap, {.label = "outer"}};
+    outer.enter();
+    auto gone = std::make_unique<epoch_domain>(heap, epoch_domain::options{.label = "gone"});
+    gone->enter();
+    gone->enter();
+    on_other_thread([&] { gone.reset(); });
+    BOOST_TEST(seen.count(misuse::destroyed_entered) == 1u);
+    BOOST_TEST(epoch_domain::current() == &outer);
+    outer.enter();
+    BOOST_TEST(epoch_domain::current() == &outer);
+    outer.exit();
+    outer.exit();
+    BOOST_TEST(epoch_domain::current() == nullptr);
+    BOOST_TEST(seen.count() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(a_domain_destroyed_while_entered_is_reported_and_left)
 {
     recorder seen;

@@ -5,12 +5,16 @@
 #define BOOST_TEST_MODULE epoch_scope
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <memory_resource>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "recorder.hpp"
@@ -209,6 +213,47 @@ BOOST_AUTO_TEST_CASE(re_entering_on_another_thread_is_reported_and_changes_nothi
     BOOST_TEST(r.domain().depth() == 1u);
     BOOST_TEST(stats_of(heap, r.epoch()).refcount == 1u);
     BOOST_TEST(stats_of(heap, r.epoch()).enters == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_scope_that_ends_on_another_thread_is_not_found_on_its_own)
+{
+    recorder seen;
+    tslab::allocator heap;
+    tslab::epoch_scope outer{heap, "outer"};
+    auto gone = std::make_unique<tslab::epoch_scope>(heap, "gone");
+    {
+        tslab::epoch_scope inner{heap, "inner"};
+        on_other_thread([&] { gone.reset(); });
+        BOOST_TEST(seen.count(misuse::wrong_thread) == 1u);
+        BOOST_TEST(tslab::epoch_domain::current() == &inner.domain());
+    }
+    BOOST_TEST(tslab::epoch_domain::current() == &outer.domain());
+    tslab::epoch_scope next{heap, "next"};
+    BOOST_TEST(tslab::epoch_domain::current() == &next.domain());
+    auto last = std::make_unique<tslab::epoch_scope>(heap, "last");
+    on_other_thread([&] { last.reset(); });
+    BOOST_TEST(seen.count(misuse::wrong_thread) == 2u);
+    BOOST_TEST(tslab::epoch_domain::current() == &next.domain());
+    BOOST_TEST(seen.count() == 2u);   // and the others end in order
+}
+
+BOOST_AUTO_TEST_CASE(scopes_that_end_elsewhere_take_no_room)
+{
+    recorder seen;
+    tslab::allocator heap;
+    constexpr std::size_t many = 1000;
+    tslab::epoch_scope outer{heap};
+    std::uint32_t largest = 0;
+    for (std::size_t i = 0; i < many; ++i) {
+        auto gone = std::make_unique<tslab::epoch_scope>(heap, "gone");
+        std::optional<tslab::epoch_scope> above{std::in_place, heap, "above"};
+        on_other_thread([&] { gone.reset(); });
+        above.reset();   // the one that is gone is the last one then
+        largest = std::max(largest, tslab::this_thread.more->scope_capacity);
+        BOOST_TEST_REQUIRE(tslab::epoch_domain::current() == &outer.domain());
+    }
+    BOOST_TEST(largest <= 64u);
+    BOOST_TEST(seen.count() == many);
 }
 
 BOOST_AUTO_TEST_CASE(a_resource_that_ends_while_entered_again_is_reported)

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -113,9 +114,9 @@ protected:
     }
 
     /// What is true when every object has been freed; ends the heap, since a free that came together with another one may
-    /// be found only then. `misused`: so many reports, of double frees and no other kind, but for leaks if there `may_leak`
-    /// something.
-    void expect_nothing_left(std::uint64_t misused = 0, bool may_leak = false)
+    /// be found only then. `misused`: so many reports of double frees; of other kinds there are none, but for those of
+    /// `besides`, of which there may be any number.
+    void expect_nothing_left(std::uint64_t misused = 0, std::initializer_list<tslab::misuse> besides = {})
     {
         // Of itself, by the thread that came last: what follows would take back what was forgotten.
         expect(heap.snapshot({.residency = false}).global.closing_epochs == 0,
@@ -131,8 +132,10 @@ protected:
         expect(handed_out == taken_,
                "the heap counts " + std::to_string(handed_out) + " allocations, not " + std::to_string(taken_));
         own_.reset();
-        std::uint64_t const leaks = may_leak ? reports(tslab::misuse::leak) : 0;
-        expect(reports() - leaks == misused && reports(tslab::misuse::double_free) == misused,
+        std::uint64_t others = 0;
+        for (tslab::misuse const kind : besides)
+            others += reports(kind);
+        expect(reports() - others == misused && reports(tslab::misuse::double_free) == misused,
                "reported " + std::to_string(reports()) + " times, of double frees " +
                    std::to_string(reports(tslab::misuse::double_free)) + ", not " + std::to_string(misused));
     }

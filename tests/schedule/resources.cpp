@@ -96,7 +96,7 @@ public:
                     ended_.store(true, std::memory_order_release);
                 }};
     }
-    void judge() override { expect_nothing_left(0, true); }
+    void judge() override { expect_nothing_left(0, {tslab::misuse::leak}); }
 
 private:
     bool shared_;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Interleavings in which memory is something else by the time a thread comes to it, or belongs to another heap or epoch.
+#include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
@@ -20,6 +21,7 @@ using schedule::heap_scenario;
 using schedule::make;
 using schedule::must_hold;
 using schedule::object;
+using schedule::object_bytes;
 using schedule::usual_runs;
 
 /// The first free into a full slab is to move it to another list. By the time its thread has the lock, the slab's pages are a
@@ -91,6 +93,75 @@ private:
     tslab::atomic<bool> there_{false};
 };
 
+/// A resource that has allocated nothing frees an object of another one, while that one ends and the next one takes its slab
+/// and its slot. Whenever that is, it is reported, and the owner's own free is not.
+class freed_by_a_stranger : public heap_scenario {
+public:
+    bodies threads() override
+    {
+        return {[this] {
+                    for (int round = 0; round < 4; ++round) {
+                        tslab::epoch_resource owner{heap};
+                        object const o = take_from(owner, object_bytes);
+                        freed_.store(o.p, std::memory_order_release);
+                        expect(tslab::resolve(heap.state(), o.p).is_live(), "a stranger freed an object");
+                        give_to(owner, o);
+                    }
+                },
+                [this] {
+                    tslab::epoch_resource stranger{heap};
+                    std::byte* p = nullptr;
+                    await([&] { return (p = freed_.load(std::memory_order_acquire)) != nullptr; });
+                    for (std::uint64_t i = 0; i < frees; ++i)
+                        stranger.deallocate(p, object_bytes);
+                }};
+    }
+    void judge() override
+    {
+        expect(reports() == frees,
+               std::to_string(frees) + " frees through the wrong resource, " + std::to_string(reports()) + " reports");
+        expect_nothing_left(reports(tslab::misuse::double_free), {tslab::misuse::wrong_resource});
+    }
+
+private:
+    static constexpr std::uint64_t frees = 6;
+    tslab::atomic<std::byte*> freed_{nullptr};
+};
+
+/// Objects are freed through their resource on another thread, while the epoch is closed and the cache that had their slabs
+/// begins with another epoch.
+class freed_while_its_cache_moves_on : public heap_scenario {
+public:
+    bodies threads() override
+    {
+        return {[this] {
+                    resource_.emplace(heap);
+                    for (std::size_t const size : std::array<std::size_t, 6>{96, 128, 192, 256, 384, 512})
+                        lent_.push_back(take_from(*resource_, size));
+                    is_lent_.store(true, std::memory_order_release);
+                    heap.close(resource_->epoch());
+                    for (int round = 0; round < 3; ++round) {
+                        tslab::epoch_resource next{heap};
+                        give_to(next, take_from(next, object_bytes));
+                    }
+                    await([this] { return !is_lent_.load(std::memory_order_acquire); });
+                    resource_.reset();
+                },
+                [this] {
+                    await([this] { return is_lent_.load(std::memory_order_acquire); });
+                    for (object const& o : lent_)
+                        give_to(*resource_, o);
+                    is_lent_.store(false, std::memory_order_release);
+                }};
+    }
+    void judge() override { expect_nothing_left(); }
+
+private:
+    std::optional<tslab::epoch_resource> resource_;
+    std::vector<object> lent_;
+    tslab::atomic<bool> is_lent_{false};
+};
+
 }
 
 BOOST_AUTO_TEST_SUITE(reuse)
@@ -111,5 +182,10 @@ BOOST_AUTO_TEST_CASE(the_end_of_a_resource_and_its_thread_s_empty_slabs)
 {
     must_hold(make<drop_on_another_thread>(), 2 * usual_runs);
 }
+BOOST_AUTO_TEST_CASE(a_free_through_a_resource_that_has_nothing)
+{
+    must_hold(make<freed_by_a_stranger>(), 2 * usual_runs);
+}
+BOOST_AUTO_TEST_CASE(a_free_whose_cache_moves_on) { must_hold(make<freed_while_its_cache_moves_on>(), 2 * usual_runs); }
 
 BOOST_AUTO_TEST_SUITE_END()

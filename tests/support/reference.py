@@ -8,6 +8,9 @@ The reference has a section "## `object`" for each object, and in it tables whos
 Every field must be in all places. Name, type, unit and kind of a figure, and whether it may be absent, must be those of
 the table; what is no figure must have the same type in the reference and in the schema.
 
+The section "## The same in C++" has a row | in | `field` | `member` | for each figure whose member is called otherwise than by its
+rule.
+
 --write adds to the schema the figures of the table that it lacks, each behind the one before it in the table.
 """
 import argparse
@@ -106,6 +109,29 @@ def against_table(table, reference, schema):
             yield f"{obj}.{name}: type is '{found}' in the schema, '{expected[0]}' in the table; --write adds what is missing"
 
 
+def renamed_members(folder):
+    """(field, member) of every figure whose member in C++ does not follow the rule that the reference gives."""
+    places = {"FIGURE": (1, 2), "COUNTED": (0, 2), "SUMMED": (0, 1), "CLASS_SUM": (0, 2), "PART": (0, 1)}
+    for table in ("figures.def", "phase_figures.def"):
+        for kind, rest in re.findall(r"^TSLAB_(\w+)\((.*)", (folder / table).read_text(encoding="utf-8"), re.M):
+            if kind not in places:
+                continue
+            cells = [cell.strip() for cell in rest.split(",")]
+            member, field = (cells[at] for at in places[kind])
+            by_rule = (field, field.removeprefix("total_"), f"contention.{field}")
+            if member not in by_rule and member.replace(".", "_") != field:
+                yield field, member
+
+
+def against_members(text, figures):
+    """What the section about C++ lacks, and what it has too much."""
+    section = text.partition("## The same in C++")[2].partition("\n## ")[0]
+    told = set(re.findall(r"^\| [^|]+ \| `(\w+)` \| `([\w.]+)` \|$", section, re.M))
+    for field, member in sorted(told ^ set(renamed_members(figures))):
+        what = "stands in the reference only" if (field, member) in told else "is not in the reference"
+        yield f"The same in C++: {field} as {member} {what}"
+
+
 def schema_type(name, figure_type):
     """A property of the schema for a figure of that name and type."""
     plain = figure_type.rstrip("?")
@@ -145,6 +171,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=pathlib.Path, required=True)
     parser.add_argument("--schema", type=pathlib.Path, required=True)
+    parser.add_argument("--figures", type=pathlib.Path, required=True, help="the folder of the tables")
     parser.add_argument("--program", required=True, help="prints snapshots, see print_snapshots.cpp")
     parser.add_argument("--write", action="store_true", help="add missing figures to the schema")
     arguments = parser.parse_args()
@@ -154,7 +181,9 @@ def main():
         text = arguments.schema.read_text(encoding="utf-8")
         arguments.schema.write_text(complete(text, table), encoding="utf-8")
 
-    reference, failures = read_reference(arguments.reference.read_text(encoding="utf-8"))
+    text = arguments.reference.read_text(encoding="utf-8")
+    reference, failures = read_reference(text)
+    failures.extend(against_members(text, arguments.figures))
     schema = Schema(json.loads(arguments.schema.read_text(encoding="utf-8")))
     documents = stats_documents.snapshots(arguments.program)
     compare("objects", reference, stats_documents.OBJECTS, failures)

@@ -175,9 +175,12 @@ void allocator::deallocate_checked(void* p, std::size_t bytes, std::size_t align
         return misused(*wrong, at.page);
     }
     epoch_slabs const* const home = home_of(*at.page);
-    if (home != nullptr && home != &state_.epoch_slabs_at(e.index))
-        return misused(misuse::wrong_resource, p, at.page, 0, label_of(e).view());
-    free_resolved(at, p);
+    if (home == &state_.epoch_slabs_at(e.index))
+        return free_resolved(at, p);
+    // In no epoch its slab has no object. Not freed all the same: another resource may take the slab, and the slot, meanwhile.
+    if (home == nullptr)
+        return misused(misuse::double_free, p, at.page);
+    misused(misuse::wrong_resource, p, at.page, 0, label_of(e).view());
 }
 
 namespace {

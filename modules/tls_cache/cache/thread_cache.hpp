@@ -140,7 +140,7 @@ public:
         return slow_bins_[bin].flushed_allocations.value() == bins_[bin].bin.allocations.value();
     }
     /// The slabs of the epoch that the cache is attached to; null while it is detached.
-    [[nodiscard]] inline epoch_slabs* attached() const noexcept { return attached_.load(std::memory_order_relaxed); }
+    [[nodiscard]] inline epoch_slabs* attached() const noexcept { return attached_.load(std::memory_order_acquire); }
     [[nodiscard]] inline std::uint32_t slot() const noexcept { return slot_.load(std::memory_order_relaxed); }
     [[nodiscard]] inline std::uint64_t era() const noexcept { return era_.load(std::memory_order_relaxed); }
     /// The record of the cache's thread; of a serial resource's cache, of the thread that used it last: see take_over.
@@ -434,14 +434,6 @@ template <class F> inline void thread_cache::for_each_slab_of(unsigned bin, F vi
         visit(*s, bin);
         s = next;
     }
-}
-
-/// The slabs of the epoch that a slab or large allocation belongs to; null if it belongs to none. Thread safe; the
-/// answer may be outdated at return.
-[[nodiscard]] inline epoch_slabs* home_of(slab_meta const& s) noexcept
-{
-    thread_cache const* const l = cache_owning(s);
-    return l != nullptr ? l->attached() : static_cast<epoch_slabs*>(s.home.load(std::memory_order_relaxed));
 }
 
 /// The thread cache of a resource without one: its key admits no thread.

@@ -12,12 +12,22 @@ class heap_state;
 struct epoch_slabs;
 struct thread_record;
 
-/// A domain that the thread has entered. Statistics use the copies: a domain that was destroyed on another thread while
-/// entered (reported as misuse) is still in the list, and `domain` dangles.
+/// A domain that the thread has entered. Statistics use the copies, which outlive it.
 struct entered_scope {
-    void* domain;
-    std::uint64_t heap_number;
-    std::uint32_t label_id;   ///< of its epoch at the enter
+    atomic<void*> domain{nullptr};   ///< null once it was destroyed on another thread (reported as misuse)
+    std::uint64_t heap_number = 0;
+    std::uint32_t label_id = 0;   ///< of its epoch at the enter
+
+    inline void set(void* of, std::uint64_t number, std::uint32_t label) noexcept
+    {
+        domain.store(of, std::memory_order_relaxed);
+        heap_number = number;
+        label_id = label;
+    }
+    inline void set(entered_scope const& other) noexcept
+    {
+        set(other.domain.load(std::memory_order_relaxed), other.heap_number, other.label_id);
+    }
 };
 
 /// A robust mutex (POSIX) that a thread holds as long as it lives. The kernel marks it when its holder ends, so other
@@ -133,8 +143,23 @@ struct alignas(64) thread_details {
     record_list* list = nullptr;                      ///< the one it is part of; null in no_details
     entered_scope* scopes = nullptr;                  ///< the domains entered, innermost last; freed with the list
     std::uint32_t scope_count = 0;
-    std::uint32_t scope_capacity = 0;
-    std::uint32_t tid = 0;   ///< the system's number of the thread
+    std::uint32_t scope_capacity = 0;   ///< as `scopes`, changed by the thread under the registry's lock
+    std::uint32_t tid = 0;              ///< the system's number of the thread
+
+    /// The innermost scope whose domain is still there; null if there is none.
+    [[nodiscard]] inline entered_scope const* innermost_scope() const noexcept
+    {
+        for (std::uint32_t n = scope_count; n != 0; --n)
+            if (scopes[n - 1].domain.load(std::memory_order_relaxed) != nullptr) [[likely]]
+                return scopes + (n - 1);
+        return nullptr;
+    }
+    /// Removes the innermost scopes whose domains are gone.
+    inline void drop_ended_scopes() noexcept
+    {
+        while (scope_count != 0 && scopes[scope_count - 1].domain.load(std::memory_order_relaxed) == nullptr)
+            --scope_count;
+    }
 };
 
 /// The details of a thread without a list. Never written.
@@ -195,6 +220,13 @@ bool register_this_thread() noexcept;
 /// The calling thread's details, in a list of its own. Null if there is no memory for it, or no hook at its end. Takes
 /// the registry's lock at the first call.
 [[nodiscard]] thread_details* own_details() noexcept;
+/// Makes room for one more scope in the calling thread's list, which is `mine`. False if there is no memory.
+[[nodiscard]] bool grow_scopes(thread_details& mine) noexcept;
+/// Removes scope `i` from the calling thread's list, which is `mine`.
+void remove_scope(thread_details& mine, std::uint32_t i) noexcept;
+/// Removes a domain from the lists of all threads. Thread safe; takes the registry's lock. Complexity: linear in the scopes
+/// of all threads.
+void forget_domain(void* domain) noexcept;
 
 /// The library's number of the calling thread: `thread_id` of its entries in snapshots. From 1, and never used again. The
 /// first call gives the thread its number if it has none. Does not throw. Thread safe.

@@ -122,13 +122,12 @@ thread_details* own_details() noexcept
 
 void count_escape(std::size_t bytes) noexcept
 {
-    thread_details const& mine = *this_thread.more;
-    if (mine.scope_count == 0)
+    entered_scope const* const inside = this_thread.more->innermost_scope();
+    if (inside == nullptr)
         return;
-    entered_scope const inside = mine.scopes[mine.scope_count - 1];
-    registry().with_record(inside.heap_number, [&](thread_record& r) {
-        r.stats.escapes[inside.label_id].add();
-        r.stats.escaped_bytes[inside.label_id].add(bytes);
+    registry().with_record(inside->heap_number, [&](thread_record& r) {
+        r.stats.escapes[inside->label_id].add();
+        r.stats.escaped_bytes[inside->label_id].add(bytes);
     });
 }
 

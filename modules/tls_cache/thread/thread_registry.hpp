@@ -22,6 +22,11 @@ public:
     /// The details of the calling thread, whose hook is installed, in a list of its own; null if there is no memory.
     [[nodiscard]] thread_details* own_details() noexcept;
 
+    /// As the functions of the same names in this_thread.hpp.
+    [[nodiscard]] bool grow_scopes(thread_details& mine) noexcept;
+    void remove_scope(thread_details& mine, std::uint32_t i) noexcept;
+    void forget_domain(void* domain) noexcept;
+
     /// Calls use(record) with the calling thread's record of the heap with that number, if that heap still lives.
     template <class F> void with_record(std::uint64_t heap_number, F use) noexcept
     {
