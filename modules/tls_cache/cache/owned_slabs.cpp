@@ -134,6 +134,7 @@ void thread_cache::flush_retained() noexcept
     });
     forget_slabs();
     used_bins_ = 0;
+    give_up_room();
 }
 
 /// Takes the empty slabs, all but the first `keep`, off the partial stack, in order, and calls `give` with each.
@@ -169,6 +170,7 @@ template <class F> void thread_cache::give_empty(unsigned bin, std::uint32_t kee
 
 void thread_cache::flush_empty() noexcept
 {
+    give_up_room();
     for (bin_set used = used_bins_; used != 0; used &= used - 1) {
         auto const bin = static_cast<unsigned>(std::countr_zero(used));
         auto const give = [&](slab_meta& s) {
@@ -193,13 +195,13 @@ void thread_cache::flush_empty() noexcept
     }
 }
 
-/// Whether a bin has empty slabs to recycle. Some stay, for the next refills: cache_pages() pages of all bins together,
-/// and above that empty_limit() slabs of each. The walk over the stack pays when a good part of it is empty.
+/// Whether a bin has empty slabs to recycle. Some stay, for the next refills: cache_pages() pages of all bins together, or more
+/// (see adjust_room), and above that empty_limit() slabs of each. The walk over the stack pays when a good part of it is empty.
 bool thread_cache::has_spare(unsigned bin) const noexcept
 {
     heap_state const& heap = record_->heap;
     slow_bin const& b = slow_bins_[bin];
-    return empty_pages_ > heap.cache_pages() &&
+    return empty_pages_ > heap.cache_pages() << room_ &&
            b.empty > std::max(heap.empty_limit(class_of_bin(bin)), b.partial_count / 4);
 }
 
@@ -207,7 +209,47 @@ bool thread_cache::has_spare(unsigned bin) const noexcept
 /// record is `to`. Every slot of theirs is in `local_free`, so no other thread has an object in them.
 void thread_cache::recycle_empty(unsigned bin, thread_record& to) noexcept
 {
+    has_recycled_ = true;
     give_empty(bin, to.heap.empty_limit(class_of_bin(bin)) / 2, [&to](slab_meta& s) { to.heap.recycle(s, &to); });
+}
+
+/// The cache is about to take an empty slab of `bin`. If it has recycled some, and the thread has one of them still, it may hold
+/// twice as many from now on: up to eight times cache_pages(), as long as all caches of the thread stay within room_limit. If
+/// the thread has none of that many pages, of any class, it gets what this cache holds beyond cache_pages(), to cut it anew.
+[[gnu::noinline]] void thread_cache::adjust_room(unsigned bin, thread_record& me) noexcept
+{
+    constexpr std::uint8_t most = 3;
+    heap_state const& heap = record_->heap;
+    std::uint32_t const least = heap.cache_pages();
+    if (me.retained.first(class_of_bin(bin)) != nullptr) {
+        std::uint32_t const more = least << room_;
+        thread_record& mine = home();
+        if (!std::exchange(has_recycled_, false) || room_ == most ||
+            mine.room.load(std::memory_order_relaxed) + more > thread_record::room_limit)
+            return;
+        mine.room.fetch_add(more, std::memory_order_relaxed);
+        ++room_;
+        return;
+    }
+    if (empty_pages_ <= least)
+        return;
+    for (unsigned c = 0; c < class_count; ++c)
+        if (class_shapes[c].pages == bins[bin].pages && me.retained.count(c) != 0)
+            return;
+    for (bin_set used = used_bins_; used != 0; used &= used - 1)
+        if (auto const of = static_cast<unsigned>(std::countr_zero(used));
+            slow_bins_[of].empty > heap.empty_limit(class_of_bin(of)))
+            recycle_empty(of, me);
+}
+
+/// The cache has been flushed, for want of memory or of use: it may hold as many as at first.
+void thread_cache::give_up_room() noexcept
+{
+    if (room_ == 0)
+        return;
+    std::uint32_t const least = record_->heap.cache_pages();
+    home().room.fetch_sub((least << room_) - least, std::memory_order_relaxed);
+    room_ = 0;
 }
 
 /// Empties an owned slab with its live objects; returns their number.

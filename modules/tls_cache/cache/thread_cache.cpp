@@ -128,6 +128,8 @@ slab_meta* thread_cache::next_subslab(unsigned bin, thread_record& me, class_cou
     }
     if (home.count.on()) [[unlikely]]
         return next_counted(bin, me, counts);
+    if (has_recycled_ || room_ != 0) [[unlikely]]
+        adjust_room(bin, me);
     slab_meta* const s = me.heap.take_slab(bin, me, counts, home.label_id.load(std::memory_order_relaxed));
     if (s == nullptr) [[unlikely]]
         return nullptr;

@@ -247,6 +247,8 @@ private:
     [[nodiscard]] bool has_spare(unsigned bin) const noexcept;
     template <class F> void give_empty(unsigned bin, std::uint32_t keep, F give) noexcept;
     void recycle_empty(unsigned bin, thread_record& to) noexcept;
+    void adjust_room(unsigned bin, thread_record& me) noexcept;
+    void give_up_room() noexcept;
     /// Calls `visit(slab, bin)` for every owned slab. A visitor may recycle the slabs; call `forget_slabs` after that.
     template <class F> void for_each_slab(F visit) noexcept;
     template <class F> void for_each_slab_of(unsigned bin, F visit) noexcept;
@@ -343,9 +345,12 @@ private:
         if (!e.covers(address)) [[unlikely]]
             return cache_free::not_mine;
         slab_meta& s = in_register(*e.subslab_of(address));
-        slot_position const at = slot_at(address, e);   // subslabs lie at multiples of their size
         // If `owner` is this bin's address, the subslab is of this bin, and of this heap.
-        if (!has_value(s.owner, owner_ref::of_bin(&b)) || !at.exact) [[unlikely]]
+        if (!has_value(s.owner, owner_ref::of_bin(&b))) [[unlikely]]
+            return cache_free::not_mine;
+        // Afterwards: before, the compiler would keep what it compares the remainder with in a register.
+        slot_position const at = slot_at(address, e);   // subslabs lie at multiples of their size
+        if (!at.exact) [[unlikely]]
             return cache_free::not_mine;
         return put_back(b, s, e, at.slot, restocked);
     }
@@ -399,6 +404,8 @@ private:
     bool dropped_ = false;   // released since it was attached: then slabs that look carried over were used before
     bool counted_ = false;   // every owned slab is in the epoch's count; else none is
     std::uint32_t empty_pages_ = 0;   // pages of the empty slabs on all partial stacks
+    std::uint8_t room_ = 0;           // it may hold cache_pages() << room_ of them: see has_spare
+    bool has_recycled_ = false;       // since it took an empty slab the last time
     std::uint64_t unpublished_ = 0;   // allocations that keep_used has published of the cache, not yet of the epoch
     counter counted_frees_;
     std::array<slow_bin, bin_count> slow_bins_{};

@@ -359,6 +359,8 @@ slab_meta* thread_cache::find_at_hand(unsigned bin, thread_record& me, class_cou
             return nullptr;
         }
     }
+    if (has_recycled_ || room_ != 0) [[unlikely]]
+        adjust_room(bin, me);
     slab_meta* const s = me.heap.take_slab(bin, me, counts, home.label_id.load(std::memory_order_relaxed));
     if (s == nullptr) {
         home.give_counted(pages);

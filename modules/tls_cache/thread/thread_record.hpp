@@ -102,6 +102,7 @@ struct alignas(64) thread_record {
     static constexpr std::uint32_t changing_lists = 2;    ///< the thread changes lists: see fork_exclusion
     static constexpr std::uint32_t batch_pages = 16;      ///< empty slabs of a class that are moved, or left, at once
     static constexpr std::uint32_t cache_pages = 16;      ///< of empty slabs of all classes that a cache may hold
+    static constexpr std::uint32_t room_limit = 256;      ///< of them that its caches may hold above cache_pages
     static constexpr std::uint32_t spare_pages = 4;       ///< of empty slabs of a class that it may hold above that
     static constexpr std::uint32_t retaining_limit = 4;   ///< detached caches that may retain slabs
 
@@ -305,6 +306,7 @@ struct alignas(64) thread_record {
     atomic<thread_cache*>* const caches;   ///< by ring slot: the cache of that slot's epoch; written by the thread
     void* first_cache = nullptr;           ///< memory for the first cache, beside the record; null once used
     thread_cache* spare = nullptr;         ///< detached caches, last used first; the thread's own
+    atomic<std::uint32_t> room{0};         ///< pages above cache_pages that its caches may hold: see adjust_room
     atomic<std::uint32_t> retaining{0};    ///< detached caches that retain slabs; written as `retained` is
     atomic<thread_cache*> returned{
         nullptr};   ///< detached caches returned by any thread; the record's thread takes them over
