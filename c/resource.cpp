@@ -169,12 +169,14 @@ bool tslab_resource_pop(tslab_resource* r, bool leave) noexcept
 {
     if (is_no_resource(r, "tslab_resource_pop: the resource is null, was not begun, or has ended"))
         return false;
-    // As ~epoch_scope.
+    // As ~epoch_scope. Without `leave` the resource ends next, and its thread must not find it then.
     tslab::epoch_domain& d = inner(r).domain();
     bool const at_home = d.on_own_thread();
     bool const popped = d.pop_at_end();
     if (leave && popped && d.entered())
         d.leave();
+    if (!leave && !popped)
+        d.forget();
     return at_home;
 }
 

@@ -149,8 +149,11 @@ public:
                 },
                 [this] {
                     await([this] { return is_lent_.load(std::memory_order_acquire); });
-                    for (object const& o : lent_)
+                    tslab::epoch_slabs const& home = heap.state().epoch_slabs_at(resource_->epoch().index);
+                    for (object const& o : lent_) {
+                        expect(tslab::home_of(*heap.state().slab_at(o.p)) == &home, "a live object of another epoch");
                         give_to(*resource_, o);
+                    }
                     is_lent_.store(false, std::memory_order_release);
                 }};
     }

@@ -7,6 +7,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -101,9 +102,64 @@ BOOST_AUTO_TEST_CASE(what_it_holds_serves_other_classes_before_memory_grows)
     for (int i = 0; i < 5; ++i)
         cycle(heap, 100);
     std::uint64_t const before = heap.snapshot().global.slabs_allocated;
-    auto const others = take(heap, 90 * tslab::page_bytes / 64, 64);
+    auto const others = take(heap, 80 * tslab::page_bytes / 64, 64);
     BOOST_TEST(heap.snapshot().global.slabs_allocated == before);
     support::give(heap, others);
+}
+
+BOOST_AUTO_TEST_CASE(slabs_of_another_number_of_pages_and_of_handles_are_no_reason_to_share)
+{
+    tslab::allocator heap;
+    for (int i = 0; i < 5; ++i)
+        cycle(heap, 100);
+    heap.free(heap.malloc(8000));
+    tslab::handle h{};
+    BOOST_TEST(heap.allocate(100, heap.current_epoch(), h) != nullptr);
+    heap.free(h);
+    BOOST_TEST(heap.snapshot().classes[2].cached_slabs == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_needed_any_more_decays)
+{
+    tslab::allocator heap{{.decay = std::chrono::milliseconds{20}}};
+    for (int i = 0; i < 5; ++i)
+        cycle(heap, 100);
+    BOOST_TEST(room_of_this_thread(heap) > 0u);
+    auto const until = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+    while (room_of_this_thread(heap) != 0 && std::chrono::steady_clock::now() < until)
+        cycle(heap, 3);
+    BOOST_TEST(room_of_this_thread(heap) == 0u);
+    BOOST_TEST(heap.snapshot().global.slabs_in_use <= tslab::thread_record::cache_pages + 3);
+}
+
+BOOST_AUTO_TEST_CASE(caches_that_keep_nothing_leave_the_room_to_others)
+{
+    support::recorder const seen;   // what the resources leave
+    tslab::allocator heap;
+    for (int round = 0; round < 3; ++round) {
+        std::vector<void*> left;
+        {
+            std::array<tslab::epoch_resource, 3> resources{
+                {tslab::epoch_resource{heap}, tslab::epoch_resource{heap}, tslab::epoch_resource{heap}}};
+            for (auto& r : resources) {
+                for (int i = 0; i < 6; ++i)
+                    cycle(r, 120);
+                left.push_back(r.allocate(size));
+            }
+            BOOST_TEST(room_of_this_thread(heap) == 240u);   // 112, 112 and 16
+        }
+        BOOST_TEST(room_of_this_thread(heap) == 0u);
+        for (void* const p : left)
+            heap.free(p);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_small_thread_cache_has_small_room)
+{
+    tslab::allocator heap{{.thread_cache = 20 * tslab::page_bytes}};
+    for (int i = 0; i < 10; ++i)
+        cycle(heap, 100);
+    BOOST_TEST(room_of_this_thread(heap) <= 20u);
 }
 
 BOOST_AUTO_TEST_CASE(a_trim_takes_the_room)

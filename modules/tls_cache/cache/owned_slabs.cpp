@@ -86,6 +86,7 @@ void thread_cache::forget_slabs(unsigned bin) noexcept
     b.parked = nullptr;
     b.to_scan = 0;
     publish_owned(bin);
+    give_up_room();
 }
 
 void thread_cache::forget_slabs() noexcept
@@ -134,7 +135,6 @@ void thread_cache::flush_retained() noexcept
     });
     forget_slabs();
     used_bins_ = 0;
-    give_up_room();
 }
 
 /// Takes the empty slabs, all but the first `keep`, off the partial stack, in order, and calls `give` with each.
@@ -195,14 +195,13 @@ void thread_cache::flush_empty() noexcept
     }
 }
 
-/// Whether a bin has empty slabs to recycle. Some stay, for the next refills: cache_pages() pages of all bins together, or more
-/// (see adjust_room), and above that empty_limit() slabs of each. The walk over the stack pays when a good part of it is empty.
-bool thread_cache::has_spare(unsigned bin) const noexcept
+/// Whether a bin has empty slabs to give away, where those of all bins are more than `beyond` pages: empty_limit() slabs of each stay.
+/// The walk over the stack pays when a good part of it is empty.
+bool thread_cache::has_spare(unsigned bin, std::uint32_t beyond) const noexcept
 {
-    heap_state const& heap = record_->heap;
     slow_bin const& b = slow_bins_[bin];
-    return empty_pages_ > heap.cache_pages() << room_ &&
-           b.empty > std::max(heap.empty_limit(class_of_bin(bin)), b.partial_count / 4);
+    return empty_pages_ > beyond &&
+           b.empty > std::max(record_->heap.empty_limit(class_of_bin(bin)), b.partial_count / 4);
 }
 
 /// Recycles empty slabs of the partial stack, except for half of what the cache may hold, to the calling thread, whose
@@ -214,42 +213,58 @@ void thread_cache::recycle_empty(unsigned bin, thread_record& to) noexcept
 }
 
 /// The cache is about to take an empty slab of `bin`. If it has recycled some, and the thread has one of them still, it may hold
-/// twice as many from now on: up to eight times cache_pages(), as long as all caches of the thread stay within room_limit. If
-/// the thread has none of that many pages, of any class, it gets what this cache holds beyond cache_pages(), to cut it anew.
+/// twice as many from now on: up to eight times cache_pages(), within what the heap and room_limit permit the thread's caches
+/// together. If the thread has none of so many pages, of any class, half of those that this cache has of another class go to it, to be
+/// cut anew, as long as the cache holds more than cache_pages().
 [[gnu::noinline]] void thread_cache::adjust_room(unsigned bin, thread_record& me) noexcept
 {
     constexpr std::uint8_t most = 3;
     heap_state const& heap = record_->heap;
     std::uint32_t const least = heap.cache_pages();
     if (me.retained.first(class_of_bin(bin)) != nullptr) {
-        std::uint32_t const more = least << room_;
-        thread_record& mine = home();
-        if (!std::exchange(has_recycled_, false) || room_ == most ||
-            mine.room.load(std::memory_order_relaxed) + more > thread_record::room_limit)
+        if (!std::exchange(has_recycled_, false) || room_ == most)
             return;
-        mine.room.fetch_add(more, std::memory_order_relaxed);
-        ++room_;
+        std::uint32_t const more = least << room_;
+        atomic<std::uint32_t>& room = home_->room;
+        if (room.fetch_add(more, std::memory_order_relaxed) + more <=
+            std::min(thread_record::room_limit, heap.thread_cache_pages()))
+            ++room_;
+        else
+            room.fetch_sub(more, std::memory_order_relaxed);
         return;
     }
-    if (empty_pages_ <= least)
+    std::uint32_t const pages = bins[bin].pages;
+    if (bin >= class_count)   // slabs for handles are not cut from others
         return;
     for (unsigned c = 0; c < class_count; ++c)
-        if (class_shapes[c].pages == bins[bin].pages && me.retained.count(c) != 0)
+        if (class_shapes[c].pages == pages && me.retained.count(c) != 0)
             return;
-    for (bin_set used = used_bins_; used != 0; used &= used - 1)
-        if (auto const of = static_cast<unsigned>(std::countr_zero(used));
-            slow_bins_[of].empty > heap.empty_limit(class_of_bin(of)))
-            recycle_empty(of, me);
+    for (bin_set used = used_bins_; used != 0; used &= used - 1) {
+        auto const of = static_cast<unsigned>(std::countr_zero(used));
+        if (bins[of].pages != pages || !has_spare(of, least))
+            continue;
+        std::uint32_t const keep = std::max(heap.empty_limit(class_of_bin(of)), slow_bins_[of].empty) / 2;
+        return give_empty(of, keep, [&me](slab_meta& s) { me.heap.recycle(s, &me); });
+    }
 }
 
-/// The cache has been flushed, for want of memory or of use: it may hold as many as at first.
+/// Slabs have left the cache for want of memory or of use, or with its epoch: it may hold as many as at first.
 void thread_cache::give_up_room() noexcept
 {
     if (room_ == 0)
         return;
-    std::uint32_t const least = record_->heap.cache_pages();
-    home().room.fetch_sub((least << room_) - least, std::memory_order_relaxed);
+    std::uint32_t const least = home_->heap.cache_pages();
+    home_->room.fetch_sub((least << room_) - least, std::memory_order_relaxed);
     room_ = 0;
+}
+
+/// Gives up room, and the empty slabs in it, that the cache did not need since the last call. The caller owns the cache, and
+/// holds its epoch's lock.
+void thread_cache::decay_room() noexcept
+{
+    if (least_empty_ > home_->heap.cache_pages())
+        flush_empty();
+    least_empty_ = empty_pages_;
 }
 
 /// Empties an owned slab with its live objects; returns their number.
@@ -294,7 +309,7 @@ std::uint64_t thread_cache::drop(thread_record& me, epoch_slabs& of) noexcept
                 b.push_partial(*s);
         }
         note_empty(bin, b.partial_count - b.empty);
-        if (has_spare(bin))
+        if (has_spare(bin, record_->heap.cache_pages() << room_))
             recycle_empty(bin, me);
         if (of_bin != 0)
             me.classes[class_of_bin(bin)][class_event::recycled].add(b.owned.size());

@@ -142,8 +142,8 @@ inline bool thread_cache::keep_used_bins(thread_record& me) noexcept
         next->prev_ = &l;
     caches = &l;
     ++cache_count;
-    l.attached_.store(this, std::memory_order_relaxed);
-    l.key_.store(key, std::memory_order_relaxed);   // last: from here on a closer may revoke it, under this lock
+    l.attached_.store(this, std::memory_order_release);   // release: see home_of
+    l.key_.store(key, std::memory_order_relaxed);         // last: from here on a closer may revoke it, under this lock
     if (binding != nullptr)
         binding->store(
             &l, std::memory_order_release);   // release: others read the key of a cache that may be new through it

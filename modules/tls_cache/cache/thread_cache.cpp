@@ -428,7 +428,7 @@ bool thread_cache::may_switch_to(slab_meta const& s, unsigned bin, std::uint64_t
     if (after != bins[bin].full_mask || (has_subslabs(bin) && !has_only_free(s, bin)))
         return;
     note_empty(bin, 1);
-    if (has_spare(bin)) {
+    if (has_spare(bin, record_->heap.cache_pages() << room_)) {
         free_sample const sampled{record_};
         recycle_empty(bin, *record_);
     }

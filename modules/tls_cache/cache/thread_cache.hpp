@@ -235,6 +235,7 @@ private:
     {
         slow_bins_[bin].empty += n;
         empty_pages_ += n * bins[bin].pages;
+        least_empty_ = std::min(least_empty_, empty_pages_);
     }
     /// Counts slabs of `bin` that the cache has acquired; modulo 2^32, so that those that it gives away can be counted.
     inline void note_held(unsigned bin, std::uint32_t slabs) noexcept
@@ -244,11 +245,12 @@ private:
         if (now > peak_pages_.load(std::memory_order_relaxed))
             peak_pages_.store(now, std::memory_order_relaxed);
     }
-    [[nodiscard]] bool has_spare(unsigned bin) const noexcept;
+    [[nodiscard]] bool has_spare(unsigned bin, std::uint32_t beyond) const noexcept;
     template <class F> void give_empty(unsigned bin, std::uint32_t keep, F give) noexcept;
     void recycle_empty(unsigned bin, thread_record& to) noexcept;
     void adjust_room(unsigned bin, thread_record& me) noexcept;
     void give_up_room() noexcept;
+    void decay_room() noexcept;
     /// Calls `visit(slab, bin)` for every owned slab. A visitor may recycle the slabs; call `forget_slabs` after that.
     template <class F> void for_each_slab(F visit) noexcept;
     template <class F> void for_each_slab_of(unsigned bin, F visit) noexcept;
@@ -349,10 +351,10 @@ private:
         if (!has_value(s.owner, owner_ref::of_bin(&b))) [[unlikely]]
             return cache_free::not_mine;
         // Afterwards: before, the compiler would keep what it compares the remainder with in a register.
-        slot_position const at = slot_at(address, e);   // subslabs lie at multiples of their size
-        if (!at.exact) [[unlikely]]
-            return cache_free::not_mine;
-        return put_back(b, s, e, at.slot, restocked);
+        if (slot_position const at = slot_at(address, e); at.exact)
+            [[likely]]   // subslabs lie at multiples of their size
+            return put_back(b, s, e, at.slot, restocked);
+        return cache_free::not_mine;
     }
 
     /// `masks`: the bin's masks, from wherever the caller has them.
@@ -403,7 +405,8 @@ private:
     bool exclusive_ = false;
     bool dropped_ = false;   // released since it was attached: then slabs that look carried over were used before
     bool counted_ = false;   // every owned slab is in the epoch's count; else none is
-    std::uint32_t empty_pages_ = 0;   // pages of the empty slabs on all partial stacks
+    std::uint32_t empty_pages_ = 0,
+                  least_empty_ = 0;   // pages of empty slabs on partial stacks; fewest since decay_room
     std::uint8_t room_ = 0;           // it may hold cache_pages() << room_ of them: see has_spare
     bool has_recycled_ = false;       // since it took an empty slab the last time
     std::uint64_t unpublished_ = 0;   // allocations that keep_used has published of the cache, not yet of the epoch
@@ -412,11 +415,10 @@ private:
 
     // Guarded by the lock of the epoch that the cache is attached to; `attached_` says which one.
     atomic<epoch_slabs*> attached_{nullptr};
-    atomic<std::uint64_t> era_{0};    // of the epoch it is or was last attached to
-    atomic<std::uint32_t> slot_{0};   // likewise
-    atomic<thread_cache*>* binding_ =
-        nullptr;                            // the resource's pointer to this cache; reset when the cache is detached
-    std::uint64_t unpublished_bytes_ = 0;   // of the allocations in unpublished_; its thread's
+    atomic<std::uint64_t> era_{0};               // of the epoch it is or was last attached to
+    atomic<std::uint32_t> slot_{0};              // likewise
+    atomic<thread_cache*>* binding_ = nullptr;   // the resource's pointer to this cache, while that is attached
+    std::uint64_t unpublished_bytes_ = 0;        // of the allocations in unpublished_; its thread's
     thread_cache* next_ = nullptr;
     thread_cache* prev_ = nullptr;
 
@@ -425,7 +427,6 @@ private:
     thread_cache* next_of_record_ = nullptr;   // set once, before the cache is published
     thread_cache* next_spare_ = nullptr;
 };
-
 static_assert(alignof(thread_cache) == 64);
 
 template <class F> inline void thread_cache::for_each_slab(F visit) noexcept

@@ -152,7 +152,6 @@ void epoch_slabs::flush_empty_slabs(thread_cache& l, thread_record* me, reclaim_
     });
     for (bin_set used = l.used_bins_; used != 0; used &= used - 1)
         l.forget_slabs(static_cast<unsigned>(std::countr_zero(used)));
-    l.give_up_room();
     while (slab_meta* const s = kept.pop()) {
         unsigned const bin = s->bin();
         l.slow_bins_[bin].owned.push(*s);

@@ -35,6 +35,10 @@ namespace tslab {
             if (l->attached_.load(std::memory_order_acquire) == nullptr && l->used_bins_ != 0 && l->used_ns_ < before) {
                 l->flush_retained();
                 me.retaining.store(me.retaining.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+            } else if (epoch_slabs* const home = l->room_ != 0 ? l->attached() : nullptr; home != nullptr) {
+                lock_guard const guard{home->lock, home->site(&me, no_class)};
+                if (l->attached() == home && l->record() == &me)   // else a serial resource of another thread's use
+                    l->decay_room();
             }
     }
     decay_heap(&me, now);

@@ -224,8 +224,7 @@ public:
     /// Reports slots that two threads freed at the same time. Neither thread could detect it; the bits show it
     /// afterwards.
     void freed_twice(slab_meta const& subslab, unsigned bin, std::uint64_t slots) noexcept;
-    /// Reports frees that arrived after a slab was recycled. The caller owns the page, which is no slab now; the bits
-    /// are those of its last bin.
+    /// Reports frees that came after a slab was recycled, by the bits of its last bin. The caller owns the page, no slab now.
     void report_late_frees(slab_meta& s) noexcept;
     /// Counts misuse of an address or epoch of this heap and passes it to the error handler, with the source place of that number.
     void misused(misuse_report r, std::uint32_t place = source_places::unknown) noexcept;
@@ -234,8 +233,9 @@ public:
         return stats_.misuses[static_cast<std::size_t>(kind)].value();
     }
 
-    /// Pages of empty slabs of all classes that a thread cache may hold; 0 where pages go back at once.
+    /// Pages of empty slabs of all classes that a thread cache may hold, 0 where pages go back at once, and that a thread retains.
     [[nodiscard]] inline std::uint32_t cache_pages() const noexcept { return cache_pages_; }
+    [[nodiscard]] inline std::uint32_t thread_cache_pages() const noexcept { return thread_cache_pages_; }
     /// Empty slabs of class `c` that a thread cache may hold even above cache_pages(); 0 likewise.
     [[nodiscard]] inline std::uint32_t empty_limit(unsigned c) const noexcept { return empty_limit_[c]; }
     [[nodiscard]] inline bool retains_slabs() const noexcept { return empty_limit_[0] != 0; }

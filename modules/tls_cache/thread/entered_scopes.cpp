@@ -37,7 +37,7 @@ bool thread_registry::grow_scopes(thread_details& mine) noexcept
     }
     if (mine.scope_count != mine.scope_capacity)
         return true;
-    // Without the lock: where the program's malloc is a heap, it may take it.
+    // Without the lock, which other threads wait for.
     std::uint32_t const capacity = std::max(least, mine.scope_capacity * 2);
     auto* const grown = static_cast<entered_scope*>(std::malloc(capacity * sizeof(entered_scope)));
     if (grown == nullptr)

@@ -125,9 +125,9 @@ void count_escape(std::size_t bytes) noexcept
     entered_scope const* const inside = this_thread.more->innermost_scope();
     if (inside == nullptr)
         return;
-    registry().with_record(inside->heap_number, [&](thread_record& r) {
-        r.stats.escapes[inside->label_id].add();
-        r.stats.escaped_bytes[inside->label_id].add(bytes);
+    registry().with_record(inside->heap_number, [&, label_id = inside->label_id](thread_record& r) {
+        r.stats.escapes[label_id].add();
+        r.stats.escaped_bytes[label_id].add(bytes);
     });
 }
 

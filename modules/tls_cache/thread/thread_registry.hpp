@@ -3,7 +3,7 @@
 //
 // The registry of a process: its heaps, the lists of its threads' records, the hooks at thread exit and at fork, and
 // the registration for membarrier. Thread safe. Its lock is the outermost one; it is taken when heaps or threads start
-// and end, and at a fork.
+// and end, at a fork, and where a list of scopes grows or changes out of order.
 #pragma once
 
 namespace tslab {
