@@ -139,6 +139,23 @@ BOOST_AUTO_TEST_CASE(an_exit_of_what_a_scope_has_entered_is_one_too_many)
     BOOST_TEST(seen.count() == 1U);   // the refcount is 0, so the heap has no open scope
 }
 
+BOOST_AUTO_TEST_CASE(a_scope_that_ends_on_another_thread_is_in_nobody_s_way)
+{
+    recorder const seen;
+    tslab_heap* const heap = heap_named("h");
+    tslab_scope outer;
+    tslab_scope gone;
+    tslab_scope_begin(&outer, heap, "outer", nullptr);
+    tslab_scope_begin(&gone, heap, "gone", nullptr);
+    std::thread{[&] { tslab_scope_end(&gone); }}.join();
+    std::memset(&gone, 0xee, sizeof gone);
+    BOOST_TEST(seen.count(misuse::wrong_thread) == 1U);
+    tslab_scope_end(&outer);
+    BOOST_TEST(seen.count() == 1U);   // no wrong order: nothing is open inside it
+    tslab_heap_destroy(heap);
+    BOOST_TEST(seen.count() == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(a_domain_and_a_resource_ended_while_entered)
 {
     TSLAB_ABORTS("tslab: domain destroyed while entered (heap \"h\", epoch \"d\")", [](death::notes&) {
