@@ -44,6 +44,18 @@ void use_own_if_admitted()
 [[maybe_unused]] void allocate_too() { given = shared_with_handler->allocate(size); }
 [[maybe_unused]] void free_too() { shared_with_handler->deallocate(given, size); }
 
+[[maybe_unused]] std::vector<void*> of_other_class;
+[[maybe_unused]] void allocate_other_class()
+{
+    constexpr std::size_t most = 512;   // 224 bytes are slabs of one page too
+    for (std::size_t i = 0; i != most; ++i)
+        try {
+            of_other_class.push_back(shared_with_handler->allocate(200));
+        } catch (std::bad_alloc const&) {   // and reported
+            return;
+        }
+}
+
 [[maybe_unused]] std::size_t given_size = size;
 [[maybe_unused]] void free_given() { shared_with_handler->deallocate(given, given_size); }
 
@@ -139,6 +151,47 @@ BOOST_AUTO_TEST_CASE(a_refill_that_a_free_interrupts_loses_no_slot)
         BOOST_TEST(done > 3U);
         BOOST_TEST(listed >= 1U);
     }
+}
+
+// The free that is interrupted empties a slab; the handler takes objects of another class, until the resource's cache gives the thread
+// the empty slabs that it holds. The slab may be among them before it is counted as empty.
+BOOST_AUTO_TEST_CASE(a_free_that_a_handler_of_another_class_interrupts_gives_its_slab_once)
+{
+    constexpr std::size_t pages = 60;   // more than a cache holds without room
+    constexpr std::size_t in_page = tslab::page_bytes / size;
+    std::size_t done = 0;
+    std::size_t given_away = 0;
+    for (bool interrupted = true; interrupted; ++done) {
+        recorder const seen;
+        tslab::allocator heap{{.name = "interrupted"}};
+        tslab::epoch_resource r{heap, {.label = "program"}};
+        std::vector<void*> all(pages * in_page);
+        for (int round = 0; round < 4; ++round) {
+            for (void*& p : all)
+                p = r.allocate(size);
+            for (std::size_t i = 0; i != all.size() - (round == 3 ? 1 : 0); ++i)
+                r.deallocate(all[i], size);
+        }
+        shared_with_handler = &r;
+        of_other_class.clear();
+        std::uint64_t const before = heap.snapshot().global.slabs_recycled;
+        interrupted = support::interrupted_after(1 + done * stride, allocate_other_class,
+                                                 [&] { r.deallocate(all.back(), size); });
+        given_away += interrupted && heap.snapshot().global.slabs_recycled != before ? 1 : 0;
+        std::set<void*> distinct{of_other_class.begin(), of_other_class.end()};
+        for (void*& p : all)
+            distinct.insert(p = r.allocate(size));
+        BOOST_TEST(distinct.size() == of_other_class.size() + all.size());
+        BOOST_TEST(live(heap) == distinct.size());
+        for (void* const p : all)
+            r.deallocate(p, size);
+        for (void* const p : of_other_class)
+            r.deallocate(p, 200);
+        BOOST_TEST(live(heap) == 0U);
+        BOOST_TEST(seen.count() == seen.count(tslab::misuse::reentry));
+    }
+    BOOST_TEST(done > 3U);
+    BOOST_TEST(given_away >= 1U);
 }
 #endif
 

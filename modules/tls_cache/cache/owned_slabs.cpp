@@ -248,6 +248,21 @@ void thread_cache::recycle_empty(unsigned bin, thread_record& to) noexcept
     }
 }
 
+/// Gives up room, and the empty slabs in it, that the cache did not need since the last call. The calling thread, whose record is
+/// `me`, owns the cache. It may be a signal handler that has interrupted the cache's fast path: the current slabs stay.
+void thread_cache::decay_room(thread_record& me) noexcept
+{
+    std::uint32_t const least = me.heap.cache_pages();
+    if (room_ != 0 && least_empty_ > least) {
+        for (bin_set used = used_bins_; used != 0; used &= used - 1)
+            if (auto const of = static_cast<unsigned>(std::countr_zero(used)); has_spare(of, least))
+                give_empty(of, me.heap.empty_limit(class_of_bin(of)) / 2,
+                           [&me](slab_meta& s) { me.heap.recycle(s, &me); });
+        give_up_room();
+    }
+    least_empty_ = empty_pages_;
+}
+
 /// Slabs have left the cache for want of memory or of use, or with its epoch: it may hold as many as at first.
 void thread_cache::give_up_room() noexcept
 {
@@ -256,15 +271,6 @@ void thread_cache::give_up_room() noexcept
     std::uint32_t const least = home_->heap.cache_pages();
     home_->room.fetch_sub((least << room_) - least, std::memory_order_relaxed);
     room_ = 0;
-}
-
-/// Gives up room, and the empty slabs in it, that the cache did not need since the last call. The caller owns the cache, and
-/// holds its epoch's lock.
-void thread_cache::decay_room() noexcept
-{
-    if (least_empty_ > home_->heap.cache_pages())
-        flush_empty();
-    least_empty_ = empty_pages_;
 }
 
 /// Empties an owned slab with its live objects; returns their number.

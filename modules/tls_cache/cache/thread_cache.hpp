@@ -250,7 +250,7 @@ private:
     void recycle_empty(unsigned bin, thread_record& to) noexcept;
     void adjust_room(unsigned bin, thread_record& me) noexcept;
     void give_up_room() noexcept;
-    void decay_room() noexcept;
+    void decay_room(thread_record& me) noexcept;
     /// Calls `visit(slab, bin)` for every owned slab. A visitor may recycle the slabs; call `forget_slabs` after that.
     template <class F> void for_each_slab(F visit) noexcept;
     template <class F> void for_each_slab_of(unsigned bin, F visit) noexcept;
