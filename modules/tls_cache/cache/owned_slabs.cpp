@@ -212,6 +212,20 @@ void thread_cache::recycle_empty(unsigned bin, thread_record& to) noexcept
     give_empty(bin, to.heap.empty_limit(class_of_bin(bin)) / 2, [&to](slab_meta& s) { to.heap.recycle(s, &to); });
 }
 
+namespace {
+
+/// Whether every listed slab without an object has been counted. One has not where a signal handler has interrupted a free between its
+/// store and restock_rare, which counts it then: it may neither be given away nor be counted here.
+bool are_counted(slow_bin const& b, unsigned bin) noexcept
+{
+    std::uint32_t empty = 0;
+    for (slab_meta const* s = b.partial; s != nullptr; s = next_partial(*s))
+        empty += has_only_free(*s, bin) ? 1 : 0;
+    return empty == b.empty;
+}
+
+}
+
 /// The cache is about to take an empty slab of `bin`. If it has recycled some, and the thread has one of them still, it may hold
 /// twice as many from now on: up to eight times cache_pages(), within what the heap and room_limit permit the thread's caches
 /// together. If the thread has none of so many pages, of any class, half of those that this cache has of another class go to it, to be
@@ -241,7 +255,7 @@ void thread_cache::recycle_empty(unsigned bin, thread_record& to) noexcept
             return;
     for (bin_set used = used_bins_; used != 0; used &= used - 1) {
         auto const of = static_cast<unsigned>(std::countr_zero(used));
-        if (bins[of].pages != pages || !has_spare(of, least))
+        if (bins[of].pages != pages || !has_spare(of, least) || !are_counted(slow_bins_[of], of))
             continue;
         std::uint32_t const keep = std::max(heap.empty_limit(class_of_bin(of)), slow_bins_[of].empty) / 2;
         return give_empty(of, keep, [&me](slab_meta& s) { me.heap.recycle(s, &me); });
@@ -249,13 +263,14 @@ void thread_cache::recycle_empty(unsigned bin, thread_record& to) noexcept
 }
 
 /// Gives up room, and the empty slabs in it, that the cache did not need since the last call. The calling thread, whose record is
-/// `me`, owns the cache. It may be a signal handler that has interrupted the cache's fast path: the current slabs stay.
+/// `me`, owns the cache. A signal handler may have interrupted the cache's fast path: the current slabs stay.
 void thread_cache::decay_room(thread_record& me) noexcept
 {
     std::uint32_t const least = me.heap.cache_pages();
     if (room_ != 0 && least_empty_ > least) {
         for (bin_set used = used_bins_; used != 0; used &= used - 1)
-            if (auto const of = static_cast<unsigned>(std::countr_zero(used)); has_spare(of, least))
+            if (auto const of = static_cast<unsigned>(std::countr_zero(used));
+                has_spare(of, least) && are_counted(slow_bins_[of], of))
                 give_empty(of, me.heap.empty_limit(class_of_bin(of)) / 2,
                            [&me](slab_meta& s) { me.heap.recycle(s, &me); });
         give_up_room();

@@ -411,9 +411,6 @@ bool thread_cache::may_switch_to(slab_meta const& s, unsigned bin, std::uint64_t
 
 [[gnu::noinline]] void thread_cache::restock_rare(slab_meta& subslab, unsigned bin, std::uint64_t after) noexcept
 {
-    // Else a signal handler has come in between, and used the cache or decayed: the slab, empty as it is, has been given away.
-    if (!has_value(subslab.owner, owner_ref::of_bin(&bins_[bin].bin))) [[unlikely]]
-        return;
     slab_meta* const current = bins_[bin].bin.current;
     slow_bin& b = slow_bins_[bin];
     slab_meta& s = slab_of(subslab, bin);
