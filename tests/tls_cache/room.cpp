@@ -7,7 +7,6 @@
 #include <boost/test/unit_test.hpp>
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -117,19 +116,6 @@ BOOST_AUTO_TEST_CASE(slabs_of_another_number_of_pages_and_of_handles_are_no_reas
     BOOST_TEST(heap.allocate(100, heap.current_epoch(), h) != nullptr);
     heap.free(h);
     BOOST_TEST(heap.snapshot().classes[2].cached_slabs == 0u);
-}
-
-BOOST_AUTO_TEST_CASE(what_is_not_needed_any_more_decays)
-{
-    tslab::allocator heap{{.decay = std::chrono::milliseconds{20}}};
-    for (int i = 0; i < 5; ++i)
-        cycle(heap, 100);
-    BOOST_TEST(room_of_this_thread(heap) > 0u);
-    auto const until = std::chrono::steady_clock::now() + std::chrono::seconds{20};
-    while (room_of_this_thread(heap) != 0 && std::chrono::steady_clock::now() < until)
-        cycle(heap, 3);
-    BOOST_TEST(room_of_this_thread(heap) == 0u);
-    BOOST_TEST(heap.snapshot().global.slabs_in_use <= tslab::thread_record::cache_pages + 3);
 }
 
 BOOST_AUTO_TEST_CASE(caches_that_keep_nothing_leave_the_room_to_others)

@@ -255,32 +255,18 @@ bool are_counted(slow_bin const& b, unsigned bin) noexcept
             return;
     for (bin_set used = used_bins_; used != 0; used &= used - 1) {
         auto const of = static_cast<unsigned>(std::countr_zero(used));
-        if (bins[of].pages != pages || !has_spare(of, least) || !are_counted(slow_bins_[of], of))
+        // Slabs that were carried over from an earlier epoch have been counted as recycled: they stay.
+        if (bins[of].pages != pages || unused_in_era(of) || !has_spare(of, least) || !are_counted(slow_bins_[of], of))
             continue;
         std::uint32_t const keep = std::max(heap.empty_limit(class_of_bin(of)), slow_bins_[of].empty) / 2;
         return give_empty(of, keep, [&me](slab_meta& s) { me.heap.recycle(s, &me); });
     }
 }
 
-/// Gives up room, and the empty slabs in it, that the cache did not need since the last call. The calling thread, whose record is
-/// `me`, owns the cache. A signal handler may have interrupted the cache's fast path: the current slabs stay.
-void thread_cache::decay_room(thread_record& me) noexcept
-{
-    std::uint32_t const least = me.heap.cache_pages();
-    if (room_ != 0 && least_empty_ > least) {
-        for (bin_set used = used_bins_; used != 0; used &= used - 1)
-            if (auto const of = static_cast<unsigned>(std::countr_zero(used));
-                has_spare(of, least) && are_counted(slow_bins_[of], of))
-                give_empty(of, me.heap.empty_limit(class_of_bin(of)) / 2,
-                           [&me](slab_meta& s) { me.heap.recycle(s, &me); });
-        give_up_room();
-    }
-    least_empty_ = empty_pages_;
-}
-
 /// Slabs have left the cache for want of memory or of use, or with its epoch: it may hold as many as at first.
 void thread_cache::give_up_room() noexcept
 {
+    has_recycled_ = false;
     if (room_ == 0)
         return;
     std::uint32_t const least = home_->heap.cache_pages();

@@ -235,7 +235,6 @@ private:
     {
         slow_bins_[bin].empty += n;
         empty_pages_ += n * bins[bin].pages;
-        least_empty_ = std::min(least_empty_, empty_pages_);
     }
     /// Counts slabs of `bin` that the cache has acquired; modulo 2^32, so that those that it gives away can be counted.
     inline void note_held(unsigned bin, std::uint32_t slabs) noexcept
@@ -250,7 +249,6 @@ private:
     void recycle_empty(unsigned bin, thread_record& to) noexcept;
     void adjust_room(unsigned bin, thread_record& me) noexcept;
     void give_up_room() noexcept;
-    void decay_room(thread_record& me) noexcept;
     /// Calls `visit(slab, bin)` for every owned slab. A visitor may recycle the slabs; call `forget_slabs` after that.
     template <class F> void for_each_slab(F visit) noexcept;
     template <class F> void for_each_slab_of(unsigned bin, F visit) noexcept;
@@ -405,8 +403,7 @@ private:
     bool exclusive_ = false;
     bool dropped_ = false;   // released since it was attached: then slabs that look carried over were used before
     bool counted_ = false;   // every owned slab is in the epoch's count; else none is
-    std::uint32_t empty_pages_ = 0,
-                  least_empty_ = 0;   // pages of empty slabs on partial stacks; fewest since decay_room
+    std::uint32_t empty_pages_ = 0;   // pages of the empty slabs on all partial stacks
     std::uint8_t room_ = 0;           // it may hold cache_pages() << room_ of them: see has_spare
     bool has_recycled_ = false;       // since it took an empty slab the last time
     std::uint64_t unpublished_ = 0;   // allocations that keep_used has published of the cache, not yet of the epoch

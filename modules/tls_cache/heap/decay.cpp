@@ -30,14 +30,11 @@ namespace tslab {
         for (unsigned c = 0; c < class_count; ++c)
             if (std::uint32_t const n = me.retained.unwanted(c); n != 0)
                 slabs_.put_chain(me.retained.take_oldest(c, n), {});
-        bool const has_room = me.room.load(std::memory_order_relaxed) != 0;
         for (thread_cache* l = me.all_caches.load(std::memory_order_relaxed); l != nullptr; l = l->next_of_record_)
             // acquire, and first: a closer that detached the cache no longer touches it.
             if (l->attached_.load(std::memory_order_acquire) == nullptr && l->used_bins_ != 0 && l->used_ns_ < before) {
                 l->flush_retained();
                 me.retaining.store(me.retaining.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-            } else if (has_room && l->attached() != nullptr && l->key() != closed_key && !l->is_serial()) {
-                l->decay_room(me);   // its owner is this thread, which has announced itself: see reclaim.cpp
             }
     }
     decay_heap(&me, now);

@@ -121,8 +121,8 @@ TSLAB_API tslab_heap* tslab_resource_heap(const tslab_resource* r) TSLAB_NOEXCEP
 TSLAB_API tslab_epoch tslab_resource_epoch(const tslab_resource* r) TSLAB_NOEXCEPT;
 
 /* For guards of other languages: makes the domain of `r` the thread's current one without another enter; and the end of such a guard,
- * where a wrong order is reported and corrected. `leave`: one exit belongs to the guard. Return false if memory is out; and on
- * another thread than the one that began `r`, which is reported. */
+ * where a wrong order is reported and corrected. `leave`: one exit belongs to the guard; else `r` ends next. Return false if memory is
+ * out; and on another thread than the one that began `r`, which is reported. Without `leave` that thread is then inside `r` no more. */
 TSLAB_API bool tslab_resource_push(tslab_resource* r) TSLAB_NOEXCEPT;
 TSLAB_API bool tslab_resource_pop(tslab_resource* r, bool leave) TSLAB_NOEXCEPT;
 
