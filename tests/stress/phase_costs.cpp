@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(phases_that_end_everywhere_are_counted_once_and_exactly)
     // A phase that ended while another thread was stopped with the memory for its row is counted as dropped.
     std::uint64_t const dropped = end.global.phase_costs_dropped;
     BOOST_TEST(phases + dropped == end.global.epoch_closes);
-    BOOST_TEST(dropped < 20u);
+    BOOST_TEST(dropped < end.global.epoch_closes / 4);   // how many depends on for how long it was stopped
     BOOST_TEST((of_objects == objects.load() || (dropped != 0 && of_objects < objects.load())));
     BOOST_TEST((of_bytes == bytes.load() || (dropped != 0 && of_bytes < bytes.load())));
     BOOST_TEST(stress::report_watch::unexpected() == 0u);

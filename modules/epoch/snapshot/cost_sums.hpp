@@ -43,9 +43,10 @@ void add_cost_row(phase_cost_stats& to, histograms_cut& cut, cost_row const& row
         std::uint64_t* sum;
         std::uint64_t* max;
     };
+    // Peaks before bytes, against the order of note_used: so no peak is read that is above the bytes of its phase.
     for (figure const& f : {figure{cost::objects, &to.objects, &to.objects_sum, &to.objects_max},
-                            figure{cost::bytes, &to.bytes, &to.bytes_sum, &to.bytes_max},
                             figure{cost::peak, &to.peak_bytes, &to.peak_bytes_sum, &to.peak_bytes_max},
+                            figure{cost::bytes, &to.bytes, &to.bytes_sum, &to.bytes_max},
                             figure{cost::wall_ns, &to.wall_ns, &to.wall_ns_sum, &to.wall_ns_max}}) {
         for (std::size_t g = 0; g < cost_buckets::groups; ++g) {
             seen_buckets const of = group(f.what, g);
