@@ -1,14 +1,11 @@
 // SPDX-FileCopyrightText: 2026 The tslab authors
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <new>
 #include <source_location>
 #include <string_view>
-#include <utility>
 module tslab.epoch;
 
 import tslab.stats;
